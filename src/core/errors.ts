@@ -1,0 +1,65 @@
+/**
+ * The three kinds of failure. A message reads `what: rule; got name=value. What to do instead.`
+ */
+
+/** The caller asked for something that cannot be: bad input, option, file or shape. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** An engine cannot run this graph: carries the operation and where it was written. */
+export class Unsupported extends Error {
+  override name = "Unsupported";
+  constructor(
+    message: string,
+    /** The operation's name, e.g. `matmul`. */
+    readonly op: string,
+    /** `file:line` of the call that made the node, when known. */
+    readonly site?: string,
+  ) {
+    super(site === undefined ? message : `${message} (written at ${site})`);
+  }
+}
+
+/** A fault of Clipwright itself. */
+export class InternalError extends Error {
+  override name = "InternalError";
+}
+
+/** Throws an `InternalError` unless `condition` holds. */
+export function invariant(condition: unknown, message: string): asserts condition {
+  if (!condition) throw new InternalError(message);
+}
+
+/** The candidate closest to `word` by edit distance, or undefined when none is near. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** ` Did you mean "x"?` for the nearest candidate, or an empty string. */
+export function didYouMean(word: string, candidates: Iterable<string>): string {
+  const hit = nearest(word, candidates);
+  return hit === undefined ? "" : ` Did you mean "${hit}"?`;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitute = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substitute, row[j]! + 1, next[j - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

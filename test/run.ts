@@ -1,0 +1,22 @@
+/** Runs every `*.test.js` under dist/test (or those whose path contains an argument), one file at a time. */
+
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL(".", import.meta.url));
+const wanted = process.argv.slice(2);
+const files = readdirSync(root, { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".test.js"))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort()
+  .map((file) => join(root, file));
+if (files.length === 0) {
+  console.error(`No test file matches: ${wanted.join(" ")}`);
+  process.exit(1);
+}
+const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=1", ...files], {
+  stdio: "inherit",
+});
+process.exit(status ?? 1);
