@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { UsageError } from "../src/core/errors.js";
+import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
+
+const tiny = () => ({
+  embed_dim: 16,
+  vision_cfg: { image_size: 32, patch_size: 8, width: 64, layers: 2 },
+  text_cfg: { context_length: 12, vocab_size: 64, width: 32, heads: 2, layers: 2 },
+});
+
+/** `tiny` with keys put over the top level and the towers. */
+const altered = (top: object, vision: object = {}, text: object = {}) => ({
+  ...tiny(),
+  ...top,
+  vision_cfg: { ...tiny().vision_cfg, ...vision },
+  text_cfg: { ...tiny().text_cfg, ...text },
+});
+
+function refusal(json: unknown): string {
+  try {
+    parseClipConfig(json, "model.json");
+  } catch (error) {
+    assert.ok(error instanceof UsageError, String(error));
+    return error.message;
+  }
+  throw new assert.AssertionError({ message: "was accepted" });
+}
+
+describe("parseClipConfig", () => {
+  it("takes the configurations of the golden models", () => {
+    const url = new URL("../../test/fixtures/golden_clip.json", import.meta.url);
+    const { variants } = JSON.parse(readFileSync(url, "utf8"));
+    const extensions = variants.map((variant: { name: string; config: unknown }) => {
+      assert.deepEqual(parseClipConfig(variant.config, variant.name), variant.config);
+      return extensionsIn(parseClipConfig(variant.config, variant.name));
+    });
+    const bigVision = ["class_token", "conv_bias", "proj_bias"].map((key) => `vision_cfg.${key}`);
+    assert.deepEqual(extensions, [[], [], [], [...bigVision, "text_cfg.pool_type"]]);
+  });
+
+  it("takes model_cfg of a file from the hub", () => {
+    assert.deepEqual(parseClipConfig({ model_cfg: tiny(), preprocess_cfg: {} }, "hub"), tiny());
+  });
+
+  it("drops options of open_clip at values that change nothing", () => {
+    const json = altered(
+      { custom_text: false, init_logit_bias: null },
+      { patch_dropout: 0, timm_model_name: null, qk_norm: false, block_type: null },
+      { pad_id: 1, proj_type: "linear", embed_cls: false, hf_model_name: null },
+    );
+    assert.deepEqual(parseClipConfig(json, "model.json"), tiny());
+  });
+
+  it("names the tower that is not built, not its details", () => {
+    const timm = altered(
+      { custom_text: true, init_logit_bias: -10 },
+      { timm_pool: "map", timm_model_name: "vit_base" },
+    );
+    assert.match(
+      refusal(timm),
+      /^model\.json: unsupported option of open_clip; got vision_cfg\.timm_model_name="vit_base"\. timm/,
+    );
+    assert.match(
+      refusal(altered({}, {}, { hf_model_name: "roberta" })),
+      /got text_cfg\.hf_model_name="roberta"/,
+    );
+    assert.match(refusal(altered({ multimodal_cfg: { width: 512 } })), /got multimodal_cfg=.*CoCa/);
+    assert.match(
+      refusal(altered({}, { layers: [3, 4, 6, 3] })),
+      /ResNet.*got vision_cfg\.layers=\[3,4,6,3\]/,
+    );
+  });
+
+  it("refuses each other option that it would have to ignore", () => {
+    const cases: [object, string][] = [
+      [altered({ custom_text: true }), "custom_text=true"],
+      [altered({ init_logit_bias: -10 }), "init_logit_bias=-10"],
+      [altered({}, { attentional_pool: true }), "vision_cfg.attentional_pool=true"],
+      [altered({}, { patch_dropout: 0.5 }), "vision_cfg.patch_dropout=0.5"],
+      [altered({}, { pos_embed_type: "sin_cos_2d" }), 'vision_cfg.pos_embed_type="sin_cos_2d"'],
+      [altered({}, { scale_fc: true }), "vision_cfg.scale_fc=true"],
+      [altered({}, {}, { embed_cls: true }), "text_cfg.embed_cls=true"],
+      [
+        altered({}, {}, { tokenizer_kwargs: { clean: "lower" } }),
+        'text_cfg.tokenizer_kwargs={"clean":"lower"}',
+      ],
+      [altered({}, {}, { proj_type: "none" }), 'text_cfg.proj_type="none"'],
+    ];
+    for (const [json, got] of cases) assert.ok(refusal(json).includes(`got ${got}. `), refusal(json));
+  });
+
+  it("refuses unknown keys with the nearest spelling", () => {
+    assert.equal(
+      refusal(altered({}, { patchsize: 8 })),
+      'model.json: unknown key; got vision_cfg.patchsize. Did you mean "patch_size"?',
+    );
+    assert.match(refusal(altered({ zzz: 1 })), /got zzz\. Known here: embed_dim, quick_gelu/);
+    assert.match(refusal(altered({ constructor: 1 })), /unknown key; got constructor/);
+  });
+
+  it("refuses values of the wrong kind and names the key", () => {
+    assert.match(refusal(altered({}, { width: "wide" })), /got vision_cfg\.width="wide"/);
+    assert.match(refusal(altered({}, {}, { layers: 2.5 })), /got text_cfg\.layers=2\.5/);
+    assert.match(refusal(altered({}, {}, { pool_type: "none" })), /"argmax".*got text_cfg\.pool_type="none"/);
+    assert.match(refusal(altered({}, { norm_kwargs: { epsilon: 1 } })), /epsilon/);
+    assert.match(refusal(altered({ embed_dim: undefined })), /got embed_dim=undefined/);
+    assert.match(refusal({ ...tiny(), text_cfg: 3 }), /must have text_cfg; got text_cfg=3/);
+    assert.match(refusal([1]), /must be a JSON object; got \[1\]/);
+  });
+
+  it("refuses sizes that do not fit each other", () => {
+    assert.match(
+      refusal(altered({}, { image_size: 33 })),
+      /image_size=33, patch_size=8\. Nearest: image_size=32/,
+    );
+    assert.match(refusal(altered({}, { width: 96 })), /width=96, head_width=64/);
+    assert.match(refusal(altered({}, {}, { heads: 5 })), /width=32, heads=5\. Nearest: width=30/);
+    assert.match(refusal(altered({}, { class_token: false })), /Set vision_cfg\.pool_type to "avg"/);
+    assert.match(refusal(altered({}, {}, { pool_type: "eos", eos_id: 64 })), /eos_id=64, vocab_size=64/);
+    assert.match(
+      refusal(altered({ quick_gelu: true }, { act_kwargs: { approximate: "tanh" } })),
+      /quick_gelu/,
+    );
+  });
+});
+
+describe("completeClipConfig", () => {
+  it("fills in what open_clip assumes", () => {
+    const { vision_cfg, text_cfg, init_logit_scale } = completeClipConfig({
+      embed_dim: 512,
+      vision_cfg: { norm_kwargs: { eps: 1e-6 }, act_kwargs: null },
+      text_cfg: { hf_tokenizer_name: "any" },
+    });
+    assert.deepEqual([vision_cfg.layers, vision_cfg.width, vision_cfg.patch_size], [12, 768, 16]);
+    assert.deepEqual(
+      [vision_cfg.norm_kwargs, vision_cfg.act_kwargs],
+      [{ eps: 1e-6 }, { approximate: "none" }],
+    );
+    assert.deepEqual([text_cfg.norm_kwargs.eps, text_cfg.heads, text_cfg.vocab_size], [1e-5, 8, 49408]);
+    assert.equal(init_logit_scale, 2.6592600369327779);
+    assert.ok(!("hf_tokenizer_name" in text_cfg));
+  });
+});

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, it } from "node:test";
+import { UsageError } from "../src/core/errors.js";
+import { type ClipConfig, completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
+import { findPreset, presets } from "../src/models/presets.js";
+
+interface Counted {
+  readonly config: ClipConfig;
+  readonly vision: number;
+  readonly text: number;
+  readonly total: number;
+  readonly vision_without_projection: number;
+  readonly text_without_projection: number;
+}
+
+const fixture = new URL("../../test/fixtures/preset_counts.json", import.meta.url);
+const counted = (JSON.parse(readFileSync(fixture, "utf8")) as { presets: Record<string, Counted> }).presets;
+
+/** Parameters of `layers` pre-norm blocks: two norms, four C×C maps with biases, the MLP, two layer scales. */
+function blocks(width: number, layers: number, mlpRatio: number, layerScale: number | null): number {
+  const hidden = Math.trunc(width * mlpRatio);
+  const scale = layerScale === null ? 0 : 2 * width;
+  return layers * (4 * width + 4 * (width * width + width) + 2 * width * hidden + hidden + width + scale);
+}
+
+/** Sizes by counting on paper, apart from both the models and PyTorch. */
+function countOnPaper(config: ClipConfig): { vision: number; text: number; total: number } {
+  const { embed_dim, vision_cfg: v, text_cfg: t } = completeClipConfig(config);
+  const tokens = (v.image_size / v.patch_size) ** 2 + (v.class_token ? 1 : 0);
+  const embedding =
+    3 * v.patch_size ** 2 * v.width +
+    (v.conv_bias ? v.width : 0) +
+    (v.class_token ? v.width : 0) +
+    tokens * v.width;
+  const norms = (v.no_ln_pre ? 1 : 2) * 2 * v.width;
+  const project = (width: number, bias: boolean) => width * embed_dim + (bias ? embed_dim : 0);
+  const vision =
+    embedding +
+    norms +
+    blocks(v.width, v.layers, v.mlp_ratio, v.ls_init_value) +
+    project(v.width, v.proj_bias);
+  const text =
+    (t.vocab_size + t.context_length + 2) * t.width +
+    blocks(t.width, t.layers, t.mlp_ratio, t.ls_init_value) +
+    project(t.width, t.proj_bias);
+  return { vision, text, total: vision + text + 1 };
+}
+
+describe("presets", () => {
+  it("have the sizes that PyTorch counts, to the unit", () => {
+    assert.deepEqual(Object.keys(counted).sort(), presets.map((preset) => preset.name).sort());
+    for (const { name, config } of presets) {
+      const { vision, text, total } = counted[name]!;
+      assert.deepEqual(countOnPaper(config), { vision, text, total }, name);
+    }
+  });
+
+  it("have open_clip's own configurations under its names", () => {
+    for (const { name, family, config } of presets) {
+      if (family === "open_clip") assert.deepEqual(config, counted[name]!.config, name);
+    }
+  });
+
+  it("have the totals that open_clip publishes", () => {
+    // docs/model_profile.csv of open_clip
+    const published = {
+      "ViT-B-32": 151_277_313,
+      "ViT-B-16": 149_620_737,
+      "ViT-S-16": 62_257_537,
+      "ViT-S-32": 63_085_825,
+      "ViT-L-16": 427_739_393,
+    };
+    for (const [name, total] of Object.entries(published)) {
+      assert.equal(countOnPaper(findPreset(name).config).total, total, name);
+    }
+  });
+
+  it("have the published trunk sizes of the paper's encoders and its one text tower", () => {
+    // timm's sizes less the 1000-way head
+    const trunks = {
+      "paper-Ti-16": 5_524_416,
+      "paper-S-16": 21_665_664,
+      "paper-B-32": 87_455_232,
+      "paper-B-16": 85_798_656,
+      "paper-L-16": 303_301_632,
+    };
+    for (const [name, trunk] of Object.entries(trunks)) {
+      assert.equal(counted[name]!.vision_without_projection, trunk, name);
+      assert.equal(counted[name]!.text_without_projection, 109_644_288, name);
+    }
+  });
+
+  it("use extensions only where the paper's models need them", () => {
+    for (const { name, family, config } of presets) {
+      assert.deepEqual(extensionsIn(config), family === "paper" ? ["vision_cfg.conv_bias"] : [], name);
+    }
+  });
+
+  it("are read back unchanged from their JSON", () => {
+    for (const { name, config } of presets) {
+      assert.deepEqual(parseClipConfig(JSON.parse(JSON.stringify(config)), name), config);
+    }
+  });
+
+  it("cannot be changed by a caller", () => {
+    assert.throws(() => Object.assign(findPreset("ViT-B-32").config.vision_cfg, { width: 1 }), TypeError);
+  });
+});
+
+describe("findPreset", () => {
+  it("suggests the nearest name", () => {
+    assert.throws(
+      () => findPreset("ViT-B32"),
+      new UsageError(
+        'model: must be the name of a preset or a .json file; got model=ViT-B32. Did you mean "ViT-B-32"?',
+      ),
+    );
+  });
+});
