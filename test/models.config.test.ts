@@ -66,7 +66,10 @@ describe("parseClipConfig", () => {
       refusal(altered({}, {}, { hf_model_name: "roberta" })),
       /got text_cfg\.hf_model_name="roberta"/,
     );
-    assert.match(refusal(altered({ multimodal_cfg: { width: 512 } })), /got multimodal_cfg=.*CoCa/);
+    assert.match(
+      refusal(altered({ multimodal_cfg: { width: 512 } }, { attentional_pool: true })),
+      /got multimodal_cfg=.*CoCa/,
+    );
     assert.match(
       refusal(altered({}, { layers: [3, 4, 6, 3] })),
       /ResNet.*got vision_cfg\.layers=\[3,4,6,3\]/,
@@ -104,7 +107,10 @@ describe("parseClipConfig", () => {
     assert.match(refusal(altered({}, { width: "wide" })), /got vision_cfg\.width="wide"/);
     assert.match(refusal(altered({}, {}, { layers: 2.5 })), /got text_cfg\.layers=2\.5/);
     assert.match(refusal(altered({}, {}, { pool_type: "none" })), /"argmax".*got text_cfg\.pool_type="none"/);
-    assert.match(refusal(altered({}, { norm_kwargs: { epsilon: 1 } })), /epsilon/);
+    assert.match(
+      refusal(altered({}, { norm_kwargs: { epsilon: 1 } })),
+      /got vision_cfg\.norm_kwargs\.epsilon=1/,
+    );
     assert.match(refusal(altered({ embed_dim: undefined })), /got embed_dim=undefined/);
     assert.match(refusal({ ...tiny(), text_cfg: 3 }), /must have text_cfg; got text_cfg=3/);
     assert.match(refusal([1]), /must be a JSON object; got \[1\]/);

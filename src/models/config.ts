@@ -323,7 +323,7 @@ function keepSupported(
     } else if (rule === undefined) {
       const hint = didYouMean(key, known) || ` Known here: ${known.join(", ")}.`;
       throw new UsageError(`${where}: unknown key; got ${section}${key}.${hint}`);
-    } else if (value !== rule.neutral && value !== null) {
+    } else if (value !== rule.neutral && value != null) {
       throw new UsageError(
         `${where}: unsupported option of open_clip; got ${section}${key}=${JSON.stringify(value)}. ${rule.why}`,
       );
@@ -397,12 +397,13 @@ export function parseClipConfig(json: unknown, where: string): ClipConfig {
         "Give embed_dim, vision_cfg and text_cfg, as open_clip's model_configs do.",
     );
   }
-  const { vision_cfg: vision, text_cfg: text, ...rest } = top as { vision_cfg: Json; text_cfg: Json };
+  const { vision_cfg: vision, text_cfg: text, ...rest } = top as Json & { vision_cfg: Json; text_cfg: Json };
   if (Array.isArray(vision.layers)) {
     throw new UsageError(
       `${where}: ResNet towers are not built; got vision_cfg.layers=${JSON.stringify(vision.layers)}. ${ownTowers}`,
     );
   }
+  keepSupported({ multimodal_cfg: rest.multimodal_cfg }, [], refusedTop, where, "");
   // Towers first: a tower that is not built explains the options beside it better than they do themselves.
   const keptVision = keepSupported(
     vision,
@@ -418,11 +419,9 @@ export function parseClipConfig(json: unknown, where: string): ClipConfig {
   const parsed = clipSchema.safeParse(candidate);
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!;
-    const key = issue.path.join(".");
-    const unknown = issue.code === "unrecognized_keys" ? `.${issue.keys[0]}` : "";
+    const path = issue.code === "unrecognized_keys" ? [...issue.path, issue.keys[0]!] : issue.path;
     throw new UsageError(
-      `${where}: ${issue.message.toLowerCase()}; got ${key}${unknown}=` +
-        `${JSON.stringify(lookUp(candidate, issue.path))}.`,
+      `${where}: ${issue.message.toLowerCase()}; got ${path.join(".")}=${JSON.stringify(lookUp(candidate, path))}.`,
     );
   }
   checkTogether(parsed.data, where);
