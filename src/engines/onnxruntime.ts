@@ -1,0 +1,175 @@
+/**
+ * ONNX Runtime (npm onnxruntime-node) as an engine: the embedded default, on any CPU. A graph becomes one
+ * session. Buffers are plain memory of this process: inputs are read where they lie, outputs are written into
+ * memory given beforehand, and a donated input's memory takes its output in place.
+ */
+
+import ort from "onnxruntime-node";
+import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
+import { InternalError, UsageError } from "../core/errors.js";
+import { formatType, sameType, sizeOfShape, type TensorType } from "../core/shape.js";
+import { emitOnnx } from "../graph/emit/onnx.js";
+import type { Graph } from "../graph/graph.js";
+import { optimize } from "../graph/passes.js";
+import { overwritable } from "./donation.js";
+import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
+
+export interface OnnxRuntimeOptions {
+  /** Threads within an operation. Default: the number of physical cores, as ONNX Runtime counts them. */
+  readonly threads?: number | undefined;
+  /** Writes a profile (JSON, chrome://tracing) to `PREFIX_<date>.json` when a graph is disposed. */
+  readonly profile?: string | undefined;
+}
+
+const elementType: Partial<Record<DType, ort.Tensor.Type>> = {
+  f32: "float32",
+  f16: "float16",
+  i32: "int32",
+  i64: "int64",
+  u8: "uint8",
+  bool: "bool",
+};
+
+class HostBuffer implements DeviceBuffer {
+  private tensor: ort.Tensor | undefined;
+
+  constructor(
+    readonly type: TensorType,
+    readonly data: TypedArray,
+    private readonly owner: OnnxRuntime,
+  ) {
+    const name = elementType[type.dtype];
+    if (name === undefined) {
+      throw new UsageError(`onnxruntime: has no ${type.dtype} on the CPU; got ${formatType(type)}. Use f32.`);
+    }
+    if (data.length !== sizeOfShape(type.shape)) {
+      throw new UsageError(
+        `onnxruntime: needs ${sizeOfShape(type.shape)} elements for ${formatType(type)}; got ${data.length}.`,
+      );
+    }
+    this.tensor = new ort.Tensor(name, data as Float32Array, type.shape as number[]);
+    owner.track(this, 1);
+  }
+
+  get spent(): boolean {
+    return this.tensor === undefined;
+  }
+  get bytes(): number {
+    return this.data.length * sizeOf(this.type.dtype);
+  }
+
+  /** The tensor, or a `UsageError` when its memory is gone. */
+  use(name: string): ort.Tensor {
+    if (this.tensor === undefined) {
+      throw new UsageError(
+        `onnxruntime: the buffer given as ${name} was donated or freed before. Use the run's output.`,
+      );
+    }
+    return this.tensor;
+  }
+
+  [Symbol.dispose](): void {
+    if (this.tensor === undefined) return;
+    this.tensor = undefined;
+    this.owner.track(this, -1);
+  }
+}
+
+class Session implements Executable {
+  constructor(
+    readonly graph: Graph,
+    private readonly session: ort.InferenceSession,
+    private readonly owner: OnnxRuntime,
+    private readonly inPlace: ReadonlySet<string>,
+  ) {}
+
+  async run(inputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, DeviceBuffer>> {
+    const feeds: Record<string, ort.Tensor> = {};
+    const held = new Map<string, HostBuffer>();
+    for (const { name, tensor } of this.graph.inputs) {
+      const buffer = inputs[name];
+      if (!(buffer instanceof HostBuffer) || !sameType(buffer.type, tensor)) {
+        throw new UsageError(
+          `onnxruntime: input ${name} must be a buffer of type ${formatType(tensor)}; got ` +
+            `${buffer === undefined ? "none" : formatType(buffer.type)}.`,
+        );
+      }
+      feeds[name] = buffer.use(name);
+      held.set(name, buffer);
+    }
+    const fetches: Record<string, ort.Tensor> = {};
+    const targets = this.graph.outputs.map(({ name, tensor, donates }) => {
+      const source = donates === undefined ? undefined : held.get(donates);
+      const inPlace = source !== undefined && this.inPlace.has(name);
+      const data = inPlace ? source.data : allocate(tensor.dtype, sizeOfShape(tensor.shape));
+      fetches[name] = new ort.Tensor(
+        elementType[tensor.dtype]!,
+        data as Float32Array,
+        tensor.shape as number[],
+      );
+      return { name, type: { dtype: tensor.dtype, shape: tensor.shape }, data, source };
+    });
+    await this.session.run(feeds, fetches);
+    const outputs: Record<string, DeviceBuffer> = {};
+    for (const { name, type, data, source } of targets) {
+      source?.[Symbol.dispose]();
+      outputs[name] = new HostBuffer(type, data, this.owner);
+    }
+    return outputs;
+  }
+
+  [Symbol.dispose](): void {
+    void this.session.release();
+  }
+}
+
+/** ONNX Runtime on the CPU. */
+export class OnnxRuntime implements Engine {
+  readonly name = "onnxruntime";
+  readonly capabilities: Capabilities = { computeDtypes: ["f32"], donation: true, devices: 1 };
+  private buffers = 0;
+  private bytes = 0;
+
+  constructor(private readonly options: OnnxRuntimeOptions = {}) {}
+
+  async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Executable> {
+    const optimized = optimize(graph, "onnx");
+    const model = emitOnnx(optimized);
+    const { threads, profile } = this.options;
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: ["cpu"],
+      // The graph comes optimized; what ONNX Runtime would rewrite could undo barriers.
+      graphOptimizationLevel: "disabled",
+      logSeverityLevel: 3,
+      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+      ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
+    }).catch((error: Error) => {
+      throw new InternalError(`onnxruntime: refused the model of ${name}: ${error.message}`);
+    });
+    return new Session(optimized, session, this, overwritable(optimized));
+  }
+
+  upload(type: TensorType, data: TypedArray, { adopt = false } = {}): DeviceBuffer {
+    return new HostBuffer(type, adopt ? data : data.slice(), this);
+  }
+
+  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+    if (!(buffer instanceof HostBuffer)) {
+      throw new UsageError("onnxruntime: the buffer belongs to another engine.");
+    }
+    buffer.use("download");
+    return buffer.data;
+  }
+
+  stats(): { buffers: number; bytes: number } {
+    return { buffers: this.buffers, bytes: this.bytes };
+  }
+
+  /** Counts a buffer made (+1) or gone (-1). */
+  track(buffer: HostBuffer, sign: 1 | -1): void {
+    this.buffers += sign;
+    this.bytes += sign * buffer.bytes;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}

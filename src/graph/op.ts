@@ -1,0 +1,166 @@
+/** What is true of an operation stands in one record; everything else asks the record. */
+
+import type { DType, TypedArray } from "../core/dtype.js";
+import { roundTo, sizeOf } from "../core/dtype.js";
+import { keyFromSeed, Random } from "../core/random.js";
+import { type Shape, sizeOfShape, type TensorType } from "../core/shape.js";
+import type { OnnxContext } from "./emit/onnx.js";
+import type { StableHloContext } from "./emit/stablehlo.js";
+import type { Tensor } from "./tensor.js";
+
+export type AttrValue = number | string | boolean | readonly number[] | TypedArray | undefined;
+export type Attrs = { readonly [name: string]: AttrValue };
+
+/**
+ * - `elementwise`: each output element depends on the inputs' elements at the same place (after broadcasting);
+ * - `view`: the same elements in the same memory order;
+ * - `movement`: the same elements, moved or repeated;
+ * - `reduction`, `contraction`: sums over axes; `commutative`: inputs may swap;
+ * - `source`: has no inputs; `barrier`: must not be merged or folded.
+ */
+export type Trait =
+  | "elementwise"
+  | "view"
+  | "movement"
+  | "reduction"
+  | "contraction"
+  | "commutative"
+  | "source"
+  | "barrier";
+
+/** Multiply-adds, and bytes read and written. */
+export interface Cost {
+  readonly macs: number;
+  readonly bytes: number;
+}
+
+/** A float64 tensor of the reference interpreter; integers and bools are held as numbers. */
+export interface Ref extends TensorType {
+  readonly data: Float64Array;
+}
+
+/** A named input of a lowering. */
+export interface Arg extends TensorType {
+  readonly name: string;
+}
+
+export interface NotDifferentiable {
+  readonly notDifferentiable: string;
+}
+export interface NotLowered {
+  readonly unsupported: string;
+}
+
+export const notDifferentiable = (why: string): NotDifferentiable => ({ notDifferentiable: why });
+export const unsupported = (why: string): NotLowered => ({ unsupported: why });
+
+export interface VjpContext<A> {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attrs: A;
+}
+
+/**
+ * Cotangents of the inputs from those of the outputs (undefined where an output is unused; `g[0]` is given
+ * whenever the first output is used). May return a cotangent in the broadcast shape: the reverse walk sums it.
+ * "zero": constant almost everywhere. "decompose": the gradient of the decomposition.
+ */
+export type Vjp<A> =
+  | ((g: readonly Tensor[], context: VjpContext<A>) => (Tensor | undefined)[])
+  | "zero"
+  | "decompose"
+  | NotDifferentiable;
+
+export type Lowering<C, A> =
+  | ((context: C, inputs: readonly Arg[], attrs: A, outputs: readonly TensorType[]) => string[])
+  | "decompose"
+  | NotLowered;
+
+export interface CaseInput extends TensorType {
+  readonly data: Float64Array;
+}
+
+/** Inputs on which reference, engines and gradients must agree. */
+export interface Case<A> {
+  readonly name: string;
+  readonly inputs: readonly CaseInput[];
+  readonly attrs: A;
+  /** False where central differences cannot stand for the gradient (kinks, jumps, ties). Default true. */
+  readonly smooth?: boolean;
+}
+
+export interface Op<A extends Attrs = Attrs> {
+  readonly name: string;
+  /** One line, with shapes in letters. */
+  readonly doc: string;
+  /** The specification or the paper. */
+  readonly source: string;
+  readonly traits: readonly Trait[];
+  /** Validates inputs and attributes; gives the outputs' types. Throws `UsageError`. */
+  infer(inputs: readonly TensorType[], attrs: A): TensorType[];
+  /** Plain loops in float64. */
+  reference(inputs: readonly Ref[], attrs: A, outputs: readonly TensorType[]): Float64Array[];
+  readonly vjp: Vjp<A>;
+  cost(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): Cost;
+  /** An equal tensor or tensors written more simply, or undefined; "never" when there is none. */
+  readonly simplify: ((inputs: readonly Tensor[], attrs: A) => readonly Tensor[] | undefined) | "never";
+  /** The same function in simpler operations; "primitive" when it is one. */
+  readonly decompose: ((inputs: readonly Tensor[], attrs: A) => Tensor[]) | "primitive";
+  readonly onnx: Lowering<OnnxContext, A>;
+  readonly stablehlo: Lowering<StableHloContext, A>;
+  readonly cases: readonly Case<A>[];
+}
+
+/** An operation whose attributes' types have been forgotten. */
+export type AnyOp = Op<Attrs>;
+
+const bytesOf = (types: readonly TensorType[]): number =>
+  types.reduce((n, t) => n + sizeOfShape(t.shape) * sizeOf(t.dtype), 0);
+
+/** Reads every input once and writes every output once, without multiply-adds. */
+export const streaming = (inputs: readonly TensorType[], outputs: readonly TensorType[]): Cost => ({
+  macs: 0,
+  bytes: bytesOf(inputs) + bytesOf(outputs),
+});
+
+/** Costs nothing: the output is the input's memory, or is a constant. */
+export const free = (): Cost => ({ macs: 0, bytes: 0 });
+
+/** `macs` multiply-adds, every operand moved once. */
+export const contracting = (
+  macs: number,
+  inputs: readonly TensorType[],
+  outputs: readonly TensorType[],
+): Cost => ({ macs, bytes: bytesOf(inputs) + bytesOf(outputs) });
+
+/** A case input of given numbers. */
+export const given = (dtype: DType, shape: Shape, values: readonly number[]): CaseInput => ({
+  dtype,
+  shape,
+  data: Float64Array.from(values, (v) => roundTo(dtype, v)),
+});
+
+/** A case input of normal numbers, times `scale`, plus `shift`; reproducible by `seed`. */
+export function normal(shape: Shape, seed: number, scale = 1, shift = 0): CaseInput {
+  const random = new Random(keyFromSeed(seed));
+  const draw = () => Math.fround(random.normal() * scale + shift);
+  return { dtype: "f32", shape, data: Float64Array.from({ length: sizeOfShape(shape) }, draw) };
+}
+
+/** A case input of uniform numbers in [low, high). */
+export function uniform(shape: Shape, seed: number, low: number, high: number): CaseInput {
+  const random = new Random(keyFromSeed(seed));
+  const draw = () => Math.fround(low + random.uniform() * (high - low));
+  return { dtype: "f32", shape, data: Float64Array.from({ length: sizeOfShape(shape) }, draw) };
+}
+
+/** A case input of integers in [0, n). */
+export function integers(
+  dtype: "i32" | "i64" | "u8" | "bool",
+  shape: Shape,
+  seed: number,
+  n: number,
+): CaseInput {
+  const random = new Random(keyFromSeed(seed));
+  return { dtype, shape, data: Float64Array.from({ length: sizeOfShape(shape) }, () => random.integer(n)) };
+}

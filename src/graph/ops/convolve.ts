@@ -1,0 +1,498 @@
+/** Convolutions and pooling over images in NCHW. */
+
+import { UsageError } from "../../core/errors.js";
+import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
+import { type Case, contracting, normal, notDifferentiable, type Op, streaming } from "../op.js";
+import { apply, type Tensor } from "../tensor.js";
+import { requireFloat } from "./elementwise.js";
+import { constant } from "./source.js";
+
+export interface ConvAttrs {
+  /** Vertical, horizontal. */
+  readonly stride: readonly number[];
+  /** Zeros added: top, left, bottom, right. */
+  readonly padding: readonly number[];
+  /** Input and output channels are split into so many independent groups. */
+  readonly groups: number;
+  readonly [key: string]: readonly number[] | number;
+}
+
+const outSize = (d: number, kernel: number, stride: number, padding: number): number =>
+  Math.floor((d + padding - kernel) / stride) + 1;
+
+const spatial = (
+  size: Shape,
+  kernel: Shape,
+  { stride, padding }: ConvAttrs | WindowAttrs,
+): [number, number] => [
+  outSize(size[0]!, kernel[0]!, stride[0]!, padding[0]! + padding[2]!),
+  outSize(size[1]!, kernel[1]!, stride[1]!, padding[1]! + padding[3]!),
+];
+
+/** Calls `visit(x, w, y)` with flat indices for every product of a convolution. */
+function products(
+  x: Shape,
+  w: Shape,
+  y: Shape,
+  { stride, padding, groups }: ConvAttrs,
+  visit: (xAt: number, wAt: number, yAt: number) => void,
+): void {
+  const [, C, H, W] = x as [number, number, number, number];
+  const [O, I, kh, kw] = w as [number, number, number, number];
+  const [B, , h, v] = y as [number, number, number, number];
+  for (let b = 0; b < B; b++)
+    for (let o = 0; o < O; o++)
+      for (let i = 0; i < I; i++) {
+        const c = Math.floor(o / (O / groups)) * I + i;
+        for (let r = 0; r < h; r++)
+          for (let s = 0; s < v; s++)
+            for (let p = 0; p < kh; p++)
+              for (let q = 0; q < kw; q++) {
+                const row = r * stride[0]! + p - padding[0]!;
+                const column = s * stride[1]! + q - padding[1]!;
+                if (row < 0 || row >= H || column < 0 || column >= W) continue;
+                visit(
+                  ((b * C + c) * H + row) * W + column,
+                  ((o * I + i) * kh + p) * kw + q,
+                  ((b * O + o) * h + r) * v + s,
+                );
+              }
+      }
+}
+
+function check(what: string, x: TensorType, w: TensorType, { groups, stride, padding }: ConvAttrs): void {
+  requireFloat(what, x, w);
+  const ok =
+    x.shape.length === 4 &&
+    w.shape.length === 4 &&
+    x.dtype === w.dtype &&
+    x.shape[1] === w.shape[1]! * groups &&
+    w.shape[0]! % groups === 0 &&
+    stride.length === 2 &&
+    padding.length === 4;
+  if (!ok) {
+    throw new UsageError(
+      `${what}: needs images [B,C,H,W] and a kernel [O,C/groups,h,w]; got ${formatType(x)}, ${formatType(w)}, groups=${groups}, stride=[${stride.join(",")}], padding=[${padding.join(",")}].`,
+    );
+  }
+}
+
+const window = ({ stride, padding, groups }: ConvAttrs) => ({
+  strides: stride,
+  pads: padding,
+  group: groups,
+});
+
+const DIM_NUMBERS = "dim_numbers = [b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]";
+
+const convOp: Op<ConvAttrs> = {
+  name: "conv",
+  doc: "Convolution (cross-correlation): [B,C,H,W] with [O,C/groups,h,w] gives [B,O,H',W'].",
+  source: "ONNX Conv; StableHLO convolution",
+  traits: ["contraction"],
+  infer([x, w], attrs) {
+    check("conv", x!, w!, attrs);
+    const size = spatial(x!.shape.slice(2), w!.shape.slice(2), attrs);
+    if (size.some((d) => d < 1)) {
+      throw new UsageError(
+        `conv: the kernel must fit the padded image; got ${formatType(x!)} and ${formatType(w!)}.`,
+      );
+    }
+    return [{ dtype: x!.dtype, shape: [x!.shape[0]!, w!.shape[0]!, ...size] }];
+  },
+  reference([x, w], attrs, [y]) {
+    const out = new Float64Array(sizeOfShape(y!.shape));
+    products(x!.shape, w!.shape, y!.shape, attrs, (xAt, wAt, yAt) => {
+      out[yAt]! += x!.data[xAt]! * w!.data[wAt]!;
+    });
+    return [out];
+  },
+  vjp: ([g], { inputs: [x, w], attrs }) => [
+    convInputGrad(g!, w!, x!.shape.slice(2), attrs),
+    convKernelGrad(x!, g!, w!.shape.slice(2), attrs),
+  ],
+  cost: (inputs, outputs) =>
+    contracting(sizeOfShape(outputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
+  simplify: "never",
+  decompose: "primitive",
+  onnx: (b, [x, w], attrs) =>
+    b.node("Conv", [x!.name, w!.name], { ...window(attrs), kernel_shape: w!.shape.slice(2) }),
+  stablehlo: (b, [x, w], { stride, padding: p, groups }, [y]) => [
+    b.emit(
+      `stablehlo.convolution(${x!.name}, ${w!.name}) ${DIM_NUMBERS}, window = {stride = [${stride.join(", ")}], ` +
+        `pad = [[${p[0]}, ${p[2]}], [${p[1]}, ${p[3]}]]} {batch_group_count = 1 : i64, feature_group_count = ${groups} : i64}` +
+        ` : (${b.typeOf(x!)}, ${b.typeOf(w!)}) -> ${b.typeOf(y!)}`,
+    ),
+  ],
+  cases: convCases((x, w, attrs) => ({ inputs: [normal(x, 1), normal(w, 2)], attrs })),
+};
+
+function convCases<A>(
+  make: (x: Shape, w: Shape, attrs: ConvAttrs, y: Shape) => Pick<Case<A>, "inputs" | "attrs">,
+): Case<A>[] {
+  const of = (name: string, x: Shape, w: Shape, attrs: ConvAttrs) => {
+    const y = [x[0]!, w[0]!, ...spatial(x.slice(2), w.slice(2), attrs)];
+    return { name, ...make(x, w, attrs, y) };
+  };
+  return [
+    of("3×3, padded", [2, 3, 5, 6], [4, 3, 3, 3], { stride: [1, 1], padding: [1, 1, 1, 1], groups: 1 }),
+    of("strided, with a rest", [1, 2, 6, 6], [3, 2, 3, 3], {
+      stride: [2, 2],
+      padding: [0, 1, 1, 0],
+      groups: 1,
+    }),
+    of("patches", [2, 3, 4, 4], [5, 3, 2, 2], { stride: [2, 2], padding: [0, 0, 0, 0], groups: 1 }),
+    of("grouped", [2, 4, 4, 4], [6, 2, 3, 3], { stride: [1, 1], padding: [1, 1, 1, 1], groups: 2 }),
+    of("depthwise, strided", [2, 3, 7, 7], [3, 1, 3, 3], {
+      stride: [2, 2],
+      padding: [1, 1, 1, 1],
+      groups: 3,
+    }),
+    of("1×1", [2, 3, 3, 3], [2, 3, 1, 1], { stride: [1, 1], padding: [0, 0, 0, 0], groups: 1 }),
+  ];
+}
+
+interface ConvGradAttrs extends ConvAttrs {
+  /** The size that the gradient has: of the image, or of the kernel. */
+  readonly size: readonly number[];
+}
+
+const convInputGradOp: Op<ConvGradAttrs> = {
+  name: "convInputGrad",
+  doc: "The image's cotangent of `conv`: [B,O,H',W'] with [O,C/groups,h,w] gives [B,C,size].",
+  source: "ONNX ConvTranspose; StableHLO convolution with lhs_dilate",
+  traits: ["contraction"],
+  infer([g, w], { size, groups }) {
+    requireFloat("convInputGrad", g!, w!);
+    return [{ dtype: g!.dtype, shape: [g!.shape[0]!, w!.shape[1]! * groups, ...size] }];
+  },
+  reference([g, w], attrs, [dx]) {
+    const out = new Float64Array(sizeOfShape(dx!.shape));
+    products(dx!.shape, w!.shape, g!.shape, attrs, (xAt, wAt, yAt) => {
+      out[xAt]! += g!.data[yAt]! * w!.data[wAt]!;
+    });
+    return [out];
+  },
+  vjp: ([c], { inputs: [g, w], attrs }) => [
+    conv(c!, w!, attrs),
+    convKernelGrad(c!, g!, w!.shape.slice(2), attrs),
+  ],
+  cost: (inputs, outputs) =>
+    contracting(sizeOfShape(inputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
+  simplify: "never",
+  decompose: "primitive",
+  onnx(b, [g, w], attrs) {
+    const { stride, padding, size } = attrs;
+    const kernel = w!.shape.slice(2);
+    const rest = [0, 1].map(
+      (i) => size[i]! - ((g!.shape[2 + i]! - 1) * stride[i]! + kernel[i]! - padding[i]! - padding[2 + i]!),
+    );
+    return b.node("ConvTranspose", [g!.name, w!.name], {
+      ...window(attrs),
+      kernel_shape: kernel,
+      output_padding: rest,
+    });
+  },
+  stablehlo(b, [g, w], { stride, padding, groups, size }, [dx]) {
+    const [O, I, kh, kw] = w!.shape as [number, number, number, number];
+    // The grouped kernel [G·o,I,h,w] becomes [o,G·I,h,w]: input and output channels change places within a group.
+    let kernel = w!.name;
+    let kernelShape: Shape = w!.shape;
+    if (groups > 1) {
+      const o = O / groups;
+      const type = (shape: Shape) => ({ dtype: w!.dtype, shape });
+      const split = type([groups, o, I, kh, kw]);
+      const swapped = type([o, groups, I, kh, kw]);
+      const joined = type([o, groups * I, kh, kw]);
+      kernel = b.emit(`stablehlo.reshape ${kernel} : (${b.typeOf(w!)}) -> ${b.typeOf(split)}`);
+      kernel = b.emit(
+        `stablehlo.transpose ${kernel}, dims = [1, 0, 2, 3, 4] : (${b.typeOf(split)}) -> ${b.typeOf(swapped)}`,
+      );
+      kernel = b.emit(`stablehlo.reshape ${kernel} : (${b.typeOf(swapped)}) -> ${b.typeOf(joined)}`);
+      kernelShape = joined.shape;
+    }
+    const kernelType = b.typeOf({ dtype: w!.dtype, shape: kernelShape });
+    kernel = b.emit(`stablehlo.reverse ${kernel}, dims = [2, 3] : ${kernelType}`);
+    const pads = [0, 1].map((i) => {
+      const k = [kh, kw][i]!;
+      const low = k - 1 - padding[i]!;
+      return `[${low}, ${size[i]! + k - 1 - (g!.shape[2 + i]! - 1) * stride[i]! - 1 - low}]`;
+    });
+    return [
+      b.emit(
+        `stablehlo.convolution(${g!.name}, ${kernel}) dim_numbers = [b, f, 0, 1]x[i, o, 0, 1]->[b, f, 0, 1], ` +
+          `window = {pad = [${pads.join(", ")}], lhs_dilate = [${stride.join(", ")}]} ` +
+          `{batch_group_count = 1 : i64, feature_group_count = ${groups} : i64} : (${b.typeOf(g!)}, ${kernelType}) -> ${b.typeOf(dx!)}`,
+      ),
+    ];
+  },
+  cases: convCases((x, w, attrs, y) => ({
+    inputs: [normal(y, 1), normal(w, 2)],
+    attrs: { ...attrs, size: x.slice(2) },
+  })),
+};
+
+const convKernelGradOp: Op<ConvGradAttrs> = {
+  name: "convKernelGrad",
+  doc: "The kernel's cotangent of `conv`: [B,C,H,W] with [B,O,H',W'] gives [O,C/groups,size].",
+  source: "ONNX Conv with batch and channels exchanged; StableHLO convolution with rhs_dilate",
+  traits: ["contraction"],
+  infer([x, g], { size, groups }) {
+    requireFloat("convKernelGrad", x!, g!);
+    return [{ dtype: x!.dtype, shape: [g!.shape[1]!, x!.shape[1]! / groups, ...size] }];
+  },
+  reference([x, g], attrs, [dw]) {
+    const out = new Float64Array(sizeOfShape(dw!.shape));
+    products(x!.shape, dw!.shape, g!.shape, attrs, (xAt, wAt, yAt) => {
+      out[wAt]! += x!.data[xAt]! * g!.data[yAt]!;
+    });
+    return [out];
+  },
+  vjp: ([c], { inputs: [x, g], attrs }) => [
+    convInputGrad(g!, c!, x!.shape.slice(2), attrs),
+    conv(x!, c!, attrs),
+  ],
+  cost: (inputs, outputs) =>
+    contracting(sizeOfShape(inputs[1]!.shape) * sizeOfShape(outputs[0]!.shape.slice(1)), inputs, outputs),
+  simplify: "never",
+  decompose: "primitive",
+  onnx(b, [x, g], { stride, padding, groups, size }) {
+    const [B, C, H, W] = x!.shape as [number, number, number, number];
+    const I = C / groups;
+    const exchange = (name: string) => b.node("Transpose", [name], { perm: [1, 0, 2, 3] })[0]!;
+    // Per group: images as [C/G, G·B, H, W], cotangents as kernels [O, B, H', W'], G groups of B channels.
+    const rows = b.node("Transpose", b.node("Reshape", [x!.name, b.ints([B, groups, I, H * W])]), {
+      perm: [2, 1, 0, 3],
+    });
+    const images = b.node("Reshape", [rows[0]!, b.ints([I, groups * B, H, W])])[0]!;
+    // Rows that no window reached would make the result too large: cut them off by a smaller closing pad.
+    const reach = [0, 1].map((i) => (g!.shape[2 + i]! - 1) * stride[i]! + size[i]!);
+    const high = [0, 1].map((i) => reach[i]! - [H, W][i]! - padding[i]!);
+    const cut = high.some((n) => n < 0)
+      ? b.node("Slice", [
+          images,
+          b.ints([0, 0]),
+          b.ints([H + Math.min(0, high[0]!), W + Math.min(0, high[1]!)]),
+          b.ints([2, 3]),
+        ])[0]!
+      : images;
+    const y = b.node("Conv", [cut, exchange(g!.name)], {
+      dilations: stride,
+      kernel_shape: g!.shape.slice(2),
+      pads: [padding[0]!, padding[1]!, Math.max(0, high[0]!), Math.max(0, high[1]!)],
+      group: groups,
+    })[0]!;
+    return [exchange(y)];
+  },
+  stablehlo(b, [x, g], { stride, padding, groups, size }, [dw]) {
+    const pads = [0, 1].map((i) => {
+      const reach = (g!.shape[2 + i]! - 1) * stride[i]! + size[i]!;
+      return `[${padding[i]}, ${reach - x!.shape[2 + i]! - padding[i]!}]`;
+    });
+    return [
+      b.emit(
+        `stablehlo.convolution(${x!.name}, ${g!.name}) dim_numbers = [f, b, 0, 1]x[i, o, 0, 1]->[f, b, 0, 1], ` +
+          `window = {pad = [${pads.join(", ")}], rhs_dilate = [${stride.join(", ")}]} ` +
+          `{batch_group_count = ${groups} : i64, feature_group_count = 1 : i64} : (${b.typeOf(x!)}, ${b.typeOf(g!)}) -> ${b.typeOf(dw!)}`,
+      ),
+    ];
+  },
+  cases: convCases((x, w, attrs, y) => ({
+    inputs: [normal(x, 1), normal(y, 2)],
+    attrs: { ...attrs, size: w.slice(2) },
+  })),
+};
+
+const full = (attrs: Partial<ConvAttrs>): ConvAttrs => ({
+  stride: attrs.stride ?? [1, 1],
+  padding: attrs.padding ?? [0, 0, 0, 0],
+  groups: attrs.groups ?? 1,
+});
+
+/** Images [B,C,H,W] convolved with a kernel [O,C/groups,h,w]. */
+export const conv = (x: Tensor, w: Tensor, attrs: Partial<ConvAttrs> = {}): Tensor =>
+  apply(convOp, [x, w], full(attrs))[0]!;
+const convInputGrad = (g: Tensor, w: Tensor, size: Shape, attrs: ConvAttrs): Tensor =>
+  apply(convInputGradOp, [g, w], { ...full(attrs), size })[0]!;
+const convKernelGrad = (x: Tensor, g: Tensor, size: Shape, attrs: ConvAttrs): Tensor =>
+  apply(convKernelGradOp, [x, g], { ...full(attrs), size })[0]!;
+
+export interface WindowAttrs {
+  /** Vertical, horizontal. */
+  readonly kernel: readonly number[];
+  readonly stride: readonly number[];
+  /** Top, left, bottom, right. */
+  readonly padding: readonly number[];
+  readonly [key: string]: readonly number[];
+}
+
+const poolType = (what: string, x: TensorType, attrs: WindowAttrs): TensorType => {
+  requireFloat(what, x);
+  if (x.shape.length !== 4) throw new UsageError(`${what}: needs images [B,C,H,W]; got ${formatType(x)}.`);
+  return {
+    dtype: x.dtype,
+    shape: [...x.shape.slice(0, 2), ...spatial(x.shape.slice(2), attrs.kernel, attrs)],
+  };
+};
+
+const poolCases = (
+  make: (x: Shape, attrs: WindowAttrs) => Case<WindowAttrs>["inputs"],
+): Case<WindowAttrs>[] =>
+  [
+    { name: "halving", x: [2, 3, 4, 6], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0] } },
+    {
+      name: "overlapping, padded",
+      x: [2, 2, 6, 6],
+      attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] },
+    },
+  ].map(({ name, x, attrs }) => ({ name, inputs: make(x, attrs), attrs }));
+
+/** For each window: the flat indices of its elements. */
+function* windows(x: Shape, { kernel, stride, padding }: WindowAttrs): Generator<number[]> {
+  const [B, C, H, W] = x as [number, number, number, number];
+  const [h, w] = spatial([H, W], kernel, { kernel, stride, padding });
+  for (let plane = 0; plane < B * C; plane++)
+    for (let r = 0; r < h; r++)
+      for (let s = 0; s < w; s++) {
+        const members: number[] = [];
+        for (let p = 0; p < kernel[0]!; p++)
+          for (let q = 0; q < kernel[1]!; q++) {
+            const row = r * stride[0]! + p - padding[0]!;
+            const column = s * stride[1]! + q - padding[1]!;
+            if (row >= 0 && row < H && column >= 0 && column < W)
+              members.push((plane * H + row) * W + column);
+          }
+        yield members;
+      }
+}
+
+const poolWindow = ({ kernel, stride, padding }: WindowAttrs) => ({
+  kernel_shape: kernel,
+  strides: stride,
+  pads: padding,
+});
+
+const avgPoolOp: Op<WindowAttrs> = {
+  name: "avgPool",
+  doc: "Mean over windows of [B,C,H,W]; padding counts as zeros.",
+  source: "ONNX AveragePool with count_include_pad",
+  traits: ["reduction"],
+  infer: ([x], attrs) => [poolType("avgPool", x!, attrs)],
+  reference([x], attrs) {
+    const area = attrs.kernel[0]! * attrs.kernel[1]!;
+    return [
+      Float64Array.from(windows(x!.shape, attrs), (at) => at.reduce((n, i) => n + x!.data[i]!, 0) / area),
+    ];
+  },
+  vjp([g], { inputs: [x], attrs }) {
+    const [C, H, W] = x!.shape.slice(1) as [number, number, number];
+    return [convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], { ...attrs, groups: C } as ConvAttrs)];
+  },
+  cost: streaming,
+  simplify: "never",
+  // A depthwise convolution with equal weights.
+  decompose([x], attrs) {
+    const C = x!.shape[1]!;
+    return [conv(x!, meanKernel(x!, C, attrs), { stride: attrs.stride, padding: attrs.padding, groups: C })];
+  },
+  onnx: (b, [x], attrs) => b.node("AveragePool", [x!.name], { ...poolWindow(attrs), count_include_pad: 1 }),
+  stablehlo: "decompose",
+  cases: poolCases((x) => [normal(x, 1)]),
+};
+
+const meanKernel = (like: Tensor, C: number, { kernel }: WindowAttrs): Tensor =>
+  constant(1 / (kernel[0]! * kernel[1]!), { dtype: like.dtype, shape: [C, 1, kernel[0]!, kernel[1]!] });
+
+/** Mean over windows of images [B,C,H,W]. */
+export const avgPool = (
+  x: Tensor,
+  { kernel, stride = kernel, padding = [0, 0, 0, 0] }: Partial<WindowAttrs> & { kernel: readonly number[] },
+): Tensor => apply(avgPoolOp, [x], { kernel, stride, padding })[0]!;
+
+const windowText = ({ kernel, stride, padding: p }: WindowAttrs): string =>
+  `window_dimensions = array<i64: 1, 1, ${kernel.join(", ")}>, window_strides = array<i64: 1, 1, ${stride.join(", ")}>, ` +
+  `padding = dense<[[0, 0], [0, 0], [${p[0]}, ${p[2]}], [${p[1]}, ${p[3]}]]> : tensor<4x2xi64>`;
+
+const maxPoolOp: Op<WindowAttrs> = {
+  name: "maxPool",
+  doc: "Greatest over windows of [B,C,H,W]; padding never wins.",
+  source: "ONNX MaxPool; StableHLO reduce_window",
+  traits: ["reduction"],
+  infer: ([x], attrs) => [poolType("maxPool", x!, attrs)],
+  reference: ([x], attrs) => [
+    Float64Array.from(windows(x!.shape, attrs), (at) => Math.max(...at.map((i) => x!.data[i]!))),
+  ],
+  vjp: ([g], { inputs: [x], attrs }) => [apply(maxPoolGradOp, [x!, g!], attrs)[0]!],
+  cost: streaming,
+  simplify: "never",
+  decompose: "primitive",
+  onnx: (b, [x], attrs) => b.node("MaxPool", [x!.name], poolWindow(attrs)),
+  stablehlo(b, [x], attrs, [y]) {
+    const scalar: TensorType = { dtype: x!.dtype, shape: [] };
+    const t = b.typeOf(scalar);
+    const low = b.constant(scalar, Number.NEGATIVE_INFINITY);
+    return [
+      b.emit(
+        `"stablehlo.reduce_window"(${x!.name}, ${low}) <{${windowText(attrs)}}> ({ ^bb0(%p: ${t}, %q: ${t}): ` +
+          `%m = stablehlo.maximum %p, %q : ${t} stablehlo.return %m : ${t} }) : (${b.typeOf(x!)}, ${t}) -> ${b.typeOf(y!)}`,
+      ),
+    ];
+  },
+  cases: poolCases((x) => [normal(x, 1)]),
+};
+
+const maxPoolGradOp: Op<WindowAttrs> = {
+  name: "maxPoolGrad",
+  doc: "The image's cotangent of `maxPool`: each window's goes to its first greatest element.",
+  source: "StableHLO select_and_scatter; ONNX MaxPool indices with ScatterElements",
+  traits: ["movement"],
+  infer: ([x]) => [{ dtype: x!.dtype, shape: x!.shape }],
+  reference([x, g], attrs) {
+    const out = new Float64Array(x!.data.length);
+    let k = 0;
+    for (const at of windows(x!.shape, attrs)) {
+      const best = at.reduce((a, i) => (x!.data[i]! > x!.data[a]! ? i : a));
+      out[best]! += g!.data[k++]!;
+    }
+    return [out];
+  },
+  vjp: notDifferentiable("second derivatives are not supported"),
+  cost: streaming,
+  simplify: "never",
+  decompose: "primitive",
+  onnx(b, [x, g], attrs) {
+    const n = sizeOfShape(x!.shape);
+    const [, indices] = b.node("MaxPool", [x!.name], poolWindow(attrs), { outputs: 2 });
+    const flat = b.ints([-1]);
+    const zeros = b.node("Expand", [b.scalar(x!.dtype, 0), b.ints([n])])[0]!;
+    const scattered = b.node(
+      "ScatterElements",
+      [zeros, b.node("Reshape", [indices!, flat])[0]!, b.node("Reshape", [g!.name, flat])[0]!],
+      { axis: 0, reduction: "add" },
+    )[0]!;
+    return b.node("Reshape", [scattered, b.ints(x!.shape)]);
+  },
+  stablehlo(b, [x, g], attrs, [dx]) {
+    const scalar: TensorType = { dtype: x!.dtype, shape: [] };
+    const t = b.typeOf(scalar);
+    return [
+      b.emit(
+        `"stablehlo.select_and_scatter"(${x!.name}, ${g!.name}, ${b.constant(scalar, 0)}) <{${windowText(attrs)}}> (` +
+          `{ ^bb0(%p: ${t}, %q: ${t}): %c = stablehlo.compare GE, %p, %q, FLOAT : (${t}, ${t}) -> tensor<i1> stablehlo.return %c : tensor<i1> }, ` +
+          `{ ^bb0(%p: ${t}, %q: ${t}): %s = stablehlo.add %p, %q : ${t} stablehlo.return %s : ${t} }) : (${b.typeOf(x!)}, ${b.typeOf(g!)}, ${t}) -> ${b.typeOf(dx!)}`,
+      ),
+    ];
+  },
+  cases: poolCases((x, attrs) => [
+    normal(x, 1),
+    normal([...x.slice(0, 2), ...spatial(x.slice(2), attrs.kernel, attrs)], 2),
+  ]),
+};
+
+/** Greatest over windows of images [B,C,H,W]. */
+export const maxPool = (
+  x: Tensor,
+  { kernel, stride = kernel, padding = [0, 0, 0, 0] }: Partial<WindowAttrs> & { kernel: readonly number[] },
+): Tensor => apply(maxPoolOp, [x], { kernel, stride, padding })[0]!;
+
+export const convolveOps = [convOp, convInputGradOp, convKernelGradOp, avgPoolOp, maxPoolOp, maxPoolGradOp];

@@ -1,0 +1,634 @@
+/** One element in, one element out; two inputs broadcast by numpy's rules. */
+
+import { type DType, isFloat, roundTo } from "../../core/dtype.js";
+import { UsageError } from "../../core/errors.js";
+import {
+  broadcastShapes,
+  formatType,
+  type Shape,
+  sameShape,
+  sizeOfShape,
+  strides,
+} from "../../core/shape.js";
+import { type Case, given, type Op, type Ref, streaming, uniform, type Vjp } from "../op.js";
+import { apply, type Tensor } from "../tensor.js";
+import { constant, lift, type Operand } from "./source.js";
+
+type None = Record<never, never>;
+type Binary = (a: Operand, b: Operand) => Tensor;
+type Unary = (x: Tensor) => Tensor;
+
+/** For every element of `to`, where it lies in a tensor of shape `from` that broadcasts to it. */
+export function broadcastIndex(from: Shape, to: Shape): (flat: number) => number {
+  if (sameShape(from, to)) return (i) => i;
+  const own = strides(from);
+  const steps = strides(to);
+  const lead = to.length - from.length;
+  return (flat) => {
+    let at = 0;
+    for (let axis = 0; axis < to.length; axis++) {
+      const d = from[axis - lead];
+      if (d !== undefined && d !== 1) at += (Math.floor(flat / steps[axis]!) % to[axis]!) * own[axis - lead]!;
+    }
+    return at;
+  };
+}
+
+export function requireFloat(what: string, ...inputs: readonly { dtype: DType; shape: Shape }[]): void {
+  for (const x of inputs) {
+    if (!isFloat(x.dtype))
+      throw new UsageError(`${what}: needs floating point; got ${formatType(x)}. Cast it.`);
+  }
+}
+
+interface UnaryRule {
+  readonly name: string;
+  readonly doc: string;
+  readonly source?: string;
+  readonly of: (x: number) => number;
+  /** dx from g, x and y. */
+  readonly vjp: ((g: Tensor, x: Tensor, y: Tensor) => Tensor) | "zero";
+  readonly onnx: string;
+  readonly stablehlo: string;
+  readonly domain?: readonly [number, number];
+  readonly edges?: readonly number[];
+  readonly smooth?: boolean;
+}
+
+const unaryRecords: Op<None>[] = [];
+
+function unary(rule: UnaryRule): Unary {
+  const [low, high] = rule.domain ?? [-3, 3];
+  const { vjp } = rule;
+  const smooth = rule.smooth ?? true;
+  const record: Op<None> = {
+    name: rule.name,
+    doc: rule.doc,
+    source: rule.source ?? `ONNX ${rule.onnx}; StableHLO ${rule.stablehlo}`,
+    traits: ["elementwise"],
+    infer([x]) {
+      requireFloat(rule.name, x!);
+      return [x!].map(({ dtype, shape }) => ({ dtype, shape }));
+    },
+    reference: ([x]) => [x!.data.map(rule.of)],
+    vjp: vjp === "zero" ? "zero" : ([g], { inputs, outputs }) => [vjp(g!, inputs[0]!, outputs[0]!)],
+    cost: streaming,
+    simplify: "never",
+    decompose: "primitive",
+    onnx: (b, [x]) => b.node(rule.onnx, [x!.name]),
+    stablehlo: (b, [x]) =>
+      rule.stablehlo.startsWith("chlo.")
+        ? [b.emit(`${rule.stablehlo} ${x!.name} : ${b.typeOf(x!)} -> ${b.typeOf(x!)}`)]
+        : [b.emit(`stablehlo.${rule.stablehlo} ${x!.name} : ${b.typeOf(x!)}`)],
+    cases: [
+      { name: "random", inputs: [uniform([3, 5], 1, low, high)], attrs: {}, smooth },
+      ...(rule.edges === undefined
+        ? []
+        : [
+            {
+              name: "edges",
+              inputs: [given("f32", [rule.edges.length], rule.edges)],
+              attrs: {},
+              smooth: false,
+            },
+          ]),
+    ],
+  };
+  unaryRecords.push(record);
+  return (x) => apply(record, [x], {})[0]!;
+}
+
+const SQRT_PI = Math.sqrt(Math.PI);
+
+export const neg = unary({
+  name: "neg",
+  doc: "-x",
+  of: (x) => -x,
+  vjp: (g) => neg(g),
+  onnx: "Neg",
+  stablehlo: "negate",
+});
+export const exp = unary({
+  name: "exp",
+  doc: "e to the x",
+  of: Math.exp,
+  vjp: (g, _, y) => mul(g, y),
+  onnx: "Exp",
+  stablehlo: "exponential",
+  edges: [-100, 0, Number.NEGATIVE_INFINITY],
+});
+export const log = unary({
+  name: "log",
+  doc: "Natural logarithm.",
+  of: Math.log,
+  vjp: (g, x) => div(g, x),
+  onnx: "Log",
+  stablehlo: "log",
+  domain: [0.1, 5],
+  edges: [0, 1],
+});
+export const sqrt = unary({
+  name: "sqrt",
+  doc: "Square root.",
+  of: Math.sqrt,
+  vjp: (g, _, y) => div(mul(g, 0.5), y),
+  onnx: "Sqrt",
+  stablehlo: "sqrt",
+  domain: [0.1, 5],
+  edges: [0, 4],
+});
+export const tanh = unary({
+  name: "tanh",
+  doc: "Hyperbolic tangent.",
+  of: Math.tanh,
+  vjp: (g, _, y) => mul(g, sub(1, mul(y, y))),
+  onnx: "Tanh",
+  stablehlo: "tanh",
+  edges: [-30, 30],
+});
+export const sigmoid = unary({
+  name: "sigmoid",
+  doc: "1 / (1 + e to the -x)",
+  of: (x) => 1 / (1 + Math.exp(-x)),
+  vjp: (g, _, y) => mul(g, mul(y, sub(1, y))),
+  onnx: "Sigmoid",
+  stablehlo: "logistic",
+  edges: [-50, 50],
+});
+export const erf = unary({
+  name: "erf",
+  doc: "Error function, 2/√π ∫ e to the -t² from 0 to x.",
+  of: erf64,
+  vjp: (g, x) => mul(g, mul(exp(neg(mul(x, x))), 2 / SQRT_PI)),
+  onnx: "Erf",
+  stablehlo: "chlo.erf",
+  edges: [-6, 0, 6],
+});
+export const sin = unary({
+  name: "sin",
+  doc: "Sine; radians.",
+  of: Math.sin,
+  vjp: (g, x) => mul(g, cos(x)),
+  onnx: "Sin",
+  stablehlo: "sine",
+});
+export const cos = unary({
+  name: "cos",
+  doc: "Cosine; radians.",
+  of: Math.cos,
+  vjp: (g, x) => neg(mul(g, sin(x))),
+  onnx: "Cos",
+  stablehlo: "cosine",
+});
+export const abs = unary({
+  name: "abs",
+  doc: "Magnitude; the gradient at 0 is 0.",
+  of: Math.abs,
+  vjp: (g, x) => mul(g, sign(x)),
+  onnx: "Abs",
+  stablehlo: "abs",
+  edges: [-1, 0],
+});
+export const sign = unary({
+  name: "sign",
+  doc: "-1, 0 or 1.",
+  of: Math.sign,
+  vjp: "zero",
+  onnx: "Sign",
+  stablehlo: "sign",
+  edges: [-2, 0, 2],
+  smooth: false,
+});
+export const floor = unary({
+  name: "floor",
+  doc: "The greatest integer not above x.",
+  of: Math.floor,
+  vjp: "zero",
+  onnx: "Floor",
+  stablehlo: "floor",
+  edges: [-1.5, -1, 0, 1.5],
+  smooth: false,
+});
+
+/** erf in float64: Maclaurin series near 0, continued fraction (Abramowitz and Stegun 7.1.14) beyond. */
+export function erf64(x: number): number {
+  const a = Math.abs(x);
+  if (a > 6) return Math.sign(x);
+  if (a < 2.5) {
+    let term = a;
+    let sum = a;
+    for (let n = 1; Math.abs(term) > 1e-17 * sum || n < 3; n++) {
+      term *= (-a * a) / n;
+      sum += term / (2 * n + 1);
+      if (n > 200) break;
+    }
+    return (Math.sign(x) * 2 * sum) / SQRT_PI;
+  }
+  let fraction = 0;
+  for (let k = 60; k >= 1; k--) fraction = k / 2 / (a + fraction);
+  return Math.sign(x) * (1 - Math.exp(-a * a) / (a + fraction) / SQRT_PI);
+}
+
+interface BinaryRule {
+  readonly name: string;
+  readonly doc: string;
+  readonly of: (a: number, b: number) => number;
+  readonly vjp: (g: Tensor, a: Tensor, b: Tensor, y: Tensor) => [Tensor, Tensor];
+  readonly onnx: string;
+  readonly stablehlo: string;
+  readonly commutative?: boolean;
+  /** `x op identity = x`, from the right. */
+  readonly identity?: number;
+  readonly domain?: readonly [number, number];
+  readonly cases?: readonly Case<None>[];
+}
+
+const binaryRecords: Op<None>[] = [];
+
+const scalarValue = (x: Tensor): number | undefined => {
+  const { op, attrs } = x.node;
+  return op.traits.includes("source") && typeof attrs.value === "number" ? attrs.value : undefined;
+};
+
+function binary(rule: BinaryRule): Binary {
+  const [low, high] = rule.domain ?? [-3, 3];
+  const at = (a: Shape, b: Shape, seed: number) => [
+    uniform(a, seed, low, high),
+    uniform(b, seed + 1, low, high),
+  ];
+  const keep = (kept: Tensor, constantSide: Tensor) =>
+    rule.identity !== undefined &&
+    scalarValue(constantSide) === rule.identity &&
+    sizeOfShape(constantSide.shape) === 1 &&
+    constantSide.rank <= kept.rank;
+  const record: Op<None> = {
+    name: rule.name,
+    doc: rule.doc,
+    source: `ONNX ${rule.onnx}; StableHLO ${rule.stablehlo}`,
+    traits: rule.commutative ? ["elementwise", "commutative"] : ["elementwise"],
+    infer([a, b]) {
+      if (a!.dtype !== b!.dtype || a!.dtype === "bool") {
+        throw new UsageError(
+          `${rule.name}: needs two tensors of numbers of one dtype; got ${formatType(a!)} and ${formatType(b!)}. Cast one.`,
+        );
+      }
+      return [{ dtype: a!.dtype, shape: broadcastShapes(rule.name, a!.shape, b!.shape) }];
+    },
+    reference: ([a, b], _, [y]) => [broadcastApply(a!, b!, y!.shape, rule.of)],
+    vjp: ([g], { inputs, outputs }) => rule.vjp(g!, inputs[0]!, inputs[1]!, outputs[0]!),
+    cost: streaming,
+    simplify([a, b]) {
+      if (keep(a!, b!)) return [a!];
+      if (rule.commutative && keep(b!, a!)) return [b!];
+      return undefined;
+    },
+    decompose: "primitive",
+    onnx: (b, [x, y]) => b.node(rule.onnx, [x!.name, y!.name]),
+    stablehlo: (b, [x, y], _, [out]) => [
+      b.emit(
+        `stablehlo.${rule.stablehlo} ${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)} : ${b.typeOf(out!)}`,
+      ),
+    ],
+    cases: [
+      { name: "same shape", inputs: at([2, 3], [2, 3], 3), attrs: {} },
+      { name: "scalar on the right", inputs: at([2, 3], [], 5), attrs: {} },
+      { name: "row and column", inputs: at([3, 1], [1, 4], 7), attrs: {} },
+      { name: "missing axes", inputs: at([4], [2, 3, 4], 9), attrs: {} },
+      ...(rule.cases ?? []),
+    ],
+  };
+  binaryRecords.push(record);
+  return (a, b) => {
+    const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
+    return apply(record, [lift(a, dtype), lift(b, dtype)], {})[0]!;
+  };
+}
+
+function broadcastApply(a: Ref, b: Ref, shape: Shape, of: (x: number, y: number) => number): Float64Array {
+  const left = broadcastIndex(a.shape, shape);
+  const right = broadcastIndex(b.shape, shape);
+  return Float64Array.from({ length: sizeOfShape(shape) }, (_, i) => of(a.data[left(i)]!, b.data[right(i)]!));
+}
+
+const whole = (name: string): Case<None> => ({
+  name,
+  inputs: [given("i32", [4], [7, -7, 6, 0]), given("i32", [4], [2, 3, -3, 5])],
+  attrs: {},
+});
+
+export const add = binary({
+  name: "add",
+  doc: "a + b",
+  of: (a, b) => a + b,
+  vjp: (g) => [g, g],
+  onnx: "Add",
+  stablehlo: "add",
+  commutative: true,
+  identity: 0,
+  cases: [whole("integers")],
+});
+export const sub = binary({
+  name: "sub",
+  doc: "a - b",
+  of: (a, b) => a - b,
+  vjp: (g) => [g, neg(g)],
+  onnx: "Sub",
+  stablehlo: "subtract",
+  identity: 0,
+  cases: [whole("integers")],
+});
+export const mul = binary({
+  name: "mul",
+  doc: "a · b",
+  of: (a, b) => a * b,
+  vjp: (g, a, b) => [mul(g, b), mul(g, a)],
+  onnx: "Mul",
+  stablehlo: "multiply",
+  commutative: true,
+  identity: 1,
+  cases: [whole("integers")],
+});
+export const div = binary({
+  name: "div",
+  doc: "a / b; of integers, towards zero.",
+  of: (a, b) => a / b,
+  vjp: (g, _, b, y) => [div(g, b), neg(div(mul(g, y), b))],
+  onnx: "Div",
+  stablehlo: "divide",
+  identity: 1,
+  domain: [0.5, 3],
+});
+export const pow = binary({
+  name: "pow",
+  doc: "a to the b; a above 0 for the gradient in b.",
+  of: (a, b) => a ** b,
+  vjp: (g, a, b, y) => [mul(g, mul(b, pow(a, sub(b, 1)))), mul(g, mul(y, log(a)))],
+  onnx: "Pow",
+  stablehlo: "power",
+  identity: 1,
+  domain: [0.5, 2],
+});
+export const maximum = binary({
+  name: "maximum",
+  doc: "The greater of a and b; a tie's gradient goes to a.",
+  of: Math.max,
+  vjp: (g, a, b) => maskedPair(g, comparison.greaterEqual(a, b)),
+  onnx: "Max",
+  stablehlo: "maximum",
+  commutative: true,
+});
+export const minimum = binary({
+  name: "minimum",
+  doc: "The lesser of a and b; a tie's gradient goes to a.",
+  of: Math.min,
+  vjp: (g, a, b) => maskedPair(g, comparison.lessEqual(a, b)),
+  onnx: "Min",
+  stablehlo: "minimum",
+  commutative: true,
+});
+
+function maskedPair(g: Tensor, first: Tensor): [Tensor, Tensor] {
+  const mask = cast(first, g.dtype);
+  return [mul(g, mask), mul(g, sub(1, mask))];
+}
+
+const compareRecords: Op<None>[] = [];
+
+function compare(
+  name: string,
+  doc: string,
+  of: (a: number, b: number) => boolean,
+  onnx: string,
+  direction: string,
+): Binary {
+  const record: Op<None> = {
+    name,
+    doc,
+    source: `ONNX ${onnx}; StableHLO compare ${direction}`,
+    traits: ["elementwise"],
+    infer([a, b]) {
+      if (a!.dtype !== b!.dtype) {
+        throw new UsageError(
+          `${name}: needs one dtype; got ${formatType(a!)} and ${formatType(b!)}. Cast one.`,
+        );
+      }
+      return [{ dtype: "bool", shape: broadcastShapes(name, a!.shape, b!.shape) }];
+    },
+    reference: ([a, b], _, [y]) => [broadcastApply(a!, b!, y!.shape, (p, q) => (of(p, q) ? 1 : 0))],
+    vjp: "zero",
+    cost: streaming,
+    simplify: "never",
+    decompose: "primitive",
+    onnx: (b, [x, y]) => b.node(onnx, [x!.name, y!.name]),
+    stablehlo: (b, [x, y], _, [out]) => {
+      const wide = b.typeOf({ dtype: x!.dtype, shape: out!.shape });
+      const operands = `${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)}`;
+      return [
+        b.emit(`stablehlo.compare ${direction}, ${operands} : (${wide}, ${wide}) -> ${b.typeOf(out!)}`),
+      ];
+    },
+    cases: [
+      {
+        name: "floats",
+        inputs: [given("f32", [4], [1, 2, 3, -1]), given("f32", [4], [1, 3, 2, -1])],
+        attrs: {},
+      },
+      {
+        name: "integers, broadcast",
+        inputs: [given("i32", [2, 1], [1, 2]), given("i32", [2], [2, 1])],
+        attrs: {},
+      },
+    ],
+  };
+  compareRecords.push(record);
+  return (a, b) => {
+    const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
+    return apply(record, [lift(a, dtype), lift(b, dtype)], {})[0]!;
+  };
+}
+
+export const equal = compare("equal", "a = b, as bool", (a, b) => a === b, "Equal", "EQ");
+export const less = compare("less", "a < b, as bool", (a, b) => a < b, "Less", "LT");
+export const greater = compare("greater", "a > b, as bool", (a, b) => a > b, "Greater", "GT");
+export const lessEqual = compare("lessEqual", "a ≤ b, as bool", (a, b) => a <= b, "LessOrEqual", "LE");
+export const greaterEqual = compare(
+  "greaterEqual",
+  "a ≥ b, as bool",
+  (a, b) => a >= b,
+  "GreaterOrEqual",
+  "GE",
+);
+const comparison = { lessEqual, greaterEqual };
+
+const bools = (values: readonly number[]) => given("bool", [values.length], values);
+
+function logical(name: "and" | "or", of: (a: number, b: number) => number, onnx: string): Binary {
+  const record: Op<None> = {
+    name,
+    doc: `Logical ${name} of bools.`,
+    source: `ONNX ${onnx}; StableHLO ${name}`,
+    traits: ["elementwise", "commutative"],
+    infer([a, b]) {
+      if (a!.dtype !== "bool" || b!.dtype !== "bool") {
+        throw new UsageError(
+          `${name}: needs bools; got ${formatType(a!)} and ${formatType(b!)}. Compare first.`,
+        );
+      }
+      return [{ dtype: "bool", shape: broadcastShapes(name, a!.shape, b!.shape) }];
+    },
+    reference: ([a, b], _, [y]) => [broadcastApply(a!, b!, y!.shape, of)],
+    vjp: "zero",
+    cost: streaming,
+    simplify: "never",
+    decompose: "primitive",
+    onnx: (b, [x, y]) => b.node(onnx, [x!.name, y!.name]),
+    stablehlo: (b, [x, y], _, [out]) => [
+      b.emit(
+        `stablehlo.${name} ${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)} : ${b.typeOf(out!)}`,
+      ),
+    ],
+    cases: [{ name: "table", inputs: [bools([0, 0, 1, 1]), bools([0, 1, 0, 1])], attrs: {} }],
+  };
+  compareRecords.push(record);
+  return (a, b) => apply(record, [lift(a, "bool"), lift(b, "bool")], {})[0]!;
+}
+
+export const and = logical("and", (a, b) => a * b, "And");
+export const or = logical("or", (a, b) => Math.max(a, b), "Or");
+
+const notOp: Op<None> = {
+  name: "not",
+  doc: "Logical not of bools.",
+  source: "ONNX Not; StableHLO not",
+  traits: ["elementwise"],
+  infer([x]) {
+    if (x!.dtype !== "bool") throw new UsageError(`not: needs bools; got ${formatType(x!)}. Compare first.`);
+    return [{ dtype: "bool", shape: x!.shape }];
+  },
+  reference: ([x]) => [x!.data.map((v) => 1 - v)],
+  vjp: "zero",
+  cost: streaming,
+  simplify: "never",
+  decompose: "primitive",
+  onnx: (b, [x]) => b.node("Not", [x!.name]),
+  stablehlo: (b, [x]) => [b.emit(`stablehlo.not ${x!.name} : ${b.typeOf(x!)}`)],
+  cases: [{ name: "both", inputs: [bools([0, 1])], attrs: {} }],
+};
+export const not: Unary = (x) => apply(notOp, [x], {})[0]!;
+
+const whereVjp: Vjp<None> = ([g], { inputs }) => {
+  const zero = constant(0, { dtype: g!.dtype, shape: [] });
+  return [undefined, where(inputs[0]!, g!, zero), where(inputs[0]!, zero, g!)];
+};
+
+const whereOp: Op<None> = {
+  name: "where",
+  doc: "a where the condition holds, else b.",
+  source: "ONNX Where; StableHLO select",
+  traits: ["elementwise"],
+  infer([c, a, b]) {
+    if (c!.dtype !== "bool" || a!.dtype !== b!.dtype) {
+      throw new UsageError(
+        `where: needs a bool condition and two tensors of one dtype; got ${[c!, a!, b!].map(formatType).join(", ")}.`,
+      );
+    }
+    return [{ dtype: a!.dtype, shape: broadcastShapes("where", c!.shape, a!.shape, b!.shape) }];
+  },
+  reference([c, a, b], _, [y]) {
+    const at = [c!, a!, b!].map((x) => broadcastIndex(x.shape, y!.shape));
+    return [
+      Float64Array.from({ length: sizeOfShape(y!.shape) }, (_, i) =>
+        c!.data[at[0]!(i)] ? a!.data[at[1]!(i)]! : b!.data[at[2]!(i)]!,
+      ),
+    ];
+  },
+  vjp: whereVjp,
+  cost: streaming,
+  simplify: "never",
+  decompose: "primitive",
+  onnx: (b, [c, x, y]) => b.node("Where", [c!.name, x!.name, y!.name]),
+  stablehlo: (b, [c, x, y], _, [out]) => {
+    const mask = b.broadcast(c!, out!.shape);
+    const maskType = b.typeOf({ dtype: "bool", shape: out!.shape });
+    const operands = `${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)}`;
+    return [b.emit(`stablehlo.select ${mask}, ${operands} : ${maskType}, ${b.typeOf(out!)}`)];
+  },
+  cases: [
+    {
+      name: "same shape",
+      inputs: [bools([1, 0, 1]), uniform([3], 1, -1, 1), uniform([3], 2, -1, 1)],
+      attrs: {},
+    },
+    {
+      name: "broadcast",
+      inputs: [given("bool", [2, 1], [1, 0]), uniform([3], 1, -1, 1), given("f32", [], [7])],
+      attrs: {},
+    },
+  ],
+};
+/** `a` where `condition` (bool) holds, else `b`; numbers take the dtype of the other. */
+export const where = (condition: Tensor, a: Operand, b: Operand): Tensor => {
+  const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
+  return apply(whereOp, [condition, lift(a, dtype), lift(b, dtype)], {})[0]!;
+};
+
+interface CastAttrs {
+  readonly to: DType;
+  readonly [key: string]: DType;
+}
+
+const onnxType: Record<DType, number> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
+
+const castOp: Op<CastAttrs> = {
+  name: "cast",
+  doc: "x in another dtype; floats become integers by dropping the fraction, bools by being non-zero.",
+  source: "ONNX Cast; StableHLO convert",
+  traits: ["elementwise"],
+  infer: ([x], { to }) => [{ dtype: to, shape: x!.shape }],
+  reference: ([x], { to }) => [to === "f32" ? x!.data.slice() : x!.data.map((v) => roundTo(to, v))],
+  vjp: ([g], { inputs }) => [isFloat(inputs[0]!.dtype) ? cast(g!, inputs[0]!.dtype) : undefined],
+  cost: streaming,
+  simplify: ([x], { to }) => (x!.dtype === to ? [x!] : undefined),
+  decompose: "primitive",
+  onnx: (b, [x], { to }) => b.node("Cast", [x!.name], { to: onnxType[to] }),
+  stablehlo(b, [x], { to }, [out]) {
+    if (to === "bool") {
+      const zero = b.broadcast(
+        b.arg(b.constant({ dtype: x!.dtype, shape: [] }, 0), { dtype: x!.dtype, shape: [] }),
+        x!.shape,
+      );
+      return [
+        b.emit(
+          `stablehlo.compare NE, ${x!.name}, ${zero} : (${b.typeOf(x!)}, ${b.typeOf(x!)}) -> ${b.typeOf(out!)}`,
+        ),
+      ];
+    }
+    return [b.emit(`stablehlo.convert ${x!.name} : (${b.typeOf(x!)}) -> ${b.typeOf(out!)}`)];
+  },
+  cases: [
+    {
+      name: "floats to integers",
+      inputs: [given("f32", [4], [1.7, -1.7, 0, 3])],
+      attrs: { to: "i32" },
+      smooth: false,
+    },
+    { name: "bytes to floats", inputs: [given("u8", [3], [0, 128, 255])], attrs: { to: "f32" } },
+    { name: "integers to floats", inputs: [given("i32", [3], [-5, 0, 7])], attrs: { to: "f32" } },
+    { name: "bools to floats", inputs: [bools([1, 0])], attrs: { to: "f32" } },
+    {
+      name: "floats to bools",
+      inputs: [given("f32", [3], [0, -2, 0.5])],
+      attrs: { to: "bool" },
+      smooth: false,
+    },
+    { name: "integers to longer ones", inputs: [given("i32", [2], [-5, 7])], attrs: { to: "i64" } },
+  ],
+};
+/** `x` in dtype `to`. */
+export const cast = (x: Tensor, to: DType): Tensor => (x.dtype === to ? x : apply(castOp, [x], { to })[0]!);
+
+export const square: Unary = (x) => mul(x, x);
+export const relu: Unary = (x) => maximum(x, 0);
+export const rsqrt: Unary = (x) => div(1, sqrt(x));
+
+export const elementwiseOps = [...unaryRecords, ...binaryRecords, ...compareRecords, notOp, whereOp, castOp];

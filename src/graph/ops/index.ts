@@ -1,0 +1,45 @@
+/** Every operation, by family. */
+
+import type { AnyOp } from "../op.js";
+import { contractOps } from "./contract.js";
+import { convolveOps } from "./convolve.js";
+import { elementwiseOps } from "./elementwise.js";
+import { fusedOps } from "./fused.js";
+import { lookupOps } from "./lookup.js";
+import { movementOps } from "./movement.js";
+import { reduceOps } from "./reduce.js";
+import { sourceOps } from "./source.js";
+
+export * from "./contract.js";
+export { avgPool, conv, maxPool } from "./convolve.js";
+export * from "./elementwise.js";
+export * from "./fused.js";
+export { gather, scatterAdd } from "./lookup.js";
+export {
+  barrier,
+  broadcastTo,
+  concat,
+  pad,
+  reshape,
+  reverse,
+  slice,
+  split,
+  transpose,
+  unbroadcast,
+} from "./movement.js";
+export { argmax, max, mean, min, sum } from "./reduce.js";
+export { constant, inputTensor, iota, type Operand } from "./source.js";
+
+/** Families in the order of docs/ops.md. */
+export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freeze({
+  source: sourceOps as unknown as AnyOp[],
+  elementwise: elementwiseOps as unknown as AnyOp[],
+  reduce: reduceOps as unknown as AnyOp[],
+  movement: movementOps as unknown as AnyOp[],
+  contract: contractOps as unknown as AnyOp[],
+  convolve: convolveOps as unknown as AnyOp[],
+  lookup: lookupOps as unknown as AnyOp[],
+  fused: fusedOps as unknown as AnyOp[],
+});
+
+export const allOps: readonly AnyOp[] = Object.freeze(Object.values(families).flat());

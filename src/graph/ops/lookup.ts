@@ -1,0 +1,128 @@
+/** Rows read and added by their numbers: embedding lookup and its gradient. */
+
+import { isInt } from "../../core/dtype.js";
+import { UsageError } from "../../core/errors.js";
+import { formatType, sizeOfShape } from "../../core/shape.js";
+import { given, integers, normal, type Op, streaming } from "../op.js";
+import { apply, type Tensor } from "../tensor.js";
+
+type None = Record<never, never>;
+
+const gatherOp: Op<None> = {
+  name: "gather",
+  doc: "Rows of a table by number: [V,…] and integers [N…] give [N…,…]. Numbers must lie in [0, V).",
+  source: "ONNX Gather; StableHLO gather",
+  traits: ["movement"],
+  infer([table, rows]) {
+    if (!isInt(rows!.dtype) || table!.shape.length < 1) {
+      throw new UsageError(
+        `gather: needs a table [V,…] and integer row numbers; got ${formatType(table!)} and ${formatType(rows!)}.`,
+      );
+    }
+    return [{ dtype: table!.dtype, shape: [...rows!.shape, ...table!.shape.slice(1)] }];
+  },
+  reference([table, rows], _, [y]) {
+    const width = sizeOfShape(table!.shape.slice(1));
+    const out = new Float64Array(sizeOfShape(y!.shape));
+    rows!.data.forEach((row, i) => {
+      out.set(table!.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return [out];
+  },
+  vjp: ([g], { inputs: [table, rows] }) => [scatterAdd(rows!, g!, table!.shape[0]!), undefined],
+  cost: (inputs, outputs) => streaming([inputs[1]!, outputs[0]!], outputs),
+  simplify: "never",
+  decompose: "primitive",
+  onnx: (b, [table, rows]) => b.node("Gather", [table!.name, rows!.name], { axis: 0 }),
+  stablehlo(b, [table, rows], _, [y]) {
+    const n = rows!.shape.length;
+    const offsets = table!.shape.slice(1).map((_, i) => n + i);
+    return [
+      b.emit(
+        `"stablehlo.gather"(${table!.name}, ${rows!.name}) <{dimension_numbers = #stablehlo.gather<offset_dims = [${offsets.join(", ")}], ` +
+          `collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = ${n}>, indices_are_sorted = false, ` +
+          `slice_sizes = array<i64: ${[1, ...table!.shape.slice(1)].join(", ")}>}> : (${b.typeOf(table!)}, ${b.typeOf(rows!)}) -> ${b.typeOf(y!)}`,
+      ),
+    ];
+  },
+  cases: [
+    { name: "tokens", inputs: [normal([7, 4], 1), integers("i32", [2, 3], 2, 7)], attrs: {} },
+    { name: "one number a row", inputs: [normal([5], 3), integers("i64", [4], 4, 5)], attrs: {} },
+  ],
+};
+
+/** Rows of `table` [V,…] by integer `rows` [N…]: [N…,…]. Numbers must lie in [0, V). */
+export const gather = (table: Tensor, rows: Tensor): Tensor => apply(gatherOp, [table, rows], {})[0]!;
+
+interface ScatterAttrs {
+  /** Rows that the result has. */
+  readonly size: number;
+  readonly [key: string]: number;
+}
+
+const scatterAddOp: Op<ScatterAttrs> = {
+  name: "scatterAdd",
+  doc: "Rows added into zeros at their numbers: integers [N…] and [N…,…] give [size,…]; the cotangent of gather.",
+  source: "ONNX ScatterND with reduction; StableHLO scatter",
+  traits: ["movement"],
+  infer([rows, updates], { size }) {
+    const n = rows!.shape.length;
+    if (!isInt(rows!.dtype) || rows!.shape.some((d, i) => d !== updates!.shape[i])) {
+      throw new UsageError(
+        `scatterAdd: needs integers [N…] and updates [N…,…]; got ${formatType(rows!)} and ${formatType(updates!)}.`,
+      );
+    }
+    return [{ dtype: updates!.dtype, shape: [size, ...updates!.shape.slice(n)] }];
+  },
+  reference([rows, updates], _, [y]) {
+    const width = sizeOfShape(y!.shape.slice(1));
+    const out = new Float64Array(sizeOfShape(y!.shape));
+    rows!.data.forEach((row, i) => {
+      for (let k = 0; k < width; k++) out[row * width + k]! += updates!.data[i * width + k]!;
+    });
+    return [out];
+  },
+  vjp: ([g], { inputs: [rows] }) => [undefined, gather(g!, rows!)],
+  cost: streaming,
+  simplify: "never",
+  decompose: "primitive",
+  onnx(b, [rows, updates], _, [y]) {
+    const zeros = b.node("Expand", [b.scalar(y!.dtype, 0), b.ints(y!.shape)])[0]!;
+    const longs = rows!.dtype === "i64" ? rows!.name : b.node("Cast", [rows!.name], { to: 7 })[0]!;
+    const column = b.node("Reshape", [longs, b.ints([...rows!.shape, 1])])[0]!;
+    return b.node("ScatterND", [zeros, column, updates!.name], { reduction: "add" });
+  },
+  stablehlo(b, [rows, updates], _, [y]) {
+    const n = rows!.shape.length;
+    const scalar = { dtype: y!.dtype, shape: [] };
+    const t = b.typeOf(scalar);
+    const zeros = b.broadcast(b.arg(b.constant(scalar, 0), scalar), y!.shape);
+    const windows = y!.shape.slice(1).map((_, i) => n + i);
+    return [
+      b.emit(
+        `"stablehlo.scatter"(${zeros}, ${rows!.name}, ${updates!.name}) <{scatter_dimension_numbers = #stablehlo.scatter<` +
+          `update_window_dims = [${windows.join(", ")}], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], ` +
+          `index_vector_dim = ${n}>, indices_are_sorted = false, unique_indices = false}> ({ ^bb0(%p: ${t}, %q: ${t}): ` +
+          `%s = stablehlo.add %p, %q : ${t} stablehlo.return %s : ${t} }) : (${b.typeOf(y!)}, ${b.typeOf(rows!)}, ${b.typeOf(updates!)}) -> ${b.typeOf(y!)}`,
+      ),
+    ];
+  },
+  cases: [
+    {
+      name: "repeated numbers add up",
+      inputs: [given("i32", [4], [1, 0, 1, 1]), normal([4, 3], 1)],
+      attrs: { size: 3 },
+    },
+    {
+      name: "two index axes",
+      inputs: [integers("i64", [2, 3], 2, 5), normal([2, 3, 2], 3)],
+      attrs: { size: 5 },
+    },
+  ],
+};
+
+/** Zeros [size,…] with `updates` [N…,…] added at `rows` [N…]. */
+export const scatterAdd = (rows: Tensor, updates: Tensor, size: number): Tensor =>
+  apply(scatterAddOp, [rows, updates], { size })[0]!;
+
+export const lookupOps = [gatherOp, scatterAddOp];
