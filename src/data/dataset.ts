@@ -1,0 +1,209 @@
+/**
+ * A data set is an index: where each image's bytes lie, and its captions. Image bytes stay on disk until a worker
+ * asks for them. The index of places (`ImageIndex`) is plain data, so it goes to worker threads as it is.
+ */
+import { InternalError, UsageError } from "../core/errors.js";
+import { readImageBytes } from "./image-bytes.js";
+
+/** Where image bytes come from; an entry of `ImageIndex.container` points at one of these. */
+export type Container =
+  /** Whole files: `offset` is the position in `paths`. */
+  | { readonly kind: "files"; readonly paths: readonly string[] }
+  /** A range of one file (a tar, or image bytes unpacked from Parquet): `offset` and `size` in bytes. */
+  | { readonly kind: "range"; readonly path: string }
+  /** A line of a JSONL file with base64 in one column: `offset` and `size` of the line in bytes. */
+  | { readonly kind: "base64"; readonly path: string; readonly column: string };
+
+/** The place of every image, in columns; structured-cloneable. */
+export interface ImageIndex {
+  readonly containers: readonly Container[];
+  /** Position in `containers`, per image. */
+  readonly container: Uint32Array;
+  readonly offset: Float64Array;
+  readonly size: Float64Array;
+}
+
+export interface Sample {
+  /** Names the sample in messages: the path without its ending, a tar member's key, or file:row. */
+  readonly key: string;
+  /** Trimmed and non-empty; may be an empty list, and such a sample is not trained on. */
+  readonly captions: readonly string[];
+  readonly label?: string;
+}
+
+export type SourceKind =
+  | "image-text folder"
+  | "class folder"
+  | "csv"
+  | "tsv"
+  | "jsonl"
+  | "parquet"
+  | "webdataset";
+
+/** What was understood of one source. */
+export interface SourceDescription {
+  /** As the caller wrote it. */
+  readonly source: string;
+  readonly kind: SourceKind;
+  readonly files: number;
+  readonly samples: number;
+  readonly captions: number;
+  /** In words, e.g. `column "filepath", relative to data/`. */
+  readonly imagesFrom: string;
+  readonly captionsFrom: string;
+  readonly labelsFrom?: string;
+  /** Distinct labels. */
+  readonly classes: number;
+  /** Share of the samples drawn, when the caller gave weights. */
+  readonly weight?: number;
+  /** What a person should know: captions without image, a fallback that was taken. */
+  readonly notes: readonly string[];
+}
+
+/** A run of consecutive samples that came from one source. */
+export interface SourceRange {
+  readonly name: string;
+  readonly start: number;
+  readonly length: number;
+  /** Share of the samples drawn in training, before normalization; absent: by size. */
+  readonly weight?: number;
+}
+
+export interface Dataset {
+  readonly name: string;
+  readonly length: number;
+  /** One entry a source. */
+  readonly description: readonly SourceDescription[];
+  readonly sources: readonly SourceRange[];
+  /** The places of the images, for worker threads. */
+  readonly images: ImageIndex;
+  /** Throws `UsageError` outside 0 … length-1. */
+  sample(i: number): Sample;
+  /** The encoded image (JPEG, PNG, …) as stored. Throws `UsageError` naming the file when it cannot be read. */
+  readBytes(i: number): Promise<Uint8Array>;
+}
+
+/** A sample with the place of its image, as the readers of sources yield it. */
+export interface LocatedSample extends Sample {
+  readonly container: number;
+  readonly offset: number;
+  /** Bytes; -1 for a whole file. */
+  readonly size: number;
+}
+
+class IndexedDataset implements Dataset {
+  readonly length: number;
+  constructor(
+    readonly name: string,
+    readonly description: readonly SourceDescription[],
+    readonly sources: readonly SourceRange[],
+    readonly images: ImageIndex,
+    private readonly samples: readonly Sample[],
+  ) {
+    this.length = samples.length;
+  }
+
+  sample(i: number): Sample {
+    const sample = this.samples[i];
+    if (sample === undefined) {
+      throw new UsageError(`dataset "${this.name}": a sample index is 0 … ${this.length - 1}; got ${i}.`);
+    }
+    return sample;
+  }
+
+  async readBytes(i: number): Promise<Uint8Array> {
+    this.sample(i);
+    return readImageBytes(this.images, i);
+  }
+}
+
+/** A data set of one source. */
+export function makeDataset(
+  name: string,
+  containers: readonly Container[],
+  samples: readonly LocatedSample[],
+  description: Omit<SourceDescription, "samples" | "captions" | "classes">,
+): Dataset {
+  const images: ImageIndex = {
+    containers,
+    container: Uint32Array.from(samples, (s) => s.container),
+    offset: Float64Array.from(samples, (s) => s.offset),
+    size: Float64Array.from(samples, (s) => s.size),
+  };
+  const plain = samples.map(({ key, captions, label }) =>
+    label === undefined ? { key, captions } : { key, captions, label },
+  );
+  let captions = 0;
+  const labels = new Set<string>();
+  for (const sample of plain) {
+    captions += sample.captions.length;
+    if (sample.label !== undefined) labels.add(sample.label);
+  }
+  const full: SourceDescription = { ...description, samples: plain.length, captions, classes: labels.size };
+  return new IndexedDataset(name, [full], [{ name, start: 0, length: plain.length }], images, plain);
+}
+
+/** Data sets one after the other. `weights`, one a part, give each part's share of the samples drawn in training. */
+export function concatDatasets(
+  parts: readonly Dataset[],
+  weights?: readonly (number | undefined)[],
+): Dataset {
+  const [first] = parts;
+  if (first === undefined) throw new InternalError("concatDatasets: no parts");
+  if (parts.length === 1 && weights?.[0] === undefined) return first;
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const container = new Uint32Array(length);
+  const offset = new Float64Array(length);
+  const size = new Float64Array(length);
+  const containers: Container[] = [];
+  const samples: Sample[] = [];
+  const sources: SourceRange[] = [];
+  const description: SourceDescription[] = [];
+  for (const [p, part] of parts.entries()) {
+    const start = samples.length;
+    offset.set(part.images.offset, start);
+    size.set(part.images.size, start);
+    for (let i = 0; i < part.length; i++) {
+      container[start + i] = part.images.container[i]! + containers.length;
+      samples.push(part.sample(i));
+    }
+    for (const c of part.images.containers) containers.push(c);
+    const weight = weights?.[p];
+    const weighted = weight === undefined ? {} : { weight };
+    sources.push({ name: part.name, start, length: part.length, ...weighted });
+    description.push(...part.description.map((d) => ({ ...d, ...weighted })));
+  }
+  const name = parts.map((part) => part.name).join("+");
+  return new IndexedDataset(name, description, sources, { containers, container, offset, size }, samples);
+}
+
+/**
+ * The samples at `indices`, in that order, as a data set of their own; the images stay where they are. Sources keep
+ * their weights; `indices` must be ascending where there is more than one source. The description stays that of
+ * the whole.
+ */
+export function subset(dataset: Dataset, indices: ArrayLike<number>, name = dataset.name): Dataset {
+  const at = Array.from(indices);
+  const images: ImageIndex = {
+    containers: dataset.images.containers,
+    container: Uint32Array.from(at, (i) => dataset.images.container[i]!),
+    offset: Float64Array.from(at, (i) => dataset.images.offset[i]!),
+    size: Float64Array.from(at, (i) => dataset.images.size[i]!),
+  };
+  const samples = at.map((i) => dataset.sample(i));
+  const sources: SourceRange[] = [];
+  if (dataset.sources.length === 1) {
+    sources.push({ ...dataset.sources[0]!, name, start: 0, length: at.length });
+  } else {
+    if (at.some((i, k) => k > 0 && i <= at[k - 1]!)) {
+      throw new UsageError("subset: indices must ascend when the data set has several sources. Sort them.");
+    }
+    let start = 0;
+    for (const source of dataset.sources) {
+      const length = at.filter((i) => i >= source.start && i < source.start + source.length).length;
+      if (length > 0) sources.push({ ...source, start, length });
+      start += length;
+    }
+  }
+  return new IndexedDataset(name, dataset.description, sources, images, samples);
+}

@@ -1,0 +1,66 @@
+/** Reading one image's encoded bytes from its place: a file, a range of a tar, or base64 in a JSONL line. */
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { UsageError } from "../core/errors.js";
+import type { ImageIndex } from "./dataset.js";
+
+const MAX_OPEN_FILES = 64;
+const openFiles = new Map<string, number>();
+
+/** A descriptor of `path`, kept open; the least recently used is closed when there are more than 64. */
+function descriptor(path: string): number {
+  const known = openFiles.get(path);
+  if (known !== undefined) {
+    openFiles.delete(path);
+    openFiles.set(path, known);
+    return known;
+  }
+  if (openFiles.size >= MAX_OPEN_FILES) {
+    const [oldest, fd] = openFiles.entries().next().value!;
+    openFiles.delete(oldest);
+    closeSync(fd);
+  }
+  const fd = openSync(path, "r");
+  openFiles.set(path, fd);
+  return fd;
+}
+
+function readRange(path: string, offset: number, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const got = readSync(descriptor(path), bytes, done, size - done, offset + done);
+    if (got === 0) throw new Error(`the file ends ${size - done} bytes early`);
+    done += got;
+  }
+  return bytes;
+}
+
+/** Where image `i` lies, in words for messages: `photos/a.jpg`, `train.tar at byte 1536`. */
+export function describePlace(images: ImageIndex, i: number): string {
+  const container = images.containers[images.container[i]!]!;
+  if (container.kind === "files") return container.paths[images.offset[i]!]!;
+  return `${container.path} at byte ${images.offset[i]}`;
+}
+
+/** The encoded bytes of image `i`. Throws `UsageError` naming the file. */
+export function readImageBytes(images: ImageIndex, i: number): Uint8Array {
+  const container = images.containers[images.container[i]!]!;
+  const offset = images.offset[i]!;
+  const size = images.size[i]!;
+  try {
+    switch (container.kind) {
+      case "files":
+        return readFileSync(container.paths[offset]!);
+      case "range":
+        return readRange(container.path, offset, size);
+      case "base64": {
+        const row = JSON.parse(new TextDecoder().decode(readRange(container.path, offset, size)));
+        const text = String(row[container.column]);
+        return Buffer.from(text.startsWith("data:") ? text.slice(text.indexOf(",") + 1) : text, "base64");
+      }
+    }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`image: cannot be read; got ${describePlace(images, i)} (${reason}).`);
+  }
+}

@@ -1,0 +1,200 @@
+/** Opening a data set: works out what each source is, reads its index, and joins several into one. */
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { UsageError } from "../core/errors.js";
+import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
+import { readCsv } from "./sources/csv.js";
+import { download } from "./sources/download.js";
+import { count, listFiles, readFolder } from "./sources/folder.js";
+import { readJsonl } from "./sources/jsonl.js";
+import {
+  type DatasetOptions,
+  IMAGE_ENDINGS,
+  type SourceFormat,
+  type SourceReading,
+} from "./sources/options.js";
+import { readParquet } from "./sources/parquet.js";
+import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
+import { readWebDataset } from "./sources/webdataset.js";
+
+export type { DatasetOptions, SourceFormat } from "./sources/options.js";
+export type { SourceSpec, WeightedSource } from "./sources/spec.js";
+
+/**
+ * Opens one or several sources as a data set.
+ *
+ * A source is a path, a brace range (`shards-{000..009}.tar`), a glob, an http(s) address, or several of them joined
+ * by `::`. It may be a folder of images with .txt or .json of the same name; one folder a class; CSV, TSV, JSONL or
+ * Parquet with an image path (from the table's folder) or bytes; WebDataset tars. Several sources without weights
+ * are joined, every sample counting alike; with weights (in the spec or in `options.weights`) each source gives its
+ * share of the samples drawn in training.
+ *
+ * Only places and captions are read; image bytes stay where they are. Throws `UsageError`, one line, naming the file
+ * and what was seen, when a source is missing, empty, damaged or could be read in several ways.
+ */
+export async function openDataset(
+  spec: SourceSpec | readonly SourceSpec[],
+  options: DatasetOptions & { readonly weights?: readonly number[] } = {},
+): Promise<Dataset> {
+  const parts = splitSpec(spec, options.weights);
+  const datasets: Dataset[] = [];
+  for (const { source } of parts) {
+    const paths: string[] = [];
+    for (const path of expandSource(source)) {
+      paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
+    }
+    for (const path of paths) readable(path);
+    const reading = await readSource(source, paths, options);
+    const name = parts.length === 1 && options.name !== undefined ? options.name : nameOf(source);
+    datasets.push(makeDataset(name, reading.containers, reading.samples, reading.description));
+  }
+  return concatDatasets(
+    datasets,
+    parts.map((part) => part.weight),
+  );
+}
+
+const nameOf = (source: string): string =>
+  basename(source)
+    .replace(/\.(tar|csv|tsv|txt|jsonl|json|parquet)$/i, "")
+    .replace(/[-_]?(\{[^}]*\}|[*?]+)$/, "") || "data";
+
+function readable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK);
+  } catch {
+    throw new UsageError(`data: "${path}" may not be read (permission denied).`);
+  }
+}
+
+const FORMAT_OF_ENDING: Readonly<Record<string, SourceFormat>> = {
+  csv: "csv",
+  txt: "csv",
+  tsv: "tsv",
+  tab: "tsv",
+  jsonl: "jsonl",
+  ndjson: "jsonl",
+  parquet: "parquet",
+  pq: "parquet",
+  tar: "webdataset",
+};
+
+/** The format of a file from its first bytes where they tell, else from its ending. */
+function formatOfFile(path: string): SourceFormat {
+  const head = Buffer.alloc(264);
+  const fd = openSync(path, "r");
+  const length = readSync(fd, head, 0, head.length, 0);
+  closeSync(fd);
+  if (head.toString("latin1", 0, 4) === "PAR1") return "parquet";
+  if (head.toString("latin1", 257, 262) === "ustar") return "webdataset";
+  const ending = /\.([^./]+)$/.exec(path)?.[1]?.toLowerCase() ?? "";
+  const format = FORMAT_OF_ENDING[ending];
+  if (format !== undefined) return format;
+  if (ending === "json" && head[0] === 0x7b) return "jsonl";
+  const what = (IMAGE_ENDINGS as readonly string[]).includes(ending)
+    ? "one image; point at its folder"
+    : length === 0
+      ? "an empty file"
+      : `a file ending in ".${ending}"`;
+  throw new UsageError(
+    `data ${path}: is no format known by its ending or first bytes; got ${what}. Say which with format: csv, tsv, jsonl, parquet or webdataset (--data-format).`,
+  );
+}
+
+async function readSource(
+  source: string,
+  paths: readonly string[],
+  options: DatasetOptions,
+): Promise<SourceReading> {
+  const folders = paths.filter((path) => statSync(path).isDirectory());
+  if (folders.length > 0) {
+    if (paths.length > 1) {
+      throw new UsageError(
+        `data ${source}: matches ${folders.length} folders among ${paths.length} paths. Join folders with "::" instead.`,
+      );
+    }
+    return readFolderSource(source, folders[0]!, options);
+  }
+  const formats = new Set(options.format === undefined ? paths.map(formatOfFile) : [options.format]);
+  if (formats.size > 1) {
+    throw new UsageError(
+      `data ${source}: its files have several formats (${[...formats].join(", ")}). Open them one by one, joined by "::".`,
+    );
+  }
+  return readFiles(source, paths, [...formats][0]!, options);
+}
+
+async function readFiles(
+  source: string,
+  paths: readonly string[],
+  format: SourceFormat,
+  options: DatasetOptions,
+): Promise<SourceReading> {
+  switch (format) {
+    case "webdataset":
+      return readWebDataset(source, paths, options);
+    case "csv":
+    case "tsv":
+      return readCsv(source, format, paths, options);
+    case "jsonl":
+      return readJsonl(source, paths, options);
+    case "parquet":
+      return readParquet(source, paths, options);
+    case "folder":
+      throw new UsageError(`data ${source}: format is "folder", but this is a file.`);
+  }
+}
+
+/** A folder is images with texts, or holds one kind of table or tars; several kinds at once need a word. */
+async function readFolderSource(
+  source: string,
+  root: string,
+  options: DatasetOptions,
+): Promise<SourceReading> {
+  const files = listFiles(root);
+  if (options.format === "folder") return readFolder(source, root, files, options);
+  const byFormat = new Map<SourceFormat, string[]>();
+  for (const file of files) {
+    const ending = /\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
+    let format = ending === "txt" ? undefined : FORMAT_OF_ENDING[ending];
+    if (format === undefined && (IMAGE_ENDINGS as readonly string[]).includes(ending)) format = "folder";
+    if (format !== undefined) byFormat.set(format, [...(byFormat.get(format) ?? []), file]);
+  }
+  if (options.format !== undefined) {
+    const chosen = byFormat.get(options.format);
+    if (chosen === undefined)
+      throw new UsageError(`data ${source}: holds no ${options.format} file; got ${count(files)}.`);
+    return readFiles(
+      source,
+      chosen.map((file) => join(root, file)),
+      options.format,
+      options,
+    );
+  }
+  const kinds = [...byFormat.keys()];
+  if (kinds.length === 1 && kinds[0] !== "folder") {
+    return readFiles(
+      source,
+      byFormat.get(kinds[0]!)!.map((file) => join(root, file)),
+      kinds[0]!,
+      options,
+    );
+  }
+  const images = new Set((byFormat.get("folder") ?? []).map((file) => file.replace(/\.[^.]+$/, "")));
+  const paired = files.some(
+    (file) => /\.(txt|json)$/i.test(file) && images.has(file.replace(/\.[^.]+$/, "")),
+  );
+  const tables = kinds.filter((kind) => kind !== "folder");
+  if (kinds.includes("folder") && tables.length === 1 && !paired) {
+    const [kind] = tables;
+    const table = byFormat.get(kind!)!;
+    if (kind !== "webdataset" && table.length === 1)
+      return readFiles(source, [join(root, table[0]!)], kind!, options);
+  }
+  if (tables.length > 0) {
+    throw new UsageError(
+      `data ${source}: could be read in several ways; got ${count(files)}. Point at one file, or say format: ${kinds.join(" or ")} (--data-format).`,
+    );
+  }
+  return readFolder(source, root, files, options);
+}

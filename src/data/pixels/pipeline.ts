@@ -1,0 +1,161 @@
+/**
+ * From encoded bytes to the square a model sees, in two halves: `keepImage` decodes and resizes, the same for every
+ * epoch, so its result may be kept in memory; `drawImage` crops, flips and colours, anew for every epoch.
+ */
+import { UsageError } from "../../core/errors.js";
+import { type Key, Random } from "../../core/random.js";
+import { type Augmentation, augment, type ColorJitter } from "./augment.js";
+import { decodeImage, dropAlpha, type Rgb, type Transparency } from "./decode.js";
+import { fitSquare, type ResizeMode, shrinkTo } from "./fit.js";
+import type { RawImage } from "./image.js";
+import { type Filter, resample } from "./resample.js";
+
+/** Plain data: goes to worker threads, and into a run's `config.json`. */
+export interface Pipeline {
+  /** Side of the square that comes out, in pixels. */
+  readonly size: number;
+  readonly resize: ResizeMode;
+  readonly filter: Filter;
+  readonly transparency: Transparency;
+  /** Border in `longest`. */
+  readonly fill: Rgb;
+  /** Training: side to which images are brought before the random crop; absent: crops are cut from whole images. */
+  readonly keepSize?: number;
+  /** Training; absent: evaluation. */
+  readonly augmentation?: Augmentation;
+}
+
+export interface EvaluationOptions {
+  /** Default `shortest`. */
+  readonly resize?: ResizeMode;
+  /** Default `bicubic`. */
+  readonly filter?: Filter;
+  /** Default white; `pillow` equals open_clip also on transparent and palette images. */
+  readonly transparency?: Transparency;
+  /** Default black, as in open_clip. */
+  readonly fill?: Rgb;
+}
+
+export interface TrainingOptions extends EvaluationOptions {
+  /**
+   * Brings images to this size first (by `resize`; `shortest` keeps the whole image), in pixels, ≥ size. Small kept
+   * images fit in memory and make an epoch almost free; default: none, crops are cut from the whole image.
+   */
+  readonly keepSize?: number;
+  /** `shift`: a window of the output's size (needs `keepSize`); default: resized crops. */
+  readonly crop?: "shift" | "resized";
+  /** Of a resized crop: share of the area, default [0.9, 1] (open_clip). */
+  readonly scale?: readonly [number, number];
+  /** Of a resized crop: width / height, default [3/4, 4/3]. */
+  readonly ratio?: readonly [number, number];
+  /** Share mirrored, default 0: left and right are in captions. */
+  readonly flip?: number;
+  /** Default none. */
+  readonly jitter?: ColorJitter;
+  /** Share turned grey, default 0. */
+  readonly grayscale?: number;
+}
+
+const WHITE: Rgb = [255, 255, 255];
+const BLACK: Rgb = [0, 0, 0];
+
+/** The same pixels every time: what a model is evaluated on. With `transparency: "pillow"`, open_clip's to the bit. */
+export function evaluationPipeline(size: number, options: EvaluationOptions = {}): Pipeline {
+  checkSize("size", size);
+  return {
+    size,
+    resize: options.resize ?? "shortest",
+    filter: options.filter ?? "bicubic",
+    transparency: options.transparency ?? WHITE,
+    fill: options.fill ?? BLACK,
+  };
+}
+
+/** Random crops, flips and colours for training. Throws `UsageError` naming an option out of its range. */
+export function trainingPipeline(size: number, options: TrainingOptions = {}): Pipeline {
+  const {
+    keepSize,
+    crop = "resized",
+    scale = [0.9, 1],
+    ratio = [3 / 4, 4 / 3],
+    flip = 0,
+    grayscale = 0,
+  } = options;
+  const range = (name: string, [low, high]: readonly [number, number], top: number): void => {
+    if (!(low > 0 && low <= high && high <= top)) {
+      throw new UsageError(
+        `pipeline: ${name} is a range low ≤ high within (0, ${top}]; got ${name}=[${low}, ${high}].`,
+      );
+    }
+  };
+  range("scale", scale, 1);
+  range("ratio", ratio, 100);
+  for (const [name, share] of Object.entries({
+    flip,
+    grayscale,
+    "jitter.probability": options.jitter?.probability ?? 0,
+  })) {
+    if (!(share >= 0 && share <= 1))
+      throw new UsageError(`pipeline: ${name} is a share 0 … 1; got ${name}=${share}.`);
+  }
+  if (keepSize !== undefined) checkSize("keepSize", keepSize);
+  if (keepSize !== undefined && keepSize < size) {
+    throw new UsageError(`pipeline: keepSize is at least size; got keepSize=${keepSize}, size=${size}.`);
+  }
+  if (crop === "shift" && keepSize === undefined) {
+    throw new UsageError(
+      'pipeline: crop "shift" cuts from images brought to one size; got no keepSize. Set keepSize, say size + 8.',
+    );
+  }
+  const augmentation: Augmentation = {
+    crop: crop === "shift" ? { kind: "shift" } : { kind: "resized", scale, ratio },
+    flip,
+    grayscale,
+    ...(options.jitter === undefined ? {} : { jitter: options.jitter }),
+  };
+  return {
+    ...evaluationPipeline(size, options),
+    ...(keepSize === undefined ? {} : { keepSize }),
+    augmentation,
+  };
+}
+
+function checkSize(name: string, size: number): void {
+  if (!(Number.isInteger(size) && size > 0 && size <= 8192)) {
+    throw new UsageError(`pipeline: ${name} is a whole number of pixels 1 … 8192; got ${name}=${size}.`);
+  }
+}
+
+/** Bytes of a kept image where all have the same size, else undefined. */
+export function keptBytes(pipeline: Pipeline): number | undefined {
+  if (pipeline.augmentation === undefined) return pipeline.size ** 2 * 3;
+  if (pipeline.keepSize === undefined || pipeline.resize === "shortest") return undefined;
+  return pipeline.keepSize ** 2 * 3;
+}
+
+/** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
+export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
+  const { size, resize, filter, fill, keepSize } = pipeline;
+  const decoded = await decodeImage(bytes, pipeline.transparency);
+  if (pipeline.augmentation === undefined) return fitSquare(decoded, size, resize, filter, fill);
+  if (keepSize === undefined) return dropAlpha(decoded);
+  return resize === "shortest"
+    ? shrinkTo(decoded, keepSize, filter)
+    : fitSquare(decoded, keepSize, resize, filter, fill);
+}
+
+/** Writes the square for the model into `out` ([size, size, 3]); chance comes from `key` alone. */
+export function drawImage(kept: RawImage, pipeline: Pipeline, key: Key, out: Uint8Array): void {
+  if (pipeline.augmentation === undefined) {
+    if (kept.width === pipeline.size && kept.height === pipeline.size) out.set(kept.data);
+    else resample(kept, pipeline.size, pipeline.size, pipeline.filter, undefined, out);
+    return;
+  }
+  augment(kept, pipeline.size, pipeline.filter, pipeline.augmentation, new Random(key), out);
+}
+
+/** One image, decoded and resized without chance: uint8 RGB, [size, size, 3]; a random crop is left out. */
+export async function preprocessImage(bytes: Uint8Array, pipeline: Pipeline): Promise<Uint8Array> {
+  const { size, resize, filter, transparency, fill } = pipeline;
+  return (await keepImage(bytes, { size, resize, filter, transparency, fill })).data;
+}

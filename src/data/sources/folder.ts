@@ -1,0 +1,127 @@
+/** A folder of images with texts of the same name beside them, or one folder a class. */
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { UsageError } from "../../core/errors.js";
+import type { LocatedSample } from "../dataset.js";
+import { annotationOf, captionLines } from "./columns.js";
+import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
+
+/** Every file under `root`, relative to it, sorted; hidden files and macOS leftovers are left out. */
+export function listFiles(root: string): string[] {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith("."))
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
+    .filter((path) => !path.split(sep).some((part) => part.startsWith(".") || part === "__MACOSX"))
+    .sort();
+}
+
+const splitName = (path: string): [stem: string, ending: string] => {
+  const at = path.lastIndexOf(".");
+  return at <= path.lastIndexOf(sep) + 1 ? [path, ""] : [path.slice(0, at), path.slice(at + 1).toLowerCase()];
+};
+
+/** Reads the folder `root` whose files are `files`. Throws `UsageError` saying what was seen instead of pairs. */
+export function readFolder(
+  source: string,
+  root: string,
+  files: readonly string[],
+  options: DatasetOptions,
+): SourceReading {
+  const imageEndings = endings(options.imageKey, IMAGE_ENDINGS);
+  const textEndings = endings(options.captionKey, ["txt"]);
+  const images: { path: string; stem: string; ending: string }[] = [];
+  const texts = new Map<string, string>();
+  const jsons = new Map<string, string>();
+  for (const path of files) {
+    const [stem, ending] = splitName(path);
+    if (imageEndings.includes(ending)) images.push({ path, stem, ending });
+    else if (textEndings.includes(ending)) texts.set(stem, path);
+    else if (ending === "json") jsons.set(stem, path);
+  }
+  if (images.length === 0) {
+    throw new UsageError(
+      `folder ${source}: holds no images; got ${count(files)}. Point at images, a table or tars.`,
+    );
+  }
+  const paired = images.filter(({ stem }) => texts.has(stem) || jsons.has(stem)).length;
+  const parents = new Set(images.map(({ path }) => dirname(path)));
+  const classes = !parents.has(".") && parents.size > 1;
+  const textFrom = new Set<string>();
+  const labelFrom = new Set<string>();
+  const samples = images.map(({ path, stem }, position): LocatedSample => {
+    let captions: string[] = [];
+    let label: string | undefined;
+    const text = texts.get(stem);
+    if (text !== undefined) {
+      captions = captionLines(readFileSync(join(root, text), "utf8"));
+      textFrom.add(`${text.slice(text.lastIndexOf("."))} files of the same name, one caption a line`);
+    }
+    const json = jsons.get(stem);
+    if (json !== undefined) {
+      const annotation = annotationOf(parseJson(join(root, json)), options);
+      if (captions.length === 0 || options.jsonCaptionKey !== undefined) {
+        captions = annotation.captions;
+        if (annotation.captionField !== undefined)
+          textFrom.add(`field "${annotation.captionField}" of .json files`);
+      }
+      label = annotation.label;
+      if (label !== undefined) labelFrom.add(`field "${annotation.labelField}" of .json files`);
+    }
+    if (classes && label === undefined && paired === 0) {
+      label = basename(dirname(path));
+      labelFrom.add("folder names");
+    }
+    if (paired === 0 && label !== undefined && captions.length === 0) {
+      captions = [label.replaceAll("_", " ")];
+      textFrom.add("the label, as it is");
+    }
+    const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset: position, size: -1 };
+    return label === undefined ? located : { ...located, label };
+  });
+  if (paired === 0 && !classes) {
+    throw new UsageError(
+      `folder ${source}: its images have neither texts of the same name nor class folders; got ${count(files)}. Put cat.txt beside cat.jpg, or point at the table that has the captions.`,
+    );
+  }
+  const stems = new Set(images.map(({ stem }) => stem));
+  const orphans = [...texts.keys()].filter((stem) => !stems.has(stem)).length;
+  const notes: string[] = [];
+  if (orphans > 0) notes.push(`${orphans} texts have no image of the same name and are left out`);
+  if (paired > 0 && paired < images.length)
+    notes.push(`${images.length - paired} images have no text beside them`);
+  return {
+    containers: [{ kind: "files", paths: images.map(({ path }) => join(root, path)) }],
+    samples,
+    description: {
+      source,
+      kind: paired > 0 ? "image-text folder" : "class folder",
+      files: images.length,
+      imagesFrom: `${[...new Set(images.map(({ ending }) => `.${ending}`))].join(", ")} files`,
+      captionsFrom: [...textFrom].join("; ") || "none found",
+      ...(labelFrom.size > 0 ? { labelsFrom: [...labelFrom].join("; ") } : {}),
+      notes,
+    },
+  };
+}
+
+/** `3 .txt, 2 .md`: the files by ending. */
+export function count(files: readonly string[]): string {
+  const byEnding = new Map<string, number>();
+  for (const file of files) {
+    const ending = splitName(file)[1];
+    byEnding.set(ending, (byEnding.get(ending) ?? 0) + 1);
+  }
+  const parts = [...byEnding]
+    .sort((a, b) => b[1] - a[1])
+    .map(([e, n]) => `${n} ${e ? `.${e}` : "without ending"}`);
+  return parts.length === 0 ? "an empty folder" : parts.slice(0, 8).join(", ");
+}
+
+function parseJson(path: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
+  } catch (error) {
+    throw new UsageError(`file ${path}: is not JSON (${(error as Error).message}).`);
+  }
+}

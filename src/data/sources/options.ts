@@ -1,0 +1,58 @@
+/** What a caller may say about a source; everything has a default that looks at the data. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import type { Container, LocatedSample, SourceDescription } from "../dataset.js";
+
+export type SourceFormat = "folder" | "csv" | "tsv" | "jsonl" | "parquet" | "webdataset";
+
+export interface DatasetOptions {
+  /** Name in reports; default: from the path. */
+  readonly name?: string;
+  /** Overrules the detection of the format. */
+  readonly format?: SourceFormat;
+  /** Table column with the image's path or bytes; default: detected. open_clip's `--csv-img-key`. */
+  readonly csvImgKey?: string;
+  /** Table column or columns with captions; default: detected. open_clip's `--csv-caption-key`. */
+  readonly csvCaptionKey?: string | readonly string[];
+  /** Field separator of a CSV; default `auto`: comma, tab, semicolon or bar, whichever splits the first line. */
+  readonly csvSeparator?: string;
+  /** Table column or JSON field with the class; default: detected. */
+  readonly labelKey?: string;
+  /** Endings of images in tars and folders, `;`-separated, first match wins; open_clip's `--image-key`. */
+  readonly imageKey?: string;
+  /** Endings of caption files in tars and folders, `;`-separated; default `txt`. */
+  readonly captionKey?: string;
+  /** Field of .json files with the caption or captions; default: detected. */
+  readonly jsonCaptionKey?: string;
+  /** Folder that the paths in a table start from; default: the table's folder, else the working folder. */
+  readonly imageRoot?: string;
+  /** Where downloads and images unpacked from Parquet are kept; default $CLIPWRIGHT_CACHE or ~/.cache/clipwright. */
+  readonly cacheDir?: string;
+  /** Told about slow steps (a download, an unpacking), one line each. */
+  readonly onProgress?: (line: string) => void;
+}
+
+/** Image endings that sharp reads, in the order in which several members of one sample are preferred. */
+export const IMAGE_ENDINGS = ["jpg", "jpeg", "png", "webp", "gif", "tif", "tiff", "avif", "bmp"] as const;
+
+/** Endings from an option such as `jpg;png`, lower case and without dots, or the default list. */
+export const endings = (option: string | undefined, fallback: readonly string[]): readonly string[] =>
+  option === undefined
+    ? fallback
+    : option
+        .split(/[;,]/)
+        .map((ending) => ending.trim().replace(/^\./, "").toLowerCase())
+        .filter(Boolean);
+
+/** The folder for downloads and unpacked images. */
+export const cacheFolder = (options: DatasetOptions): string =>
+  options.cacheDir ??
+  process.env.CLIPWRIGHT_CACHE ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "clipwright");
+
+/** Reading one source gives its samples, the places they point to, and how it was understood. */
+export interface SourceReading {
+  readonly containers: readonly Container[];
+  readonly samples: readonly LocatedSample[];
+  readonly description: Omit<SourceDescription, "samples" | "captions" | "classes">;
+}
