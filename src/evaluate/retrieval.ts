@@ -1,0 +1,124 @@
+/**
+ * Retrieval both ways over a set of images with one or more captions each, as CLIP papers and CLIP_benchmark count it:
+ * an image has found its text when any of its captions is among the first k texts; a caption has found its image when that
+ * image is among the first k images.
+ */
+
+import { UsageError } from "../core/errors.js";
+import { type BootstrapOptions, type Interval, meanInterval, medianInterval } from "./bootstrap.js";
+import { eachTile, type Features, requireSameWidth, similarity } from "./features.js";
+
+export interface RetrievalOptions extends BootstrapOptions {
+  /** The k of recall@k. Default 1, 5, 10. */
+  readonly ks?: readonly number[];
+}
+
+/** One direction. Shares are in 0…1; the median rank counts from 1. */
+export interface RetrievalScores {
+  readonly recall: readonly { readonly k: number; readonly score: Interval }[];
+  readonly medianRank: Interval;
+  /** Rank of the first right answer for each query, from 1: [images with captions] or [captions]. */
+  readonly ranks: Uint32Array;
+}
+
+export interface RetrievalResult {
+  /** CLIP_benchmark's `text_retrieval`: each image that has a caption looks for a text. */
+  readonly imageToText: RetrievalScores;
+  /** CLIP_benchmark's `image_retrieval`: each caption looks for its image. */
+  readonly textToImage: RetrievalScores;
+}
+
+/**
+ * Scores retrieval of `images` [N, E] against `texts` [T, E], where `captionImage[t]` is the image that caption `t` describes.
+ *
+ * Ties go against the model: a rank counts every wrong candidate whose score is equal or higher, so a model that gives
+ * every pair the same score finds nothing. Two captions with the same words for two images therefore cost each other rank 1.
+ * An image without captions stays as a distractor and asks no query itself.
+ *
+ * Intervals resample images together with their captions in both directions, because the captions of one image succeed or
+ * fail together; `n` counts the queries.
+ */
+export function evaluateRetrieval(
+  images: Features,
+  texts: Features,
+  captionImage: Uint32Array,
+  options: RetrievalOptions = {},
+): RetrievalResult {
+  const ks = options.ks ?? [1, 5, 10];
+  for (const k of ks) {
+    if (!Number.isInteger(k) || k < 1) {
+      throw new UsageError(
+        `evaluateRetrieval: k must be a whole number from 1; got k=${k}. Leave ks out for 1, 5, 10.`,
+      );
+    }
+  }
+  const ranks = retrievalRanks(images, texts, captionImage);
+  const score = (queries: Uint32Array, clusters: Uint32Array | undefined): RetrievalScores => {
+    const cluster = clusters === undefined ? options : { ...options, clusters };
+    return {
+      recall: ks.map((k) => ({
+        k,
+        score: meanInterval(
+          queries.map((rank) => (rank <= k ? 1 : 0)),
+          cluster,
+        ),
+      })),
+      medianRank: medianInterval(queries, cluster),
+      ranks: queries,
+    };
+  };
+  return {
+    imageToText: score(
+      ranks.imageToText.filter((rank) => rank > 0),
+      undefined,
+    ),
+    textToImage: score(ranks.textToImage, captionImage),
+  };
+}
+
+/**
+ * Rank of the first right answer of every query, from 1, ties against the model: `imageToText` [N], 0 for an image without
+ * captions, and `textToImage` [T]. One pass over the N × T similarities serves both directions.
+ */
+export function retrievalRanks(
+  images: Features,
+  texts: Features,
+  captionImage: Uint32Array,
+): { imageToText: Uint32Array; textToImage: Uint32Array } {
+  requireSameWidth(images, "images", texts, "texts");
+  if (captionImage.length !== texts.rows || texts.rows === 0) {
+    throw new UsageError(
+      `evaluateRetrieval: captionImage must name the image of each caption; got ${captionImage.length} entries for ${texts.rows} captions. Pass one index a caption.`,
+    );
+  }
+  const own = new Float32Array(texts.rows);
+  const best = new Float32Array(images.rows).fill(Number.NEGATIVE_INFINITY);
+  for (let t = 0; t < texts.rows; t++) {
+    const image = captionImage[t]!;
+    if (image >= images.rows) {
+      throw new UsageError(
+        `evaluateRetrieval: captionImage must index an image; got captionImage[${t}]=${image} with ${images.rows} images. Count images from 0.`,
+      );
+    }
+    own[t] = similarity(images, image, texts, t);
+    best[image] = Math.max(best[image]!, own[t]!);
+  }
+  const imageRanks = Uint32Array.from(best, (score) => (score === Number.NEGATIVE_INFINITY ? 0 : 1));
+  const textRanks = new Uint32Array(texts.rows).fill(1);
+  eachTile(images, texts, ({ rowStart, rows, columnStart, columns, scores }) => {
+    for (let i = 0; i < rows; i++) {
+      const image = rowStart + i;
+      const toBeat = imageRanks[image] === 0 ? Number.POSITIVE_INFINITY : best[image]!;
+      let ahead = 0;
+      for (let j = 0; j < columns; j++) {
+        const text = columnStart + j;
+        const score = scores[i * columns + j]!;
+        if (captionImage[text] === image) continue;
+        if (score >= toBeat) ahead++;
+        if (score >= own[text]!) textRanks[text]!++;
+      }
+      imageRanks[image]! += ahead;
+    }
+  });
+  return { imageToText: imageRanks, textToImage: textRanks };
+}

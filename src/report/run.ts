@@ -1,0 +1,134 @@
+/** The page about one training run: a single HTML file with its pictures and charts inside, which loads nothing. */
+
+import {
+  type Curve,
+  type CurveContext,
+  curveCharts,
+  type MetricsPoint,
+  scoreCharts,
+  trainingCurves,
+} from "./curves.js";
+import { Html, type HtmlChild, html } from "./html.js";
+import {
+  gridSection,
+  type PictureGrid,
+  querySection,
+  type ReportScore,
+  type ReportTable,
+  scoreSection,
+  type TextQuery,
+  tableSection,
+} from "./sections.js";
+import { pageScript, pageStyle } from "./style.js";
+
+/** What a report shows. Only `title` is needed; a part without content leaves no trace. */
+export interface RunReport extends CurveContext {
+  readonly title: string;
+  /** One or two sentences under the title: what was trained on what, and how it went. */
+  readonly summary?: string;
+  /** The few numbers that matter most, as large print. */
+  readonly headline?: readonly { readonly value: string; readonly label: string; readonly detail?: string }[];
+  /** What the run was: model, parameters, data, samples seen, time, machine, versions, seed. */
+  readonly facts?: readonly { readonly name: string; readonly value: string | number }[];
+  /** Lines of `metrics.jsonl`. Which names are drawn: see `trainingCurves`. */
+  readonly metrics?: readonly MetricsPoint[];
+  /** Curves beyond those of `trainingCurves`. */
+  readonly curves?: readonly Curve[];
+  /** Lines of `evaluation.jsonl`: the last of each kind as scores, those with steps as curves. */
+  readonly scores?: readonly ReportScore[];
+  readonly grids?: readonly PictureGrid[];
+  readonly queries?: readonly TextQuery[];
+  readonly tables?: readonly ReportTable[];
+  /** Paragraphs: what to keep in mind, the command that makes this page again. */
+  readonly notes?: readonly string[];
+  readonly licences?: readonly {
+    readonly name: string;
+    readonly licence: string;
+    readonly source?: string;
+  }[];
+}
+
+/**
+ * The report as one HTML document, for screens from phones up, light and dark. All text is escaped, all images are inside; the
+ * page's own policy forbids it to load anything. Throws a `UsageError` for an image that is none.
+ */
+export function writeRunReport(report: RunReport): string {
+  const { metrics = [], scores = [] } = report;
+  const charts = [
+    ...curveCharts(metrics, [...trainingCurves(report), ...(report.curves ?? [])]),
+    ...scoreCharts(scores),
+  ];
+  return page(
+    report.title,
+    html`<header><h1>${report.title}</h1>${report.summary !== undefined && html`<p class="summary">${report.summary}</p>`}
+${headline(report.headline ?? [])}</header>
+${scoreSection(scores)}
+${(report.grids ?? []).map(gridSection)}
+${querySection(report.queries ?? [])}
+${
+  charts.length > 0 &&
+  html`<section id="training"><h2>Training</h2><div class="charts">${charts}</div></section>`
+}
+${(report.tables ?? []).map(tableSection)}
+${facts(report.facts ?? [])}
+${notes(report.notes ?? [])}
+${licences(report.licences ?? [])}`,
+  );
+}
+
+/** A whole document around `body`. The policy lets in inline styles, the inline script and `data:` images, nothing else. */
+function page(title: string, body: HtmlChild): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>${title}</title>
+<style>${new Html(pageStyle)}</style>
+</head>
+<body><main>
+${body}
+<footer>Made by Clipwright. This page is one file and loads nothing.</footer>
+</main>
+<script>${new Html(pageScript)}</script>
+</body>
+</html>
+`.text;
+}
+
+function headline(items: NonNullable<RunReport["headline"]>): Html | undefined {
+  if (items.length === 0) return undefined;
+  return html`<dl class="headline">${items.map(
+    ({ value, label, detail }) =>
+      html`<div><dt>${label}</dt><dd>${value}</dd>${detail !== undefined && html`<dd class="quiet">${detail}</dd>`}</div>`,
+  )}</dl>`;
+}
+
+function facts(items: NonNullable<RunReport["facts"]>): Html | undefined {
+  if (items.length === 0) return undefined;
+  return html`<section id="facts"><h2>The run</h2><dl class="facts">${items.map(
+    ({ name, value }) =>
+      html`<div><dt>${name}</dt><dd>${typeof value === "number" ? value.toLocaleString("en-US") : value}</dd></div>`,
+  )}</dl></section>`;
+}
+
+function notes(paragraphs: readonly string[]): Html | undefined {
+  if (paragraphs.length === 0) return undefined;
+  return html`<section id="notes"><h2>Notes</h2>${paragraphs.map((text) => html`<p>${text}</p>`)}</section>`;
+}
+
+function licences(items: NonNullable<RunReport["licences"]>): Html | undefined {
+  if (items.length === 0) return undefined;
+  return html`<section id="licences"><h2>Pictures and their licences</h2><ul class="licences">${items.map(
+    ({ name, licence, source }) =>
+      html`<li><b>${name}</b> ${licence}${source !== undefined && html` · ${link(source)}`}</li>`,
+  )}</ul></section>`;
+}
+
+/** A link for web addresses; anything else, `javascript:` above all, stays plain text. */
+const link = (address: string): HtmlChild =>
+  /^https?:\/\//.test(address)
+    ? html`<a href="${address}" rel="noopener">${address.replace(/^https?:\/\//, "")}</a>`
+    : address;

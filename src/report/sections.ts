@@ -1,0 +1,147 @@
+/** The parts of a report that are not charts: scores with intervals, tables, pictures with their guesses, queries. */
+
+import { type EvaluationRecord, isShare, metricWords, scoreWords } from "../evaluate/records.js";
+import { groupBy } from "./curves.js";
+import { type Html, html, imageUri, type ReportImage } from "./html.js";
+
+/** A score, and what guessing would give, in the metric's own unit (0.0006, not 0.06). */
+export type ReportScore = EvaluationRecord & { readonly chance?: number };
+
+/**
+ * The last score of each data set, split and metric as a dot on its interval: shares on an axis of 0 to 100 %, ranks as
+ * numbers only.
+ */
+export function scoreSection(scores: readonly ReportScore[]): Html | undefined {
+  if (scores.length === 0) return undefined;
+  const latest = groupBy(scores, ({ dataset, split, metric }) =>
+    JSON.stringify([dataset, split, metric]),
+  ).map((group) =>
+    group.reduce((a, b) =>
+      (b.step ?? Number.POSITIVE_INFINITY) >= (a.step ?? Number.POSITIVE_INFINITY) ? b : a,
+    ),
+  );
+  const groups = groupBy(latest, ({ dataset, split }) => JSON.stringify([dataset, split]));
+  const chance = latest.some((score) => score.chance !== undefined);
+  return html`<section id="scores"><h2>Scores</h2>
+<p class="lead">Dots are the scores, bars their 95 % intervals from a bootstrap over the test items${
+    chance && html`, the thin mark is <span class="chance-key">chance</span>`
+  }. Two scores whose bars overlap may well be equal.</p>
+${groups.map(
+  (group) => html`<div class="scores"><h3>${datasetName(group[0]!)}</h3>
+<div role="table">${group.map(scoreRow)}${
+    group.some(({ metric }) => isShare(metric)) &&
+    html`<div class="score axis" aria-hidden="true"><span></span><span class="track"><i>0</i><i>25</i><i>50</i><i>75</i><i>100 %</i></span><span></span><span></span></div>`
+  }</div></div>`,
+)}</section>`;
+}
+
+const datasetName = ({ dataset, split }: EvaluationRecord): string =>
+  split === undefined ? dataset : `${dataset} (${split})`;
+
+function scoreRow(score: ReportScore): Html {
+  const { value, interval } = scoreWords(score);
+  const percent = (share: number): string => `${Math.round(Math.min(1, Math.max(0, share)) * 10000) / 100}%`;
+  const track = html`<span class="track">${
+    score.chance !== undefined &&
+    html`<i class="chance" style="left:${percent(score.chance)}" title="chance: ${(100 * score.chance).toPrecision(2)} %"></i>`
+  }<i class="bar" style="left:${percent(score.low)};width:${percent(score.high - score.low)}"></i><i class="dot" style="left:${percent(score.value)}"></i></span>`;
+  return html`<div class="score" role="row"><span role="cell">${metricWords(score.metric)}</span>${
+    isShare(score.metric) ? track : html`<span></span>`
+  }<b role="cell">${value}</b><span role="cell" class="quiet">${interval} · n ${score.n.toLocaleString("en-US")}</span></div>`;
+}
+
+export interface ReportTable {
+  readonly title: string;
+  /** One sentence: what the table says. */
+  readonly sentence?: string;
+  readonly columns: readonly string[];
+  /** Numbers stand to the right. */
+  readonly rows: readonly (readonly (string | number)[])[];
+}
+
+export function tableSection({ title, sentence, columns, rows }: ReportTable): Html {
+  const numeric = columns.map((_, c) => rows.every((row) => typeof row[c] === "number"));
+  const cell = (value: string | number | undefined): string =>
+    typeof value === "number"
+      ? value.toLocaleString("en-US", { maximumSignificantDigits: 6 })
+      : (value ?? "");
+  return html`<section><h2>${title}</h2>${sentence !== undefined && html`<p class="lead">${sentence}</p>`}
+<div class="wide"><table><thead><tr>${columns.map(
+    (name, c) => html`<th scope="col"${numeric[c] === true && html` class="number"`}>${name}</th>`,
+  )}</tr></thead>
+<tbody>${rows.map(
+    (row) =>
+      html`<tr>${columns.map((_, c) => html`<td${numeric[c] === true && html` class="number"`}>${cell(row[c])}</td>`)}</tr>`,
+  )}</tbody></table></div></section>`;
+}
+
+/** A picture, its true name, and the model's guesses, best first. */
+export interface NamedPicture {
+  readonly image: ReportImage;
+  readonly truth: string;
+  /** Three are shown. Scores are cosines or probabilities, higher is better. */
+  readonly predictions: readonly { readonly name: string; readonly score: number }[];
+}
+
+export interface PictureGrid {
+  readonly title: string;
+  /** One sentence: which pictures these are and how they were chosen. */
+  readonly sentence: string;
+  readonly items: readonly NamedPicture[];
+}
+
+const SHOWN_GUESSES = 3;
+
+/** The pictures as cards. A card is right when the first guess is the true name, near when the second or third is. */
+export function gridSection({ title, sentence, items }: PictureGrid): Html {
+  const places = items.map(({ truth, predictions }) =>
+    predictions.slice(0, SHOWN_GUESSES).findIndex(({ name }) => name === truth),
+  );
+  const right = places.filter((place) => place === 0).length;
+  const within = places.filter((place) => place >= 0).length;
+  return html`<section><h2>${title}</h2>
+<p class="lead">${sentence} <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true name is among the first three.</p>
+<ul class="legend marks"><li class="right">right</li><li class="near">second or third guess</li><li class="wrong">not among three</li></ul>
+<div class="pictures">${items.map((item, i) => pictureCard(item, places[i]!, title))}</div></section>`;
+}
+
+function pictureCard({ image, truth, predictions }: NamedPicture, place: number, grid: string): Html {
+  const mark = place === 0 ? "right" : place > 0 ? "near" : "wrong";
+  const shown = predictions.slice(0, SHOWN_GUESSES);
+  const top = Math.max(...shown.map(({ score }) => score), 1e-9);
+  return html`<div class="picture ${mark}">
+<img src="${imageUri(image, `${grid}, "${truth}"`)}" alt="" loading="lazy">
+<h4 title="${truth}">${truth}</h4>
+<ol>${shown.map(
+    ({ name, score }) =>
+      html`<li${name === truth && html` class="true"`} title="${name}: ${score.toFixed(3)}"><span>${name}</span><b>${score.toFixed(2)}</b><i style="width:${Math.round(100 * Math.max(0, score / top))}%"></i></li>`,
+  )}</ol></div>`;
+}
+
+/** A text and the pictures that the model finds for it, best first. */
+export interface TextQuery {
+  readonly text: string;
+  readonly results: readonly {
+    readonly image: ReportImage;
+    readonly name?: string;
+    readonly score?: number;
+    /** Whether this is what was meant, where that is known. */
+    readonly right?: boolean;
+  }[];
+}
+
+export function querySection(queries: readonly TextQuery[]): Html | undefined {
+  if (queries.length === 0) return undefined;
+  const marked = queries.some(({ results }) => results.some(({ right }) => right === true));
+  return html`<section id="queries"><h2>Text finds picture</h2>
+<p class="lead">For each text, the pictures whose embedding lies nearest, best first${marked && "; a ring marks the one that bears this name"}.</p>
+${queries.map(
+  ({ text, results }) =>
+    html`<div class="query"><h3>“${text}”</h3><div class="found">${results.map(
+      ({ image, name, score, right }) =>
+        html`<figure${right === true && html` class="right"`}><img src="${imageUri(image, `query "${text}"`)}" alt="${name ?? ""}" loading="lazy"><figcaption title="${name ?? ""}">${name ?? ""}${
+          score !== undefined && html` <b>${score.toFixed(2)}</b>`
+        }</figcaption></figure>`,
+    )}</div></div>`,
+)}</section>`;
+}
