@@ -93,6 +93,12 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
   if (existsSync(stampFile) && (await readFile(stampFile, "utf8")) === wanted)
     return JSON.parse(await readFile(summaryFile, "utf8")) as Summary;
 
+  if (!existsSync(stampFile) && existsSync(output))
+    throw new UsageError(
+      `output: a new folder, or one that an earlier preparation wrote; got output=${output}, which has no file "stamp". ` +
+        "It would be replaced: choose another, or remove it yourself.",
+    );
+
   const found = catalogue(
     sets.slice(0, TRAINING_STYLES.length).map(({ set }) => set),
     sets.slice(TRAINING_STYLES.length).map(({ set }) => set),
