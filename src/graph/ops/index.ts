@@ -27,7 +27,7 @@ export {
   transpose,
   unbroadcast,
 } from "./movement.js";
-export { argmax, max, mean, min, sum } from "./reduce.js";
+export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
 
 /** Families in the order of docs/ops.md. */

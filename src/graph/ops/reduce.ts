@@ -206,4 +206,29 @@ const argmaxOp: Op<ArgmaxAttrs> = {
 export const argmax = (x: Tensor, axis: number): Tensor =>
   apply(argmaxOp, [x], { axis: normalizeAxis("argmax", axis, x.rank) })[0]!;
 
-export const reduceOps = [...records, argmaxOp];
+const sumOfSquaresOp: Op<Record<never, never>> = {
+  name: "sumOfSquares",
+  doc: "The squares of all elements, summed: [..] gives [].",
+  source: "ONNX ReduceSumSquare",
+  traits: ["reduction"],
+  infer([x]) {
+    requireFloat("sumOfSquares", x!);
+    return [{ dtype: x!.dtype, shape: [] }];
+  },
+  reference: ([x]) => [Float64Array.of(x!.data.reduce((n, v) => n + v * v, 0))],
+  vjp: ([g], { inputs: [x] }) => [mul(mul(x!, 2), g!)],
+  cost: streaming,
+  simplify: "never",
+  decompose: ([x]) => [sum(mul(x!, x!))],
+  onnx: (b, [x]) => b.node("ReduceSumSquare", [x!.name], { keepdims: 0 }),
+  stablehlo: "decompose",
+  cases: [
+    { name: "matrix", inputs: [normal([3, 5], 1)], attrs: {} },
+    { name: "scalar", inputs: [given("f32", [], [-3])], attrs: {} },
+  ],
+};
+
+/** The sum of the squares of all elements, f32[]. */
+export const sumOfSquares = (x: Tensor): Tensor => apply(sumOfSquaresOp, [x], {})[0]!;
+
+export const reduceOps = [...records, argmaxOp, sumOfSquaresOp];

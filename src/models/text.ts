@@ -1,0 +1,99 @@
+/** CLIP's text tower (Radford et al. 2021; open_clip's TextTransformer). */
+
+import { add, argmax, cast, equal, gather, linearMap, mean, reshape, slice } from "../graph/ops/index.js";
+import type { Tensor } from "../graph/tensor.js";
+import { layerNorm, layerNormSpecs, linear, pickToken } from "../nn/layers.js";
+import {
+  normalInit,
+  type ParameterSpecs,
+  prefixed,
+  type Scope,
+  spec,
+  uniformInit,
+  zeros,
+} from "../nn/parameters.js";
+import { type TransformerOptions, transformer, transformerSpecs } from "../nn/transformer.js";
+import type { CompleteClipConfig } from "./config.js";
+import { geluKind, type TowerOptions } from "./vit.js";
+
+function blocks(config: CompleteClipConfig, options: TowerOptions): TransformerOptions {
+  const { text_cfg: t } = config;
+  return {
+    width: t.width,
+    layers: t.layers,
+    heads: t.heads,
+    hidden: Math.trunc(t.width * t.mlp_ratio),
+    gelu: geluKind(config, t),
+    epsilon: t.norm_kwargs.eps,
+    causal: !t.no_causal_mask,
+    layerScale: t.ls_init_value,
+    rematerialize: options.rematerialize,
+  };
+}
+
+/** Parameters, which open_clip keeps without a prefix, starting as open_clip starts them. */
+export function textSpecs(config: CompleteClipConfig): ParameterSpecs {
+  const { text_cfg: t, embed_dim: E } = config;
+  const C = t.width;
+  const options = blocks(config, {});
+  const std = C ** -0.5;
+  const residual = std * (2 * t.layers) ** -0.5;
+  return {
+    positional_embedding: spec([t.context_length, C], normalInit(0.01)),
+    ...(t.proj_bias
+      ? { "text_projection.weight": spec([E, C], normalInit(std)), "text_projection.bias": spec([E], zeros) }
+      : { text_projection: spec([C, E], normalInit(std)) }),
+    ...prefixed(
+      "transformer",
+      transformerSpecs(options, {
+        inProjection: normalInit(std),
+        outProjection: normalInit(residual),
+        fc: normalInit((2 * C) ** -0.5),
+        fcBias: uniformInit(std),
+        projection: normalInit(residual),
+        projectionBias: uniformInit(options.hidden ** -0.5),
+      }),
+    ),
+    "token_embedding.weight": spec([t.vocab_size, C], normalInit(0.02)),
+    ...prefixed("ln_final", layerNormSpecs(C)),
+  };
+}
+
+/**
+ * Token rows i32[B,T] to features f32[B,E], not yet of unit length. T may be shorter than the context length:
+ * the first T positions are used.
+ */
+export function textTower(
+  p: Scope,
+  tokens: Tensor,
+  config: CompleteClipConfig,
+  options: TowerOptions = {},
+): Tensor {
+  const { text_cfg: t } = config;
+  const [B, T] = tokens.shape as [number, number];
+  const positions = p.get("positional_embedding");
+  let x = gather(p.in("token_embedding").get("weight"), tokens); // [B,T,C]
+  x = add(x, T === t.context_length ? positions : slice(positions, 0, 0, T));
+  x = transformer(p.in("transformer"), x, blocks(config, options));
+
+  const norm = (y: Tensor) => layerNorm(p.in("ln_final"), y, t.norm_kwargs.eps);
+  const at = (position: number) => reshape(slice(x, 1, position, position + 1), [B, t.width]);
+  const pooled = (): Tensor => {
+    switch (t.pool_type) {
+      case "argmax":
+        return norm(pickToken(x, argmax(cast(tokens, "f32"), 1)));
+      case "eos":
+        return norm(pickToken(x, argmax(cast(equal(tokens, t.eos_id), "f32"), 1)));
+      case "first":
+        return norm(at(0));
+      case "last":
+        return norm(at(T - 1));
+      case "avg":
+        return mean(norm(x), 1);
+    }
+  };
+  const y = pooled();
+  return t.proj_bias
+    ? linear(p.in("text_projection"), y)
+    : linearMap(y, p.get("text_projection"), { transposed: true });
+}

@@ -1,0 +1,82 @@
+/**
+ * Parameters as data: what a layer needs, how it starts, and where it finds its tensors. All parameters of a
+ * model form one flat map by name (open_clip's state-dict names), which is also a tree that `trace` takes.
+ */
+
+import { InternalError } from "../core/errors.js";
+import { foldIn, type Key, Random } from "../core/random.js";
+import { formatType, type Shape, sameShape, sizeOfShape, type TensorType } from "../core/shape.js";
+import type { Tensor } from "../graph/tensor.js";
+
+/** How a parameter starts. */
+export type Init =
+  | { readonly kind: "constant"; readonly value: number }
+  | { readonly kind: "normal"; readonly std: number }
+  /** Uniform in [-bound, bound). */
+  | { readonly kind: "uniform"; readonly bound: number };
+
+export interface ParameterSpec {
+  readonly shape: Shape;
+  readonly init: Init;
+}
+
+export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
+
+export const zeros: Init = { kind: "constant", value: 0 };
+export const ones: Init = { kind: "constant", value: 1 };
+export const normalInit = (std: number): Init => ({ kind: "normal", std });
+export const uniformInit = (bound: number): Init => ({ kind: "uniform", bound });
+
+export const spec = (shape: Shape, init: Init): ParameterSpec => ({ shape, init });
+
+/** `specs` with every name under `prefix`: `weight` in `ln_1` is `ln_1.weight`. */
+export const prefixed = (prefix: string, specs: ParameterSpecs): ParameterSpecs =>
+  Object.fromEntries(Object.entries(specs).map(([name, s]) => [`${prefix}.${name}`, s]));
+
+/** Elements in all parameters. */
+export const countParameters = (specs: ParameterSpecs): number =>
+  Object.values(specs).reduce((n, { shape }) => n + sizeOfShape(shape), 0);
+
+/** Types of all parameters, for `trace`. Parameters are f32. */
+export const parameterTypes = (specs: ParameterSpecs): Record<string, TensorType> =>
+  Object.fromEntries(Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "f32", shape }]));
+
+/**
+ * Starting values. Each parameter draws from a key of its own name, so that adding one changes no other.
+ */
+export function initialize(specs: ParameterSpecs, key: Key): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, { shape, init }]) => {
+      const data = new Float32Array(sizeOfShape(shape));
+      const random = new Random(foldIn(key, "init", name));
+      if (init.kind === "constant") data.fill(init.value);
+      else if (init.kind === "normal")
+        for (let i = 0; i < data.length; i++) data[i] = random.normal() * init.std;
+      else for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) * init.bound;
+      return [name, data];
+    }),
+  );
+}
+
+/** The parameters below one name. */
+export class Scope {
+  constructor(
+    private readonly all: Readonly<Record<string, Tensor>>,
+    private readonly prefix = "",
+  ) {}
+
+  in(name: string): Scope {
+    return new Scope(this.all, `${this.prefix}${name}.`);
+  }
+
+  get(name: string, shape?: Shape): Tensor {
+    const tensor = this.all[`${this.prefix}${name}`];
+    if (tensor === undefined) throw new InternalError(`parameters: ${this.prefix}${name} was not declared`);
+    if (shape !== undefined && !sameShape(shape, tensor.shape)) {
+      throw new InternalError(
+        `parameters: ${this.prefix}${name} is ${formatType(tensor)}, wanted [${shape}]`,
+      );
+    }
+    return tensor;
+  }
+}

@@ -1,0 +1,93 @@
+/** The pre-norm transformer of CLIP, with open_clip's names. */
+
+import {
+  add,
+  attention,
+  type GeluKind,
+  gelu,
+  linearMap,
+  mul,
+  reshape,
+  slice,
+  transpose,
+} from "../graph/ops/index.js";
+import type { Tensor } from "../graph/tensor.js";
+import { rematerialize } from "../graph/trace.js";
+import { layerNorm, layerNormSpecs, linear, linearSpecs } from "./layers.js";
+import { type Init, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "./parameters.js";
+
+export interface TransformerOptions {
+  /** Channels C. */
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+  /** Hidden units of the MLP. */
+  readonly hidden: number;
+  readonly gelu: GeluKind;
+  readonly epsilon: number;
+  readonly causal: boolean;
+  /** Whether each residual branch has a learned factor `ls_n.gamma` [C]; its starting value. */
+  readonly layerScale: number | null;
+  /** Recompute each block in the backward pass instead of keeping its intermediates. */
+  readonly rematerialize?: boolean | undefined;
+}
+
+/** How the weights of a block start. */
+export interface BlockInit {
+  readonly inProjection: Init;
+  readonly outProjection: Init;
+  readonly fc: Init;
+  readonly fcBias: Init;
+  readonly projection: Init;
+  readonly projectionBias: Init;
+}
+
+export function transformerSpecs(options: TransformerOptions, init: BlockInit): ParameterSpecs {
+  const { width: C, hidden, layers, layerScale } = options;
+  const scale = (name: string): ParameterSpecs =>
+    layerScale === null ? {} : { [`${name}.gamma`]: spec([C], { kind: "constant", value: layerScale }) };
+  const block: ParameterSpecs = {
+    ...prefixed("ln_1", layerNormSpecs(C)),
+    "attn.in_proj_weight": spec([3 * C, C], init.inProjection),
+    "attn.in_proj_bias": spec([3 * C], zeros),
+    ...prefixed("attn.out_proj", linearSpecs(C, C, init.outProjection, zeros)),
+    ...scale("ls_1"),
+    ...prefixed("ln_2", layerNormSpecs(C)),
+    ...prefixed("mlp.c_fc", linearSpecs(C, hidden, init.fc, init.fcBias)),
+    ...prefixed("mlp.c_proj", linearSpecs(hidden, C, init.projection, init.projectionBias)),
+    ...scale("ls_2"),
+  };
+  return Object.assign({}, ...Array.from({ length: layers }, (_, i) => prefixed(`resblocks.${i}`, block)));
+}
+
+/** x [B,T,C] through all blocks. */
+export function transformer(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
+  const step = options.rematerialize ? rematerialize(block) : block;
+  let y = x;
+  for (let i = 0; i < options.layers; i++) y = step(p.in(`resblocks.${i}`), y, options);
+  return y;
+}
+
+/** x + attn(ln_1 x), then + mlp(ln_2 x), each branch times its layer scale. */
+function block(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
+  const { epsilon, layerScale } = options;
+  const scaled = (y: Tensor, name: string) => (layerScale === null ? y : mul(y, p.in(name).get("gamma")));
+  const mixed = add(
+    x,
+    scaled(selfAttention(p.in("attn"), layerNorm(p.in("ln_1"), x, epsilon), options), "ls_1"),
+  );
+  const mlp = p.in("mlp");
+  const hidden = gelu(linear(mlp.in("c_fc"), layerNorm(p.in("ln_2"), mixed, epsilon)), options.gelu);
+  return add(mixed, scaled(linear(mlp.in("c_proj"), hidden), "ls_2"));
+}
+
+/** Multi-head self-attention of x [B,T,C]; queries, keys and values in one product. */
+function selfAttention(p: Scope, x: Tensor, { heads: H, causal }: TransformerOptions): Tensor {
+  const [B, T, C] = x.shape as [number, number, number];
+  const D = C / H;
+  const joint = reshape(add(linearMap(x, p.get("in_proj_weight")), p.get("in_proj_bias")), [B, T, 3, H, D]);
+  const byHead = transpose(joint, [2, 0, 3, 1, 4]); // [3,B,H,T,D]
+  const part = (i: number) => reshape(slice(byHead, 0, i, i + 1), [B, H, T, D]);
+  const mixed = attention(part(0), part(1), part(2), { causal });
+  return linear(p.in("out_proj"), reshape(transpose(mixed, [0, 2, 1, 3]), [B, T, C]));
+}

@@ -1,0 +1,139 @@
+/** The train step as one graph: forward, backward, clipping, optimizer, moving average. */
+
+import type { TensorType } from "../core/shape.js";
+import { gradients } from "../graph/grad.js";
+import type { Graph } from "../graph/graph.js";
+import { add, constant, div, maximum, minimum, mul, sqrt, sub, sumOfSquares } from "../graph/ops/index.js";
+import type { Tensor } from "../graph/tensor.js";
+import { trace } from "../graph/trace.js";
+import type { Clip } from "../models/clip.js";
+import { normalizeImages } from "../nn/images.js";
+import { parameterTypes } from "../nn/parameters.js";
+import { clipLoss } from "./loss.js";
+import { decaysWeight, type Optimizer } from "./optimizer.js";
+
+export interface StepOptions {
+  readonly clip: Clip;
+  readonly optimizer: Optimizer;
+  readonly batchSize: number;
+  /** Tokens in a row; at most the model's context length. */
+  readonly contextLength: number;
+  /** Images are bytes, normalized in the graph; undefined: they come normalized, f32[B,3,S,S]. */
+  readonly normalization: { readonly mean: readonly number[]; readonly std: readonly number[] } | undefined;
+  /** Gradients whose joint length exceeds it are scaled down to it. Default: none. */
+  readonly clipNorm?: number | undefined;
+  /** Largest factor on the cosines. Default 100 (Radford et al. 2021). */
+  readonly maxLogitScale?: number | undefined;
+  /** Keep a moving average of the weights, as the state `ema`, by the scalar `emaDecay`. */
+  readonly ema?: boolean | undefined;
+}
+
+/** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
+const CLIP_EPSILON = 1e-6;
+
+/** State of a run as tensor types: `params.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`. */
+export function stateTypes({ clip, optimizer, ema }: Pick<StepOptions, "clip" | "optimizer" | "ema">) {
+  const params = parameterTypes(clip.parameters);
+  const slots = Object.fromEntries(
+    Object.entries(params).map(([name, type]) => [name, optimizer.slots(type.shape)]),
+  );
+  return { params, slots, ...(ema ? { ema: params } : {}) };
+}
+
+/** Batch inputs as tensor types. */
+export function batchTypes({ clip, batchSize: B, contextLength: T, normalization }: StepOptions) {
+  const S = clip.config.vision_cfg.image_size;
+  const images: TensorType =
+    normalization === undefined
+      ? { dtype: "f32", shape: [B, 3, S, S] }
+      : { dtype: "u8", shape: [B, S, S, 3] };
+  const ids: TensorType = { dtype: "i32", shape: [B] };
+  return { images, tokens: { dtype: "i32", shape: [B, T] } as TensorType, imageIds: ids, textIds: ids };
+}
+
+/**
+ * Inputs: the state (`stateTypes`), `batch.*` (`batchTypes`) and `scalars.*` (the optimizer's, and `emaDecay`).
+ * Outputs: `next.*`, the state after the step in the state's own memory, and `metrics.loss`, `metrics.gradientNorm`
+ * (before clipping), `metrics.logitScale` (before the step).
+ */
+export function trainStep(options: StepOptions): Graph {
+  const { clip, optimizer, clipNorm, maxLogitScale = 100, ema = false, normalization } = options;
+  const scalar: TensorType = { dtype: "f32", shape: [] };
+  const scalarNames = [...Object.keys(optimizer.scalars(1, 1)), ...(ema ? ["emaDecay"] : [])];
+  const types = {
+    ...stateTypes(options),
+    batch: batchTypes(options),
+    scalars: Object.fromEntries(scalarNames.map((name) => [name, scalar])),
+  };
+  return trace(types, (inputs) => {
+    const { batch } = inputs;
+    const params: Record<string, Tensor> = inputs.params;
+    const scalars: Record<string, Tensor> = inputs.scalars;
+    const images =
+      normalization === undefined
+        ? batch.images
+        : normalizeImages(batch.images, normalization.mean, normalization.std);
+    const scale = clip.logitScale(params);
+    const features = {
+      images: clip.encodeImage(params, images),
+      texts: clip.encodeText(params, batch.tokens),
+      scale,
+    };
+    const loss = clipLoss(features, batch);
+
+    const names = Object.keys(params);
+    const found = gradients(loss, Object.values(params));
+    const gradientNorm = globalNorm(found);
+    const gradientScale =
+      clipNorm === undefined ? constant(1) : minimum(div(clipNorm, add(gradientNorm, CLIP_EPSILON)), 1);
+
+    const next: {
+      params: Record<string, Tensor>;
+      slots: Record<string, Record<string, Tensor>>;
+      ema?: Record<string, Tensor>;
+    } = {
+      params: {},
+      slots: {},
+    };
+    names.forEach((name, i) => {
+      const parameter = params[name]!;
+      const updated = optimizer.update({
+        parameter,
+        gradient: found[i]!,
+        gradientScale,
+        slots: (inputs.slots as Record<string, Record<string, Tensor>>)[name]!,
+        scalars,
+        decays: decaysWeight(name, parameter.shape),
+      });
+      next.params[name] =
+        name === "logit_scale" ? clamp(updated.parameter, 0, Math.log(maxLogitScale)) : updated.parameter;
+      next.slots[name] = updated.slots;
+    });
+    if (ema) {
+      const averages = (inputs as unknown as { ema: Record<string, Tensor> }).ema;
+      next.ema = Object.fromEntries(
+        names.map((name) => {
+          const old = averages[name]!;
+          return [name, add(next.params[name]!, mul(sub(old, next.params[name]!), scalars.emaDecay!))];
+        }),
+      );
+    }
+    return { next, metrics: { loss, gradientNorm, logitScale: scale } };
+  });
+}
+
+const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
+
+/**
+ * Length of all tensors taken as one vector. Summed in the order in which the tensors were made, one after the
+ * other: an engine that goes depth first then finishes each gradient where the backward pass makes it.
+ */
+function globalNorm(tensors: readonly Tensor[]): Tensor {
+  const byAge = [...tensors].sort((a, b) => a.node.id - b.node.id);
+  let total: Tensor | undefined;
+  for (const t of byAge) {
+    const square = sumOfSquares(t);
+    total = total === undefined ? square : add(total, square);
+  }
+  return sqrt(total ?? constant(0));
+}
