@@ -3,7 +3,7 @@
 import { type EvaluationRecord, isShare, metricWords } from "../evaluate/records.js";
 import { type LineChart, lineChart, type ReferenceLine } from "./chart.js";
 import type { Html } from "./html.js";
-import { type Point, smooth, thinEvenly, thinToExtremes } from "./series.js";
+import { groupBy, type Point, smooth, thinEvenly, thinToExtremes } from "./series.js";
 
 /** One line of `metrics.jsonl`: numbers by name. `step` is needed; what is not a number is passed over. */
 export type MetricsPoint = Readonly<Record<string, unknown>> & { readonly step: number };
@@ -122,8 +122,8 @@ export function curveCharts(metrics: readonly MetricsPoint[], curves: readonly C
   });
 }
 
-/** A smoothed line forgets half of a value over a fiftieth of the run. */
-const HALF_LIFE_SHARE = 1 / 50;
+/** A smoothed line forgets half of a value over a hundredth of the run, which lags by about a pixel or two. */
+const HALF_LIFE_SHARE = 1 / 100;
 
 function chartOf(curve: Curve, points: Point[], bySamples: boolean): LineChart {
   const smoothed = curve.smoothed === true && points.length >= 20;
@@ -137,7 +137,7 @@ function chartOf(curve: Curve, points: Point[], bySamples: boolean): LineChart {
     fromZero: curve.fromZero ?? false,
     references: curve.references ?? [],
     lines: [
-      ...(smoothed ? [{ name: "each step", points: thinToExtremes(points, 600), faint: true }] : []),
+      ...(smoothed ? [{ name: "each step", points: thinToExtremes(points, 400), faint: true }] : []),
       { name: smoothed ? "smoothed" : curve.title.toLowerCase(), points: thinEvenly(main, 240) },
     ],
   };
@@ -185,15 +185,3 @@ export function scoreCharts(records: readonly EvaluationRecord[]): Html[] {
 
 /** Metrics that share a chart: accuracies together, each direction of retrieval together. */
 const chartKind = (metric: string): string => /^(image|text)_retrieval/.exec(metric)?.[0] ?? "classification";
-
-/** The items in groups of equal key, in order of first appearance. */
-export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return [...groups.values()];
-}
