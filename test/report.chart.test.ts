@@ -30,7 +30,7 @@ suite("lineChart", () => {
     const figure = lineChart({
       ...base,
       lines: [
-        { name: "each step", points, faint: true },
+        { name: "as logged", points, faint: true },
         { name: "smoothed", points: smooth(points, 2) },
       ],
       references: [

@@ -29,13 +29,20 @@ export interface Curve {
 export interface CurveContext {
   /** Pairs in a batch: the loss of guessing is its logarithm. */
   readonly batchSize?: number;
-  /** `exp` of the clamp on the logit scale. Default 100, as in CLIP. */
-  readonly maxLogitScale?: number;
+  /** Where the logit scale, one over the temperature, begins. Default 1 / 0.07, as in CLIP. */
+  readonly logitScaleInit?: number;
+  /** Its clamp. Default 100, as in CLIP. */
+  readonly logitScaleMax?: number;
 }
 
 /** The curves of a training run, in order of importance; those without values are left out of a report. */
-export function trainingCurves({ batchSize, maxLogitScale = 100 }: CurveContext): Curve[] {
+export function trainingCurves({
+  batchSize,
+  logitScaleInit = 1 / 0.07,
+  logitScaleMax = 100,
+}: CurveContext): Curve[] {
   const guessing = batchSize === undefined ? undefined : Math.log(batchSize);
+  const start = logitScaleInit.toPrecision(3);
   return [
     {
       title: "Loss",
@@ -53,10 +60,10 @@ export function trainingCurves({ batchSize, maxLogitScale = 100 }: CurveContext)
     {
       title: "Logit scale",
       keys: ["logitScale", "logit_scale", "scale"],
-      sentence: `One over the temperature. It starts near 14 and climbs as pairs become easier to tell apart, at most to its clamp at ${maxLogitScale}; a scale below 5 means collapse, and one long at the clamp asks for more data or a smaller rate.`,
+      sentence: `One over the temperature. It starts at ${start} and climbs as pairs become easier to tell apart, at most to its clamp at ${logitScaleMax}; a scale below 5 means collapse, and one long at the clamp asks for more data or a smaller rate.`,
       references: [
-        { value: 1 / 0.07, label: "start, 14.3" },
-        { value: maxLogitScale, label: `clamp, ${maxLogitScale}` },
+        { value: logitScaleInit, label: `start, ${start}` },
+        { value: logitScaleMax, label: `clamp, ${logitScaleMax}` },
       ],
     },
     {
@@ -137,7 +144,7 @@ function chartOf(curve: Curve, points: Point[], bySamples: boolean): LineChart {
     fromZero: curve.fromZero ?? false,
     references: curve.references ?? [],
     lines: [
-      ...(smoothed ? [{ name: "each step", points: thinToExtremes(points, 400), faint: true }] : []),
+      ...(smoothed ? [{ name: "as logged", points: thinToExtremes(points, 400), faint: true }] : []),
       { name: smoothed ? "smoothed" : curve.title.toLowerCase(), points: thinEvenly(main, 240) },
     ],
   };
