@@ -91,11 +91,11 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .wide{overflow-x:auto;margin-top:14px}
 table{border-collapse:collapse;font-size:14.5px;min-width:50%}
 th{font-size:13px;font-weight:500;color:var(--quiet);text-align:left}
-th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}
+th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}th:last-child,td:last-child{padding-right:0}
 .number{text-align:right}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:0 32px;margin-top:14px}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:0 40px;margin-top:14px}
 .facts div{display:flex;justify-content:space-between;gap:16px;padding:7px 0;border-bottom:1px solid var(--line);font-size:14.5px}
-.facts dt{color:var(--quiet)}.facts dd{text-align:right;overflow-wrap:anywhere;min-width:0}
+.facts dt{color:var(--quiet);white-space:nowrap}.facts dd{text-align:right;overflow-wrap:anywhere;min-width:0}
 .licences{list-style:none;font-size:14.5px;columns:2;column-gap:40px}
 .licences li{padding:3px 0;break-inside:avoid;overflow-wrap:anywhere}
 footer{margin-top:64px;padding-top:16px;border-top:1px solid var(--line);font-size:13px;color:var(--quiet)}
