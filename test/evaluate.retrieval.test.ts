@@ -90,6 +90,22 @@ suite("evaluateRetrieval", () => {
     assert.deepEqual([...ranks.textToImage], [2, 1, 1]);
   });
 
+  test("with captions given, lets every image that bears the words be right", () => {
+    // Three drawings of a cat, all called "cat", and one dog; the first "cat" lies nearest to drawing 2.
+    const images = normalise(new Float32Array([1, 0, 0.9, 0.1, 0.8, 0.2, 0, 1]), 2, "images");
+    const cat = [0.8, 0.21];
+    const texts = normalise(new Float32Array([...cat, ...cat, ...cat, 0, 1]), 2, "texts");
+    const captionImage = new Uint32Array([0, 1, 2, 3]);
+    const alone = retrievalRanks(images, texts, captionImage);
+    assert.deepEqual([...alone.textToImage], [3, 2, 1, 1]);
+    assert.deepEqual([...alone.imageToText], [3, 3, 3, 1]);
+    const together = retrievalRanks(images, texts, captionImage, ["cat", "cat", "cat", "dog"]);
+    assert.deepEqual([...together.textToImage], [1, 1, 1, 1]);
+    assert.deepEqual([...together.imageToText], [1, 1, 1, 1]);
+    // Words that never repeat change nothing.
+    assert.deepEqual(retrievalRanks(images, texts, captionImage, ["a", "b", "c", "d"]), alone);
+  });
+
   test("gives nothing to a model that scores every pair alike", () => {
     const flat = (rows: number): Features => normalise(new Float32Array(rows * 3).fill(1), 3, "flat");
     const result = evaluateRetrieval(
@@ -144,5 +160,9 @@ suite("evaluateRetrieval", () => {
       /captionImage\[3\]=9 with 4 images/,
     );
     assert.throws(() => evaluateRetrieval(images, texts, captionImage, { ks: [0] }), /k=0/);
+    assert.throws(
+      () => evaluateRetrieval(images, texts, captionImage, { captions: ["a"] }),
+      /captions must hold the words of every caption; got 1 for 4/,
+    );
   });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { type Features, normalise, similarity } from "../src/evaluate/features.js";
-import { classEmbeddings, evaluateZeroshot } from "../src/evaluate/zeroshot.js";
+import { classEmbeddings, evaluateZeroshot, namedGuesses } from "../src/evaluate/zeroshot.js";
 
 function randomFeatures(seed: number, rows: number, width: number): Features {
   const random = new Random(keyFromSeed(seed));
@@ -113,6 +113,9 @@ suite("evaluateZeroshot", () => {
     );
     assert.equal(few.top5.value, 1);
     assert.equal(few.predictions.k, 3);
+    const guesses = namedGuesses(few.predictions, names, 699);
+    assert.deepEqual(guesses.map(({ name }) => name).sort(), names.slice(0, 3));
+    assert.ok(guesses[0]!.score >= guesses[1]!.score && guesses[1]!.score >= guesses[2]!.score);
   });
 
   test("refuses labels beyond the names and a missing label", () => {

@@ -11,6 +11,12 @@ import { eachTile, type Features, requireSameWidth, similarity } from "./feature
 export interface RetrievalOptions extends BootstrapOptions {
   /** The k of recall@k. Default 1, 5, 10. */
   readonly ks?: readonly number[];
+  /**
+   * The words of each caption, [T]. When given, captions with the same words count as one text, and every image that bears
+   * them is a right answer: for sets such as emoji, where one name has many drawings. Default: a caption belongs to its
+   * own image only, as in CLIP_benchmark.
+   */
+  readonly captions?: readonly string[];
 }
 
 /** One direction. Shares are in 0…1; the median rank counts from 1. */
@@ -32,7 +38,8 @@ export interface RetrievalResult {
  * Scores retrieval of `images` [N, E] against `texts` [T, E], where `captionImage[t]` is the image that caption `t` describes.
  *
  * Ties go against the model: a rank counts every wrong candidate whose score is equal or higher, so a model that gives
- * every pair the same score finds nothing. Two captions with the same words for two images therefore cost each other rank 1.
+ * every pair the same score finds nothing. Two captions with the same words for two images therefore cost each other rank 1,
+ * unless `captions` is given.
  * An image without captions stays as a distractor and asks no query itself.
  *
  * Intervals resample images together with their captions in both directions, because the captions of one image succeed or
@@ -52,7 +59,7 @@ export function evaluateRetrieval(
       );
     }
   }
-  const ranks = retrievalRanks(images, texts, captionImage);
+  const ranks = retrievalRanks(images, texts, captionImage, options.captions);
   const score = (queries: Uint32Array, clusters: Uint32Array | undefined): RetrievalScores => {
     const cluster = clusters === undefined ? options : { ...options, clusters };
     return {
@@ -78,47 +85,81 @@ export function evaluateRetrieval(
 
 /**
  * Rank of the first right answer of every query, from 1, ties against the model: `imageToText` [N], 0 for an image without
- * captions, and `textToImage` [T]. One pass over the N × T similarities serves both directions.
+ * captions, and `textToImage` [T]. One pass over the N × T similarities serves both directions. `captions`: see
+ * `RetrievalOptions`.
  */
 export function retrievalRanks(
   images: Features,
   texts: Features,
   captionImage: Uint32Array,
+  captions?: readonly string[],
 ): { imageToText: Uint32Array; textToImage: Uint32Array } {
   requireSameWidth(images, "images", texts, "texts");
-  if (captionImage.length !== texts.rows || texts.rows === 0) {
-    throw new UsageError(
-      `evaluateRetrieval: captionImage must name the image of each caption; got ${captionImage.length} entries for ${texts.rows} captions. Pass one index a caption.`,
-    );
-  }
-  const own = new Float32Array(texts.rows);
-  const best = new Float32Array(images.rows).fill(Number.NEGATIVE_INFINITY);
-  for (let t = 0; t < texts.rows; t++) {
-    const image = captionImage[t]!;
-    if (image >= images.rows) {
-      throw new UsageError(
-        `evaluateRetrieval: captionImage must index an image; got captionImage[${t}]=${image} with ${images.rows} images. Count images from 0.`,
-      );
+  requireCaptionImages(captionImage, images.rows, texts.rows);
+  const isRight = rightPairs(captionImage, captions);
+  const bestOfText = new Float32Array(texts.rows).fill(Number.NEGATIVE_INFINITY);
+  const bestOfImage = new Float32Array(images.rows).fill(Number.NEGATIVE_INFINITY);
+  for (const [text, others] of isRight.imagesOf.entries()) {
+    for (const image of others) {
+      const score = similarity(images, image, texts, text);
+      bestOfText[text] = Math.max(bestOfText[text]!, score);
+      bestOfImage[image] = Math.max(bestOfImage[image]!, score);
     }
-    own[t] = similarity(images, image, texts, t);
-    best[image] = Math.max(best[image]!, own[t]!);
   }
-  const imageRanks = Uint32Array.from(best, (score) => (score === Number.NEGATIVE_INFINITY ? 0 : 1));
+  const imageRanks = Uint32Array.from(bestOfImage, (score) => (score === Number.NEGATIVE_INFINITY ? 0 : 1));
   const textRanks = new Uint32Array(texts.rows).fill(1);
   eachTile(images, texts, ({ rowStart, rows, columnStart, columns, scores }) => {
     for (let i = 0; i < rows; i++) {
       const image = rowStart + i;
-      const toBeat = imageRanks[image] === 0 ? Number.POSITIVE_INFINITY : best[image]!;
+      const toBeat = imageRanks[image] === 0 ? Number.POSITIVE_INFINITY : bestOfImage[image]!;
       let ahead = 0;
       for (let j = 0; j < columns; j++) {
         const text = columnStart + j;
         const score = scores[i * columns + j]!;
-        if (captionImage[text] === image) continue;
-        if (score >= toBeat) ahead++;
-        if (score >= own[text]!) textRanks[text]!++;
+        const beatsImage = score >= toBeat;
+        const beatsText = score >= bestOfText[text]!;
+        if (!(beatsImage || beatsText) || isRight.has(image, text)) continue;
+        if (beatsImage) ahead++;
+        if (beatsText) textRanks[text]!++;
       }
       imageRanks[image]! += ahead;
     }
   });
   return { imageToText: imageRanks, textToImage: textRanks };
+}
+
+function requireCaptionImages(captionImage: Uint32Array, images: number, texts: number): void {
+  if (captionImage.length !== texts || texts === 0) {
+    throw new UsageError(
+      `evaluateRetrieval: captionImage must name the image of each caption; got ${captionImage.length} entries for ${texts} captions. Pass one index a caption.`,
+    );
+  }
+  const beyond = captionImage.findIndex((image) => image >= images);
+  if (beyond >= 0) {
+    throw new UsageError(
+      `evaluateRetrieval: captionImage must index an image; got captionImage[${beyond}]=${captionImage[beyond]} with ${images} images. Count images from 0.`,
+    );
+  }
+}
+
+interface RightPairs {
+  /** Images that are right answers to each text, [T]. */
+  readonly imagesOf: readonly ReadonlySet<number>[];
+  has(image: number, text: number): boolean;
+}
+
+function rightPairs(captionImage: Uint32Array, captions: readonly string[] | undefined): RightPairs {
+  if (captions !== undefined && captions.length !== captionImage.length) {
+    throw new UsageError(
+      `evaluateRetrieval: captions must hold the words of every caption; got ${captions.length} for ${captionImage.length}. Leave captions out or pass them all.`,
+    );
+  }
+  const byWords = new Map<string | number, Set<number>>();
+  const imagesOf = Array.from(captionImage, (image, text) => {
+    const words = captions?.[text] ?? text;
+    const images = byWords.get(words) ?? new Set();
+    byWords.set(words, images.add(image));
+    return images;
+  });
+  return { imagesOf, has: (image, text) => imagesOf[text]!.has(image) };
 }

@@ -71,6 +71,17 @@ export interface Predictions {
   readonly k: number;
 }
 
+/** The guesses for image `image` with their names, best first. */
+export const namedGuesses = (
+  { indices, scores, k }: Predictions,
+  names: readonly string[],
+  image: number,
+): { name: string; score: number }[] =>
+  Array.from({ length: k }, (_, rank) => ({
+    name: names[indices[image * k + rank]!]!,
+    score: scores[image * k + rank]!,
+  }));
+
 export interface ClassScore {
   readonly name: string;
   /** Images of this class. */

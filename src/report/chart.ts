@@ -47,7 +47,7 @@ export function lineChart(chart: LineChart): Html {
   const lines = chart.lines.map((line) => drawable(line, chart.log === true));
   const y = yScale(chart, lines);
   const xs = lines.flatMap((line) => line.points.map(([x]) => x));
-  const x = linearScale([least(xs), greatest(xs)], [PLOT.left, PLOT.right], 5);
+  const x = linearScale([Math.min(0, least(xs)), greatest(xs)], [PLOT.left, PLOT.right], 5);
   const references = (chart.references ?? []).filter(
     ({ value }) => value >= y.domain[0] && value <= y.domain[1],
   );
@@ -61,7 +61,7 @@ export function lineChart(chart: LineChart): Html {
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${chart.title}. At the end: ${last.join(", ")}.">
 ${yAxis(y)}
 ${xAxis(x, chart.xLabel)}
-<svg x="${PLOT.left}" y="0" width="${PLOT.right - PLOT.left}" height="${PLOT.bottom}" viewBox="${PLOT.left} 0 ${PLOT.right - PLOT.left} ${PLOT.bottom}">
+<svg width="${WIDTH}" height="${PLOT.bottom}" viewBox="0 0 ${WIDTH} ${PLOT.bottom}">
 ${lines.map((line, i) => drawLine(line, colours[i]!, x, y))}
 </svg>
 ${references.map((reference) => drawReference(reference, y))}

@@ -3,7 +3,7 @@
 import { type EvaluationRecord, isShare, metricWords } from "../evaluate/records.js";
 import { type LineChart, lineChart, type ReferenceLine } from "./chart.js";
 import type { Html } from "./html.js";
-import { type Point, smooth, thinEvenly, thinToExtremes } from "./series.js";
+import { groupBy, type Point, smooth, thinEvenly, thinToExtremes } from "./series.js";
 
 /** One line of `metrics.jsonl`: numbers by name. `step` is needed; what is not a number is passed over. */
 export type MetricsPoint = Readonly<Record<string, unknown>> & { readonly step: number };
@@ -29,13 +29,20 @@ export interface Curve {
 export interface CurveContext {
   /** Pairs in a batch: the loss of guessing is its logarithm. */
   readonly batchSize?: number;
-  /** `exp` of the clamp on the logit scale. Default 100, as in CLIP. */
-  readonly maxLogitScale?: number;
+  /** Where the logit scale, one over the temperature, begins. Default 1 / 0.07, as in CLIP. */
+  readonly logitScaleInit?: number;
+  /** Its clamp. Default 100, as in CLIP. */
+  readonly logitScaleMax?: number;
 }
 
 /** The curves of a training run, in order of importance; those without values are left out of a report. */
-export function trainingCurves({ batchSize, maxLogitScale = 100 }: CurveContext): Curve[] {
+export function trainingCurves({
+  batchSize,
+  logitScaleInit = 1 / 0.07,
+  logitScaleMax = 100,
+}: CurveContext): Curve[] {
   const guessing = batchSize === undefined ? undefined : Math.log(batchSize);
+  const start = logitScaleInit.toPrecision(3);
   return [
     {
       title: "Loss",
@@ -53,10 +60,10 @@ export function trainingCurves({ batchSize, maxLogitScale = 100 }: CurveContext)
     {
       title: "Logit scale",
       keys: ["logitScale", "logit_scale", "scale"],
-      sentence: `One over the temperature. It starts near 14 and climbs as pairs become easier to tell apart, at most to its clamp at ${maxLogitScale}; a scale below 5 means collapse, and one long at the clamp asks for more data or a smaller rate.`,
+      sentence: `One over the temperature. It starts at ${start} and climbs as pairs become easier to tell apart, at most to its clamp at ${logitScaleMax}; a scale below 5 means collapse, and one long at the clamp asks for more data or a smaller rate.`,
       references: [
-        { value: 1 / 0.07, label: "start, 14.3" },
-        { value: maxLogitScale, label: `clamp, ${maxLogitScale}` },
+        { value: logitScaleInit, label: `start, ${start}` },
+        { value: logitScaleMax, label: `clamp, ${logitScaleMax}` },
       ],
     },
     {
@@ -122,8 +129,8 @@ export function curveCharts(metrics: readonly MetricsPoint[], curves: readonly C
   });
 }
 
-/** A smoothed line forgets half of a value over a fiftieth of the run. */
-const HALF_LIFE_SHARE = 1 / 50;
+/** A smoothed line forgets half of a value over a hundredth of the run, which lags by about a pixel or two. */
+const HALF_LIFE_SHARE = 1 / 100;
 
 function chartOf(curve: Curve, points: Point[], bySamples: boolean): LineChart {
   const smoothed = curve.smoothed === true && points.length >= 20;
@@ -137,7 +144,7 @@ function chartOf(curve: Curve, points: Point[], bySamples: boolean): LineChart {
     fromZero: curve.fromZero ?? false,
     references: curve.references ?? [],
     lines: [
-      ...(smoothed ? [{ name: "each step", points: thinToExtremes(points, 600), faint: true }] : []),
+      ...(smoothed ? [{ name: "as logged", points: thinToExtremes(points, 400), faint: true }] : []),
       { name: smoothed ? "smoothed" : curve.title.toLowerCase(), points: thinEvenly(main, 240) },
     ],
   };
@@ -185,15 +192,3 @@ export function scoreCharts(records: readonly EvaluationRecord[]): Html[] {
 
 /** Metrics that share a chart: accuracies together, each direction of retrieval together. */
 const chartKind = (metric: string): string => /^(image|text)_retrieval/.exec(metric)?.[0] ?? "classification";
-
-/** The items in groups of equal key, in order of first appearance. */
-export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const key = keyOf(item);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [item]);
-    else group.push(item);
-  }
-  return [...groups.values()];
-}

@@ -63,11 +63,12 @@ function widen([low, high]: readonly [number, number]): [number, number] {
 
 function niceStep(rough: number): number {
   const power = 10 ** Math.floor(Math.log10(rough));
-  const factor = [1, 2, 5, 10].find((candidate) => candidate * power >= rough * (1 - 1e-9))!;
+  // The nearest on a logarithmic axis: the bounds are √2, √10 and √50.
+  const factor = rough < Math.SQRT2 * power ? 1 : rough < 3.162 * power ? 2 : rough < 7.071 * power ? 5 : 10;
   return factor * power;
 }
 
-/** `1.2M`, `340k`, `0.05`, `2e-5`: at most four characters of digits. `decimals` fixes them for values from 0.001 to 1000. */
+/** `1.2M`, `340k`, `0.05`, `2e-5`: three digits. `decimals` fixes those behind the point below 1000; above three it asks for powers. */
 export function shortNumber(value: number, decimals?: number): string {
   const size = Math.abs(value);
   if (size < 1e-12) return "0";
@@ -78,6 +79,7 @@ export function shortNumber(value: number, decimals?: number): string {
   ] as const) {
     if (size >= unit) return `${Number((value / unit).toPrecision(3))}${letter}`;
   }
-  if (size < 1e-3) return `${Number(value.toPrecision(2)).toExponential()}`;
-  return decimals === undefined ? `${Number(value.toPrecision(3))}` : value.toFixed(Math.min(decimals, 6));
+  if (size < 1e-3 || (decimals !== undefined && decimals > 3))
+    return Number(value.toPrecision(2)).toExponential();
+  return decimals === undefined ? `${Number(value.toPrecision(3))}` : value.toFixed(decimals);
 }

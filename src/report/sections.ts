@@ -1,8 +1,8 @@
 /** The parts of a report that are not charts: scores with intervals, tables, pictures with their guesses, queries. */
 
 import { type EvaluationRecord, isShare, metricWords, scoreWords } from "../evaluate/records.js";
-import { groupBy } from "./curves.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
+import { groupBy } from "./series.js";
 
 /** A score, and what guessing would give, in the metric's own unit (0.0006, not 0.06). */
 export type ReportScore = EvaluationRecord & { readonly chance?: number };

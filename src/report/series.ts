@@ -1,4 +1,4 @@
-/** Points of a curve: smoothing, and thinning to as many as a screen can show. */
+/** Points of a curve: grouping, smoothing, and thinning to as many as a screen can show. */
 
 export type Point = readonly [x: number, y: number];
 
@@ -43,4 +43,16 @@ export function thinEvenly(points: readonly Point[], most: number): Point[] {
 export function quantile(values: readonly number[], q: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))]!;
+}
+
+/** The items in groups of equal key, in order of first appearance. */
+export function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
 }

@@ -33,8 +33,8 @@ section{margin-top:60px}
 .score .quiet{font-size:13.5px;white-space:nowrap}
 .track{position:relative;height:22px;background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
 .track i{position:absolute}
-.track .bar{top:7px;height:8px;border-radius:4px;background:var(--c0);opacity:.32;min-width:2px}
-.track .dot{top:6px;width:10px;height:10px;margin-left:-5px;border-radius:50%;background:var(--c0);box-shadow:0 0 0 2px var(--paper)}
+.track .bar{top:9px;height:4px;border-radius:2px;background:var(--c0);opacity:.5;min-width:2px}
+.track .dot{top:7px;width:8px;height:8px;margin-left:-4px;border-radius:50%;background:var(--c0)}
 .track .chance{top:3px;height:16px;width:2px;margin-left:-1px;background:var(--c1)}
 .chance-key{border-left:2px solid var(--c1);padding-left:5px}
 .axis{min-height:18px;color:var(--quiet);font-size:11.5px}
@@ -75,7 +75,7 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .picture h4{display:flex;gap:6px;justify-content:space-between;align-items:start;min-height:2.6em;overflow-wrap:anywhere}
 .picture ol{list-style:none;margin-top:6px;font-size:12.5px;line-height:1.35;color:var(--quiet)}
 .picture li{display:grid;grid-template-columns:1fr auto;gap:0 8px;margin-top:4px}
-.picture li span{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.picture li span{overflow:hidden;overflow-wrap:anywhere;hyphens:auto;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical}
 .picture li b{font-weight:400}
 .picture li i{grid-column:1/-1;height:2px;border-radius:1px;background:var(--quiet);opacity:.4}
 .picture li.true{color:var(--ink);font-weight:600}
@@ -91,11 +91,11 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .wide{overflow-x:auto;margin-top:14px}
 table{border-collapse:collapse;font-size:14.5px;min-width:50%}
 th{font-size:13px;font-weight:500;color:var(--quiet);text-align:left}
-th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}
+th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}th:last-child,td:last-child{padding-right:0}
 .number{text-align:right}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,300px),1fr));gap:0 32px;margin-top:14px}
+.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:0 40px;margin-top:14px}
 .facts div{display:flex;justify-content:space-between;gap:16px;padding:7px 0;border-bottom:1px solid var(--line);font-size:14.5px}
-.facts dt{color:var(--quiet)}.facts dd{text-align:right;overflow-wrap:anywhere;min-width:0}
+.facts dt{color:var(--quiet);white-space:nowrap}.facts dd{text-align:right;overflow-wrap:anywhere;min-width:0}
 .licences{list-style:none;font-size:14.5px;columns:2;column-gap:40px}
 .licences li{padding:3px 0;break-inside:avoid;overflow-wrap:anywhere}
 footer{margin-top:64px;padding-top:16px;border-top:1px solid var(--line);font-size:13px;color:var(--quiet)}
@@ -104,7 +104,7 @@ main{padding:30px 18px 28px}h1{font-size:29px}h2{font-size:20px}section{margin-t
 .headline{grid-template-columns:1fr 1fr;gap:10px}.headline>div{padding:12px 14px}.headline dd{font-size:25px}
 .score{grid-template-columns:1fr auto;gap:0 10px;padding:5px 0}
 .score .track{grid-row:2;grid-column:1/-1}.score>.quiet{grid-row:3;grid-column:1/-1}
-.axis span:not(.track){display:none}.axis .track{grid-row:1}
+.score>span:empty,.axis span:not(.track){display:none}.axis .track{grid-row:1}
 .chart{padding:13px 13px 11px}.chart text{font-size:12.5px}.chart text.reference{font-size:12px}
 .pictures{grid-template-columns:1fr 1fr;gap:10px}
 .query{grid-template-columns:1fr}.found{grid-template-columns:repeat(4,1fr)}
@@ -128,7 +128,7 @@ for (const plot of document.querySelectorAll(".plot")) {
     const x = near[0][1][2];
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
-    box.replaceChildren(...[number(near[0][1][0]) + " " + data.x,
+    box.replaceChildren(...[near[0][1][0].toLocaleString("en-US") + " " + data.x,
       ...near.map(([line, point]) => line.name + " " + number(point[1]) + data.unit)].map((text) => {
       const row = document.createElement("div");
       row.textContent = text;
