@@ -1,0 +1,131 @@
+/** A compiled train step and the state that it carries from step to step. */
+
+import type { TypedArray } from "../core/dtype.js";
+import { InternalError, UsageError } from "../core/errors.js";
+import { formatType, sizeOfShape, type TensorType } from "../core/shape.js";
+import { leaves } from "../core/tree.js";
+import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
+import type { Graph } from "../graph/graph.js";
+import { isTensorType } from "../graph/trace.js";
+import { batchTypes, type StepOptions, stateTypes, trainStep } from "./step.js";
+
+/** One batch in host memory; the arrays are only read during `step`. */
+export interface HostBatch {
+  /** u8[B,S,S,3], or normalized f32[B,3,S,S], as the step was built. */
+  readonly images: TypedArray;
+  /** i32[B,T] */
+  readonly tokens: Int32Array;
+  /** i32[B]: equal numbers are the same image. */
+  readonly imageIds: Int32Array;
+  /** i32[B]: equal numbers are the same caption. */
+  readonly textIds: Int32Array;
+}
+
+export interface StepMetrics {
+  readonly loss: number;
+  /** Length of the whole gradient before clipping. */
+  readonly gradientNorm: number;
+  /** Factor on the cosines before the step. */
+  readonly logitScale: number;
+}
+
+/** Runs train steps; parameters and optimizer state stay in the engine's memory. */
+export class StepRunner implements Disposable {
+  private constructor(
+    private readonly engine: Engine,
+    private readonly options: StepOptions,
+    private readonly executable: Executable,
+    private readonly types: ReadonlyMap<string, TensorType>,
+    private state: Record<string, DeviceBuffer>,
+  ) {}
+
+  /**
+   * Compiles the step. `initial` gives the state by name (`params.NAME`, `slots.NAME.SLOT`, `ema.NAME`): all
+   * parameters; slots default to zeros and averages to the parameters.
+   */
+  static async create(
+    engine: Engine,
+    options: StepOptions,
+    initial: Readonly<Record<string, TypedArray>>,
+  ): Promise<StepRunner> {
+    const executable = await engine.compile(trainStep(options), { name: "train step" });
+    const types = new Map(leaves(stateTypes(options), isTensorType).map(({ path, value }) => [path, value]));
+    const state: Record<string, DeviceBuffer> = {};
+    for (const [name, type] of types)
+      state[name] = engine.upload(type, startOf(name, type, initial), { adopt: true });
+    return new StepRunner(engine, options, executable, types, state);
+  }
+
+  get graph(): Graph {
+    return this.executable.graph;
+  }
+
+  /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */
+  async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
+    const inputs: Record<string, DeviceBuffer> = { ...this.state };
+    const temporary: DeviceBuffer[] = [];
+    const give = (name: string, type: TensorType, data: TypedArray) => {
+      const buffer = this.engine.upload(type, data, { adopt: true });
+      temporary.push(buffer);
+      inputs[name] = buffer;
+    };
+    const types = batchTypes(this.options);
+    for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
+      give(`batch.${key}`, types[key], batch[key]);
+    for (const [name, value] of Object.entries(scalars)) {
+      give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));
+    }
+    const outputs = await this.executable.run(inputs);
+    for (const buffer of temporary) buffer[Symbol.dispose]();
+    const next: Record<string, DeviceBuffer> = {};
+    const read = async (name: string): Promise<number> => {
+      const buffer = outputs[`metrics.${name}`];
+      if (buffer === undefined) throw new InternalError(`train step: gives no ${name}`);
+      const [value] = await this.engine.download(buffer);
+      buffer[Symbol.dispose]();
+      return Number(value);
+    };
+    for (const name of this.types.keys()) next[name] = outputs[`next.${name}`]!;
+    this.state = next;
+    return {
+      loss: await read("loss"),
+      gradientNorm: await read("gradientNorm"),
+      logitScale: await read("logitScale"),
+    };
+  }
+
+  /** The engine's buffers of the state under `prefix`, by the rest of their names; valid until the next step. */
+  buffers(prefix: "params." | "ema."): Record<string, DeviceBuffer> {
+    return Object.fromEntries(
+      Object.entries(this.state)
+        .filter(([name]) => name.startsWith(prefix))
+        .map(([name, buffer]) => [name.slice(prefix.length), buffer]),
+    );
+  }
+
+  /** The state by name, with its types; arrays may be the engine's own memory: use them before the next step. */
+  async snapshot(): Promise<Map<string, { readonly type: TensorType; readonly data: TypedArray }>> {
+    const out = new Map<string, { type: TensorType; data: TypedArray }>();
+    for (const [name, type] of this.types) {
+      out.set(name, { type, data: await this.engine.download(this.state[name]!) });
+    }
+    return out;
+  }
+
+  [Symbol.dispose](): void {
+    for (const buffer of Object.values(this.state)) buffer[Symbol.dispose]();
+    this.executable[Symbol.dispose]();
+  }
+}
+
+function startOf(name: string, type: TensorType, initial: Readonly<Record<string, TypedArray>>): TypedArray {
+  const size = sizeOfShape(type.shape);
+  const fallback = name.startsWith("ema.") ? initial[name.replace("ema.", "params.")]?.slice() : undefined;
+  const given = initial[name] ?? fallback ?? (name.startsWith("slots.") ? new Float32Array(size) : undefined);
+  if (given === undefined || given.length !== size) {
+    throw new UsageError(
+      `train step: the state needs ${name} as ${formatType(type)}; got ${given === undefined ? "nothing" : `${given.length} numbers`}.`,
+    );
+  }
+  return given;
+}
