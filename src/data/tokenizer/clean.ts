@@ -2,9 +2,9 @@
  * Cleaning of captions before OpenAI CLIP's byte pairs, after open_clip's `basic_clean` and `whitespace_clean`:
  * ftfy's repairs, HTML references decoded twice, white space joined, lower case.
  *
- * Of ftfy (https://ftfy.readthedocs.io) all fixes are here except two parts of its mojibake repair: text that went
- * through an encoding other than Windows-1252 or Latin-1, and bytes lost on the way. Those captions keep their
- * garbled letters; nothing fails.
+ * Of ftfy (https://ftfy.readthedocs.io) all fixes are here, but its mojibake repair only for UTF-8 that was read as
+ * Windows-1252 or Latin-1, by far the most frequent case, and with a simpler judgement of what is garbled. Text that
+ * went through other encodings, or lost bytes on the way, keeps its garbled letters; nothing fails.
  */
 
 import { unescapeCertainHtml, unescapeHtml, windows1252 } from "./html.js";

@@ -187,7 +187,11 @@ function learnMerges(counts: ReadonlyMap<string, number>, vocabSize: number, min
     a.count !== b.count ? a.count > b.count : a.left !== b.left ? a.left < b.left : a.right < b.right,
   );
   const offer = (key: number) =>
-    queue.push({ count: corpus.pairCounts.get(key)!, left: Math.floor(key / vocabSize), right: key % vocabSize });
+    queue.push({
+      count: corpus.pairCounts.get(key)!,
+      left: Math.floor(key / vocabSize),
+      right: key % vocabSize,
+    });
   for (const key of corpus.pairCounts.keys()) offer(key);
 
   const merges: Merge[] = [];

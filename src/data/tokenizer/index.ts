@@ -1,6 +1,0 @@
-/** Texts to token ids: open a tokenizer, or learn one from captions. */
-
-export type { Cleaning } from "./clean.js";
-export { type LoadTokenizerOptions, loadTokenizer } from "./load.js";
-export { checkVocabSize, type Tokenizer, type TokenizerKind, type TokenizerSummary } from "./tokenizer.js";
-export { type BpeReport, type TrainBpeOptions, trainBpe } from "./train-bpe.js";
