@@ -8,7 +8,9 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { UsageError } from "../src/core/errors.js";
 import { cleanings, repairText } from "../src/data/tokenizer/clean.js";
 import { unescapeHtml } from "../src/data/tokenizer/html.js";
-import { loadTokenizer, type Tokenizer, trainBpe } from "../src/data/tokenizer/index.js";
+import { loadTokenizer } from "../src/data/tokenizer/load.js";
+import type { Tokenizer } from "../src/data/tokenizer/tokenizer.js";
+import { trainBpe } from "../src/data/tokenizer/train-bpe.js";
 
 const fixtureAt = (name: string) =>
   fileURLToPath(new URL(`../../test/fixtures/tokenizer/${name}`, import.meta.url));
@@ -153,12 +155,10 @@ describe("trainBpe", () => {
     assert.deepEqual(again.toJSON(), tokenizer.toJSON());
     assert.deepEqual({ ...library.toJSON(), kind: "learned" }, tokenizer.toJSON());
     assert.deepEqual(again.encodeBatch(corpus), tokenizer.encodeBatch(corpus));
-    // The library lowers a final Σ by its place in the word; Rust, Python's engine, and ours do not.
-    const texts = corpus.filter((text) => !text.includes("Σ"));
-    texts.forEach((text) => {
+    for (const text of corpus) {
       assert.deepEqual(library.encode(text), tokenizer.encode(text), JSON.stringify(text));
-    });
-    assert.deepEqual(library.encodeBatch(texts), tokenizer.encodeBatch(texts));
+    }
+    assert.deepEqual(library.encodeBatch(corpus), tokenizer.encodeBatch(corpus));
   });
 
   test("has ids for every text: bytes stand in for what it never saw", () => {

@@ -201,9 +201,15 @@ export class NpyWriter implements Disposable {
         `append to ${this.path}: data must be whole rows of ${row}; got ${data.byteLength} bytes.`,
       );
     }
-    withFileErrors("write", this.path, () =>
-      this.put(bytesOf(data), this.dataStart + this.rowCount * this.rowBytes),
-    );
+    const end = this.dataStart + this.rowCount * this.rowBytes;
+    withFileErrors("write", this.path, () => {
+      try {
+        this.put(bytesOf(data), end);
+      } catch (error) {
+        if (this.fd !== undefined) ftruncateSync(this.fd, end); // gives back what a full disk took of the row
+        throw error;
+      }
+    });
     this.rowCount += rows;
   }
 

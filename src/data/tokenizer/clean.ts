@@ -2,9 +2,9 @@
  * Cleaning of captions before OpenAI CLIP's byte pairs, after open_clip's `basic_clean` and `whitespace_clean`:
  * ftfy's repairs, HTML references decoded twice, white space joined, lower case.
  *
- * Of ftfy (https://ftfy.readthedocs.io) all fixes are here except two parts of its mojibake repair: text that went
- * through an encoding other than Windows-1252 or Latin-1, and bytes lost on the way. Those captions keep their
- * garbled letters; nothing fails.
+ * Of ftfy (https://ftfy.readthedocs.io) all fixes are here, but its mojibake repair only for UTF-8 that was read as
+ * Windows-1252 or Latin-1, by far the most frequent case, and with a simpler judgement of what is garbled. Text that
+ * went through other encodings, or lost bytes on the way, keeps its garbled letters; nothing fails.
  */
 
 import { unescapeCertainHtml, unescapeHtml, windows1252 } from "./html.js";
@@ -67,21 +67,28 @@ const sequences = new RegExp(
   "gu",
 );
 
-/** Leads of sequences that people do not write on purpose, even beside sound text: Â, Ã, Å, â€, â„, ðŸ, ï¸. */
-const convincing =
-  /^[\xc2\xc3\xc5](?![’”»\xa0])|^\xe2[€\x80„\x84œ\x9cš\x9a\x98˜]|^\xf0[Ÿ\x9f]|^\xef[¸\xb8»\xbb]/u;
+/**
+ * Whether a run of such sequences is not meant as it stands: it holds control characters, or two sequences at least,
+ * or begins as people do not write on purpose (Â, Ã, Å, â€, â‚, ðŸ, ï¸ with a sign after).
+ */
+function isConvincing(run: string): boolean {
+  if (/[\x80-\x9f]/.test(run) || run.match(/[\xc2-\xf3]/g)!.length > 1) return true;
+  return /^\xc2(?![¥’”\xa0])|^\xc3(?![’”»])|^\xc5(?![Ÿ’”»\xa0])|^\xe2[€‚œš˜]|^\xf0Ÿ|^\xef[¸»]/u.test(run);
+}
 
 /** Text that was UTF-8 and read as Windows-1252 or Latin-1, as it was meant: `cafÃ©` is `café`. */
 function repairMojibake(text: string): string {
-  if (text.search(sequences) < 0 && !text.includes("\xc3 ")) return text;
+  const runs = text.match(sequences) ?? [];
+  if (runs.length === 0 && !text.includes("\xc3 ")) return text;
   // A no-break space that became a space: "voilÃ le" is "voilà le"; in Portuguese "Ã s" is "às".
   const spaced = text.replace(/(^|[a-z]\s?)\xc3 (?=( |quele|quela|quilo|s )?)/g, (_, before, joined) =>
     joined === undefined ? `${before}à ` : `${before}à`,
   );
   if (spaced !== text) return spaced;
+  if (!runs.some(isConvincing)) return text;
   const whole = asUtf8(text);
   if (whole !== undefined) return whole;
-  return text.replace(sequences, (run) => (convincing.test(run) ? (asUtf8(run) ?? run) : run));
+  return text.replace(sequences, (run) => (isConvincing(run) ? (asUtf8(run) ?? run) : run));
 }
 
 /** Characters of the control ranges, interlinear marks and byte order marks that ftfy removes. */

@@ -34,7 +34,9 @@ const byteIds: readonly number[] = (() => {
   return ids;
 })();
 
-const pieces = /<start_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^ \p{L}\p{N}]+/gu;
+/** U+0345, a mark whose capital is a letter, counts as one, as it does for Python's regex without regard to case. */
+const pieces =
+  /<start_of_text>|<end_of_text>|'[sſ]|'t|'re|'ve|'m|'ll|'d|(?:\p{L}|\u0345)+|\p{N}|(?:(?!\u0345)[^ \p{L}\p{N}])+/gu;
 
 /** Parses the lines after the first: `left right`. Throws a `UsageError` naming file and line. */
 function parseMerges(vocabulary: string, path: string): Merge[] {

@@ -75,6 +75,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
   private readonly prefix: readonly number[];
   private readonly suffix: readonly number[];
   private readonly clean: (text: string) => string;
+  private readonly lowers: boolean;
 
   /** Throws a `UsageError` naming `path` when the file cannot be run, or context length or padding are nowhere given. */
   constructor(
@@ -86,6 +87,7 @@ export class HuggingFaceTokenizer implements Tokenizer {
     const json = file as unknown as TokenizerFile;
     this.model = loadModel(file, config, path);
     this.clean = cleanings[options.clean ?? "none"];
+    this.lowers = /"type":"Lowercase"|"lowercase":true/.test(JSON.stringify(file.normalizer ?? null));
     this.vocabSize = highestId(this.model) + 1;
     const { prefix, suffix } = this.probe();
     this.prefix = prefix;
@@ -168,7 +170,9 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   private idsOf(text: string, special: boolean): number[] {
-    const { ids, tokens } = this.model.encode(text, { add_special_tokens: special });
+    // Rust lowers letter by letter, JavaScript a final Σ to ς; σ is safe from both.
+    const safe = this.lowers ? text.replaceAll("Σ", "σ") : text;
+    const { ids, tokens } = this.model.encode(safe, { add_special_tokens: special });
     const unknown = ids.indexOf(undefined);
     if (unknown >= 0) {
       throw new UsageError(

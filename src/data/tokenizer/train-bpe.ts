@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../../core/errors.js";
-import { MAX_IDS, type Merge, pairKey } from "./byte-pairs.js";
+import { MAX_IDS, type Merge } from "./byte-pairs.js";
 import { Heap } from "./heap.js";
 import { FIRST_MERGE_ID, LearnedTokenizer, normalize, splitPieces, symbolsOf } from "./learned.js";
 
@@ -110,14 +110,18 @@ interface PairCount {
 
 /** Words as runs of ids in one array, with the counts of their pairs and where each pair may be found. */
 class Corpus {
-  /** Times that each pair of neighbours is seen, by `pairKey`. */
+  /** Times that each pair of neighbours is seen, by key. */
   readonly pairCounts = new Map<number, number>();
   private readonly words: Int32Array[] = [];
   private readonly wordCounts: number[] = [];
   /** Words that held a pair when it was noted; those that have lost it are skipped. */
   private readonly wordsOf = new Map<number, number[]>();
 
-  constructor(counts: ReadonlyMap<string, number>) {
+  /** Ids stay below `base`. Keys are left × base + right: small integers, which maps look up fastest, up to 46,340. */
+  constructor(
+    counts: ReadonlyMap<string, number>,
+    private readonly base: number,
+  ) {
     for (const [piece, count] of counts) {
       const symbols = Int32Array.from(symbolsOf(piece));
       for (let at = 0; at < symbols.length; at += MAX_WORD_BYTES) {
@@ -132,8 +136,9 @@ class Corpus {
   /** Joins a pair into `id` wherever it stands; gives the pairs whose counts grew. */
   join(left: number, right: number, id: number): Set<number> {
     const grown = new Set<number>();
-    const places = this.wordsOf.get(pairKey(left, right)) ?? [];
-    this.wordsOf.delete(pairKey(left, right));
+    const key = left * this.base + right;
+    const places = this.wordsOf.get(key) ?? [];
+    this.wordsOf.delete(key);
     for (const word of places) {
       const symbols = this.words[word]!;
       const count = this.wordCounts[word]!;
@@ -165,7 +170,7 @@ class Corpus {
 
   /** Adds `count` sightings of a pair in a word; gives the pair's key. */
   private add(left: number, right: number, count: number, word: number): number {
-    const key = pairKey(left, right);
+    const key = left * this.base + right;
     this.pairCounts.set(key, (this.pairCounts.get(key) ?? 0) + count);
     if (count > 0) {
       const places = this.wordsOf.get(key);
@@ -177,12 +182,16 @@ class Corpus {
 }
 
 function learnMerges(counts: ReadonlyMap<string, number>, vocabSize: number, minPairCount: number): Merge[] {
-  const corpus = new Corpus(counts);
+  const corpus = new Corpus(counts, vocabSize);
   const queue = new Heap<PairCount>((a, b) =>
     a.count !== b.count ? a.count > b.count : a.left !== b.left ? a.left < b.left : a.right < b.right,
   );
   const offer = (key: number) =>
-    queue.push({ count: corpus.pairCounts.get(key)!, left: Math.floor(key / MAX_IDS), right: key % MAX_IDS });
+    queue.push({
+      count: corpus.pairCounts.get(key)!,
+      left: Math.floor(key / vocabSize),
+      right: key % vocabSize,
+    });
   for (const key of corpus.pairCounts.keys()) offer(key);
 
   const merges: Merge[] = [];
@@ -195,8 +204,7 @@ function learnMerges(counts: ReadonlyMap<string, number>, vocabSize: number, min
     const best = queue.pop();
     if (best === undefined) break;
     const { left, right } = best;
-    const key = pairKey(left, right);
-    const current = corpus.pairCounts.get(key) ?? 0;
+    const current = corpus.pairCounts.get(left * vocabSize + right) ?? 0;
     if (current !== best.count) {
       if (current > 0) queue.push({ count: current, left, right });
       continue;
