@@ -3,7 +3,6 @@
 import { isFloat } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sizeOfShape } from "../core/shape.js";
-import type { Attrs, VjpContext } from "./op.js";
 import { add, cast } from "./ops/elementwise.js";
 import { barrier, unbroadcast } from "./ops/movement.js";
 import { constant } from "./ops/source.js";
@@ -53,29 +52,13 @@ export function cotangents(outputs: ReadonlyMap<Tensor, Tensor>, wrt: readonly T
       const after = g.find((x) => x !== undefined)!;
       const seen = (t: Tensor) => recompute(t, node.region, after);
       const context = { inputs: node.inputs.map(seen), outputs: own.map(seen), attrs: node.attrs };
-      const found =
-        vjp === "decompose" ? viaDecomposition(node, g, context) : firstOutput(node, g, vjp, context);
+      const found = vjp === "decompose" ? viaDecomposition(node, g, context) : vjp(g, context);
       found.forEach((dx, i) => {
         if (dx !== undefined && reached[i]) accumulate(node.inputs[i]!, dx);
       });
     }
     return wrt.map((t) => sums.get(keyOf(t)) ?? constant(0, { dtype: t.dtype, shape: t.shape }));
   });
-}
-
-function firstOutput(
-  node: Node,
-  g: readonly (Tensor | undefined)[],
-  vjp: (g: readonly Tensor[], context: VjpContext<Attrs>) => (Tensor | undefined)[],
-  context: VjpContext<Attrs>,
-): (Tensor | undefined)[] {
-  if (g.slice(1).some((x) => x !== undefined)) {
-    throw new UsageError(`gradients: only the first output of ${node.op.name} is differentiable.`);
-  }
-  const found = vjp([g[0]!], context);
-  if (found.length > node.inputs.length)
-    throw new InternalError(`${node.op.name}: vjp gave ${found.length} cotangents`);
-  return found;
 }
 
 function viaDecomposition(

@@ -61,12 +61,12 @@ export interface VjpContext<A> {
 }
 
 /**
- * Cotangents of the inputs from those of the outputs (undefined where an output is unused; `g[0]` is given
- * whenever the first output is used). May return a cotangent in the broadcast shape: the reverse walk sums it.
+ * Cotangents of the inputs from those of the outputs: `g[i]` is undefined where output i is unused, never for the
+ * only output. May return a cotangent in the broadcast shape: the reverse walk sums it.
  * "zero": constant almost everywhere. "decompose": the gradient of the decomposition.
  */
 export type Vjp<A> =
-  | ((g: readonly Tensor[], context: VjpContext<A>) => (Tensor | undefined)[])
+  | ((g: readonly (Tensor | undefined)[], context: VjpContext<A>) => (Tensor | undefined)[])
   | "zero"
   | "decompose"
   | NotDifferentiable;

@@ -95,5 +95,5 @@ export function textTower(
   const y = pooled();
   return t.proj_bias
     ? linear(p.in("text_projection"), y)
-    : linearMap(y, p.get("text_projection"), { transposed: true });
+    : linearMap(y, p.get("text_projection"), undefined, { transposed: true });
 }

@@ -90,8 +90,8 @@ export function vit(
 
   // A convolution whose stride is its kernel is a matrix product over patches.
   const kernel = reshape(p.in("conv1").get("weight"), [C, 3 * patch_size ** 2]);
-  let x = linearMap(patches(images, patch_size), kernel); // [B,P,C]
-  if (v.conv_bias) x = add(x, p.in("conv1").get("bias"));
+  const bias = v.conv_bias ? p.in("conv1").get("bias") : undefined;
+  let x = linearMap(patches(images, patch_size), kernel, bias); // [B,P,C]
   if (v.class_token) {
     x = concat([broadcastTo(reshape(p.get("class_embedding"), [1, 1, C]), [B, 1, C]), x], 1);
   }
@@ -107,5 +107,7 @@ export function vit(
   };
   // Rows are normed one by one: with a token to be picked, norming only that one is the same.
   const pooled = v.final_ln_after_pool || v.pool_type === "tok" ? norm(pool(x)) : pool(norm(x));
-  return v.proj_bias ? linear(p.in("proj"), pooled) : linearMap(pooled, p.get("proj"), { transposed: true });
+  return v.proj_bias
+    ? linear(p.in("proj"), pooled)
+    : linearMap(pooled, p.get("proj"), undefined, { transposed: true });
 }

@@ -20,10 +20,7 @@ export const linearSpecs = (K: number, N: number, weight: Init, bias?: Init): Pa
 });
 
 /** x [..,K] to [..,N]: x Wᵀ + b. */
-export const linear = (p: Scope, x: Tensor, { bias = true } = {}): Tensor => {
-  const y = linearMap(x, p.get("weight"));
-  return bias ? add(y, p.get("bias")) : y;
-};
+export const linear = (p: Scope, x: Tensor): Tensor => linearMap(x, p.get("weight"), p.get("bias"));
 
 export const layerNormSpecs = (C: number): ParameterSpecs => ({
   weight: spec([C], ones),

@@ -8,7 +8,7 @@ import {
   linearMap,
   mul,
   reshape,
-  slice,
+  split,
   transpose,
 } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -85,9 +85,9 @@ function block(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
 function selfAttention(p: Scope, x: Tensor, { heads: H, causal }: TransformerOptions): Tensor {
   const [B, T, C] = x.shape as [number, number, number];
   const D = C / H;
-  const joint = reshape(add(linearMap(x, p.get("in_proj_weight")), p.get("in_proj_bias")), [B, T, 3, H, D]);
+  const joint = reshape(linearMap(x, p.get("in_proj_weight"), p.get("in_proj_bias")), [B, T, 3, H, D]);
   const byHead = transpose(joint, [2, 0, 3, 1, 4]); // [3,B,H,T,D]
-  const part = (i: number) => reshape(slice(byHead, 0, i, i + 1), [B, H, T, D]);
-  const mixed = attention(part(0), part(1), part(2), { causal });
+  const [q, k, v] = split(byHead, 0, 3).map((part) => reshape(part, [B, H, T, D]));
+  const mixed = attention(q!, k!, v!, { causal });
   return linear(p.in("out_proj"), reshape(transpose(mixed, [0, 2, 1, 3]), [B, T, C]));
 }

@@ -6,7 +6,6 @@ import { formatType, type Shape, sameShape, sizeOfShape } from "../../core/shape
 import { contracting, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast, requireFloat } from "./elementwise.js";
-import { reshape } from "./movement.js";
 
 export interface MatmulAttrs {
   readonly transA: boolean;
@@ -136,13 +135,5 @@ export const matmul = (
   b: Tensor,
   { transA = false, transB = false, alpha = 1, out = a.dtype }: Partial<MatmulAttrs> = {},
 ): Tensor => apply(matmulOp, [a, b], { transA, transB, alpha, out })[0]!;
-
-/** `x` f32[..,K] times a matrix: `weight` [N,K] (as PyTorch keeps it) or, with `transposed`, [K,N]; gives [..,N]. */
-export function linearMap(x: Tensor, weight: Tensor, { transposed = false } = {}): Tensor {
-  const lead = x.shape.slice(0, -1);
-  const rows = reshape(x, [sizeOfShape(lead), x.shape[x.rank - 1]!]);
-  const y = matmul(rows, weight, { transB: !transposed });
-  return reshape(y, [...lead, y.shape[1]!]);
-}
 
 export const contractOps = [matmulOp];

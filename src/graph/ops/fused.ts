@@ -159,7 +159,12 @@ const layerNormOp: Op<LayerNormAttrs> = {
     return [y, Float64Array.from(means), Float64Array.from(inverses)];
   },
   // With x̂ the normalized x and h = g ⊙ scale: dx = (h − mean(h) − x̂ mean(h x̂)) / √(variance + ε).
-  vjp([g], { inputs: [x, scale], outputs: [, mu, inverse] }) {
+  vjp([g, ...statistics], { inputs: [x, scale], outputs: [, mu, inverse] }) {
+    if (g === undefined || statistics.some((s) => s !== undefined)) {
+      throw new UsageError(
+        "layerNorm: its mean and deviation are not differentiable; work them out with mean().",
+      );
+    }
     const C = x!.shape[x!.rank - 1]!;
     const normalized = mul(sub(x!, mu!), inverse!);
     const gx = mul(g!, normalized);
@@ -201,6 +206,73 @@ const layerNormOp: Op<LayerNormAttrs> = {
 /** Layer normalization of `x` [..,C] along its last axis, times `scale` [C] plus `bias` [C]. */
 export const layerNorm = (x: Tensor, scale: Tensor, bias: Tensor, epsilon = 1e-5): Tensor =>
   apply(layerNormOp, [x, scale, bias], { epsilon })[0]!;
+
+interface AffineAttrs {
+  readonly transB: boolean;
+  readonly [key: string]: boolean;
+}
+
+const affineOp: Op<AffineAttrs> = {
+  name: "affine",
+  doc: "A B + bias: [M,K], [K,N] (or [N,K], transposed) and [N] give [M,N].",
+  source: "ONNX Gemm",
+  traits: ["contraction"],
+  infer([a, b, bias], { transB }) {
+    requireFloat("affine", a!, b!, bias!);
+    const [K, N] = transB ? [b!.shape[1], b!.shape[0]] : b!.shape;
+    if (a!.shape.length !== 2 || b!.shape.length !== 2 || a!.shape[1] !== K || bias!.shape[0] !== N) {
+      throw new UsageError(
+        `affine: needs [M,K], [K,N] and [N]; got ${formatType(a!)}, ${formatType(b!)}${transB ? " transposed" : ""} and ${formatType(bias!)}.`,
+      );
+    }
+    return [{ dtype: a!.dtype, shape: [a!.shape[0]!, N!] }];
+  },
+  reference([a, b, bias], { transB }, [y]) {
+    const [M, N] = y!.shape as [number, number];
+    const K = a!.shape[1]!;
+    const out = new Float64Array(M * N);
+    for (let i = 0; i < M; i++) {
+      for (let j = 0; j < N; j++) {
+        let total = bias!.data[j]!;
+        for (let k = 0; k < K; k++) total += a!.data[i * K + k]! * b!.data[transB ? j * K + k : k * N + j]!;
+        out[i * N + j] = total;
+      }
+    }
+    return [out];
+  },
+  vjp: "decompose",
+  cost: (inputs, outputs) =>
+    contracting(sizeOfShape(outputs[0]!.shape) * inputs[0]!.shape[1]!, inputs, outputs),
+  simplify: "never",
+  decompose: ([a, b, bias], { transB }) => [add(matmul(a!, b!, { transB }), bias!)],
+  onnx: (b, inputs, { transB }) =>
+    b.node(
+      "Gemm",
+      inputs.map((x) => x.name),
+      { transB: transB ? 1 : 0 },
+    ),
+  stablehlo: "decompose",
+  cases: [true, false].map((transB) => ({
+    name: transB ? "PyTorch's order" : "plain",
+    inputs: [normal([3, 4], 1), normal(transB ? [5, 4] : [4, 5], 2), normal([5], 3)],
+    attrs: { transB },
+  })),
+};
+
+/**
+ * x [..,K] times a matrix plus a bias [N]: `weight` [N,K] (as PyTorch keeps it) or, with `transposed`, [K,N].
+ * Without a bias, only the product. Gives [..,N].
+ */
+export function linearMap(x: Tensor, weight: Tensor, bias?: Tensor, { transposed = false } = {}): Tensor {
+  const lead = x.shape.slice(0, -1);
+  const rows = reshape(x, [sizeOfShape(lead), x.shape[x.rank - 1]!]);
+  const transB = !transposed;
+  const y =
+    bias === undefined
+      ? matmul(rows, weight, { transB })
+      : apply(affineOp, [rows, weight, bias], { transB })[0]!;
+  return reshape(y, [...lead, y.shape[1]!]);
+}
 
 /** `erf`: x Φ(x). `tanh`: its usual approximation. `quick`: x sigmoid(1.702 x). */
 export type GeluKind = "erf" | "tanh" | "quick";
@@ -403,4 +475,4 @@ const crossEntropyOp: Op<None> = {
 export const softmaxCrossEntropy = (logits: Tensor, targets: Tensor): Tensor =>
   apply(crossEntropyOp, [logits, targets], {})[0]!;
 
-export const fusedOps = [softmaxOp, logSoftmaxOp, layerNormOp, geluOp, attentionOp, crossEntropyOp];
+export const fusedOps = [softmaxOp, logSoftmaxOp, layerNormOp, affineOp, geluOp, attentionOp, crossEntropyOp];

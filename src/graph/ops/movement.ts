@@ -15,6 +15,7 @@ import { free, given, normal, type Op, streaming, type VjpContext } from "../op.
 import { apply, type Tensor } from "../tensor.js";
 import { broadcastIndex } from "./elementwise.js";
 import { sum } from "./reduce.js";
+import { constant } from "./source.js";
 
 interface ShapeAttrs {
   readonly shape: Shape;
@@ -266,15 +267,58 @@ export function slice(x: Tensor, axis: number, start: number, limit: number, ste
   return apply(sliceOp, [x], { start: on(0, start), limit: on(-1, limit), step: on(1, step) })[0]!;
 }
 
-/** Equal parts of `x` along `axis`. */
-export function split(x: Tensor, axis: number, parts: number): Tensor[] {
-  const at = normalizeAxis("split", axis, x.rank);
-  const width = x.shape[at]! / parts;
-  if (!Number.isInteger(width)) {
-    throw new UsageError(`split: ${parts} parts must divide the axis; got ${formatType(x)}, axis=${axis}.`);
-  }
-  return Array.from({ length: parts }, (_, i) => slice(x, at, i * width, (i + 1) * width));
+interface SplitAttrs {
+  readonly axis: number;
+  readonly parts: number;
+  readonly [key: string]: number;
 }
+
+const splitOp: Op<SplitAttrs> = {
+  name: "split",
+  doc: "Equal parts along one axis, as so many outputs.",
+  source: "ONNX Split; StableHLO slice",
+  traits: ["movement"],
+  infer([x], { axis, parts }) {
+    const width = x!.shape[normalizeAxis("split", axis, x!.shape.length)]! / parts;
+    if (!Number.isInteger(width)) {
+      throw new UsageError(
+        `split: ${parts} parts must divide the axis; got ${formatType(x!)}, axis=${axis}.`,
+      );
+    }
+    const shape = x!.shape.map((d, i) => (i === axis ? width : d));
+    return Array.from({ length: parts }, () => ({ dtype: x!.dtype, shape }));
+  },
+  reference([x], { axis, parts }, [y]) {
+    const row = strides(x!.shape)[axis]! * x!.shape[axis]!;
+    const width = row / parts;
+    return Array.from({ length: parts }, (_, part) =>
+      Float64Array.from({ length: sizeOfShape(y!.shape) }, (_, i) => {
+        return x!.data[Math.floor(i / width) * row + part * width + (i % width)]!;
+      }),
+    );
+  },
+  vjp(g, { outputs, attrs }) {
+    const whole = outputs.map((y, i) => g[i] ?? broadcastTo(constant(0, { dtype: y.dtype }), y.shape));
+    return [concat(whole, attrs.axis)];
+  },
+  cost: streaming,
+  simplify: ([x], { parts }) => (parts === 1 ? [x!] : undefined),
+  decompose: ([x], { axis, parts }) => {
+    const width = x!.shape[axis]! / parts;
+    return Array.from({ length: parts }, (_, i) => slice(x!, axis, i * width, (i + 1) * width));
+  },
+  onnx: (b, [x], { axis, parts }) =>
+    b.node("Split", [x!.name], { axis, num_outputs: parts }, { outputs: parts }),
+  stablehlo: "decompose",
+  cases: [
+    { name: "columns", inputs: [normal([2, 6], 1)], attrs: { axis: 1, parts: 3 } },
+    { name: "outermost", inputs: [normal([4, 3], 2)], attrs: { axis: 0, parts: 2 } },
+  ],
+};
+
+/** Equal parts of `x` along `axis`. */
+export const split = (x: Tensor, axis: number, parts: number): Tensor[] =>
+  apply(splitOp, [x], { axis: normalizeAxis("split", axis, x.rank), parts });
 
 interface ConcatAttrs {
   readonly axis: number;
@@ -520,6 +564,7 @@ export const movementOps = [
   transposeOp,
   broadcastOp,
   sliceOp,
+  splitOp,
   concatOp,
   padOp,
   reverseOp,
