@@ -330,10 +330,13 @@ const geluOp: Op<GeluAttrs> = {
     const inner = mul(mul(x!, TANH_SCALE), add(mul(mul(x!, x!), TANH_CUBIC), 1));
     return [mul(mul(x!, 0.5), add(tanh(inner), 1))];
   },
-  onnx: (b, [x], { kind }) =>
-    kind === "quick"
-      ? b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, { domain: "com.microsoft" })
-      : b.node("Gelu", [x!.name], { approximate: kind === "tanh" ? "tanh" : "none" }),
+  // Of the two exact kernels that ONNX Runtime has, com.microsoft's takes half the time.
+  onnx(b, [x], { kind }) {
+    const contrib = { domain: "com.microsoft" } as const;
+    if (kind === "quick") return b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, contrib);
+    if (kind === "erf") return b.node("Gelu", [x!.name], {}, contrib);
+    return b.node("Gelu", [x!.name], { approximate: "tanh" });
+  },
   stablehlo: "decompose",
   cases: (["erf", "tanh", "quick"] as const).map((kind) => ({
     name: kind,
