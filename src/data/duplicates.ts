@@ -8,7 +8,10 @@ import type { Examined } from "./loading/messages.js";
 export interface DuplicateOptions {
   /** Bits of 64 by which the hashes of near duplicates may differ; default 4. */
   readonly maxDistance?: number;
-  /** Mean absolute difference of the 8 × 8 colour miniatures, of 255; default 8. */
+  /**
+   * Mean absolute difference of the 8 × 8 colour miniatures, of 255; default 8. It is also held below an eighth of
+   * the picture's own contrast, or else all faint line drawings would be one.
+   */
   readonly maxDifference?: number;
 }
 
@@ -61,6 +64,16 @@ function difference(a: Uint8Array, b: Uint8Array): number {
   return sum / a.length;
 }
 
+/** Mean absolute deviation of a miniature from its mean colour, of 255. */
+function contrast(miniature: Uint8Array): number {
+  const mean = [0, 0, 0];
+  const pixels = miniature.length / 3;
+  for (let i = 0; i < miniature.length; i++) mean[i % 3]! += miniature[i]! / pixels;
+  let sum = 0;
+  for (let i = 0; i < miniature.length; i++) sum += Math.abs(miniature[i]! - mean[i % 3]!);
+  return sum / miniature.length;
+}
+
 /** Bits `from` … `to`-1 of a hash, counted from the highest, as a number (at most 32 bits). */
 function band(hash: Picture["hash"], from: number, to: number): number {
   const value = (BigInt(hash[0]) << 32n) | BigInt(hash[1]);
@@ -91,6 +104,7 @@ export function groupDuplicates(examined: readonly Examined[], options: Duplicat
     for (const at of distinct) {
       const { hash, miniature } = examined[at]!.picture!;
       const value = bands === 1 ? band(hash, 0, 32) : band(hash, from, to);
+      const allowed = Math.max(1, Math.min(maxDifference, contrast(miniature) / 8));
       const bucket = buckets.get(value);
       if (bucket === undefined) {
         buckets.set(value, [at]);
@@ -99,7 +113,7 @@ export function groupDuplicates(examined: readonly Examined[], options: Duplicat
       for (const other of bucket) {
         const picture = examined[other]!.picture!;
         if (hashDistance(hash, picture.hash) > maxDistance) continue;
-        if (difference(miniature, picture.miniature) <= maxDifference) sets.merge(other, at);
+        if (difference(miniature, picture.miniature) <= allowed) sets.merge(other, at);
       }
       bucket.push(at);
     }
