@@ -39,6 +39,7 @@ export class WorkerPool {
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
         workerData: setup,
         name: `data-${i}`,
+        execArgv: [], // the process's own, such as --input-type, may not hold for a file
       });
       worker.unref();
       const member: Member = { worker, running: new Map() };
