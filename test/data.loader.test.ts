@@ -207,8 +207,14 @@ describe("createLoader", () => {
 
   test("fails, and does not wait for ever, when a worker ends", async () => {
     const pool = new WorkerPool({ images: good.images, cache: null as never }, 2); // ends at its start
-    await assert.rejects(pool.run({ kind: "examine", indices: [0] }), /data worker \d: stopped \(/);
-    await assert.rejects(pool.run({ kind: "examine", indices: [0] }), /data worker \d: stopped \(/);
+    await assert.rejects(
+      pool.hold(pool.run({ kind: "examine", indices: [0] })),
+      /data worker \d: stopped \(/,
+    );
+    await assert.rejects(
+      pool.hold(pool.run({ kind: "examine", indices: [0] })),
+      /data worker \d: stopped \(/,
+    );
     await pool.close();
   });
 

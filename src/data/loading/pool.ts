@@ -28,6 +28,7 @@ export class WorkerPool {
   private nextId = 0;
   private holds = 0;
   private ended: Error | undefined;
+  private closing = false;
 
   /** Throws `UsageError` unless `workers` is a whole number ≥ 1. */
   constructor(setup: WorkerSetup, workers: number = defaultWorkers()) {
@@ -67,12 +68,14 @@ export class WorkerPool {
     try {
       return await work;
     } finally {
-      if (--this.holds === 0) for (const { worker } of this.members) worker.unref();
+      if (--this.holds === 0 && !this.closing) for (const { worker } of this.members) worker.unref();
     }
   }
 
   /** Ends the workers; what they were doing fails. */
   async close(): Promise<void> {
+    this.closing = true;
+    for (const { worker } of this.members) worker.ref(); // or the process could end before this promise settles
     this.fail(new UsageError("loader: is closed. Make a new one."));
     await Promise.all(this.members.map(({ worker }) => worker.terminate()));
   }
