@@ -44,7 +44,12 @@ export async function openDataset(
       paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
     }
     for (const path of paths) readable(path);
-    const reading = await readSource(source, paths, options);
+    const reading = await readSource(source, paths, options).catch((error: NodeJS.ErrnoException) => {
+      // What the file system refuses (a permission, a full disk) is the caller's to mend, not a fault of ours.
+      throw typeof error.code === "string" && error.syscall !== undefined
+        ? new UsageError(`data ${source}: ${error.message}.`)
+        : error;
+    });
     const name = parts.length === 1 && options.name !== undefined ? options.name : nameOf(source);
     datasets.push(makeDataset(name, reading.containers, reading.samples, reading.description));
   }

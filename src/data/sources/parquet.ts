@@ -180,6 +180,7 @@ async function unpack(
     );
   }
   renameSync(partial, container.path);
-  writeFileSync(`${stem}.json`, JSON.stringify({ offsets, names }));
+  writeFileSync(partial, JSON.stringify({ offsets, names }));
+  renameSync(partial, `${stem}.json`); // last: its presence says that both files are whole
   return { container, offsets: Float64Array.from(offsets), names };
 }

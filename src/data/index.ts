@@ -1,0 +1,49 @@
+/** Everything that the rest of Clipwright needs of the data, tokenizers apart. */
+export type {
+  Container,
+  Dataset,
+  ImageIndex,
+  Sample,
+  SourceDescription,
+  SourceKind,
+  SourceRange,
+} from "./dataset.js";
+export { concatDatasets, subset } from "./dataset.js";
+export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./duplicates.js";
+export { type Examined, type ExamineOptions, examineImages } from "./examine.js";
+export {
+  type Dropped,
+  type DropReason,
+  type Inspection,
+  type InspectOptions,
+  inspectDataset,
+} from "./inspect.js";
+export { formatInspection } from "./inspection-text.js";
+export {
+  type EvaluationBatch,
+  type EvaluationBatchOptions,
+  evaluationBatches,
+} from "./loading/evaluation.js";
+export {
+  type Batch,
+  createLoader,
+  type Loader,
+  type LoaderOptions,
+  type LoaderStats,
+  type SkippedSample,
+} from "./loading/loader.js";
+export { type Normalization, type NormalizationName, normalizations } from "./normalizations.js";
+export { type DatasetOptions, openDataset, type SourceFormat, type SourceSpec } from "./open.js";
+export type { ColorJitter } from "./pixels/augment.js";
+export type { Rgb, Transparency } from "./pixels/decode.js";
+export type { ResizeMode } from "./pixels/fit.js";
+export {
+  type EvaluationOptions,
+  evaluationPipeline,
+  type Pipeline,
+  preprocessImage,
+  type TrainingOptions,
+  trainingPipeline,
+} from "./pixels/pipeline.js";
+export type { Filter } from "./pixels/resample.js";
+export { type Split, type SplitOptions, splitByImage } from "./split.js";

@@ -1,0 +1,85 @@
+/** Kept images in memory shared by all workers, up to a limit; filled as images are first seen, never evicted. */
+import type { RawImage } from "../pixels/image.js";
+
+/** Plain shared memory: goes to worker threads as it is. */
+export interface ImageCacheMemory {
+  readonly pixels: SharedArrayBuffer;
+  /** Per image: state, block of 64 bytes, width, height. */
+  readonly table: SharedArrayBuffer;
+  /** Blocks given out, images kept. */
+  readonly used: SharedArrayBuffer;
+}
+
+const BLOCK = 64;
+const FIELDS = 4;
+const ABSENT = 0;
+const WRITING = 1;
+const READY = 2;
+
+/**
+ * Memory for `count` images within `limitBytes`; `imageBytes` is their size where it is one. The system backs pages
+ * only when they are written.
+ */
+export function allocateImageCache(
+  count: number,
+  limitBytes: number,
+  imageBytes: number | undefined,
+): ImageCacheMemory {
+  const wanted = imageBytes === undefined ? limitBytes : count * Math.ceil(imageBytes / BLOCK) * BLOCK;
+  return {
+    pixels: new SharedArrayBuffer(Math.max(0, Math.min(limitBytes, wanted))),
+    table: new SharedArrayBuffer(count * FIELDS * 4),
+    used: new SharedArrayBuffer(8),
+  };
+}
+
+export class ImageCache {
+  private readonly pixels: Uint8Array;
+  private readonly table: Int32Array;
+  private readonly used: Int32Array;
+
+  constructor(memory: ImageCacheMemory) {
+    this.pixels = new Uint8Array(memory.pixels);
+    this.table = new Int32Array(memory.table);
+    this.used = new Int32Array(memory.used);
+  }
+
+  /** Images held. */
+  get count(): number {
+    return Atomics.load(this.used, 1);
+  }
+
+  get sizeBytes(): number {
+    return Math.min(this.pixels.length, Atomics.load(this.used, 0) * BLOCK);
+  }
+
+  get(index: number): RawImage | undefined {
+    const at = index * FIELDS;
+    if (Atomics.load(this.table, at) !== READY) return undefined;
+    const start = this.table[at + 1]! * BLOCK;
+    const width = this.table[at + 2]!;
+    const height = this.table[at + 3]!;
+    return { width, height, channels: 3, data: this.pixels.subarray(start, start + width * height * 3) };
+  }
+
+  /** Keeps `image` unless another worker does, or it does not fit any more. */
+  put(index: number, image: RawImage): void {
+    const blocks = Math.ceil(image.data.length / BLOCK);
+    const capacity = Math.floor(this.pixels.length / BLOCK);
+    if (Atomics.load(this.used, 0) + blocks > capacity) return;
+    const at = index * FIELDS;
+    if (Atomics.compareExchange(this.table, at, ABSENT, WRITING) !== ABSENT) return;
+    const block = Atomics.add(this.used, 0, blocks);
+    if (block + blocks > capacity) {
+      Atomics.sub(this.used, 0, blocks);
+      Atomics.store(this.table, at, ABSENT);
+      return;
+    }
+    this.pixels.set(image.data, block * BLOCK);
+    this.table[at + 1] = block;
+    this.table[at + 2] = image.width;
+    this.table[at + 3] = image.height;
+    Atomics.store(this.table, at, READY);
+    Atomics.add(this.used, 1, 1);
+  }
+}

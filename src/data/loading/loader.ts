@@ -1,0 +1,274 @@
+/** Training batches, made ahead of time in worker threads; batch k is a pure function of (data, seed, k). */
+import { UsageError } from "../../core/errors.js";
+import { foldIn, type Key, keyFromSeed, Random } from "../../core/random.js";
+import type { Dataset } from "../dataset.js";
+import { keptBytes, type Pipeline } from "../pixels/pipeline.js";
+import { allocateImageCache, ImageCache } from "./cache.js";
+import { SampleOrder } from "./order.js";
+import { WorkerPool } from "./pool.js";
+
+export interface LoaderOptions {
+  readonly dataset: Dataset;
+  /** Images a batch, B. */
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly pipeline: Pipeline;
+  /** Worker threads; default: cores - 1, at least 1. */
+  readonly workers?: number;
+  /** Which of an image's captions: one at random for every drawing (default), or always its first. */
+  readonly captions?: "random" | "first";
+  /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
+  readonly memoryLimitBytes?: number;
+  /** Steps made ahead, default 2. */
+  readonly prefetch?: number;
+}
+
+export interface SkippedSample {
+  readonly index: number;
+  readonly key: string;
+  readonly reason: string;
+}
+
+export interface Batch {
+  readonly step: number;
+  /** Passes over the data begun before this batch, from 0; with weighted sources, by the total number of samples. */
+  readonly epoch: number;
+  /** [B, size, size, 3] uint8 RGB, in shared memory; valid until `release`. */
+  readonly images: Uint8Array;
+  /** [B] sample indices in the data set. */
+  readonly indices: Uint32Array;
+  /** [B] position of the caption among the sample's captions. */
+  readonly captionIndices: Uint32Array;
+  readonly captions: readonly string[];
+  /** Time that `batch` waited for the workers, milliseconds. */
+  readonly waitMs: number;
+  /** Unreadable samples for which the next ones in order stand in this batch. */
+  readonly skipped: readonly SkippedSample[];
+  /** Gives the images' memory back for a later batch. */
+  release(): void;
+}
+
+export interface LoaderStats {
+  readonly cachedImages: number;
+  readonly cachedBytes: number;
+  /** Every unreadable sample met so far, by index. */
+  readonly broken: readonly SkippedSample[];
+}
+
+const DEFAULT_MEMORY = 512 * 2 ** 20;
+const DEFAULT_PREFETCH = 2;
+
+/**
+ * A loader over the samples of `dataset` that have a caption. Throws `UsageError` when there is none, or an option is
+ * out of range.
+ */
+export function createLoader(options: LoaderOptions): Loader {
+  return new Loader(options);
+}
+
+export class Loader {
+  /** Samples drawn in one pass: those with a caption. */
+  readonly samplesPerEpoch: number;
+  readonly batchSize: number;
+  private readonly dataset: Dataset;
+  private readonly pipeline: Pipeline;
+  private readonly captions: "random" | "first";
+  private readonly prefetch: number;
+  private readonly order: SampleOrder;
+  private readonly augmentKey: Key;
+  private readonly captionKey: Key;
+  private readonly pool: WorkerPool;
+  private readonly cache: ImageCache | undefined;
+  private readonly broken = new Map<number, SkippedSample>();
+  private readonly pending = new Map<number, Promise<Omit<Batch, "waitMs">>>();
+  private readonly freeBuffers: SharedArrayBuffer[] = [];
+
+  constructor(options: LoaderOptions) {
+    const { dataset, batchSize, seed, pipeline, prefetch = DEFAULT_PREFETCH } = options;
+    if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
+      throw new UsageError(`loader: batchSize is a whole number ≥ 1; got batchSize=${batchSize}.`);
+    }
+    if (!(Number.isSafeInteger(seed) && seed >= 0)) {
+      throw new UsageError(`loader: seed is a whole number ≥ 0; got seed=${seed}.`);
+    }
+    if (!(Number.isInteger(prefetch) && prefetch >= 0 && prefetch <= 64)) {
+      throw new UsageError(`loader: prefetch is a whole number of steps 0 … 64; got prefetch=${prefetch}.`);
+    }
+    const memoryLimitBytes = options.memoryLimitBytes ?? DEFAULT_MEMORY;
+    if (!(memoryLimitBytes >= 0 && memoryLimitBytes <= 2 ** 36)) {
+      throw new UsageError(
+        `loader: memoryLimitBytes is 0 … 64 GiB; got memoryLimitBytes=${memoryLimitBytes}.`,
+      );
+    }
+    this.dataset = dataset;
+    this.batchSize = batchSize;
+    this.pipeline = pipeline;
+    this.prefetch = prefetch;
+    this.captions = options.captions ?? "random";
+    const key = keyFromSeed(seed);
+    this.augmentKey = foldIn(key, "augment");
+    this.captionKey = foldIn(key, "caption");
+    const sources = orderedSources(dataset);
+    this.samplesPerEpoch = sources.reduce((sum, source) => sum + source.indices.length, 0);
+    this.order = new SampleOrder(sources, key);
+    const memory =
+      memoryLimitBytes === 0
+        ? undefined
+        : allocateImageCache(dataset.length, memoryLimitBytes, keptBytes(pipeline));
+    this.cache = memory === undefined ? undefined : new ImageCache(memory);
+    const setup = { images: dataset.images, pipeline, ...(memory === undefined ? {} : { cache: memory }) };
+    this.pool = new WorkerPool(setup, options.workers);
+  }
+
+  /**
+   * The batch of `step` (from 0). Later steps are begun in the background. Throws `UsageError` when no sample of a
+   * source can be read, `InternalError` when a worker ends.
+   */
+  async batch(step: number): Promise<Batch> {
+    if (!(Number.isSafeInteger(step) && step >= 0)) {
+      throw new UsageError(`loader: step is a whole number ≥ 0; got step=${step}.`);
+    }
+    const start = performance.now();
+    for (const [other, stale] of this.pending) {
+      if (other >= step && other <= step + this.prefetch) continue;
+      this.pending.delete(other);
+      stale.then(
+        (batch) => batch.release(),
+        () => undefined,
+      );
+    }
+    for (let s = step; s <= step + this.prefetch; s++) {
+      if (this.pending.has(s)) continue;
+      const made = this.prepare(s);
+      made.catch(() => undefined); // reported when its step is asked for
+      this.pending.set(s, made);
+    }
+    const wanted = this.pending.get(step)!;
+    this.pending.delete(step);
+    const batch = await this.pool.hold(wanted);
+    return { ...batch, waitMs: performance.now() - start };
+  }
+
+  stats(): LoaderStats {
+    const broken = [...this.broken.values()].sort((a, b) => a.index - b.index);
+    return { cachedImages: this.cache?.count ?? 0, cachedBytes: this.cache?.sizeBytes ?? 0, broken };
+  }
+
+  /** Ends the workers. */
+  async close(): Promise<void> {
+    this.pending.clear();
+    await this.pool.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  private async prepare(step: number): Promise<Omit<Batch, "waitMs">> {
+    const B = this.batchSize;
+    const firstPosition = step * B;
+    const buffer = this.freeBuffers.pop() ?? new SharedArrayBuffer(B * this.pipeline.size ** 2 * 3);
+    const indices = new Uint32Array(B);
+    const attempts = new Uint32Array(B);
+    const skipped = new Map<number, SkippedSample>();
+    let open = Array.from({ length: B }, (_, place) => place);
+    while (open.length > 0) {
+      for (const place of open) indices[place] = this.choose(firstPosition + place, attempts, place, skipped);
+      open = await this.fill(buffer, indices, open, firstPosition);
+    }
+    const captionIndices = new Uint32Array(B);
+    const captions: string[] = [];
+    for (const [place, index] of indices.entries()) {
+      const own = this.dataset.sample(index).captions;
+      if (this.captions === "random" && own.length > 1) {
+        captionIndices[place] = new Random(foldIn(this.captionKey, firstPosition + place)).integer(
+          own.length,
+        );
+      }
+      captions.push(own[captionIndices[place]!]!);
+    }
+    let held = true;
+    return {
+      step,
+      epoch: Math.floor(firstPosition / this.samplesPerEpoch),
+      images: new Uint8Array(buffer),
+      indices,
+      captionIndices,
+      captions,
+      skipped: [...skipped.values()].sort((a, b) => a.index - b.index),
+      release: () => {
+        if (held) this.freeBuffers.push(buffer);
+        held = false;
+      },
+    };
+  }
+
+  /** The sample of a position: the first readable one from its place in the source's order on. */
+  private choose(
+    position: number,
+    attempts: Uint32Array,
+    place: number,
+    skipped: Map<number, SkippedSample>,
+  ): number {
+    const { source, nth } = this.order.locate(position);
+    for (;;) {
+      const index = this.order.draw(source, nth + attempts[place]!);
+      const broken = this.broken.get(index);
+      if (broken === undefined) return index;
+      skipped.set(index, broken);
+      attempts[place]!++;
+      if (attempts[place]! >= 2 * this.order.size(source)) {
+        throw new UsageError(
+          `loader: no image of "${this.dataset.name}" can be read; the last: ${broken.key}: ${broken.reason}`,
+        );
+      }
+    }
+  }
+
+  /** Draws the rows `places`; gives back those whose image turned out broken. */
+  private async fill(
+    buffer: SharedArrayBuffer,
+    indices: Uint32Array,
+    places: readonly number[],
+    firstPosition: number,
+  ): Promise<number[]> {
+    const chunk = Math.max(8, Math.ceil(places.length / (2 * this.pool.workers)));
+    const replies = [];
+    for (let start = 0; start < places.length; start += chunk) {
+      const part = places.slice(start, start + chunk);
+      const task = { kind: "fill", buffer, key: this.augmentKey, firstPosition } as const;
+      replies.push(this.pool.run({ ...task, places: part, indices: part.map((place) => indices[place]!) }));
+    }
+    const again: number[] = [];
+    for (const reply of await Promise.all(replies)) {
+      for (const { place, index, reason } of reply.broken ?? []) {
+        this.broken.set(index, { index, key: this.dataset.sample(index).key, reason });
+        again.push(place);
+      }
+    }
+    return again;
+  }
+}
+
+/** The samples with a caption, a source each where sources are weighted, else all together. */
+function orderedSources(dataset: Dataset): { indices: Uint32Array; weight: number }[] {
+  const captioned = (start: number, length: number): Uint32Array => {
+    const indices: number[] = [];
+    for (let i = start; i < start + length; i++) if (dataset.sample(i).captions.length > 0) indices.push(i);
+    return Uint32Array.from(indices);
+  };
+  const weighted = dataset.sources.every((source) => source.weight !== undefined);
+  const ranges =
+    weighted && dataset.sources.length > 0
+      ? dataset.sources
+      : [{ name: dataset.name, start: 0, length: dataset.length, weight: 1 }];
+  return ranges.map(({ name, start, length, weight = 1 }) => {
+    const indices = captioned(start, length);
+    if (indices.length === 0) {
+      throw new UsageError(
+        `loader: no sample of "${name}" has a caption; got ${length} samples. Run inspect on it.`,
+      );
+    }
+    return { indices, weight };
+  });
+}

@@ -1,0 +1,66 @@
+/** What the main thread and its data workers say to each other. */
+import type { Key } from "../../core/random.js";
+import type { ImageIndex } from "../dataset.js";
+import type { Pipeline } from "../pixels/pipeline.js";
+import type { ImageCacheMemory } from "./cache.js";
+
+/** Given to a worker at its start. */
+export interface WorkerSetup {
+  readonly images: ImageIndex;
+  readonly pipeline?: Pipeline;
+  readonly cache?: ImageCacheMemory;
+}
+
+/** Draw images into places of a batch. */
+export interface FillTask {
+  readonly kind: "fill";
+  /** [batch, size, size, 3] uint8 */
+  readonly buffer: SharedArrayBuffer;
+  readonly indices: readonly number[];
+  /** Of each index: its row in the batch. */
+  readonly places: readonly number[];
+  /** Row r draws its chance from `foldIn(key, firstPosition + r)`. */
+  readonly key: Key;
+  readonly firstPosition: number;
+}
+
+/** Look at images for a report or a split. */
+export interface ExamineTask {
+  readonly kind: "examine";
+  readonly indices: readonly number[];
+}
+
+export interface BrokenImage {
+  readonly place: number;
+  readonly index: number;
+  readonly reason: string;
+}
+
+/** What is known of an image after looking at it. */
+export interface Examined {
+  readonly index: number;
+  readonly sizeBytes: number;
+  /** Absent when the bytes cannot be read. */
+  readonly sha256?: string;
+  /** Absent when the image cannot be decoded. */
+  readonly picture?: {
+    readonly width: number;
+    readonly height: number;
+    readonly format: string;
+    /** Difference hash: high and low 32 bits. */
+    readonly hash: readonly [high: number, low: number];
+    /** 8 × 8 RGB in miniature, 192 bytes. */
+    readonly miniature: Uint8Array;
+  };
+  readonly error?: string;
+}
+
+export type Task = FillTask | ExamineTask;
+
+export interface Reply {
+  readonly id: number;
+  readonly broken?: readonly BrokenImage[];
+  readonly examined?: readonly Examined[];
+  /** A fault of ours, not of an image. */
+  readonly fault?: string;
+}
