@@ -10,6 +10,9 @@ import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe
 const shipped = fileURLToPath(new URL("../../recipes/", import.meta.url));
 const extensions = [".js", ".mjs", ".json", ".ts", ".mts"];
 
+/** Node 22.18 and later strip types on import; `process.features` says so. */
+const readsTypeScript = Boolean((process.features as { typescript?: string | false }).typescript);
+
 /** Names of the recipes that come with the package. */
 export const recipeNames = (): string[] =>
   existsSync(shipped)
@@ -39,11 +42,9 @@ export async function resolveRecipe(
   try {
     return checkRecipe(merged as RecipeInput, basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""));
   } catch (error) {
-    // The command line is at fault only for keys that it gave.
-    if (!(error instanceof UsageError)) throw error;
-    const key = error.message.slice(0, error.message.indexOf(":"));
-    const overridden = Object.hasOwn(overrides, key) || given.length > 0;
-    throw overridden ? error : new UsageError(`${nameOrPath}: ${error.message}`);
+    // With overrides it may be either that is at fault; without, it is the file.
+    if (!(error instanceof UsageError) || given.length > 0) throw error;
+    throw new UsageError(`${nameOrPath}: ${error.message}`);
   }
 }
 
@@ -52,7 +53,7 @@ export async function loadRecipe(nameOrPath: string): Promise<RecipeInput> {
   const path = locate(nameOrPath);
   const extension = extname(path);
   if (extension === ".json") return asRecipe(readJson(path), path);
-  if (extension.endsWith("ts") && !process.features.typescript) {
+  if (extension.endsWith("ts") && !readsTypeScript) {
     throw new UsageError(
       `${nameOrPath}: Node reads TypeScript recipes from 22.18 on; got Node ${process.versions.node}. Save it as .mjs or .json.`,
     );
