@@ -116,15 +116,22 @@ export const sizeOfFile = (path: string): number | undefined =>
 /**
  * Runs `write`, turning failures of the disk into a `UsageError` of one line.
  * @param what is written, e.g. `checkpoint`; `path`: where.
- * @param consolation what is safe and how to go on.
+ * @param consolation what is safe and how to go on; a function when that is costly to find out.
  */
-export function guarded<T>(what: string, path: string, consolation: string, write: () => T): T {
+export function guarded<T>(
+  what: string,
+  path: string,
+  consolation: string | (() => string),
+  write: () => T,
+): T {
   try {
     return write();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const message = (rule: string, remedy: string) =>
-      new UsageError(`${what}: ${rule}; got ${code} at ${path}. ${remedy} ${consolation}`.trim());
+      new UsageError(
+        `${what}: ${rule}; got ${code} at ${path}. ${remedy} ${typeof consolation === "string" ? consolation : consolation()}`.trim(),
+      );
     switch (code) {
       case "ENOSPC":
       case "EDQUOT":

@@ -61,7 +61,7 @@ export class Run implements Disposable {
     this.checkpoints = join(path, "checkpoints");
     guarded("run", path, "", () => removeUnfinished(disk, this.checkpoints));
     this.resumed = this.latestCheckpoint();
-    const done = this.resumed?.step ?? 0;
+    const done = this.resumed?.step ?? -1;
     for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
   }
 
@@ -135,7 +135,7 @@ export class Run implements Disposable {
 
   /**
    * Saves a checkpoint and removes those that need not be kept. Logged lines up to here are brought to the
-   * disk first, so that no checkpoint is ahead of its metrics.
+   * disk first, so that no checkpoint is ahead of its metrics: log and evaluate a step before saving it.
    * @param score of these weights, when they were just evaluated with `keepBest`'s metric.
    */
   saveCheckpoint(
@@ -159,10 +159,10 @@ export class Run implements Disposable {
 
   private append(name: string, line: Line): void {
     const path = join(this.path, name);
-    const latest = this.latestCheckpoint();
-    const consolation = latest
-      ? `Then run the same command again: it continues from step ${latest.step}.`
-      : "";
+    const consolation = () => {
+      const latest = this.latestCheckpoint();
+      return latest ? `Then run the same command again: it continues from step ${latest.step}.` : "";
+    };
     guarded(name, path, consolation, () => this.disk.append(path, `${JSON.stringify(line)}\n`));
   }
 }
