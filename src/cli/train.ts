@@ -1,6 +1,6 @@
 /** `clipwright train RECIPE [--key value]`. */
 
-import { defaulted, flag, kebab } from "../train/fields.js";
+import { defaulted, flag } from "../train/fields.js";
 import type { RunStart, ScoreLine, TrainFunction, TrainHooks, TrainResult } from "../train/hooks.js";
 import { formatClock, Progress, type Screen } from "../train/progress.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../train/recipe.js";

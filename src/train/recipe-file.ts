@@ -85,7 +85,7 @@ function locate(nameOrPath: string): string {
   const near = extensions.map((extension) => `${nameOrPath}${extension}`).find((file) => existsSync(file));
   const hint = near ? ` Did you mean "./${near}"?` : didYouMean(nameOrPath, names);
   throw new UsageError(
-    `${nameOrPath}: no such recipe; there are ${names.join(", ") || "none"}.${hint} Give one of these, or a path to a file.`,
+    `${nameOrPath}: no such recipe; ${names.length > 0 ? `there are ${names.join(", ")}` : "none come with this copy"}.${hint} Give a name, or a path to a file.`,
   );
 }
 
