@@ -94,7 +94,7 @@ const lossAtChance: Rule = {
     const chance = chanceLoss(history);
     const late = mean(recent.slice(TREND / 2).map(({ loss }) => loss));
     const early = mean(recent.slice(0, TREND / 2).map(({ loss }) => loss));
-    if (late < 0.96 * chance || early - late > 0.01 * chance) return undefined;
+    if (!(late >= 0.96 * chance) || early - late > 0.01 * chance) return undefined;
     const since = recent.at(-1)!.step - history.warmupSteps;
     const verb = late > 1.1 * chance ? "above" : "at";
     return `The loss is ${verb} ln(batch) = ${chance.toFixed(2)}, as if guessing (${late.toFixed(2)}, ${since} steps after the warm-up). Check that captions belong to their images (clipwright inspect), then try --lr three times lower, and higher.`;
@@ -110,7 +110,7 @@ const gradientExplosion: Rule = {
     const now = median(steps.slice(-5).map(({ gradNorm }) => gradNorm));
     if (!(now > 10 * usual && now > 1)) return undefined;
     const clip = gradClipNorm > 0 ? "Lower --lr" : "Set --grad-clip-norm 1, or lower --lr";
-    return `The gradient norm has grown from ${usual.toPrecision(2)} to ${now.toPrecision(2)} within ${steps.length} steps. ${clip}; a larger --beta2 gap (0.95) also calms it.`;
+    return `The gradient norm has grown from ${usual.toPrecision(2)} to ${now.toPrecision(2)} within ${steps.length} steps. ${clip}; --beta2 0.95 also calms it.`;
   },
 };
 
