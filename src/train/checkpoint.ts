@@ -67,7 +67,10 @@ export function readCheckpoint(path: string): Checkpoint | undefined {
   if (format !== 1 || !Number.isInteger(step) || typeof files !== "object" || files === null)
     return undefined;
   const whole = Object.entries(files).every(([name, bytes]) => sizeOfFile(join(path, name)) === bytes);
-  return whole ? { step, path, files: Object.keys(files), state, score } : undefined;
+  if (!whole) return undefined;
+  // JSON has no NaN: a score that is not a number comes back as null.
+  const known = score && Number.isFinite(score.value) ? score : undefined;
+  return { step, path, files: Object.keys(files), state, score: known };
 }
 
 /**

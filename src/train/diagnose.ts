@@ -49,6 +49,8 @@ export interface Rule {
 export const WINDOW = 200;
 /** Fewer steps than these say nothing about a trend. */
 const TREND = 40;
+/** A loss that does not fall over these is stuck. */
+const PLATEAU = 100;
 
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -57,9 +59,6 @@ const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
 /** Chance: every one of the batch's captions equally likely, loss = ln(batch). */
 const chanceLoss = (history: History): number => Math.log(history.batchSize);
-
-/** Steps before which nothing is expected to have been learned. */
-const settled = (history: History): number => history.warmupSteps + TREND;
 
 const nonFinite: Rule = {
   name: "non-finite-loss",
@@ -89,12 +88,12 @@ const lossAtChance: Rule = {
   name: "loss-at-chance",
   doc: "After the warm-up the loss is still ln(batch), as of a model that guesses, and does not fall.",
   check(history) {
-    const recent = history.steps.slice(-TREND);
-    if (recent.length < TREND || recent[0]!.step <= settled(history)) return undefined;
+    const recent = history.steps.slice(-PLATEAU);
+    if (recent.length < PLATEAU || recent[0]!.step <= history.warmupSteps) return undefined;
     const chance = chanceLoss(history);
-    const late = mean(recent.slice(TREND / 2).map(({ loss }) => loss));
-    const early = mean(recent.slice(0, TREND / 2).map(({ loss }) => loss));
-    if (!(late >= 0.96 * chance) || early - late > 0.01 * chance) return undefined;
+    const early = mean(recent.slice(0, PLATEAU / 2).map(({ loss }) => loss));
+    const late = mean(recent.slice(PLATEAU / 2).map(({ loss }) => loss));
+    if (!(Math.min(early, late) >= 0.97 * chance) || early - late > 0.01 * chance) return undefined;
     const since = recent.at(-1)!.step - history.warmupSteps;
     const verb = late > 1.1 * chance ? "above" : "at";
     return `The loss is ${verb} ln(batch) = ${chance.toFixed(2)}, as if guessing (${late.toFixed(2)}, ${since} steps after the warm-up). Check that captions belong to their images (clipwright inspect), then try --lr three times lower, and higher.`;

@@ -6,6 +6,8 @@
 import {
   appendFileSync,
   closeSync,
+  constants,
+  copyFileSync,
   existsSync,
   fsyncSync,
   linkSync,
@@ -62,9 +64,20 @@ export const realDisk: Disk = {
     }
   },
   rename: (from, to) => renameSync(from, to),
-  link: (from, to) => linkSync(from, to),
+  link: (from, to) => linkOrCopy(from, to),
   remove: (path) => rmSync(path, { recursive: true, force: true }),
 };
+
+/** A hard link, or on file systems without them a copy that fails alike if the name is taken. */
+function linkOrCopy(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch (error) {
+    const unsupported = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"];
+    if (!unsupported.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    copyFileSync(from, to, constants.COPYFILE_EXCL);
+  }
+}
 
 /** `write(2)` may take less than it is given, e.g. above 2 GiB. */
 function writeFully(file: number, bytes: Uint8Array): void {

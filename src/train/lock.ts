@@ -34,26 +34,28 @@ export function takeLock(disk: Disk, folder: string): Lock {
   };
   const text = `${JSON.stringify(own)}\n`;
   const draft = join(folder, `.lock-${process.pid}-${Date.now()}`);
-  guarded("run", folder, "", () => disk.writeNew(draft, text));
-  try {
-    // A link either makes the lock whole or fails because it is there; there is no half-written lock.
-    if (tryLink(disk, draft, path)) return held(disk, path, text);
-    const found = textOf(path);
-    const owner = found === undefined ? undefined : parseOwner(found);
-    if (owner && !isGone(owner)) {
-      const where = owner.host === own.host ? "" : ` on ${owner.host}`;
+  return guarded("run", folder, "", () => {
+    try {
+      disk.writeNew(draft, text);
+      // A link either makes the lock whole or fails because it is there; there is no half-written lock.
+      if (tryLink(disk, draft, path)) return held(disk, path, text);
+      const found = textOf(path);
+      const owner = found === undefined ? undefined : parseOwner(found);
+      if (owner && !isGone(owner)) {
+        const where = owner.host === own.host ? "" : ` on ${owner.host}`;
+        throw new UsageError(
+          `run: another process writes to it; got process ${owner.pid}${where} since ${owner.since} in ${path}. Wait for it, choose another --name, or delete the file if that process is gone.`,
+        );
+      }
+      if (found !== undefined) takeAway(disk, path, found);
+      if (tryLink(disk, draft, path)) return held(disk, path, text);
       throw new UsageError(
-        `run: another process writes to it; got process ${owner.pid}${where} since ${owner.since} in ${path}. Wait for it, choose another --name, or delete the file if that process is gone.`,
+        `run: another process has just taken it; got ${path}. Wait for it, or choose another --name.`,
       );
+    } finally {
+      removeQuietly(disk, draft);
     }
-    if (found !== undefined) takeAway(disk, path, found);
-    if (tryLink(disk, draft, path)) return held(disk, path, text);
-    throw new UsageError(
-      `run: another process has just taken it; got ${path}. Wait for it, or choose another --name.`,
-    );
-  } finally {
-    removeQuietly(disk, draft);
-  }
+  });
 }
 
 /** Moves a stale lock aside, unless another process was quicker and the file is a new one by now. */

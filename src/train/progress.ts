@@ -65,13 +65,10 @@ export class Progress {
     const blend = (old: number | undefined, next: number) =>
       old === undefined || !Number.isFinite(old) ? next : old + weight * (next - old);
     this.loss = blend(this.loss, report.loss);
-    // The first step compiles and fills the queue; it says nothing about speed.
-    const first = report.step === (this.options.firstStep ?? 0) + 1;
-    if (!first || this.stepSeconds === undefined) {
-      const fresh = report.step === (this.options.firstStep ?? 0) + 2;
-      this.dataSeconds = fresh ? report.dataSeconds : blend(this.dataSeconds, report.dataSeconds);
-      this.stepSeconds = fresh ? report.stepSeconds : blend(this.stepSeconds, report.stepSeconds);
-    }
+    // The first step compiles and fills the queue and says nothing about speed: the second replaces it.
+    const fresh = report.step <= (this.options.firstStep ?? 0) + 2;
+    this.dataSeconds = fresh ? report.dataSeconds : blend(this.dataSeconds, report.dataSeconds);
+    this.stepSeconds = fresh ? report.stepSeconds : blend(this.stepSeconds, report.stepSeconds);
     this.last = this.viewOf(report);
     const { interactive } = this.options.screen;
     const done = report.step === report.totalSteps;

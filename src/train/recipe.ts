@@ -278,7 +278,8 @@ function withFraction(input: RecipeInput): RecipeInput {
   const warmup =
     typeof input.warmup === "string" && input.warmup.trim() !== "" ? Number(input.warmup) : input.warmup;
   if (typeof warmup !== "number" || Number.isNaN(warmup)) return input;
-  if (warmup > 0 && warmup < 1) return { ...input, warmup: { percent: warmup * 100 } };
+  if (warmup > 0 && warmup < 1)
+    return { ...input, warmup: { percent: Number((warmup * 100).toPrecision(12)) } };
   if (warmup >= 0 && Number.isInteger(warmup)) return { ...input, warmup: { steps: warmup } };
   throw new UsageError(
     `warmup: must be a fraction below 1 or a whole number of steps; got warmup=${warmup}. Write 0.05, 500 or "2 epochs".`,
