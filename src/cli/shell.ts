@@ -1,0 +1,104 @@
+/**
+ * Runs a command line and gives its exit code: 0 it worked; 1 a `UsageError`, in one line; 2 a command line
+ * that cannot be understood; 70 a fault of Clipwright, with its stack and a request to report it.
+ */
+
+import { readFileSync } from "node:fs";
+import { didYouMean, InternalError, Unsupported, UsageError } from "../core/errors.js";
+import { checkAll, kebab } from "../train/fields.js";
+import { parseWords } from "./arguments.js";
+import { type Command, optionsOf, type Terminal } from "./command.js";
+import { commandHelp, overview } from "./help.js";
+
+export const EXIT = { ok: 0, failed: 1, badUsage: 2, internal: 70 } as const;
+
+/** Runs `words`, e.g. `["train", "emoji", "--lr", "1e-3"]`. Never throws. */
+export async function runCommandLine(
+  commands: readonly Command[],
+  words: readonly string[],
+  terminal: Terminal,
+): Promise<number> {
+  const [first, ...rest] = words;
+  const bad = (problem: string): number => {
+    terminal.err(`clipwright: ${problem}\n`);
+    return EXIT.badUsage;
+  };
+  if (first === undefined) {
+    terminal.err(overview(commands, terminal));
+    return EXIT.badUsage;
+  }
+  if (first === "--version" || first === "-v") {
+    terminal.out(`${versionText()}\n`);
+    return EXIT.ok;
+  }
+  if (first === "--help" || first === "-h" || first === "help") {
+    const [topic] = rest;
+    if (topic === undefined) {
+      terminal.out(overview(commands, terminal));
+      return EXIT.ok;
+    }
+    return runCommandLine(commands, [topic, "--help"], terminal);
+  }
+  const command = commands.find(({ name }) => name === first);
+  if (command === undefined) {
+    const names = commands.map(({ name }) => name);
+    if (first.startsWith("-")) return bad(`${first}: a command comes first; there are ${names.join(", ")}.`);
+    return bad(`${first}: no such command; there are ${names.join(", ")}.${didYouMean(first, names)}`);
+  }
+  const parsed = parseWords(command, rest);
+  if (!parsed.ok) return bad(parsed.problem);
+  if (parsed.help) {
+    terminal.out(commandHelp(command, terminal));
+    return EXIT.ok;
+  }
+  try {
+    const { given, positionals } = parsed;
+    const options = command.checksOptions
+      ? {}
+      : checkAll(optionsOf(command), given, (key) => `--${kebab(key)}`);
+    return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
+  } catch (error) {
+    return report(error, terminal);
+  }
+}
+
+/** Tells a failure, and gives the exit code for it. */
+export function report(error: unknown, terminal: Terminal): number {
+  if (error instanceof UsageError || error instanceof Unsupported) {
+    const { message } = error;
+    terminal.err(`clipwright: ${message}\n`);
+    return EXIT.failed;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const kind = error instanceof InternalError ? "" : "unexpected ";
+  terminal.err(
+    `clipwright: ${kind}internal error. This is a fault of Clipwright; please report it with the lines below.\n${versionText()}\n${stack}\n`,
+  );
+  return EXIT.internal;
+}
+
+/** `clipwright 0.1.0 (node 20.20.2, linux x64)`. */
+export function versionText(): string {
+  const path = new URL("../../../package.json", import.meta.url);
+  const { version } = JSON.parse(readFileSync(path, "utf8")) as { version: string };
+  return `clipwright ${version} (node ${process.versions.node}, ${process.platform} ${process.arch})`;
+}
+
+/** The terminal of a process. */
+export function terminalOf({
+  stdout,
+  stderr,
+  env,
+}: Pick<NodeJS.Process, "stdout" | "stderr" | "env">): Terminal {
+  const interactive = stderr.isTTY === true && env.TERM !== "dumb";
+  return {
+    out: (text) => void stdout.write(text),
+    err: (text) => void stderr.write(text),
+    interactive,
+    get columns() {
+      return (stderr.isTTY ? stderr.columns : stdout.columns) || 80;
+    },
+    // https://no-color.org: set and not empty.
+    color: stdout.isTTY === true && interactive && !env.NO_COLOR,
+  };
+}

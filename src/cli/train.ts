@@ -1,0 +1,152 @@
+/** `clipwright train RECIPE [--key value]`. */
+
+import { defaulted, flag } from "../train/fields.js";
+import type { RunStart, ScoreLine, TrainFunction, TrainHooks, TrainResult } from "../train/hooks.js";
+import { formatClock, Progress, type Screen } from "../train/progress.js";
+import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../train/recipe.js";
+import { recipeNames, resolveRecipe } from "../train/recipe-file.js";
+import { type Command, defineCommand, type Terminal } from "./command.js";
+
+/** The command around a trainer, which is loaded only when it runs. */
+export const trainCommand = (load: () => Promise<TrainFunction>): Command =>
+  defineCommand({
+    name: "train",
+    summary: "Train a CLIP from a recipe; run the same command again to continue.",
+    description:
+      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops.",
+    positionals: [
+      {
+        name: "RECIPE",
+        doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
+        required: false,
+      },
+    ],
+    options: {
+      ...recipeGroups,
+      Output: {
+        printConfig: defaulted(flag(), false, "Check the recipe, print it in full as JSON, and stop."),
+        json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
+      },
+    },
+    examples: [
+      [
+        "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",
+        "Train on a folder of images with captions.",
+      ],
+      ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
+    ],
+    checksOptions: true,
+    async run({ given, positionals, terminal }) {
+      const { printConfig, json, ...overrides } = given;
+      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput);
+      if (printConfig === true) {
+        terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
+        return 0;
+      }
+      const train = await load();
+      const stop = interruptible(terminal);
+      try {
+        const view = json === true ? jsonEvents(terminal) : peopleEvents(recipe, terminal);
+        const result = await train(recipe, { ...view.hooks, signal: stop.signal });
+        view.end(result);
+        return result.finished ? 0 : INTERRUPTED;
+      } finally {
+        stop.release();
+      }
+    },
+  });
+
+/** Exit code of a shell for SIGINT. */
+const INTERRUPTED = 130;
+
+interface EventView {
+  readonly hooks: TrainHooks;
+  end(result: TrainResult): void;
+}
+
+/** One JSON object a line on standard output, each with `event`. */
+function jsonEvents(terminal: Terminal): EventView {
+  const emit = (event: string, body: object) => terminal.out(`${JSON.stringify({ event, ...body })}\n`);
+  return {
+    hooks: {
+      onStart: ({ recipe, ...start }) => emit("start", { ...start, recipe: recipeToJson(recipe) }),
+      onStep: (report) => emit("step", report),
+      onMessage: (message) => emit("message", { message }),
+      onEvaluation: (scores) => emit("evaluation", { scores }),
+      onCheckpoint: (step, path) => emit("checkpoint", { step, path }),
+    },
+    end: (result) => emit("end", result),
+  };
+}
+
+/** A progress line on standard error, and a summary on standard output. */
+function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
+  let progress: Progress | undefined;
+  const say = (line: string) => (progress ? progress.message(line) : terminal.err(`${line}\n`));
+  return {
+    hooks: {
+      onStart(start) {
+        for (const line of introduction(start)) terminal.err(`${line}\n`);
+        progress = new Progress({
+          screen: screenOf(terminal),
+          firstStep: start.step,
+          batchSize: recipe.batchSize,
+          budgetSeconds: recipe.time?.value,
+        });
+      },
+      onStep: (report) => progress?.step(report),
+      onMessage: (message) => say(`  ! ${message}`),
+      onEvaluation: (scores) => say(`  ${scores.map(scoreText).join("   ")}`),
+    },
+    end(result) {
+      progress?.finish();
+      const what = result.finished ? "Done" : "Stopped, saved; the same command continues";
+      terminal.out(
+        `${what}: ${result.step} steps, ${result.samplesSeen} samples in ${formatClock(result.seconds)}, loss ${result.loss.toFixed(3)}.\n`,
+      );
+      for (const score of result.evaluation) terminal.out(`  ${scoreText(score)}\n`);
+      terminal.out(`${result.folder}\n`);
+    },
+  };
+}
+
+const screenOf = (terminal: Terminal): Screen => ({
+  write: (text) => terminal.err(text),
+  interactive: terminal.interactive,
+  color: terminal.color,
+  get columns() {
+    return terminal.columns; // a window may be resized
+  },
+});
+
+function introduction(start: RunStart): string[] {
+  const total = start.totalSteps === undefined ? "" : ` of ${start.totalSteps}`;
+  const where =
+    start.step > 0 ? `Continues ${start.folder} from step ${start.step}${total}` : `New run ${start.folder}`;
+  return [where, `  ${start.description}`];
+}
+
+/** `name/zeroshot/top1 25.3 % (23.1–27.4, n=1560)`; losses stay numbers. */
+function scoreText({ dataset, task, metric, value, low, high, n }: ScoreLine): string {
+  const share = !/loss|rank/i.test(metric);
+  const number = (x: number) => (share ? (100 * x).toFixed(1) : x.toFixed(3));
+  return `${dataset}/${task}/${metric} ${number(value)}${share ? " %" : ""} (${number(low)}–${number(high)}, n=${n})`;
+}
+
+/** The first Ctrl-C asks the trainer to save and stop; the second ends the process at once. */
+function interruptible(terminal: Terminal): { signal: AbortSignal; release(): void } {
+  const controller = new AbortController();
+  const listener = () => {
+    if (controller.signal.aborted) process.exit(INTERRUPTED);
+    terminal.err("\nStopping after this step; once more to stop at once.\n");
+    controller.abort();
+  };
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const name of signals) process.on(name, listener);
+  return {
+    signal: controller.signal,
+    release() {
+      for (const name of signals) process.off(name, listener);
+    },
+  };
+}

@@ -1,0 +1,107 @@
+/** From a recipe and the size of the data to a number of steps: the run's length and its learning rate. */
+
+import { UsageError } from "../core/errors.js";
+import { type Clock, wholeSteps } from "./duration.js";
+import type { Recipe } from "./recipe.js";
+import { measuredEnough, type Schedule, stepsWithin } from "./schedule.js";
+
+/** What is fixed once for a run and stored as `plan.json` in its folder. */
+export interface Plan {
+  /** Steps of the whole run; undefined while a time-limited run is measured. */
+  readonly totalSteps: number | undefined;
+  /** Samples in one epoch, if the source can be counted. */
+  readonly samplesPerEpoch: number | undefined;
+  readonly batchSize: number;
+  /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
+  readonly measuredSteps: number;
+  /** Measured, for time-limited runs. */
+  readonly secondsPerStep?: number | undefined;
+}
+
+/**
+ * The plan at the start of a run.
+ * @param samplesPerEpoch size of the training set; `trainNumSamples` of the recipe goes before it.
+ * @throws UsageError when the length needs the size of the data and nobody knows it, or the warm-up is too long.
+ */
+export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
+  const perEpoch = recipe.trainNumSamples ?? samplesPerEpoch;
+  const { batchSize } = recipe;
+  if (perEpoch !== undefined && perEpoch < batchSize) {
+    throw new UsageError(
+      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${perEpoch} samples. Lower --batch-size.`,
+    );
+  }
+  const plan = { samplesPerEpoch: perEpoch, batchSize, measuredSteps: 0 };
+  if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
+  const clock: Clock = { batchSize, samplesPerEpoch: perEpoch };
+  const totalSteps =
+    recipe.steps ??
+    (recipe.samples !== undefined
+      ? wholeSteps(recipe.samples, clock, "samples")
+      : wholeSteps({ unit: "epochs", value: recipe.epochs! }, clock, "epochs"));
+  const whole = { ...plan, totalSteps: Math.max(1, totalSteps) };
+  scheduleOf(recipe, whole);
+  return whole;
+}
+
+/** The clock that tickers and durations of this run go by. */
+export const clockOf = (plan: Plan): Clock => plan;
+
+/**
+ * The learning-rate schedule of a plan.
+ * @throws UsageError when warm-up and cooldown do not fit.
+ */
+export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
+  const { totalSteps } = plan;
+  const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
+  const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };
+  if (totalSteps === undefined) return { ...fixed, totalSteps, warmupSteps: 0, cooldownSteps: 0 };
+  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
+  const cooldownSteps = Math.round((recipe.cooldown ?? 0) * totalSteps);
+  // A time-limited run learns its length on the way and must not fail then; its warm-up is cut instead.
+  if (recipe.time !== undefined) {
+    const room = totalSteps - cooldownSteps;
+    return { ...fixed, totalSteps, warmupSteps: Math.min(warmupSteps, room), cooldownSteps };
+  }
+  if (warmupSteps > 0 && warmupSteps >= totalSteps && totalSteps > 1) {
+    throw new UsageError(
+      `warmup: must be shorter than the run; got warmup=${warmupSteps} steps of ${totalSteps}. Write a fraction such as --warmup 0.05, or train longer.`,
+    );
+  }
+  if (totalSteps > 1 && warmupSteps + cooldownSteps > totalSteps) {
+    throw new UsageError(
+      `cooldown: warm-up and cooldown must fit into the run; got ${warmupSteps} + ${cooldownSteps} of ${totalSteps} steps. Shorten one of them.`,
+    );
+  }
+  return { ...fixed, totalSteps, warmupSteps, cooldownSteps };
+}
+
+/** Times the first steps of a time-limited run, until its length can be fixed. */
+export class Measurement {
+  private readonly stepSeconds: number[] = [];
+
+  constructor(
+    private readonly budgetSeconds: number,
+    /** Steps already done when the measuring begins: a run resumed before its length was fixed. */
+    private readonly stepsBefore = 0,
+  ) {}
+
+  /**
+   * Adds the duration of one step. Returns the fixed plan once enough is known; store it in the run folder
+   * before the next step.
+   * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
+   * @param overheadSeconds expected for evaluation and checkpoints until the end.
+   */
+  add(plan: Plan, seconds: number, elapsedSeconds: number, overheadSeconds = 0): Plan | undefined {
+    this.stepSeconds.push(seconds);
+    if (!measuredEnough(this.stepSeconds, this.budgetSeconds)) return undefined;
+    const measuredSteps = this.stepsBefore + this.stepSeconds.length;
+    const { totalSteps, secondsPerStep } = stepsWithin(
+      this.stepSeconds,
+      this.budgetSeconds,
+      elapsedSeconds,
+      overheadSeconds,
+    );
+    return { ...plan, totalSteps: this.stepsBefore + totalSteps, measuredSteps, secondsPerStep };
+  }
+}

@@ -1,0 +1,380 @@
+/**
+ * The recipe: everything that decides a training run, as one typed object. The table below is the schema of
+ * recipe files and of `config.json`, the options of `clipwright train`, the type of the API, and the help.
+ *
+ * Names follow open_clip where the meaning is the same: camelCase in files, kebab-case on the command line.
+ */
+
+import { UsageError } from "../core/errors.js";
+import {
+  checkAll,
+  choice,
+  defaulted,
+  duration,
+  flag,
+  type Inputs,
+  integer,
+  kebab,
+  list,
+  optional,
+  real,
+  required,
+  text,
+  textOrObject,
+  toJson,
+  type Values,
+} from "./fields.js";
+import { cooldownShapes, scheduleShapes } from "./schedule.js";
+
+/** Settings under the headings of the help. */
+export const recipeGroups = {
+  Model: {
+    model: required(
+      textOrObject("NAME|FILE|JSON"),
+      "Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself.",
+    ),
+    forceImageSize: optional(integer(8, 2048), "Side of the square input in pixels, instead of the model's."),
+    forceContextLength: optional(integer(2, 4096), "Text tokens per caption, instead of the model's."),
+    logitScaleInit: defaulted(
+      real({ above: 0, max: 1000 }),
+      1 / 0.07,
+      "Inverse temperature at the start (not its logarithm).",
+    ),
+    logitScaleMax: defaulted(real({ above: 0, max: 1000 }), 100, "Clamp of the inverse temperature."),
+  },
+  Data: {
+    trainData: required(
+      list(text("SOURCE"), { separator: "::" }),
+      "Folder, CSV, TSV, JSONL, Parquet, or tars (brace globs, http). Join several with ::, or repeat.",
+    ),
+    trainDataUpsamplingFactors: optional(
+      list(real({ above: 0 }), { separator: "::" }),
+      "Weight of each source of --train-data, joined with ::.",
+    ),
+    trainNumSamples: optional(integer(1), "Samples in one epoch; needed for sources that cannot be counted."),
+    valData: optional(
+      list(text("SOURCE"), { separator: "::" }),
+      "Held-out pairs, in any form that train-data takes.",
+      {
+        free: true,
+      },
+    ),
+    valSplit: defaulted(
+      real({ min: 0, max: 0.5 }),
+      0,
+      "Share of the training images to hold out; duplicates stay on one side.",
+    ),
+    imageKey: optional(
+      text("COLUMN"),
+      "Column or tar member with the image or its path; found by itself otherwise.",
+      {
+        aliases: ["csv-img-key"],
+      },
+    ),
+    textKey: optional(text("COLUMN"), "Column or tar member with the caption; found by itself otherwise.", {
+      aliases: ["csv-caption-key", "caption-key"],
+    }),
+    captions: defaulted(
+      choice(["random", "first"]),
+      "random",
+      "Which of an image's captions a visit takes: one at random, or always the first.",
+    ),
+  },
+  Text: {
+    tokenizer: defaulted(
+      text("FILE|bpe"),
+      "bpe",
+      "tokenizer.json, CLIP's bpe_simple_vocab_16e6.txt.gz, or bpe: learned on the training captions.",
+    ),
+    vocabSize: optional(
+      integer(260, 200_000),
+      "Tokens to learn with --tokenizer bpe; chosen by corpus size otherwise.",
+    ),
+  },
+  Image: {
+    imageResizeMode: defaulted(
+      choice(["shortest", "longest", "squash"]),
+      "shortest",
+      "For evaluation: crop to the shortest side, pad to the longest, or squash.",
+    ),
+    cropScale: defaulted(
+      list(real({ above: 0, max: 1 }), { separator: ",", length: 2 }),
+      [0.9, 1],
+      "Random crops in training: least and most share of the area, e.g. 0.5,1.",
+    ),
+    flip: defaulted(
+      flag(),
+      false,
+      "Mirror half of the training images. Not for captions that say left or right.",
+    ),
+    normalize: defaulted(
+      choice(["openai", "imagenet", "inception"]),
+      "openai",
+      "Mean and deviation of the pixels, by model family.",
+    ),
+  },
+  "Length of the run (exactly one)": {
+    samples: optional(duration("samples"), "Samples seen, e.g. 2M samples or 2000000."),
+    epochs: optional(real({ above: 0 }), "Passes over the training data."),
+    steps: optional(integer(1), "Optimizer steps."),
+    time: optional(
+      duration("seconds"),
+      "Wall-clock time, e.g. 2h30m. The first steps are timed, then the length is fixed.",
+    ),
+  },
+  Optimizer: {
+    batchSize: defaulted(integer(2), 64, "Pairs per step; the others in the batch are the negatives."),
+    optimizer: defaulted(choice(["adamw", "adafactor"]), "adamw", "Update rule.", { aliases: ["opt"] }),
+    lr: defaulted(real({ above: 0 }), 5e-4, "Peak learning rate."),
+    wd: defaulted(real({ min: 0 }), 0.2, "Decoupled weight decay, on matrices only."),
+    beta1: defaulted(real({ min: 0, below: 1 }), 0.9, "Decay of the first moment."),
+    beta2: defaulted(real({ min: 0, below: 1 }), 0.98, "Decay of the second moment."),
+    eps: defaulted(real({ above: 0 }), 1e-6, "Added to the denominator of the update."),
+    gradClipNorm: defaulted(real({ min: 0 }), 1, "Largest norm of all gradients together; 0 is off."),
+    emaDecay: defaulted(
+      real({ min: 0, below: 1 }),
+      0,
+      "Moving average of the weights, for evaluation; 0 is off.",
+    ),
+  },
+  Schedule: {
+    schedule: defaulted(
+      choice(scheduleShapes, { const: "constant" }),
+      "cosine",
+      "Shape of the learning rate.",
+      {
+        aliases: ["lr-scheduler"],
+      },
+    ),
+    warmup: defaulted(
+      duration("steps"),
+      { unit: "percent", value: 5 },
+      "Linear rise: a fraction below 1 (0.05), whole steps (500), or a duration.",
+    ),
+    cooldown: optional(
+      real({ above: 0, max: 1 }),
+      "Share of the run that const-cooldown decays over (default 0.2).",
+    ),
+    cooldownShape: defaulted(choice(cooldownShapes), "1-sqrt", "Shape of that decay."),
+    lrEnd: defaulted(real({ min: 0 }), 0, "Learning rate at the end of a cosine or cooldown.", {
+      aliases: ["lr-cooldown-end"],
+    }),
+  },
+  Evaluation: {
+    valFrequency: defaulted(
+      duration("epochs"),
+      { unit: "epochs", value: 1 },
+      "How often to measure loss and retrieval on held-out pairs; a number counts epochs, 0 is never.",
+      {
+        free: true,
+      },
+    ),
+    zeroshotFrequency: defaulted(
+      duration("epochs"),
+      { unit: "epochs", value: 1 },
+      "How often to classify --zeroshot-data; a number counts epochs, 0 is never.",
+      {
+        free: true,
+      },
+    ),
+    zeroshotData: optional(text("SOURCE"), "Labelled images, e.g. a folder per class.", { free: true }),
+    zeroshotClassnames: optional(text("FILE"), "Class names, one a line, in the order of the labels.", {
+      free: true,
+    }),
+    zeroshotTemplates: optional(text("FILE"), "Prompt templates, one a line, with {} for the class name.", {
+      free: true,
+    }),
+  },
+  Checkpoints: {
+    saveFrequency: defaulted(
+      duration("epochs"),
+      { unit: "seconds", value: 600 },
+      "How often to save: 10m, 500 steps; a number counts epochs, 0 is only at the end.",
+      {
+        free: true,
+      },
+    ),
+    keepLast: defaulted(integer(1), 2, "Checkpoints to keep besides the best.", { free: true }),
+    keepBest: optional(
+      text("METRIC"),
+      "Also keep the best by this score, e.g. val/retrieval/image_to_text_recall@1; a loss counts downwards.",
+      { free: true },
+    ),
+    resume: defaulted(
+      choice(["latest", "none"]),
+      "latest",
+      "latest continues the run of the same name; none refuses to touch it.",
+      { free: true },
+    ),
+  },
+  Machine: {
+    engine: defaulted(choice(["onnxruntime"]), "onnxruntime", "What computes the steps."),
+    precision: defaulted(choice(["f32"], { fp32: "f32" }), "f32", "Number format of the computation."),
+    threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
+    workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {
+      free: true,
+    }),
+  },
+  Run: {
+    name: optional(
+      text("NAME"),
+      "Folder of the run under --logs; the recipe's or the model's name otherwise.",
+    ),
+    logs: defaulted(text("FOLDER"), "runs", "Where runs are kept.", { free: true }),
+    seed: defaulted(integer(0), 0, "Decides initial weights, order of samples, and augmentation."),
+    logEveryNSteps: defaulted(integer(1), 10, "Steps between lines of metrics.jsonl.", { free: true }),
+  },
+} as const;
+
+type Flat<G> = { [K in keyof G]: (x: G[K]) => void }[keyof G] extends (x: infer All) => void ? All : never;
+type RecipeFields = { readonly [K in keyof Flat<typeof recipeGroups>]: Flat<typeof recipeGroups>[K] };
+
+/** All settings, by key. */
+export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as RecipeFields;
+
+/** What a recipe file or a caller may write. `model`, `trainData` and one length are needed to run it. */
+export type RecipeInput = Inputs<RecipeFields>;
+
+/** A checked recipe, defaults filled in. */
+export type Recipe = Omit<Values<RecipeFields>, "name"> & {
+  readonly name: string;
+};
+
+/** The keys that say how long a run is. */
+export const lengthKeys = ["samples", "epochs", "steps", "time"] as const satisfies readonly (keyof Recipe)[];
+
+/** Cooldown share when `const-cooldown` is chosen and nothing is said. */
+const DEFAULT_COOLDOWN = 0.2;
+
+/** Typed help for writing a recipe file: `export default defineRecipe({ … })`. */
+export const defineRecipe = (recipe: RecipeInput): RecipeInput => recipe;
+
+/**
+ * A recipe checked as a whole.
+ * @param name used when the recipe names no run.
+ * @throws UsageError naming the key and the remedy.
+ */
+export function checkRecipe(input: RecipeInput, name?: string): Recipe {
+  const values = checkAll(recipeFields, withFraction(input));
+  const recipe: Recipe = {
+    ...values,
+    cooldown: values.schedule === "const-cooldown" ? (values.cooldown ?? DEFAULT_COOLDOWN) : undefined,
+    name: values.name ?? name ?? (typeof values.model === "string" ? lastPart(values.model) : "run"),
+  };
+  checkLength(recipe);
+  for (const rule of rules) {
+    const problem = rule(recipe, values);
+    if (problem !== undefined) throw new UsageError(problem);
+  }
+  return recipe;
+}
+
+/** The recipe as `config.json` holds it; `checkRecipe` reads it back as the same. */
+export const recipeToJson = (recipe: Recipe): Record<string, unknown> =>
+  toJson(recipeFields, recipe as Values<RecipeFields>);
+
+/** A warm-up below 1 is a share of the run; from 1 on it counts steps. */
+function withFraction(input: RecipeInput): RecipeInput {
+  const warmup =
+    typeof input.warmup === "string" && input.warmup.trim() !== "" ? Number(input.warmup) : input.warmup;
+  if (typeof warmup !== "number" || Number.isNaN(warmup)) return input;
+  if (warmup > 0 && warmup < 1)
+    return { ...input, warmup: { percent: Number((warmup * 100).toPrecision(12)) } };
+  if (warmup >= 0 && Number.isInteger(warmup)) return { ...input, warmup: { steps: warmup } };
+  throw new UsageError(
+    `warmup: must be a fraction below 1 or a whole number of steps; got warmup=${warmup}. Write 0.05, 500 or "2 epochs".`,
+  );
+}
+
+const lastPart = (path: string): string =>
+  path
+    .replace(/\.json$/, "")
+    .split(/[/\\]/)
+    .at(-1)!;
+
+function checkLength(recipe: Recipe): void {
+  const given = lengthKeys.filter((key) => recipe[key] !== undefined);
+  if (given.length === 0) {
+    throw new UsageError(
+      "length: the recipe must say how long to train; got none of samples, epochs, steps, time. Add one, e.g. --epochs 10 or --time 30m.",
+    );
+  }
+  if (given.length > 1) {
+    const json = recipeToJson(recipe);
+    const shown = given.map((key) => `${key}=${JSON.stringify(json[key])}`).join(" and ");
+    throw new UsageError(`${given[1]}: the length must be given once; got ${shown}. Keep one of them.`);
+  }
+  const { samples, time } = recipe;
+  if (samples && samples.unit !== "samples") {
+    throw new UsageError(
+      `samples: must count samples; got ${samples.value} ${samples.unit}. Use --${samples.unit === "seconds" ? "time" : "epochs or --steps"}.`,
+    );
+  }
+  if (time && time.unit !== "seconds") {
+    throw new UsageError(
+      `time: must be a time; got ${time.value} ${time.unit}. Write 2h30m, or use --${time.unit}.`,
+    );
+  }
+  if (samples?.value === 0 || time?.value === 0) {
+    throw new UsageError(`${given[0]}: must be above 0; got ${given[0]}=0. Say how long to train.`);
+  }
+}
+
+type Given = Values<RecipeFields>;
+const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
+
+/** What must hold between keys; each gives the message or undefined. */
+const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
+  ({ valData, valSplit }) =>
+    valData !== undefined && valSplit > 0
+      ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`
+      : undefined,
+  ({ trainData, trainDataUpsamplingFactors: factors }) =>
+    factors !== undefined && factors.length !== trainData.length
+      ? `trainDataUpsamplingFactors: must give one weight per source; got ${factors.length} for ${trainData.length} in trainData. Write ${trainData.map(() => "1").join("::")}.`
+      : undefined,
+  ({ tokenizer, vocabSize }) =>
+    vocabSize !== undefined && tokenizer !== "bpe"
+      ? `vocabSize: a tokenizer from a file has its own size; got vocabSize=${vocabSize} with tokenizer=${tokenizer}. Remove it, or use --tokenizer bpe.`
+      : undefined,
+  ({ cropScale: [least, most] }) =>
+    least! > most!
+      ? `cropScale: the least must not exceed the most; got cropScale=${least},${most}. Write ${most},${least}.`
+      : undefined,
+  ({ logitScaleInit, logitScaleMax }) =>
+    logitScaleInit > logitScaleMax
+      ? `logitScaleInit: must not exceed logitScaleMax; got logitScaleInit=${logitScaleInit}, logitScaleMax=${logitScaleMax}. Raise ${says("logitScaleMax")}.`
+      : undefined,
+  ({ lr, lrEnd }) =>
+    lrEnd > lr
+      ? `lrEnd: must not exceed lr; got lrEnd=${lrEnd}, lr=${lr}. Lower ${says("lrEnd")}.`
+      : undefined,
+  ({ schedule }, { cooldown }) =>
+    cooldown !== undefined && schedule !== "const-cooldown"
+      ? `cooldown: only const-cooldown decays at the end; got cooldown=${cooldown} with schedule=${schedule}. Add --schedule const-cooldown, or remove it.`
+      : undefined,
+  ({ warmup, steps }) =>
+    warmup.unit === "steps" && steps !== undefined && warmup.value >= steps
+      ? `warmup: must be shorter than the run; got warmup=${warmup.value} steps, steps=${steps}. Write a fraction such as --warmup 0.05.`
+      : undefined,
+  ({ warmup }) =>
+    warmup.unit === "seconds"
+      ? `warmup: must be a fraction, steps, epochs or samples; got warmup=${warmup.value}s. Write --warmup 0.05.`
+      : undefined,
+  ({ warmup, cooldown = 0 }) =>
+    warmup.unit === "percent" && warmup.value / 100 + cooldown > 1
+      ? `cooldown: warm-up and cooldown must fit into the run; got warmup=${warmup.value / 100}, cooldown=${cooldown}. Shorten one of them.`
+      : undefined,
+  ({ zeroshotData, zeroshotClassnames, zeroshotTemplates }) =>
+    zeroshotData === undefined && (zeroshotClassnames ?? zeroshotTemplates) !== undefined
+      ? `zeroshotData: class names and templates need images; got none. Add ${says("zeroshotData")}, or remove ${says(zeroshotClassnames === undefined ? "zeroshotTemplates" : "zeroshotClassnames")}.`
+      : undefined,
+  ({ keepBest, valData, valSplit, zeroshotData }) =>
+    keepBest !== undefined && valData === undefined && valSplit === 0 && zeroshotData === undefined
+      ? `keepBest: needs something that is evaluated; got keepBest=${keepBest}. Add ${says("valSplit")} 0.05, ${says("valData")} or ${says("zeroshotData")}.`
+      : undefined,
+  ({ name }) =>
+    /^[\w][\w.@+=-]*$/.test(name)
+      ? undefined
+      : `name: must be one folder name of letters, digits and . _ @ + = -; got name="${name}". Use ${says("logs")} for the folder above it.`,
+];

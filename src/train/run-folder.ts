@@ -1,0 +1,249 @@
+/**
+ * A run is a folder:
+ *
+ *     config.json        the recipe, complete
+ *     plan.json          the number of steps, fixed once
+ *     metrics.jsonl      one line per logged step, never doubled
+ *     evaluation.jsonl   one line per score
+ *     tokenizer.json     and whatever else the run needs to be used later
+ *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
+ *     lock.json          while a process writes
+ *
+ * Opening a folder that holds the same recipe continues it from its latest complete checkpoint.
+ */
+
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { UsageError } from "../core/errors.js";
+import {
+  type Checkpoint,
+  listCheckpoints,
+  pruneCheckpoints,
+  removeUnfinished,
+  type Score,
+  type TrainState,
+  writeCheckpoint,
+} from "./checkpoint.js";
+import { type Disk, type FileContent, guarded, namesIn, realDisk, replaceFile, textOf } from "./disk.js";
+import { kebab } from "./fields.js";
+import { takeLock } from "./lock.js";
+import type { Plan } from "./plan.js";
+import { type Recipe, recipeFields, recipeToJson } from "./recipe.js";
+
+const CONFIG = "config.json";
+const PLAN = "plan.json";
+const METRICS = "metrics.jsonl";
+const EVALUATION = "evaluation.jsonl";
+
+/** A line of `metrics.jsonl` or `evaluation.jsonl`; lines without `step` outlive a resume. */
+export type Line = Readonly<Record<string, unknown>> & { readonly step?: number };
+
+/** Settings that say where the run is and how it is opened, not what it computes. */
+const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
+
+/**
+ * An open run. Only one process may hold it; dispose it to let go.
+ */
+export class Run implements Disposable {
+  /** The folder, absolute. */
+  readonly path: string;
+  /** The checkpoint to continue from; undefined at the beginning. */
+  readonly resumed: Checkpoint | undefined;
+  private readonly checkpoints: string;
+
+  private constructor(
+    readonly recipe: Recipe,
+    private readonly disk: Disk,
+    private readonly lock: Disposable,
+    path: string,
+  ) {
+    this.path = path;
+    this.checkpoints = join(path, "checkpoints");
+    guarded("run", path, "", () => removeUnfinished(disk, this.checkpoints));
+    this.resumed = this.latestCheckpoint();
+    const done = this.resumed?.step ?? -1;
+    for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
+  }
+
+  /**
+   * Opens `LOGS/NAME`, making it if need be.
+   * @throws UsageError when the folder holds another recipe, another process writes to it, or it cannot be
+   *   written.
+   */
+  static open(recipe: Recipe, disk: Disk = realDisk): Run {
+    const path = resolve(recipe.logs, recipe.name);
+    refuseForeign(recipe, path);
+    guarded("run", path, "", () => disk.makeFolder(join(path, "checkpoints")));
+    const lock = takeLock(disk, path);
+    try {
+      const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
+      // Settings that may change are recorded as they are now.
+      if (textOf(join(path, CONFIG)) !== config) {
+        guarded("run", path, "", () => replaceFile(disk, join(path, CONFIG), config));
+      }
+      return new Run(recipe, disk, lock, path);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Complete checkpoints, earliest first. */
+  listCheckpoints = (): Checkpoint[] => listCheckpoints(this.checkpoints);
+
+  latestCheckpoint = (): Checkpoint | undefined => this.listCheckpoints().at(-1);
+
+  /** The stored plan, or undefined before `savePlan`. */
+  get plan(): Plan | undefined {
+    const text = textOf(join(this.path, PLAN));
+    return text === undefined ? undefined : (JSON.parse(text) as Plan);
+  }
+
+  /**
+   * Fixes the plan, durably. A plan whose length is known is never replaced by another.
+   * @throws UsageError when the training data has another size than when the run began.
+   */
+  savePlan(plan: Plan): Plan {
+    const stored = this.plan;
+    if (stored !== undefined && stored.samplesPerEpoch !== plan.samplesPerEpoch) {
+      throw new UsageError(
+        `trainData: must be what the run began with; got ${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}. Restore the data, or start another run with --name.`,
+      );
+    }
+    if (stored?.totalSteps !== undefined) return stored;
+    this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
+    return plan;
+  }
+
+  /** Appends a line to `metrics.jsonl`. */
+  appendMetrics = (line: Line): void => this.append(METRICS, line);
+
+  /** Appends a line to `evaluation.jsonl`: `{ step, dataset, task, metric, value, low, high, n }`. */
+  appendEvaluation = (line: Line): void => this.append(EVALUATION, line);
+
+  /** The lines so far. */
+  readMetrics = (): Line[] => readLines(join(this.path, METRICS));
+  readEvaluation = (): Line[] => readLines(join(this.path, EVALUATION));
+
+  /** Writes or replaces a file of the run, e.g. `tokenizer.json`: the old or the new, nothing between. */
+  writeFile(name: string, content: FileContent): void {
+    guarded(name, this.path, "", () => replaceFile(this.disk, join(this.path, name), content));
+  }
+
+  /** Path of a file of the run. */
+  file = (name: string): string => join(this.path, name);
+
+  /**
+   * Saves a checkpoint and removes those that need not be kept. Logged lines up to here are brought to the
+   * disk first, so that no checkpoint is ahead of its metrics: log and evaluate a step before saving it.
+   * @param score of these weights, when they were just evaluated with `keepBest`'s metric.
+   */
+  saveCheckpoint(
+    step: number,
+    files: Readonly<Record<string, FileContent>>,
+    state: TrainState,
+    score?: Score,
+  ): Checkpoint {
+    for (const file of [METRICS, EVALUATION]) {
+      const path = join(this.path, file);
+      if (existsSync(path)) guarded(file, path, "", () => this.disk.sync(path));
+    }
+    const written = writeCheckpoint(this.disk, this.checkpoints, step, files, state, score);
+    pruneCheckpoints(this.disk, this.checkpoints, this.recipe.keepLast, this.recipe.keepBest);
+    return written;
+  }
+
+  [Symbol.dispose](): void {
+    this.lock[Symbol.dispose]();
+  }
+
+  private append(name: string, line: Line): void {
+    const path = join(this.path, name);
+    const consolation = () => {
+      const latest = this.latestCheckpoint();
+      return latest ? `Then run the same command again: it continues from step ${latest.step}.` : "";
+    };
+    guarded(name, path, consolation, () => this.disk.append(path, `${JSON.stringify(line)}\n`));
+  }
+}
+
+/** Keys in which two recipes differ and that decide the weights. */
+export function decisiveDifferences(
+  stored: Readonly<Record<string, unknown>>,
+  wanted: Readonly<Record<string, unknown>>,
+): string[] {
+  const free = (key: string) =>
+    LOCATION.has(key) ||
+    (Object.hasOwn(recipeFields, key) && recipeFields[key as keyof typeof recipeFields].free);
+  const keys = new Set([...Object.keys(stored), ...Object.keys(wanted)]);
+  return [...keys].filter((key) => !free(key) && JSON.stringify(stored[key]) !== JSON.stringify(wanted[key]));
+}
+
+/** Refuses a folder that is something else than this run. */
+function refuseForeign(recipe: Recipe, path: string): void {
+  const text = guarded("run", path, "", () => textOf(join(path, CONFIG)));
+  const named = `--name ${recipe.name}-2`;
+  if (text === undefined) {
+    const names = existsSync(path) ? guarded("run", path, "", () => namesIn(path)) : [];
+    const strangers = names.filter(
+      (name) => name !== "checkpoints" && !/^(?:\.|lock\.json|config\.json\.)/.test(name),
+    );
+    if (strangers.length === 0) return;
+    throw new UsageError(
+      `run: the folder holds something else; got ${strangers.slice(0, 3).join(", ")} in ${path}. Choose another --name.`,
+    );
+  }
+  let stored: Record<string, unknown>;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    throw new UsageError(`run: ${CONFIG} must be JSON; got ${path}. Restore it, or choose another --name.`);
+  }
+  if (recipe.resume === "none") {
+    throw new UsageError(
+      `run: exists already, and --resume none leaves it alone; got ${path}. Choose another name, e.g. ${named}.`,
+    );
+  }
+  const wanted = recipeToJson(recipe);
+  const different = decisiveDifferences(stored, wanted);
+  if (different.length === 0) return;
+  const show = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));
+  const shown = different
+    .slice(0, 6)
+    .map((key) => `${kebab(key)} ${show(wanted[key])} (was ${show(stored[key])})`);
+  const more = different.length > 6 ? ` and ${different.length - 6} more` : "";
+  throw new UsageError(
+    `run: ${path} was begun with other settings; got ${shown.join(", ")}${more}. Use the old settings to continue it, or start another with ${named}.`,
+  );
+}
+
+/** Lines of a JSONL file; a torn last line is left out. */
+export function readLines(path: string): Line[] {
+  const text = textOf(path) ?? "";
+  return text.split("\n").flatMap((line) => {
+    const parsed = parseLine(line);
+    return parsed === undefined ? [] : [parsed];
+  });
+}
+
+function parseLine(line: string): Line | undefined {
+  if (line === "") return undefined;
+  try {
+    const parsed: unknown = JSON.parse(line);
+    return parsed !== null && typeof parsed === "object" ? (parsed as Line) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Cuts a JSONL file back to `step`: what came later is about to be written again. */
+function truncateLines(disk: Disk, path: string, step: number): void {
+  const text = textOf(path);
+  if (text === undefined) return;
+  const kept = text.split("\n").filter((line) => {
+    const parsed = parseLine(line);
+    return parsed !== undefined && (parsed.step === undefined || parsed.step <= step);
+  });
+  const cut = kept.map((line) => `${line}\n`).join("");
+  if (cut !== text) guarded("run", path, "", () => replaceFile(disk, path, cut));
+}

@@ -1,0 +1,415 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, suite, test } from "node:test";
+import { UsageError } from "../src/core/errors.js";
+import { type Checkpoint, readCheckpoint } from "../src/train/checkpoint.js";
+import { type Disk, realDisk } from "../src/train/disk.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe.js";
+import { Run } from "../src/train/run-folder.js";
+
+const root = mkdtempSync(join(tmpdir(), "runs-"));
+after(() => rmSync(root, { recursive: true }));
+let count = 0;
+
+/** A recipe whose run folder nothing else uses. */
+const recipeFor = (more: RecipeInput = {}) =>
+  checkRecipe({ model: "m", trainData: "d", steps: 100, logs: root, name: `run-${count++}`, ...more });
+type Recipe = ReturnType<typeof recipeFor>;
+
+const filesAt = (step: number) => ({
+  "params.safetensors": new Uint8Array(100).fill(step),
+  "optimizer.safetensors": [new Uint8Array(60).fill(step), new Uint8Array(40).fill(step + 1)],
+});
+
+/** Trains `from` to `to` as a trainer would: a line a step, a score and a checkpoint every two. */
+function trainTo(run: Run, to: number): void {
+  for (let step = (run.resumed?.step ?? 0) + 1; step <= to; step++) {
+    run.appendMetrics({ step, loss: 1 / step });
+    if (step % 2 !== 0) continue;
+    run.appendEvaluation({ step, value: step });
+    run.saveCheckpoint(step, filesAt(step), { samplesSeen: step * 64 });
+  }
+}
+
+/** Opens, trains and closes, as one process would. */
+function sitting(recipe: Recipe, to: number, disk: Disk = realDisk): void {
+  using run = Run.open(recipe, disk);
+  trainTo(run, to);
+}
+
+class Killed extends Error {}
+
+/** The bytes of a file as one. */
+const bytesOf = (content: Parameters<Disk["writeNew"]>[1]): Uint8Array =>
+  typeof content === "string"
+    ? Buffer.from(content)
+    : content instanceof Uint8Array
+      ? content
+      : Buffer.concat([...content]);
+
+/**
+ * A disk on which operation number `at` fails half-way with `error`. After a kill nothing more happens on it;
+ * a full disk stays full for writing, but removing works.
+ */
+function failing(at: number, error: () => Error): Disk & { readonly operations: number } {
+  let operations = 0;
+  const dead = () => operations > at && error() instanceof Killed;
+  const failed = () => operations === at;
+  const before = () => {
+    if (dead()) throw error();
+    operations++;
+  };
+  const writing = () => operations >= at;
+  return {
+    get operations() {
+      return operations;
+    },
+    makeFolder(path) {
+      before();
+      if (failed()) throw error();
+      realDisk.makeFolder(path);
+    },
+    writeNew(path, content) {
+      before();
+      if (writing()) {
+        const bytes = bytesOf(content);
+        writeFileSync(path, bytes.subarray(0, bytes.length >> 1));
+        throw error();
+      }
+      realDisk.writeNew(path, content);
+    },
+    append(path, text) {
+      before();
+      if (writing()) {
+        realDisk.append(path, text.slice(0, text.length >> 1));
+        throw error();
+      }
+      realDisk.append(path, text);
+    },
+    sync(path) {
+      before();
+      if (failed()) throw error();
+      realDisk.sync(path);
+    },
+    rename(from, to) {
+      before();
+      if (failed()) throw error();
+      realDisk.rename(from, to);
+    },
+    link(from, to) {
+      before();
+      if (failed()) throw error();
+      realDisk.link(from, to);
+    },
+    remove(path) {
+      if (dead()) throw error();
+      if (!(error() instanceof Killed)) return realDisk.remove(path);
+      before();
+      if (failed()) {
+        // A kill between the files of a folder: the first is gone, the rest is there.
+        const [first] = existsSync(path) ? readdirSync(path) : [];
+        if (first !== undefined) rmSync(join(path, first), { recursive: true });
+        throw error();
+      }
+      realDisk.remove(path);
+    },
+  };
+}
+
+const full = () => Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+
+/** What must hold of a run folder at any time, whatever happened. */
+function assertSound(recipe: Recipe, atLeast: number): Checkpoint | undefined {
+  using run = Run.open(recipe);
+  const latest = run.resumed;
+  const step = latest?.step ?? 0;
+  assert(step >= atLeast, `the latest checkpoint is of step ${step}, earlier work reached ${atLeast}`);
+  if (latest) {
+    assert.deepEqual(latest.state, { samplesSeen: step * 64 });
+    assert.deepEqual([...readFileSync(join(latest.path, "params.safetensors"))], Array(100).fill(step));
+  }
+  assert.deepEqual(
+    run.readMetrics().map((line) => line.step),
+    Array.from({ length: step }, (_, i) => i + 1),
+    "metrics reach to the checkpoint, none doubled or lost",
+  );
+  assert.deepEqual(
+    readdirSync(join(run.path, "checkpoints")).filter((name) => name.startsWith(".")),
+    [],
+    "nothing unfinished is left",
+  );
+  return latest;
+}
+
+suite("Run", () => {
+  test("a new run holds its recipe and nothing to continue from", () => {
+    const recipe = recipeFor();
+    using run = Run.open(recipe);
+    assert.equal(run.resumed, undefined);
+    const config = JSON.parse(readFileSync(run.file("config.json"), "utf8"));
+    assert.deepEqual(checkRecipe(config), recipe);
+  });
+
+  test("opening it again continues from the latest checkpoint", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 5);
+    using run = Run.open(recipe);
+    assert.equal(run.resumed?.step, 4);
+    assert.deepEqual(run.resumed?.files, ["params.safetensors", "optimizer.safetensors"]);
+    trainTo(run, 8);
+    assert.deepEqual(
+      run.readMetrics().map(({ step }) => step),
+      [1, 2, 3, 4, 5, 6, 7, 8],
+    );
+    assert.deepEqual(
+      run.readEvaluation().map(({ step }) => step),
+      [2, 4, 6, 8],
+    );
+  });
+
+  test("before the first checkpoint it begins anew, with the lines of the first try gone", () => {
+    const recipe = recipeFor();
+    {
+      using run = Run.open(recipe);
+      run.appendEvaluation({ step: 0, value: 0 });
+      run.appendEvaluation({ task: "later", value: 1 });
+      run.appendMetrics({ step: 1 });
+    }
+    using run = Run.open(recipe);
+    assert.deepEqual(run.readMetrics(), []);
+    assert.deepEqual(run.readEvaluation(), [{ task: "later", value: 1 }]);
+  });
+
+  test("keeps the last few, and the best by score", () => {
+    const recipe = recipeFor({ keepLast: 2, keepBest: "val/loss", valSplit: 0.1 });
+    using run = Run.open(recipe);
+    const losses = [3, 1, 2, 1, Number.NaN];
+    losses.forEach((value, i) => {
+      run.saveCheckpoint(i + 1, filesAt(i), {}, { metric: "val/loss", value });
+    });
+    assert.deepEqual(
+      run.listCheckpoints().map(({ step }) => step),
+      [2, 4, 5],
+    );
+  });
+
+  test("a checkpoint that is there already stays", () => {
+    using run = Run.open(recipeFor());
+    const first = run.saveCheckpoint(2, filesAt(2), { tries: 1 });
+    assert.deepEqual(run.saveCheckpoint(2, filesAt(9), { tries: 2 }), first);
+  });
+
+  test("a checkpoint with a file cut short or missing is passed over", () => {
+    const recipe = recipeFor({ keepLast: 5 });
+    sitting(recipe, 6);
+    const folder = join(root, recipe.name, "checkpoints");
+    writeFileSync(join(folder, "step-00000006", "params.safetensors"), "short");
+    rmSync(join(folder, "step-00000004", "optimizer.safetensors"));
+    mkdirSync(join(folder, "step-00000009"));
+    writeFileSync(join(folder, "step-00000002", "unrelated"), "");
+    assert.equal(readCheckpoint(join(folder, "step-00000006")), undefined);
+    assert.equal(assertSound(recipe, 2)?.step, 2);
+    sitting(recipe, 6);
+    assert.equal(assertSound(recipe, 6)?.step, 6);
+  });
+
+  test("refuses another recipe, naming what differs and what to do", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    const other = recipeFor({ name: recipe.name, lr: 1e-3, seed: 7 });
+    assert.throws(
+      () => Run.open(other),
+      (error) =>
+        error instanceof UsageError &&
+        /lr 0\.001 \(was 0\.0005\), seed 7 \(was 0\)\..*--name run-\d+-2/.test(error.message),
+    );
+    assertSound(recipe, 2);
+  });
+
+  test("settings that do not touch the weights may change, and are recorded", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    using run = Run.open(recipeFor({ name: recipe.name, workers: 3, saveFrequency: "1m", keepLast: 4 }));
+    assert.equal(run.resumed?.step, 2);
+    assert.equal(JSON.parse(readFileSync(run.file("config.json"), "utf8")).workers, 3);
+  });
+
+  test("--resume none leaves an earlier run alone", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    assert.throws(() => Run.open({ ...recipe, resume: "none" }), /exists already.*--name/);
+  });
+
+  test("refuses a folder that is something else, or not readable as a run", () => {
+    const recipe = recipeFor();
+    mkdirSync(join(root, recipe.name));
+    writeFileSync(join(root, recipe.name, "thesis.tex"), "");
+    assert.throws(() => Run.open(recipe), /holds something else; got thesis\.tex/);
+    const broken = recipeFor();
+    mkdirSync(join(root, broken.name));
+    writeFileSync(join(root, broken.name, "config.json"), "{");
+    assert.throws(() => Run.open(broken), /config\.json must be JSON/);
+  });
+
+  test("a plan is fixed once, and data of another size are refused", () => {
+    const recipe = recipeFor();
+    using run = Run.open(recipe);
+    const plan = { totalSteps: undefined, samplesPerEpoch: 100, batchSize: 64, measuredSteps: 0 };
+    assert.equal(run.savePlan(plan).totalSteps, undefined);
+    assert.equal(run.savePlan({ ...plan, totalSteps: 50, measuredSteps: 10 }).totalSteps, 50);
+    assert.equal(run.savePlan({ ...plan, totalSteps: 70 }).totalSteps, 50);
+    assert.equal(run.plan?.measuredSteps, 10);
+    assert.throws(() => run.savePlan({ ...plan, samplesPerEpoch: 90 }), /got 90 samples, was 100/);
+  });
+});
+
+suite("Run lock", () => {
+  const lockOf = (recipe: Recipe) => join(root, recipe.name, "lock.json");
+
+  test("one writer at a time; closing lets go", () => {
+    const recipe = recipeFor();
+    {
+      using first = Run.open(recipe);
+      assert(existsSync(first.file("lock.json")));
+      assert.throws(() => Run.open(recipe), new RegExp(`another process writes.*process ${process.pid}`));
+    }
+    assert.equal(existsSync(lockOf(recipe)), false);
+    sitting(recipe, 1);
+  });
+
+  test("the lock of a process that has ended is taken over", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    writeFileSync(lockOf(recipe), JSON.stringify({ pid, host: hostname(), since: "then" }));
+    sitting(recipe, 4);
+    assertSound(recipe, 4);
+  });
+
+  test("so is that of an earlier process with the same number, and one that cannot be read", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    if (existsSync("/proc/self/stat")) {
+      writeFileSync(
+        lockOf(recipe),
+        JSON.stringify({ pid: process.pid, host: hostname(), born: "x:1", since: "then" }),
+      );
+      sitting(recipe, 4);
+    }
+    writeFileSync(lockOf(recipe), "");
+    sitting(recipe, 4);
+  });
+
+  test("that of another machine is not", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    writeFileSync(lockOf(recipe), JSON.stringify({ pid: 1, host: "elsewhere", since: "then" }));
+    assert.throws(() => Run.open(recipe), /process 1 on elsewhere since then.*delete the file/);
+    rmSync(lockOf(recipe));
+    assertSound(recipe, 2);
+  });
+});
+
+suite("Run under failure", () => {
+  /** Operations that a sitting from step 4 to 8 takes. */
+  const operations = () => {
+    const recipe = recipeFor();
+    sitting(recipe, 4);
+    const disk = failing(Number.POSITIVE_INFINITY, full);
+    const counting = failing(Number.POSITIVE_INFINITY, () => new Killed());
+    sitting(recipe, 6, disk);
+    sitting(recipe, 8, counting);
+    return Math.max(disk.operations, counting.operations) + 1;
+  };
+
+  test("a kill at any operation leaves the old or the new checkpoint, and the run goes on", () => {
+    const total = operations();
+    assert(total > 20, `${total} operations are few`);
+    for (let at = 1; at <= total; at++) {
+      const recipe = recipeFor();
+      sitting(recipe, 4);
+      try {
+        sitting(
+          recipe,
+          6,
+          failing(at, () => new Killed()),
+        );
+      } catch (error) {
+        assert(error instanceof Killed, `operation ${at}: ${error}`);
+      }
+      // A killed process leaves its lock behind; this process is alive, so the test removes it.
+      rmSync(join(root, recipe.name, "lock.json"), { force: true });
+      assertSound(recipe, 4);
+      sitting(recipe, 6);
+      assertSound(recipe, 6);
+    }
+  });
+
+  test("a disk that fills up at any write is one clear line, and the run goes on when there is room", () => {
+    const total = operations();
+    for (let at = 1; at <= total; at++) {
+      const recipe = recipeFor();
+      sitting(recipe, 4);
+      let message: string | undefined;
+      try {
+        sitting(recipe, 6, failing(at, full));
+      } catch (error) {
+        assert(error instanceof UsageError, `operation ${at}: ${(error as Error).stack}`);
+        message = error.message;
+      }
+      if (message !== undefined) assert.match(message, /the disk is full.*ENOSPC.*Free some space\./);
+      assertSound(recipe, 4);
+      sitting(recipe, 6);
+      assertSound(recipe, 6);
+    }
+  });
+
+  test("a full disk names the step from which the run continues", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 4);
+    using run = Run.open(recipe);
+    assert.throws(() => {
+      // Only the checkpoint's own writes fail.
+      const inner = run as unknown as { disk: Disk };
+      inner.disk = {
+        ...realDisk,
+        writeNew: () => {
+          throw full();
+        },
+      };
+      run.saveCheckpoint(5, filesAt(5), {});
+    }, /^UsageError: checkpoint: the disk is full \(\d+ MB free\); got ENOSPC at .*continues from step 4\.$/);
+  });
+
+  test("a file where the folder should be, or no permission, is one clear line", () => {
+    const file = join(root, "file");
+    writeFileSync(file, "");
+    assert.throws(
+      () => Run.open(recipeFor({ logs: file })),
+      (error) => {
+        assert(error instanceof UsageError);
+        assert.match(error.message, /run: a file stands where a folder is needed; got ENOTDIR.*--logs/);
+        return true;
+      },
+    );
+    const denied = Object.assign(new Error("EACCES"), { code: "EACCES" });
+    const disk = {
+      ...realDisk,
+      makeFolder: () => {
+        throw denied;
+      },
+    };
+    assert.throws(() => Run.open(recipeFor(), disk), /cannot be written; got EACCES.*--logs/);
+  });
+});

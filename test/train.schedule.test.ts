@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { Measurement, makePlan, scheduleOf } from "../src/train/plan.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe.js";
+import { learningRate, measuredEnough, type Schedule, stepsWithin } from "../src/train/schedule.js";
+
+const base: Schedule = {
+  shape: "cosine",
+  peak: 1,
+  end: 0,
+  totalSteps: 100,
+  warmupSteps: 10,
+  cooldownSteps: 0,
+  cooldownShape: "linear",
+  measuredSteps: 0,
+};
+const at = (schedule: Partial<Schedule>, step: number) => learningRate({ ...base, ...schedule }, step);
+const near = (actual: number, expected: number) =>
+  assert(Math.abs(actual - expected) < 1e-12, `${actual} ≠ ${expected}`);
+
+suite("learningRate", () => {
+  test("rises in a line to the peak, as open_clip's", () => {
+    near(at({}, 0), 0.1);
+    near(at({}, 4), 0.5);
+    near(at({}, 9), 1);
+    near(at({}, 10), 1);
+  });
+
+  test("cosine: half-way at half time, the end value at the end", () => {
+    near(at({}, 55), 0.5);
+    near(at({ end: 0.2 }, 55), 0.6);
+    near(at({ end: 0.2 }, 100), 0.2);
+    near(at({ end: 0.2 }, 1000), 0.2);
+  });
+
+  test("constant stays", () => near(at({ shape: "constant" }, 99), 1));
+
+  test("cooldown begins late and ends at the end value, in a line or by 1 − √t", () => {
+    const linear = { shape: "const-cooldown", cooldownSteps: 40, end: 0.1 } as const;
+    near(at(linear, 59), 1);
+    near(at(linear, 60), 1);
+    near(at(linear, 70), 0.1 + 0.9 * 0.75);
+    near(at(linear, 100), 0.1);
+    near(at({ ...linear, cooldownShape: "1-sqrt" }, 70), 0.1 + 0.9 * 0.5);
+  });
+
+  test("no warm-up starts at the peak", () => near(at({ warmupSteps: 0 }, 0), 1));
+
+  test("a time-limited run rises gently while it is measured, then on to the peak without a jump down", () => {
+    const measuring = Array.from({ length: 20 }, (_, step) => at({ totalSteps: undefined }, step));
+    const fixed = { totalSteps: 400, warmupSteps: 40, measuredSteps: 20 };
+    assert.deepEqual(
+      measuring,
+      Array.from({ length: 20 }, (_, step) => at(fixed, step)),
+      "fixing the length changes no step already taken",
+    );
+    for (let step = 1; step <= 40; step++) assert(at(fixed, step) >= at(fixed, step - 1));
+    near(at(fixed, 39), 1);
+    near(at(fixed, 400), 0);
+    near(at({ totalSteps: 400, warmupSteps: 5, measuredSteps: 20 }, 20), 1);
+  });
+});
+
+suite("stepsWithin", () => {
+  test("leaves out the first steps and the odd pause", () => {
+    const seconds = [30, 2, ...Array(19).fill(0.1), 9];
+    const { totalSteps, secondsPerStep } = stepsWithin(seconds, 200, 50);
+    near(secondsPerStep, 0.1);
+    assert.equal(totalSteps, 22 + Math.floor((150 * 0.97) / secondsPerStep));
+  });
+
+  test("keeps time for evaluation, and never goes back", () => {
+    const seconds = Array(12).fill(1);
+    assert.equal(stepsWithin(seconds, 112, 12, 47).totalSteps, 12 + 50);
+    assert.equal(stepsWithin(seconds, 10, 12).totalSteps, 12);
+  });
+
+  test("enough is ten steps and 3 % of the budget, or a quarter of a tiny budget", () => {
+    assert.equal(measuredEnough(Array(9).fill(1), 100), false);
+    assert.equal(measuredEnough(Array(10).fill(1), 100), true);
+    assert.equal(measuredEnough(Array(10).fill(0.1), 100), false);
+    assert.equal(measuredEnough(Array(202).fill(0.001), 1000), true);
+    assert.equal(measuredEnough([5, 5, 5], 20), true);
+  });
+});
+
+suite("makePlan", () => {
+  const recipe = (more: RecipeInput) => checkRecipe({ model: "m", trainData: "d", batchSize: 10, ...more });
+  test("counts the same run alike in steps, samples and epochs", () => {
+    for (const length of [{ steps: 50 }, { samples: 500 }, { samples: "0.5k samples" }, { epochs: 5 }]) {
+      assert.equal(makePlan(recipe(length), 100).totalSteps, 50);
+    }
+    assert.equal(makePlan(recipe({ epochs: 5, trainNumSamples: 20 }), 100).totalSteps, 10);
+  });
+
+  test("gives warm-up and cooldown in steps", () => {
+    const chosen = recipe({ steps: 200, schedule: "const-cooldown", cooldown: 0.25, warmup: "100 samples" });
+    const { warmupSteps, cooldownSteps } = scheduleOf(chosen, makePlan(chosen, 100));
+    assert.deepEqual([warmupSteps, cooldownSteps], [10, 50]);
+  });
+
+  test("refuses what the size of the data shows to be wrong", () => {
+    assert.throws(
+      () => makePlan(recipe({ epochs: 1, warmup: 10 }), 100),
+      /warmup: must be shorter.*got warmup=10 steps of 10/,
+    );
+    assert.throws(
+      () => makePlan(recipe({ epochs: 1 })),
+      /epochs: the length of an epoch.*--train-num-samples/,
+    );
+    assert.throws(() => makePlan(recipe({ epochs: 1 }), 9), /batchSize: must not exceed.*--batch-size/);
+    assert.throws(
+      () =>
+        makePlan(recipe({ epochs: 1, warmup: "9 steps", schedule: "const-cooldown", cooldown: 0.5 }), 100),
+      /cooldown: warm-up and cooldown must fit/,
+    );
+  });
+
+  test("a run limited by time gets its length from its first steps", () => {
+    const limited = recipe({ time: "100s", warmup: 0.1 });
+    let plan = makePlan(limited, 1000);
+    assert.equal(plan.totalSteps, undefined);
+    const measurement = new Measurement(100);
+    for (let step = 1; plan.totalSteps === undefined; step++)
+      plan = measurement.add(plan, 0.5, step / 2) ?? plan;
+    assert.equal(plan.measuredSteps, 10);
+    assert.equal(plan.totalSteps, 10 + Math.floor((95 * 0.97) / 0.5));
+    assert.equal(scheduleOf(limited, plan).warmupSteps, Math.ceil(plan.totalSteps / 10));
+  });
+});
