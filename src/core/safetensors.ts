@@ -264,21 +264,20 @@ export interface TensorToStore {
 }
 
 /**
- * Writes tensors and string `metadata` to `path`, atomically. Wider dtypes come first, so that every tensor is
- * aligned to its element; within a dtype the given order is kept. The same input gives the same bytes.
+ * The bytes of a safetensors file, piece by piece. Wider dtypes come first, so that every tensor is aligned to its
+ * element; within a dtype the given order is kept. The same input gives the same bytes.
  */
-export function writeSafetensors(
-  path: string,
+export function* encodeSafetensors(
   tensors: Iterable<TensorToStore>,
   metadata: Readonly<Record<string, string>> = {},
-): void {
+): Generator<Uint8Array> {
   const ordered = [...tensors].sort((a, b) => sizeOf(b.dtype) - sizeOf(a.dtype));
   const header: Record<string, unknown> = Object.create(null);
   if (Object.keys(metadata).length > 0) header.__metadata__ = metadata;
   let at = 0;
   for (const { name, dtype, shape } of ordered) {
     if (name in header || name === "__metadata__") {
-      throw new UsageError(`write ${path}: tensor names must be different; got "${name}" twice.`);
+      throw new UsageError(`safetensors: tensor names must be different; got "${name}" twice.`);
     }
     const end = at + sizeOfShape(shape) * sizeOf(dtype);
     header[name] = { dtype: fileNames[dtype], shape, data_offsets: [at, end] };
@@ -289,20 +288,27 @@ export function writeSafetensors(
   padded.set(json);
   const prefix = new Uint8Array(8);
   new DataView(prefix.buffer).setBigUint64(0, BigInt(padded.length), true);
-
-  using file = new AtomicFile(path);
-  file.write(prefix);
-  file.write(padded);
+  yield prefix;
+  yield padded;
   for (const tensor of ordered) {
     const data = typeof tensor.data === "function" ? tensor.data() : tensor.data;
     const expected = sizeOfShape(tensor.shape) * sizeOf(tensor.dtype);
     if (data.byteLength !== expected) {
       throw new UsageError(
-        `write ${path}: "${tensor.name}" must take ${expected} bytes for ${formatType(tensor)}; ` +
-          `got ${data.byteLength}.`,
+        `safetensors: "${tensor.name}" must take ${expected} bytes for ${formatType(tensor)}; got ${data.byteLength}.`,
       );
     }
-    file.write(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
+}
+
+/** Writes tensors and string `metadata` to `path`, atomically. */
+export function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToStore>,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  using file = new AtomicFile(path);
+  for (const piece of encodeSafetensors(tensors, metadata)) file.write(piece);
   file.commit();
 }

@@ -12,8 +12,11 @@ export interface PreprocessConfig {
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
   readonly interpolation: "bicubic" | "bilinear";
-  /** `"shortest"`: the shorter side to the image size, then a centre crop. `"squash"`: both sides, no crop. */
-  readonly resize_mode: "shortest" | "squash";
+  /**
+   * `"shortest"`: the shorter side to the image size, then a centre crop. `"squash"`: both sides, no crop.
+   * `"longest"`: the longer side to the image size, then padding.
+   */
+  readonly resize_mode: "shortest" | "squash" | "longest";
 }
 
 export interface Preset {

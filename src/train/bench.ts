@@ -5,6 +5,7 @@ import type { Engine } from "../engines/engine.js";
 import { costOf } from "../graph/cost.js";
 import { matmul } from "../graph/ops/index.js";
 import { trace } from "../graph/trace.js";
+import { towerCosts } from "../models/catalog.js";
 import { makeClip } from "../models/clip.js";
 import type { ClipConfig } from "../models/config.js";
 import { initialize } from "../nn/parameters.js";
@@ -83,7 +84,8 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
       products.push(await matmulSeconds());
     }
   }
-  const forwardMacs = forwardCost(config, contextLength);
+  const costs = towerCosts({ ...config, text_cfg: { ...config.text_cfg, context_length: contextLength } });
+  const forwardMacs = costs.image.macs + costs.text.macs;
   const imagesPerSecond = batchSize / median(seconds);
   const gflops = (forwardMacs * 6 * imagesPerSecond) / 1e9;
   const matmulGflops = (2 * MATMUL_SIDE ** 3) / median(products) / 1e9;
@@ -98,25 +100,6 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     compileSeconds,
     forwardMacs,
   };
-}
-
-/** Multiply-adds of the forward pass of one pair. */
-export function forwardCost(config: ClipConfig, contextLength?: number): number {
-  const clip = makeClip(config);
-  const S = clip.config.vision_cfg.image_size;
-  const T = contextLength ?? clip.config.text_cfg.context_length;
-  const params = Object.fromEntries(
-    Object.entries(clip.parameters).map(([name, { shape }]) => [name, { dtype: "f32" as const, shape }]),
-  );
-  const graph = trace(
-    {
-      params,
-      images: { dtype: "f32" as const, shape: [1, 3, S, S] },
-      tokens: { dtype: "i32" as const, shape: [1, T] },
-    },
-    (x) => ({ image: clip.encodeImage(x.params, x.images), text: clip.encodeText(x.params, x.tokens) }),
-  );
-  return costOf(graph).macs;
 }
 
 async function matmulTimer(engine: Engine): Promise<() => Promise<number>> {

@@ -1,0 +1,157 @@
+/** A trained CLIP at work: images and texts to unit vectors, in batches of fixed size. */
+
+import { InternalError } from "../core/errors.js";
+import type { TensorType } from "../core/shape.js";
+import type { Dataset } from "../data/dataset.js";
+import { evaluationBatches } from "../data/loading/evaluation.js";
+import type { SkippedSample } from "../data/loading/loader.js";
+import type { Pipeline } from "../data/pixels/pipeline.js";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
+import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
+import { trace } from "../graph/trace.js";
+import type { Clip } from "../models/clip.js";
+import { normalizeImages } from "../nn/images.js";
+import { parameterTypes } from "../nn/parameters.js";
+import { type Features, unitFeatures } from "./features.js";
+
+export interface EncoderOptions {
+  readonly clip: Clip;
+  readonly tokenizer: Tokenizer;
+  /** What a model sees of an image; its size is the model's. */
+  readonly pipeline: Pipeline;
+  readonly normalization: { readonly mean: readonly number[]; readonly std: readonly number[] };
+  /** Images in one run of the graph. Default 64. */
+  readonly imageBatch?: number | undefined;
+  /** Texts in one run of the graph. Default 128. */
+  readonly textBatch?: number | undefined;
+  /** Threads that decode. Default: cores − 1. */
+  readonly workers?: number | undefined;
+}
+
+export interface ImageFeatures {
+  readonly features: Features;
+  /** Sample of each row. */
+  readonly indices: Uint32Array;
+  /** Left out because unreadable. */
+  readonly skipped: readonly SkippedSample[];
+}
+
+/** Compiled towers over parameters that somebody else owns (`use` gives them before each evaluation). */
+export class Encoder implements Disposable {
+  private parameters: Readonly<Record<string, DeviceBuffer>> = {};
+
+  private constructor(
+    private readonly engine: Engine,
+    readonly options: EncoderOptions,
+    private readonly image: Executable,
+    private readonly text: Executable,
+    private readonly imageType: TensorType,
+    private readonly textType: TensorType,
+  ) {}
+
+  static async create(engine: Engine, options: EncoderOptions): Promise<Encoder> {
+    const { clip, normalization, pipeline, tokenizer, imageBatch = 64, textBatch = 128 } = options;
+    const params = parameterTypes(clip.parameters);
+    const images: TensorType = { dtype: "u8", shape: [imageBatch, pipeline.size, pipeline.size, 3] };
+    const tokens: TensorType = { dtype: "i32", shape: [textBatch, tokenizer.contextLength] };
+    const image = await engine.compile(
+      trace({ params, images }, (x) => ({
+        features: clip.encodeImage(
+          x.params,
+          normalizeImages(x.images, normalization.mean, normalization.std),
+        ),
+      })),
+      { name: "image tower" },
+    );
+    const text = await engine.compile(
+      trace({ params, tokens }, (x) => ({ features: clip.encodeText(x.params, x.tokens) })),
+      { name: "text tower" },
+    );
+    return new Encoder(engine, options, image, text, images, tokens);
+  }
+
+  /** Parameters by name, in the engine's memory, for what follows. */
+  use(parameters: Readonly<Record<string, DeviceBuffer>>): this {
+    this.parameters = Object.fromEntries(
+      Object.entries(parameters).map(([name, b]) => [`params.${name}`, b]),
+    );
+    return this;
+  }
+
+  /** Unit vectors [N,E] of texts, flat. */
+  embedTexts = async (texts: readonly string[]): Promise<Float32Array> => {
+    const [B, T] = this.textType.shape as [number, number];
+    const E = this.options.clip.config.embed_dim;
+    const out = new Float32Array(texts.length * E);
+    for (let at = 0; at < texts.length; at += B) {
+      const part = texts.slice(at, at + B);
+      const tokens = new Int32Array(B * T);
+      this.options.tokenizer.encodeBatch(part, tokens.subarray(0, part.length * T));
+      const features = await this.run(this.text, "tokens", this.textType, tokens);
+      out.set(features.subarray(0, part.length * E), at * E);
+    }
+    return out;
+  };
+
+  /** Unit vectors [n,E], flat, of n images u8[n,S,S,3]; n may be less than the batch. */
+  async embedImages(images: Uint8Array): Promise<Float32Array> {
+    const size = this.imageType.shape.slice(1).reduce((n, d) => n * d, 1);
+    const E = this.options.clip.config.embed_dim;
+    const n = images.length / size;
+    const B = this.imageType.shape[0]!;
+    if (!Number.isInteger(n) || n > B)
+      throw new InternalError(`encoder: got ${images.length} bytes for [${this.imageType.shape}]`);
+    let full = images;
+    if (n < B) {
+      full = new Uint8Array(B * size);
+      full.set(images);
+    }
+    return (await this.run(this.image, "images", this.imageType, full)).slice(0, n * E);
+  }
+
+  /** Unit vectors of a data set's images, in order; `indices` limits them. */
+  async embedDataset(dataset: Dataset, indices?: ArrayLike<number>): Promise<ImageFeatures> {
+    const { pipeline, workers, clip } = this.options;
+    const rows: Float32Array[] = [];
+    const kept: number[] = [];
+    const skipped: SkippedSample[] = [];
+    const batches = evaluationBatches(dataset, {
+      batchSize: this.imageType.shape[0]!,
+      pipeline,
+      ...(workers === undefined ? {} : { workers }),
+      ...(indices === undefined ? {} : { indices }),
+    });
+    for await (const batch of batches) {
+      skipped.push(...batch.skipped);
+      if (batch.indices.length === 0) continue;
+      rows.push(await this.embedImages(batch.images));
+      kept.push(...batch.indices);
+    }
+    const flat = new Float32Array(kept.length * clip.config.embed_dim);
+    let at = 0;
+    for (const row of rows) {
+      flat.set(row, at);
+      at += row.length;
+    }
+    return {
+      features: unitFeatures(flat, clip.config.embed_dim, `images of ${dataset.name}`),
+      indices: Uint32Array.from(kept),
+      skipped,
+    };
+  }
+
+  private async run(executable: Executable, name: string, type: TensorType, data: Uint8Array | Int32Array) {
+    const input = this.engine.upload(type, data, { adopt: true });
+    const outputs = await executable.run({ ...this.parameters, [name]: input });
+    const features = (await this.engine.download(outputs.features!)) as Float32Array;
+    const copy = features.slice();
+    outputs.features![Symbol.dispose]();
+    input[Symbol.dispose]();
+    return copy;
+  }
+
+  [Symbol.dispose](): void {
+    this.image[Symbol.dispose]();
+    this.text[Symbol.dispose]();
+  }
+}

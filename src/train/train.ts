@@ -1,0 +1,393 @@
+/** The training loop, from a recipe to a run's folder. */
+
+import { performance } from "node:perf_hooks";
+import type { TypedArray } from "../core/dtype.js";
+import { UsageError } from "../core/errors.js";
+import { keyFromSeed } from "../core/random.js";
+import { encodeSafetensors, SafetensorsFile, type TensorToStore } from "../core/safetensors.js";
+import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
+import { OnnxRuntime } from "../engines/onnxruntime.js";
+import { Encoder } from "../evaluate/encoder.js";
+import type { EvaluationRecord } from "../evaluate/records.js";
+import { retrieval, zeroshot } from "../evaluate/tasks.js";
+import { makeClip } from "../models/clip.js";
+import { countParameters, initialize } from "../nn/parameters.js";
+import type { Checkpoint, Score } from "./checkpoint.js";
+import { Doctor } from "./diagnose.js";
+import { ticker } from "./duration.js";
+import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
+import { makeOptimizer } from "./optimizer.js";
+import { clockOf, Measurement, makePlan, type Plan, scheduleOf } from "./plan.js";
+import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./prepare.js";
+import type { Recipe } from "./recipe.js";
+import { Run } from "./run-folder.js";
+import { type HostBatch, StepRunner } from "./runner.js";
+import { learningRate } from "./schedule.js";
+
+/** What a checkpoint remembers besides tensors. */
+interface Progress {
+  /** Wall-clock time of training so far, all sittings together. */
+  readonly seconds: number;
+  readonly samplesSeen: number;
+}
+
+/** Losses that the result's mean is over. */
+const LAST_LOSSES = 50;
+
+/**
+ * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint.
+ * Throws `UsageError` for what the caller can mend: bad data or settings, a full disk, a loss that is not finite.
+ */
+export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<TrainResult> {
+  using run = Run.open(recipe);
+  const say = (line: string) => hooks.onMessage?.(line);
+  const data = await openRunData(recipe, say);
+  // A run that goes on keeps its tokenizer; loadTokenizer finds it in the folder.
+  const model = prepareModel(recipe, data.train, run.resumed === undefined ? undefined : run.path);
+  model.tokenizer.save(run.file(model.tokenizer.fileName));
+  saveModelConfig(run.file, model);
+  const pipelines = pipelinesOf(recipe, model);
+  const loader = createLoader({
+    dataset: data.train,
+    batchSize: recipe.batchSize,
+    seed: recipe.seed,
+    pipeline: pipelines.train,
+    captions: recipe.captions,
+    memoryLimitBytes: recipe.imageMemory * 2 ** 20,
+    ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+  });
+  try {
+    const plan = run.savePlan(run.plan ?? makePlan(recipe, loader.samplesPerEpoch));
+    await using engine = new OnnxRuntime({ threads: recipe.threads });
+    const clip = makeClip(model.config);
+    const { tokenizer } = model;
+    const optimizer = makeOptimizer(recipe.optimizer, {
+      beta1: recipe.beta1,
+      beta2: recipe.beta2,
+      epsilon: recipe.eps,
+      weightDecay: recipe.wd,
+    });
+    const ema = recipe.emaDecay > 0;
+    const initial =
+      run.resumed === undefined
+        ? Object.fromEntries(
+            Object.entries(initialize(clip.parameters, keyFromSeed(recipe.seed))).map(([n, v]) => [
+              `params.${n}`,
+              v,
+            ]),
+          )
+        : readState(run.resumed);
+    using runner = await StepRunner.create(
+      engine,
+      {
+        clip,
+        optimizer,
+        batchSize: recipe.batchSize,
+        contextLength: tokenizer.contextLength,
+        normalization: pipelines.normalization,
+        clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
+        maxLogitScale: recipe.logitScaleMax,
+        ema,
+      },
+      initial,
+    );
+    using encoder = await Encoder.create(engine, {
+      clip,
+      tokenizer,
+      pipeline: pipelines.evaluation,
+      normalization: pipelines.normalization,
+      workers: recipe.workers,
+    });
+    const evaluate = makeEvaluation({
+      recipe,
+      run,
+      encoder,
+      runner,
+      ema,
+      val: data.val,
+      zeroshotData: data.zeroshot,
+    });
+    const description =
+      `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
+      `batch ${recipe.batchSize}; ${model.tokenizerNote}, context ${tokenizer.contextLength}`;
+    return await loop({
+      recipe,
+      hooks,
+      run,
+      plan,
+      dataset: data.train,
+      loader,
+      runner,
+      description,
+      optimizer,
+      tokenizer,
+      ema,
+      evaluate,
+    });
+  } finally {
+    await loader.close();
+  }
+}
+
+interface Loop {
+  readonly recipe: Recipe;
+  readonly hooks: TrainHooks;
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly dataset: Dataset;
+  readonly loader: Loader;
+  readonly runner: StepRunner;
+  readonly description: string;
+  readonly optimizer: ReturnType<typeof makeOptimizer>;
+  readonly tokenizer: { encodeBatch(texts: readonly string[]): Int32Array };
+  readonly ema: boolean;
+  readonly evaluate: Evaluation;
+}
+
+async function loop(context: Loop): Promise<TrainResult> {
+  const { recipe, hooks, run, loader, runner, optimizer, ema, evaluate } = context;
+  let { plan } = context;
+  let schedule = scheduleOf(recipe, plan);
+  const before = run.resumed?.state as Progress | undefined;
+  let step = run.resumed?.step ?? 0;
+  const started = performance.now();
+  const seconds = () => (before?.seconds ?? 0) + (performance.now() - started) / 1000;
+  const samplesSeen = () => step * recipe.batchSize;
+
+  const doctor = new Doctor({
+    batchSize: recipe.batchSize,
+    warmupSteps: schedule.warmupSteps,
+    totalSteps: plan.totalSteps,
+    logitScaleMax: recipe.logitScaleMax,
+    gradClipNorm: recipe.gradClipNorm,
+  });
+  const measurement = recipe.time === undefined ? undefined : new Measurement(recipe.time.value, step);
+  const tick = (duration: Recipe["saveFrequency"], key: string) =>
+    ticker(duration, () => clockOf(plan), key, seconds());
+  const saves = tick(recipe.saveFrequency, "saveFrequency");
+  const validations = tick(recipe.valFrequency, "valFrequency");
+  const zeroshots = tick(recipe.zeroshotFrequency, "zeroshotFrequency");
+
+  hooks.onStart?.({
+    folder: run.path,
+    recipe,
+    step,
+    totalSteps: plan.totalSteps,
+    warmupSteps: schedule.warmupSteps,
+    description: context.description,
+  });
+  const losses: number[] = [];
+  let logged: StepReport[] = [];
+  let latest: readonly EvaluationRecord[] = [];
+  const broken = new Set<number>();
+  const isDone = () => plan.totalSteps !== undefined && step >= plan.totalSteps;
+
+  while (!isDone() && !hooks.signal?.aborted) {
+    const begin = performance.now();
+    const batch = await loader.batch(step);
+    noteSkipped(batch, broken, hooks);
+    const lr = learningRate(schedule, step);
+    const { host, duplicateCaptionShare } = hostBatch(batch, context.tokenizer);
+    const scalars = { ...optimizer.scalars(step + 1, lr), ...(ema ? { emaDecay: recipe.emaDecay } : {}) };
+    const metrics = await runner.step(host, scalars);
+    batch.release();
+    step++;
+    const report: StepReport = {
+      step,
+      totalSteps: plan.totalSteps,
+      samplesSeen: samplesSeen(),
+      loss: metrics.loss,
+      lr,
+      logitScale: metrics.logitScale,
+      gradNorm: metrics.gradientNorm,
+      stepSeconds: (performance.now() - begin) / 1000,
+      dataSeconds: batch.waitMs / 1000,
+      duplicateCaptionShare,
+    };
+    losses.push(report.loss);
+    if (losses.length > LAST_LOSSES) losses.shift();
+    logged.push(report);
+    hooks.onStep?.(report);
+    stopIfNotFinite(doctor, report, batch, context.dataset, hooks);
+    if (step % recipe.logEveryNSteps === 0 || isDone()) {
+      run.appendMetrics(metricsLine(logged, batch.epoch, seconds()));
+      logged = [];
+    }
+    if (measurement !== undefined && plan.totalSteps === undefined) {
+      const fixed = measurement.add(plan, report.stepSeconds, seconds());
+      if (fixed !== undefined) {
+        plan = run.savePlan(fixed);
+        schedule = scheduleOf(recipe, plan);
+        doctor.planned({ totalSteps: plan.totalSteps, warmupSteps: schedule.warmupSteps });
+      }
+    }
+    const due = { val: validations.due(step, seconds()), zeroshot: zeroshots.due(step, seconds()) };
+    const ends = isDone();
+    if (due.val || due.zeroshot || ends) {
+      const records = await evaluate(step, { val: due.val || ends, zeroshot: due.zeroshot || ends });
+      if (records.length > 0) {
+        latest = records;
+        for (const record of records) run.appendEvaluation({ ...record });
+        hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+      }
+    }
+    if (saves.due(step, seconds()) || ends || hooks.signal?.aborted) {
+      const state: Progress = { seconds: seconds(), samplesSeen: samplesSeen() };
+      const saved = run.saveCheckpoint(
+        step,
+        await stateFiles(runner, ema),
+        { ...state },
+        scoreOf(recipe, latest, step),
+      );
+      hooks.onCheckpoint?.(step, saved.path);
+    }
+  }
+  return {
+    folder: run.path,
+    step,
+    totalSteps: plan.totalSteps ?? step,
+    samplesSeen: samplesSeen(),
+    seconds: seconds(),
+    loss: losses.reduce((n, l) => n + l, 0) / Math.max(1, losses.length),
+    finished: isDone(),
+    evaluation: latest.map((r) => ({ ...r, step: r.step ?? step })),
+  };
+}
+
+/** Tokens and ids of a batch: equal ids for equal samples and for equal captions. */
+function hostBatch(
+  batch: Batch,
+  tokenizer: { encodeBatch(texts: readonly string[]): Int32Array },
+): { host: HostBatch; duplicateCaptionShare: number } {
+  const first = new Map<string, number>();
+  const textIds = new Int32Array(batch.captions.length);
+  const count = new Map<number, number>();
+  batch.captions.forEach((caption, i) => {
+    const id = first.get(caption) ?? i;
+    first.set(caption, id);
+    textIds[i] = id;
+    count.set(id, (count.get(id) ?? 0) + 1);
+  });
+  const repeated = textIds.reduce((n, id) => n + (count.get(id)! > 1 ? 1 : 0), 0);
+  return {
+    host: {
+      images: batch.images,
+      tokens: tokenizer.encodeBatch(batch.captions),
+      imageIds: Int32Array.from(batch.indices),
+      textIds,
+    },
+    duplicateCaptionShare: repeated / batch.captions.length,
+  };
+}
+
+function noteSkipped(batch: Batch, broken: Set<number>, hooks: TrainHooks): void {
+  for (const { index, key, reason } of batch.skipped) {
+    if (broken.has(index)) continue;
+    broken.add(index);
+    hooks.onMessage?.(`Skipped ${key}: ${reason} (${broken.size} so far).`);
+  }
+}
+
+function stopIfNotFinite(
+  doctor: Doctor,
+  report: StepReport,
+  batch: Batch,
+  dataset: Dataset,
+  hooks: TrainHooks,
+): void {
+  const finite = Number.isFinite(report.loss) && Number.isFinite(report.gradNorm);
+  const sampleKeys = finite ? undefined : Array.from(batch.indices, (i) => dataset.sample(i).key);
+  for (const { rule, message } of doctor.step({ ...report, sampleKeys })) {
+    if (rule === "non-finite-loss") throw new UsageError(message);
+    hooks.onMessage?.(message);
+  }
+}
+
+/** One line of `metrics.jsonl`, means over the steps since the last. */
+function metricsLine(reports: readonly StepReport[], epoch: number, seconds: number) {
+  const last = reports[reports.length - 1]!;
+  const total = (f: (r: StepReport) => number) => reports.reduce((n, r) => n + f(r), 0);
+  const mean = (f: (r: StepReport) => number) => total(f) / reports.length;
+  const time = total((r) => r.stepSeconds);
+  return {
+    step: last.step,
+    samplesSeen: last.samplesSeen,
+    epoch,
+    seconds,
+    loss: mean((r) => r.loss),
+    learningRate: last.lr,
+    logitScale: last.logitScale,
+    gradientNorm: mean((r) => r.gradNorm),
+    samplesPerSecond: ((last.samplesSeen / last.step) * reports.length) / time,
+    dataWaitShare: total((r) => r.dataSeconds) / time,
+    memoryBytes: process.memoryUsage.rss(),
+  };
+}
+
+type Evaluation = (step: number, what: { val: boolean; zeroshot: boolean }) => Promise<EvaluationRecord[]>;
+
+function makeEvaluation(context: {
+  recipe: Recipe;
+  run: Run;
+  encoder: Encoder;
+  runner: StepRunner;
+  ema: boolean;
+  val: Dataset | undefined;
+  zeroshotData: Dataset | undefined;
+}): Evaluation {
+  const { recipe, encoder, runner, ema, val, zeroshotData } = context;
+  return async (step, what) => {
+    encoder.use(runner.buffers(ema ? "ema." : "params."));
+    const at = { step, samplesSeen: step * recipe.batchSize };
+    const records: EvaluationRecord[] = [];
+    if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
+      records.push(...(await retrieval(encoder, val, { ...at, split: "val" })).records);
+    }
+    if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
+      const options = { classnames: recipe.zeroshotClassnames, templates: recipe.zeroshotTemplates, ...at };
+      records.push(...(await zeroshot(encoder, zeroshotData, options)).records);
+    }
+    return records;
+  };
+}
+
+/** The score that `keepBest` names, when these weights have just got it. */
+function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[], step: number): Score | undefined {
+  const wanted = recipe.keepBest;
+  if (wanted === undefined) return undefined;
+  const found = records.find(
+    (r) => r.step === step && (wanted === r.metric || wanted.endsWith(`/${r.metric}`)),
+  );
+  return found === undefined ? undefined : { metric: wanted, value: found.value };
+}
+
+const FILES = {
+  "params.": "params.safetensors",
+  "slots.": "optimizer.safetensors",
+  "ema.": "ema.safetensors",
+} as const;
+
+/** The state as checkpoint files: parameters under open_clip's names, the optimizer's as NAME.SLOT. */
+async function stateFiles(runner: StepRunner, ema: boolean): Promise<Record<string, Iterable<Uint8Array>>> {
+  const state = await runner.snapshot();
+  const files: Record<string, Iterable<Uint8Array>> = {};
+  for (const [prefix, file] of Object.entries(FILES)) {
+    if (prefix === "ema." && !ema) continue;
+    const tensors: TensorToStore[] = [];
+    for (const [name, { type, data }] of state) {
+      if (name.startsWith(prefix)) tensors.push({ name: name.slice(prefix.length), ...type, data });
+    }
+    files[file] = { [Symbol.iterator]: () => encodeSafetensors(tensors, { format: "pt" }) };
+  }
+  return files;
+}
+
+function readState(checkpoint: Checkpoint): Record<string, TypedArray> {
+  const state: Record<string, TypedArray> = {};
+  for (const [prefix, name] of Object.entries(FILES)) {
+    if (!checkpoint.files.includes(name)) continue;
+    using file = new SafetensorsFile(`${checkpoint.path}/${name}`);
+    for (const tensor of file.names) state[prefix + tensor] = file.read(tensor);
+  }
+  return state;
+}
