@@ -322,14 +322,14 @@ suite("Run lock", () => {
 });
 
 suite("Run under failure", () => {
-  /** Operations that a sitting from step 4 to 8 takes. */
+  /** Operations that a sitting from step 2 to 4, and from 4 to 6 takes. */
   const operations = () => {
-    const recipe = recipeFor();
-    sitting(recipe, 4);
+    const recipe = recipeFor({ keepLast: 1 });
+    sitting(recipe, 2);
     const disk = failing(Number.POSITIVE_INFINITY, full);
     const counting = failing(Number.POSITIVE_INFINITY, () => new Killed());
-    sitting(recipe, 6, disk);
-    sitting(recipe, 8, counting);
+    sitting(recipe, 4, disk);
+    sitting(recipe, 6, counting);
     return Math.max(disk.operations, counting.operations) + 1;
   };
 
@@ -337,8 +337,8 @@ suite("Run under failure", () => {
     const total = operations();
     assert(total > 20, `${total} operations are few`);
     for (let at = 1; at <= total; at++) {
-      const recipe = recipeFor();
-      sitting(recipe, 4);
+      const recipe = recipeFor({ keepLast: 1 });
+      sitting(recipe, 2);
       try {
         sitting(
           recipe,
@@ -350,28 +350,47 @@ suite("Run under failure", () => {
       }
       // A killed process leaves its lock behind; this process is alive, so the test removes it.
       rmSync(join(root, recipe.name, "lock.json"), { force: true });
+      assertSound(recipe, 2);
+      sitting(recipe, 4);
       assertSound(recipe, 4);
-      sitting(recipe, 6);
-      assertSound(recipe, 6);
+    }
+  });
+
+  test("so does a kill in a run's first moments", () => {
+    for (let at = 1; at <= 20; at++) {
+      const recipe = recipeFor();
+      assert.throws(
+        () =>
+          sitting(
+            recipe,
+            4,
+            failing(at, () => new Killed()),
+          ),
+        Killed,
+      );
+      rmSync(join(root, recipe.name, "lock.json"), { force: true });
+      assertSound(recipe, 0);
+      sitting(recipe, 4);
+      assertSound(recipe, 4);
     }
   });
 
   test("a disk that fills up at any write is one clear line, and the run goes on when there is room", () => {
     const total = operations();
     for (let at = 1; at <= total; at++) {
-      const recipe = recipeFor();
-      sitting(recipe, 4);
+      const recipe = recipeFor({ keepLast: 1 });
+      sitting(recipe, 2);
       let message: string | undefined;
       try {
-        sitting(recipe, 6, failing(at, full));
+        sitting(recipe, 4, failing(at, full));
       } catch (error) {
         assert(error instanceof UsageError, `operation ${at}: ${(error as Error).stack}`);
         message = error.message;
       }
       if (message !== undefined) assert.match(message, /the disk is full.*ENOSPC.*Free some space\./);
+      assertSound(recipe, 2);
+      sitting(recipe, 4);
       assertSound(recipe, 4);
-      sitting(recipe, 6);
-      assertSound(recipe, 6);
     }
   });
 

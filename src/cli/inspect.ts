@@ -32,7 +32,7 @@ export interface Inspection {
 export const inspectCommand = (load: () => Promise<Inspector>): Command =>
   defineCommand({
     name: "inspect",
-    summary: "Say what a data source is, show samples, and count what would be dropped and why.",
+    summary: "Say what a data source is, show samples, count what would be dropped.",
     positionals: [
       {
         name: "SOURCE",
