@@ -260,10 +260,10 @@ suite("clipwright train", () => {
   const words = ["train", "--model", "ViT-S-32", "--train-data", "a::b", "--steps", "3"];
 
   test("hands the checked recipe to the trainer", async () => {
-    const { code } = await run(all, [...words, "--warmup", "0.1", "--csv-img-key", "path", "--no-flip"]);
+    const { code } = await run(all, [...words, "--warmup", "0.1", "--csv-img-key", "path", "--flip", "0.5"]);
     assert.equal(code, 0);
     assert.deepEqual(recipe?.trainData, ["a", "b"]);
-    assert.equal(recipe?.imageKey, "path");
+    assert.equal(recipe?.csvImgKey, "path");
     assert.deepEqual(recipe?.warmup, { unit: "percent", value: 10 });
   });
 
@@ -323,21 +323,18 @@ suite("clipwright inspect", () => {
   const asked: unknown[] = [];
   const command = (usable: number) =>
     inspectCommand(async () => ({
-      async inspect(sources, options) {
-        asked.push(sources, options);
+      async inspect(...given) {
+        asked.push(...given);
         return { json: { usable }, text: `${usable} samples\n`, usable };
       },
     }));
   test("hands over sources and options, and prints for people or scripts", async () => {
     const { out, code } = await run(
       [command(5)],
-      ["inspect", "a::b", "c", "--samples", "2", "--caption-key", "t"],
+      ["inspect", "a::b", "c", "--min-size", "2", "--csv-caption-key", "t,u"],
     );
     assert.deepEqual([out, code], ["5 samples\n", 0]);
-    assert.deepEqual(asked, [
-      ["a", "b", "c"],
-      { imageKey: undefined, textKey: "t", limit: undefined, samples: 2 },
-    ]);
+    assert.deepEqual(asked, [["a", "b", "c"], { csvCaptionKey: ["t", "u"] }, { minSize: 2 }]);
     assert.equal((await run([command(5)], ["inspect", "a", "--json"])).out, '{\n  "usable": 5\n}\n');
   });
   test("nothing usable is 1", async () => assert.equal((await run([command(0)], ["inspect", "a"])).code, 1));

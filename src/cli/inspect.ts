@@ -1,22 +1,16 @@
 /** `clipwright inspect SOURCE`: what the data are, before any of it is trained on. */
 
-import { defaulted, flag, integer, optional, text } from "../train/fields.js";
+import { dataFields, datasetOptions } from "../train/data-fields.js";
+import { defaulted, flag, integer, optional } from "../train/fields.js";
 import { type Command, defineCommand } from "./command.js";
 
 /** What the command needs of `src/data`. */
 export interface Inspector {
-  /**
-   * Reads the sources and says what they are.
-   * @param samples to show.
-   */
+  /** Reads the sources and says what they are. */
   inspect(
     sources: readonly string[],
-    options: {
-      readonly imageKey?: string | undefined;
-      readonly textKey?: string | undefined;
-      readonly samples: number;
-      readonly limit?: number | undefined;
-    },
+    reading: ReturnType<typeof datasetOptions>,
+    options: { readonly minSize: number; readonly workers?: number },
   ): Promise<Inspection>;
 }
 
@@ -42,17 +36,10 @@ export const inspectCommand = (load: () => Promise<Inspector>): Command =>
       },
     ],
     options: {
-      Data: {
-        imageKey: optional(text("COLUMN"), "Column or tar member with the image or its path.", {
-          aliases: ["csv-img-key"],
-        }),
-        textKey: optional(text("COLUMN"), "Column or tar member with the caption.", {
-          aliases: ["csv-caption-key", "caption-key"],
-        }),
-        limit: optional(integer(1), "Samples to look at; all otherwise."),
-      },
+      Data: dataFields,
       Output: {
-        samples: defaulted(integer(0, 100), 5, "Samples to show."),
+        minSize: defaulted(integer(0), 16, "Images with a shorter side, in pixels, count as too small."),
+        workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
         json: defaulted(flag(), false, "Print the findings as JSON."),
       },
     },
@@ -61,9 +48,13 @@ export const inspectCommand = (load: () => Promise<Inspector>): Command =>
       ["clipwright inspect 'shards/{00000..00009}.tar' --json", "WebDataset tars, for a script."],
     ],
     async run({ options, positionals, terminal }) {
-      const { json, ...rest } = options;
+      const { json, minSize, workers, ...reading } = options;
       const sources = positionals.flatMap((source) => source.split("::"));
-      const found = await (await load()).inspect(sources, rest);
+      const inspector = await load();
+      const found = await inspector.inspect(sources, datasetOptions(reading), {
+        minSize,
+        ...(workers === undefined ? {} : { workers }),
+      });
       terminal.out(json ? `${JSON.stringify(found.json, null, 2)}\n` : found.text);
       return found.usable > 0 ? 0 : 1;
     },
