@@ -208,7 +208,7 @@ export const recipeGroups = {
     keepLast: defaulted(integer(1), 2, "Checkpoints to keep besides the best.", { free: true }),
     keepBest: optional(
       text("METRIC"),
-      "Also keep the best by this score, e.g. val/retrieval/image_to_text_recall@1; a loss counts downwards.",
+      "Also keep the best by this score, e.g. val/zeroshot_retrieval/image_retrieval_recall@1; a loss counts downwards.",
       { free: true },
     ),
     resume: defaulted(
