@@ -44,7 +44,7 @@ suite("checkRecipe", () => {
         steps: 10,
         warmup: 2,
         saveFrequency: "5 steps",
-        flip: true,
+        flip: 0.5,
       },
     ];
     for (const input of inputs) {
@@ -94,6 +94,8 @@ suite("checkRecipe", () => {
     ["a size for a tokenizer file", { tokenizer: "t.json", vocabSize: 500 }, /^vocabSize: .*--tokenizer bpe/],
     ["a crop turned round", { cropScale: [1, 0.5] }, /^cropScale: .*Write 0.5,1/],
     ["a crop of one number", { cropScale: 0.5 }, /^cropScale: must be 2 values/],
+    ["windows without a size to cut from", { crop: "shift" }, /^keepSize: .*--keep-size/],
+    ["a hue beyond a half turn", { colorJitter: [0, 0, 0, 1] }, /^colorJitter: .*0\.5/],
     ["a scale above its clamp", { logitScaleInit: 200 }, /^logitScaleInit: must not exceed/],
     ["an end above the peak", { lrEnd: 1 }, /^lrEnd: must not exceed lr/],
     ["a cooldown without its schedule", { cooldown: 0.2 }, /^cooldown: only const-cooldown/],

@@ -10,7 +10,7 @@ import { type Disk, type FileContent, guarded, namesIn, removeQuietly, sizeOfFil
 
 /** A score of a checkpoint, for keeping the best. */
 export interface Score {
-  /** e.g. `val/retrieval/image_to_text_recall@1`. */
+  /** e.g. `val/zeroshot_retrieval/image_retrieval_recall@1`. */
   readonly metric: string;
   readonly value: number;
 }

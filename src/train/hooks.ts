@@ -36,7 +36,7 @@ export interface RunStart {
 
 /** A line of `evaluation.jsonl`. */
 export interface ScoreLine {
-  readonly step: number;
+  readonly step?: number;
   readonly dataset: string;
   readonly task: string;
   readonly metric: string;

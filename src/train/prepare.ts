@@ -12,6 +12,7 @@ import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../data/tokenizer/train-bpe.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../models/config.js";
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
+import { datasetOptions } from "./data-fields.js";
 import type { Recipe } from "./recipe.js";
 
 export interface RunData {
@@ -24,12 +25,7 @@ export interface RunData {
 
 /** Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. */
 export async function openRunData(recipe: Recipe, onProgress: (line: string) => void): Promise<RunData> {
-  const { imageKey, textKey } = recipe;
-  const options = {
-    onProgress,
-    ...(imageKey === undefined ? {} : { imageKey, csvImgKey: imageKey }),
-    ...(textKey === undefined ? {} : { captionKey: textKey, csvCaptionKey: textKey }),
-  };
+  const options = { onProgress, ...datasetOptions(recipe) };
   const weights = recipe.trainDataUpsamplingFactors;
   const all = await openDataset(recipe.trainData, {
     ...options,
@@ -151,7 +147,7 @@ export interface Pipelines {
 /** What images go through, in training and in evaluation. */
 export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): Pipelines {
   const size = completeClipConfig(config).vision_cfg.image_size;
-  const { keepSize, colorJitter, cropScale } = recipe;
+  const { keepSize, colorJitter, cropScale, cropRatio } = recipe;
   const base = evaluationOptions(preprocess);
   return {
     evaluation: evaluationPipeline(size, base),
@@ -161,8 +157,9 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
       ...(keepSize === undefined ? {} : { keepSize }),
       crop: recipe.crop,
       scale: [cropScale[0]!, cropScale[1]!],
-      flip: recipe.flip ? 0.5 : 0,
-      grayscale: recipe.grayscaleProb,
+      ratio: [cropRatio[0]!, cropRatio[1]!],
+      flip: recipe.flip,
+      grayscale: recipe.grayScaleProb,
       ...(colorJitter === undefined
         ? {}
         : {
@@ -170,7 +167,7 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
               brightness: colorJitter[0]!,
               contrast: colorJitter[1]!,
               saturation: colorJitter[2]!,
-              hue: Math.min(0.5, colorJitter[3]!),
+              hue: colorJitter[3]!,
               probability: recipe.colorJitterProb,
             },
           }),

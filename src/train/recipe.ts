@@ -6,12 +6,12 @@
  */
 
 import { UsageError } from "../core/errors.js";
+import { dataFields } from "./data-fields.js";
 import {
   checkAll,
   choice,
   defaulted,
   duration,
-  flag,
   type Inputs,
   integer,
   kebab,
@@ -64,16 +64,7 @@ export const recipeGroups = {
       0,
       "Share of the training images to hold out; duplicates stay on one side.",
     ),
-    imageKey: optional(
-      text("COLUMN"),
-      "Column or tar member with the image or its path; found by itself otherwise.",
-      {
-        aliases: ["csv-img-key"],
-      },
-    ),
-    textKey: optional(text("COLUMN"), "Column or tar member with the caption; found by itself otherwise.", {
-      aliases: ["csv-caption-key", "caption-key"],
-    }),
+    ...dataFields,
     captions: defaulted(
       choice(["random", "first"]),
       "random",
@@ -92,25 +83,51 @@ export const recipeGroups = {
     ),
   },
   Image: {
-    imageResizeMode: defaulted(
+    imageResizeMode: optional(
       choice(["shortest", "longest", "squash"]),
-      "shortest",
-      "For evaluation: crop to the shortest side, pad to the longest, or squash.",
+      "Crop to the shortest side, pad to the longest, or squash; the model's own otherwise.",
+    ),
+    keepSize: optional(
+      integer(8, 4096),
+      "Bring images to this many pixels first; small ones stay in memory and make an epoch almost free.",
+    ),
+    crop: defaulted(
+      choice(["resized", "shift"]),
+      "resized",
+      "Random crops in training: resized to the input, or windows of its size (needs --keep-size).",
     ),
     cropScale: defaulted(
       list(real({ above: 0, max: 1 }), { separator: ",", length: 2 }),
       [0.9, 1],
-      "Random crops in training: least and most share of the area, e.g. 0.5,1.",
+      "Of resized crops: least and most share of the area, e.g. 0.5,1.",
+    ),
+    cropRatio: defaulted(
+      list(real({ above: 0 }), { separator: ",", length: 2 }),
+      [3 / 4, 4 / 3],
+      "Of resized crops: least and most width / height.",
     ),
     flip: defaulted(
-      flag(),
-      false,
-      "Mirror half of the training images. Not for captions that say left or right.",
+      real({ min: 0, max: 1 }),
+      0,
+      "Share of the training images mirrored. Not for captions that say left or right.",
     ),
-    normalize: defaulted(
-      choice(["openai", "imagenet", "inception"]),
-      "openai",
-      "Mean and deviation of the pixels, by model family.",
+    colorJitter: optional(
+      list(real({ min: 0 }), { separator: ",", length: 4 }),
+      "Brightness, contrast, saturation and hue to vary by, e.g. 0.4,0.4,0.4,0.1.",
+    ),
+    colorJitterProb: defaulted(real({ min: 0, max: 1 }), 0.8, "Share of the training images so varied."),
+    grayScaleProb: defaulted(real({ min: 0, max: 1 }), 0, "Share of the training images turned grey."),
+    normalize: optional(
+      choice(["openai", "imagenet", "inception", "none"]),
+      "Mean and deviation of the pixels, by model family; the model's own otherwise.",
+    ),
+    imageMemory: defaulted(
+      real({ min: 0 }),
+      512,
+      "Most memory for decoded training images, MiB; 0 keeps none.",
+      {
+        free: true,
+      },
     ),
   },
   "Length of the run (exactly one)": {
@@ -197,7 +214,7 @@ export const recipeGroups = {
     keepLast: defaulted(integer(1), 2, "Checkpoints to keep besides the best.", { free: true }),
     keepBest: optional(
       text("METRIC"),
-      "Also keep the best by this score, e.g. val/retrieval/image_to_text_recall@1; a loss counts downwards.",
+      "Also keep the best by this score, e.g. val/zeroshot_retrieval/image_retrieval_recall@1; a loss counts downwards.",
       { free: true },
     ),
     resume: defaulted(
@@ -340,6 +357,18 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
   ({ cropScale: [least, most] }) =>
     least! > most!
       ? `cropScale: the least must not exceed the most; got cropScale=${least},${most}. Write ${most},${least}.`
+      : undefined,
+  ({ cropRatio: [least, most] }) =>
+    least! > most!
+      ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
+      : undefined,
+  ({ crop, keepSize }) =>
+    crop === "shift" && keepSize === undefined
+      ? `keepSize: windows are cut from images of a known size; got crop=shift without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
+      : undefined,
+  ({ colorJitter }) =>
+    colorJitter !== undefined && colorJitter[3]! > 0.5
+      ? `colorJitter: the hue turns by at most 0.5; got colorJitter=${colorJitter.join(",")}. Lower the fourth number.`
       : undefined,
   ({ logitScaleInit, logitScaleMax }) =>
     logitScaleInit > logitScaleMax

@@ -59,7 +59,11 @@ export class Run implements Disposable {
   ) {
     this.path = path;
     this.checkpoints = join(path, "checkpoints");
-    guarded("run", path, "", () => removeUnfinished(disk, this.checkpoints));
+    guarded("run", path, "", () => {
+      removeUnfinished(disk, this.checkpoints);
+      // Files that a killed writer was replacing.
+      for (const name of namesIn(path)) if (/\.\d+\.tmp$/.test(name)) disk.remove(join(path, name));
+    });
     this.resumed = this.latestCheckpoint();
     const done = this.resumed?.step ?? -1;
     for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);

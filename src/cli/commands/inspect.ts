@@ -1,7 +1,8 @@
 /** `clipwright inspect SOURCE`: what the data are, before any of it is trained on. */
 
-import { formatInspection, inspectDataset, openDataset, subset } from "../../data/index.js";
-import { defaulted, flag, integer, optional, text } from "../../train/fields.js";
+import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
+import { dataFields, datasetOptions } from "../../train/data-fields.js";
+import { defaulted, flag, integer, optional } from "../../train/fields.js";
 import { defineCommand } from "../command.js";
 
 export const inspectCommand = defineCommand({
@@ -16,17 +17,10 @@ export const inspectCommand = defineCommand({
     },
   ],
   options: {
-    Data: {
-      imageKey: optional(text("COLUMN"), "Column or tar member with the image or its path.", {
-        aliases: ["csv-img-key"],
-      }),
-      textKey: optional(text("COLUMN"), "Column or tar member with the caption.", {
-        aliases: ["csv-caption-key", "caption-key"],
-      }),
-      limit: optional(integer(1), "Samples to look at; all otherwise."),
-    },
+    Data: dataFields,
     Output: {
-      samples: defaulted(integer(0, 100), 5, "Samples to show."),
+      minSize: defaulted(integer(0), 16, "Images with a shorter side, in pixels, count as too small."),
+      workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
       json: defaulted(flag(), false, "Print the findings as JSON."),
     },
   },
@@ -35,20 +29,12 @@ export const inspectCommand = defineCommand({
     ["clipwright inspect 'shards/{00000..00009}.tar' --json", "WebDataset tars, for a script."],
   ],
   async run({ options, positionals, terminal }) {
-    const { imageKey, textKey, limit, samples, json } = options;
-    const all = await openDataset(positionals, {
+    const { json, minSize, workers, ...reading } = options;
+    const dataset = await openDataset(positionals, {
+      ...datasetOptions(reading),
       onProgress: (line) => terminal.err(`${line}\n`),
-      ...(imageKey === undefined ? {} : { imageKey, csvImgKey: imageKey }),
-      ...(textKey === undefined ? {} : { captionKey: textKey, csvCaptionKey: textKey }),
     });
-    const dataset =
-      limit === undefined || limit >= all.length
-        ? all
-        : subset(
-            all,
-            Array.from({ length: limit }, (_, i) => i),
-          );
-    const report = await inspectDataset(dataset, {});
+    const report = await inspectDataset(dataset, { minSize, ...(workers === undefined ? {} : { workers }) });
     terminal.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatInspection(report));
     return report.usable > 0 ? 0 : 1;
   },

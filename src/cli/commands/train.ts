@@ -1,58 +1,62 @@
 /** `clipwright train RECIPE [--key value]`. */
 
 import { defaulted, flag } from "../../train/fields.js";
-import type { RunStart, ScoreLine, TrainHooks, TrainResult } from "../../train/hooks.js";
+import type { RunStart, ScoreLine, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { formatClock, Progress, type Screen } from "../../train/progress.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe.js";
 import { recipeNames, resolveRecipe } from "../../train/recipe-file.js";
-import { defineCommand, type Terminal } from "../command.js";
+import { type Command, defineCommand, type Terminal } from "../command.js";
 
-export const trainCommand = defineCommand({
-  name: "train",
-  summary: "Train a CLIP from a recipe; run the same command again to continue.",
-  description:
-    "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops.",
-  positionals: [
-    {
-      name: "RECIPE",
-      doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
-      required: false,
-    },
-  ],
-  options: {
-    ...recipeGroups,
-    Output: {
-      printConfig: defaulted(flag(), false, "Check the recipe, print it in full as JSON, and stop."),
-      json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
-    },
-  },
-  examples: [
-    [
-      "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",
-      "Train on a folder of images with captions.",
+/** The command around a trainer, which is loaded only when it runs. */
+export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
+  defineCommand({
+    name: "train",
+    summary: "Train a CLIP from a recipe; run the same command again to continue.",
+    description:
+      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops.",
+    positionals: [
+      {
+        name: "RECIPE",
+        doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
+        required: false,
+      },
     ],
-    ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
-  ],
-  checksOptions: true,
-  async run({ given, positionals, terminal }) {
-    const { printConfig, json, ...overrides } = given;
-    const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput);
-    if (printConfig === true) {
-      terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
-      return 0;
-    }
-    const { train } = await import("../../train/train.js");
-    const stop = interruptible(terminal);
-    try {
-      const view = json === true ? jsonEvents(terminal) : peopleEvents(recipe, terminal);
-      const result = await train(recipe, { ...view.hooks, signal: stop.signal });
-      view.end(result);
-      return result.finished ? 0 : INTERRUPTED;
-    } finally {
-      stop.release();
-    }
-  },
-});
+    options: {
+      ...recipeGroups,
+      Output: {
+        printConfig: defaulted(flag(), false, "Check the recipe, print it in full as JSON, and stop."),
+        json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
+      },
+    },
+    examples: [
+      [
+        "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",
+        "Train on a folder of images with captions.",
+      ],
+      ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
+    ],
+    checksOptions: true,
+    async run({ given, positionals, terminal }) {
+      const { printConfig, json, ...overrides } = given;
+      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput);
+      if (printConfig === true) {
+        terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
+        return 0;
+      }
+      const train = await load();
+      const stop = interruptible(terminal);
+      try {
+        const view = json === true ? jsonEvents(terminal) : peopleEvents(recipe, terminal);
+        const result = await train(recipe, { ...view.hooks, signal: stop.signal });
+        view.end(result);
+        return result.finished ? 0 : INTERRUPTED;
+      } finally {
+        stop.release();
+      }
+    },
+  });
+
+export const trainCommand = makeTrainCommand(async () => (await import("../../train/train.js")).train);
 
 /** Exit code of a shell for SIGINT. */
 const INTERRUPTED = 130;
