@@ -150,7 +150,12 @@ export class OnnxRuntime implements Engine {
   }
 
   upload(type: TensorType, data: TypedArray, { adopt = false } = {}): DeviceBuffer {
-    return new HostBuffer(type, adopt ? data : data.slice(), this);
+    // The binding cannot read shared memory; a slice of it is shared again.
+    const shared = data.buffer instanceof SharedArrayBuffer;
+    if (adopt && !shared) return new HostBuffer(type, data, this);
+    const copy = allocate(type.dtype, data.length);
+    copy.set(data as never);
+    return new HostBuffer(type, copy, this);
   }
 
   async download(buffer: DeviceBuffer): Promise<TypedArray> {
