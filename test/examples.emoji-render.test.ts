@@ -144,7 +144,10 @@ describe("prepare", () => {
     assert.equal(await readFile(path.join(unseen, "zeroshot_classification_templates.txt"), "utf8"), "{c}\n");
     execFileSync("tar", ["xf", "test/0.tar"], { cwd: unseen });
     assert.equal(await readFile(path.join(unseen, "emojione-monotone_fox.cls"), "utf8"), "0");
-    assert.match(await readFile(path.join(output, "LICENCES.md"), "utf8"), /A\. Painter \| \[MIT\]/);
+    assert.match(
+      await readFile(path.join(output, "LICENCES.md"), "utf8"),
+      /\[A\. Painter\]\(https:\/\/example\.org\) \| \[MIT\]/,
+    );
 
     progress.length = 0;
     assert.deepEqual(await prepare(options), summary);

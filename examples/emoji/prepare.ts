@@ -32,7 +32,7 @@ export const HELD_OUT_STYLES = [
 const CLASSES_OF = "fluent-emoji-flat";
 
 /** Raise when the same packages would give other files. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** The folder `examples/emoji` of this checkout, from `dist/examples/emoji`. */
 export const EXAMPLE_FOLDER = fileURLToPath(new URL("../../../examples/emoji/", import.meta.url));
@@ -68,8 +68,10 @@ export interface StyleSummary {
   readonly broken: number;
   readonly title: string;
   readonly author: string;
-  readonly url: string;
+  /** Where the set's author publishes it. */
+  readonly home: string;
   readonly licence: string;
+  readonly licenceUrl: string;
   readonly version: string;
 }
 
@@ -185,7 +187,7 @@ interface Package {
   readonly style: string;
   readonly version: string;
   readonly set: IconSet;
-  readonly info: { title: string; author: string; url: string; licence: string };
+  readonly info: Pick<StyleSummary, "title" | "author" | "home" | "licence" | "licenceUrl">;
 }
 
 async function readPackage(folder: string, style: string): Promise<Package> {
@@ -214,8 +216,9 @@ async function readPackage(folder: string, style: string): Promise<Package> {
     info: {
       title: info.name,
       author: info.author.name,
-      url: info.license.url ?? info.author.url,
+      home: info.author.url,
       licence: info.license.spdx,
+      licenceUrl: info.license.url,
     },
   };
 }
@@ -251,8 +254,8 @@ function sample(
 
 function licences(styles: readonly StyleSummary[]): string {
   const rows = styles.map(
-    ({ style, title, author, licence, url, version, split }) =>
-      `| ${style} ${version} | ${title} | ${author} | [${licence}](${url}) | ${split === "train" ? "training" : "held out"} |`,
+    ({ style, title, author, home, licence, licenceUrl, version, split }) =>
+      `| ${style} ${version} | ${title} | [${author}](${home}) | [${licence}](${licenceUrl}) | ${split === "train" ? "training" : "held out"} |`,
   );
   return [
     "# Licences of the drawings",
