@@ -6,6 +6,7 @@ import { embedCommand } from "./commands/embed.js";
 import { evaluateCommand } from "./commands/evaluate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { modelsCommand } from "./commands/models.js";
+import { reportCommand } from "./commands/report.js";
 import { trainCommand } from "./commands/train.js";
 
 export const commands: readonly Command[] = Object.freeze([
@@ -13,6 +14,7 @@ export const commands: readonly Command[] = Object.freeze([
   trainCommand,
   evaluateCommand,
   embedCommand,
+  reportCommand,
   modelsCommand,
   benchCommand,
 ]);

@@ -47,8 +47,9 @@ export interface Classes {
 }
 
 /**
- * Classes of a labelled set: those of the file (a name a line in the order of the sorted labels, or JSON from label
- * to name; a name may itself be the label), else the labels themselves, sorted.
+ * Classes of a labelled set: those of the file, else the labels themselves, sorted. A file is JSON from label to
+ * name, or a name a line, where a label is a line's number from 0, the name itself, or its place among the sorted
+ * labels.
  */
 export async function classesOf(dataset: Dataset, file?: string): Promise<Classes> {
   const labels = new Set<string>();
@@ -64,6 +65,10 @@ export async function classesOf(dataset: Dataset, file?: string): Promise<Classe
   const sorted = [...labels].sort();
   if (file === undefined) return { names: sorted, indexOf: new Map(sorted.map((label, i) => [label, i])) };
   const { names, keys } = await loadClassNames(file);
+  // CLIP_benchmark's shards label a sample by its line in classnames.txt, from 0.
+  const lines = sorted.every((label) => /^\d+$/.test(label) && Number(label) < names.length);
+  if (keys === undefined && lines)
+    return { names, indexOf: new Map(sorted.map((label) => [label, Number(label)])) };
   const known = new Map((keys ?? names).map((key, i) => [key, i]));
   if (sorted.every((label) => known.has(label))) return { names, indexOf: known };
   if (keys === undefined && names.length === sorted.length) {

@@ -69,9 +69,12 @@ export interface TextConfig extends TransformerConfig {
   /**
    * Which token stands for the text, after the final norm. `"argmax"`, the default: the first that has the row's highest
    * id (OpenAI's end token). `"eos"`: the first whose id is `eos_id`, else token 0. `"last"`, `"first"`: by position.
-   * Extension: `"avg"`, the mean over all T positions, padding included, as big_vision's `gap`.
+   * Extensions: `"avg"`, the mean over all T positions, padding included, as big_vision's `gap`; `"mean"`, the mean
+   * over the positions whose id is not `pad_id`.
    */
-  readonly pool_type?: "argmax" | "eos" | "last" | "first" | "avg";
+  readonly pool_type?: "argmax" | "eos" | "last" | "first" | "avg" | "mean";
+  /** The padding's id, for `pool_type: "mean"`. Default 0. */
+  readonly pad_id?: number;
   /** The end token's id, for `pool_type: "eos"`. Default 2. */
   readonly eos_id?: number;
   /** True: the projection has a bias (`text_projection.weight` f32[E,C], `text_projection.bias`). Default false. */
@@ -140,6 +143,7 @@ export const clipDefaults: Omit<CompleteClipConfig, "embed_dim"> = {
     ls_init_value: null,
     no_causal_mask: false,
     pool_type: "argmax",
+    pad_id: 0,
     eos_id: 2,
     proj_bias: false,
     act_kwargs: activation,
@@ -172,7 +176,7 @@ export function extensionsIn(config: ClipConfig): string[] {
   if (!vision.class_token) found.push("vision_cfg.class_token");
   if (vision.conv_bias) found.push("vision_cfg.conv_bias");
   if (vision.proj_bias) found.push("vision_cfg.proj_bias");
-  if (text.pool_type === "avg") found.push("text_cfg.pool_type");
+  if (text.pool_type === "avg" || text.pool_type === "mean") found.push("text_cfg.pool_type");
   return found;
 }
 
@@ -205,11 +209,14 @@ const visionSchema = z.strictObject({
 
 const textSchema = z.strictObject({
   ...transformer,
+  /** None: the sum of token and position embeddings is pooled, a bag of words. */
+  layers: z.int().nonnegative().exactOptional(),
   context_length: count.exactOptional(),
   vocab_size: count.exactOptional(),
   heads: count.exactOptional(),
   no_causal_mask: flag,
-  pool_type: z.enum(["argmax", "eos", "last", "first", "avg"]).exactOptional(),
+  pool_type: z.enum(["argmax", "eos", "last", "first", "avg", "mean"]).exactOptional(),
+  pad_id: z.int().nonnegative().exactOptional(),
   eos_id: z.int().nonnegative().exactOptional(),
   proj_bias: flag,
   hf_tokenizer_name: z.string().exactOptional(),
@@ -296,9 +303,6 @@ const refusedText = {
   ...refuse("Only the pooled vector is given out; remove the key.", { output_tokens: false }),
   ...customBlock,
 };
-
-/** Of no effect in open_clip's CLIP class, which has no padding mask. */
-const ignoredText: ReadonlySet<string> = new Set(["pad_id"]);
 
 type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json =>
@@ -412,8 +416,7 @@ export function parseClipConfig(json: unknown, where: string): ClipConfig {
     where,
     "vision_cfg.",
   );
-  const activeText = Object.fromEntries(Object.entries(text).filter(([key]) => !ignoredText.has(key)));
-  const keptText = keepSupported(activeText, Object.keys(textSchema.shape), refusedText, where, "text_cfg.");
+  const keptText = keepSupported(text, Object.keys(textSchema.shape), refusedText, where, "text_cfg.");
   const keptTop = keepSupported(rest, ["embed_dim", "quick_gelu", "init_logit_scale"], refusedTop, where, "");
   const candidate = { ...keptTop, vision_cfg: keptVision, text_cfg: keptText };
   const parsed = clipSchema.safeParse(candidate);

@@ -1,6 +1,21 @@
 /** CLIP's text tower (Radford et al. 2021; open_clip's TextTransformer). */
 
-import { add, argmax, cast, equal, gather, linearMap, mean, reshape, slice } from "../graph/ops/index.js";
+import {
+  add,
+  argmax,
+  cast,
+  div,
+  equal,
+  gather,
+  linearMap,
+  maximum,
+  mean,
+  mul,
+  not,
+  reshape,
+  slice,
+  sum,
+} from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { layerNorm, layerNormSpecs, linear, pickToken } from "../nn/layers.js";
 import {
@@ -90,6 +105,10 @@ export function textTower(
         return norm(at(T - 1));
       case "avg":
         return mean(norm(x), 1);
+      case "mean": {
+        const words = reshape(cast(not(equal(tokens, t.pad_id)), "f32"), [B, T, 1]);
+        return norm(div(sum(mul(x, words), 1), maximum(sum(words, 1), 1)));
+      }
     }
   };
   const y = pooled();

@@ -112,6 +112,7 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
         vocab_size: tokenizer.vocabSize,
         context_length: tokenizer.contextLength,
         ...(byEnd && end !== undefined ? { pool_type: "eos", eos_id: end } : {}),
+        ...(pooling === "mean" ? { pad_id: tokenizer.padTokenId } : {}),
       },
     },
   };
@@ -147,7 +148,7 @@ export interface Pipelines {
 /** What images go through, in training and in evaluation. */
 export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): Pipelines {
   const size = completeClipConfig(config).vision_cfg.image_size;
-  const { keepSize, colorJitter, cropScale, cropRatio } = recipe;
+  const { keepSize, colorJitter, inkJitter, cropScale, cropRatio, affine } = recipe;
   const base = evaluationOptions(preprocess);
   return {
     evaluation: evaluationPipeline(size, base),
@@ -158,7 +159,18 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
       crop: recipe.crop,
       scale: [cropScale[0]!, cropScale[1]!],
       ratio: [cropRatio[0]!, cropRatio[1]!],
+      affine: { degrees: affine[0]!, zoom: affine[1]!, stretch: affine[2]!, shift: affine[3]! },
       flip: recipe.flip,
+      ...(inkJitter === undefined
+        ? {}
+        : {
+            ink: {
+              gain: inkJitter[0]!,
+              saturation: inkJitter[1]!,
+              channel: inkJitter[2]!,
+              probability: recipe.colorJitterProb,
+            },
+          }),
       grayscale: recipe.grayScaleProb,
       ...(colorJitter === undefined
         ? {}

@@ -92,9 +92,18 @@ export const recipeGroups = {
       "Bring images to this many pixels first; small ones stay in memory and make an epoch almost free.",
     ),
     crop: defaulted(
-      choice(["resized", "shift"]),
+      choice(["resized", "shift", "affine"]),
       "resized",
-      "Random crops in training: resized to the input, or windows of its size (needs --keep-size).",
+      "In training: a random part, resized; a window of the input's size; or the whole image turned, zoomed and shifted by --affine (both need --keep-size).",
+    ),
+    affine: defaulted(
+      list(real({ min: 0, max: 180 }), { separator: ",", length: 4 }),
+      [10, 0.2, 0.1, 0.05],
+      "Of affine crops: degrees, zoom and stretch by e to the ±x, shift as a share of the side.",
+    ),
+    inkJitter: optional(
+      list(real({ min: 0, max: 4 }), { separator: ",", length: 3 }),
+      "For drawings on white, which stays white: ink, its colourfulness and its channels times e to the ±x, e.g. 0.3,0.6,0.2.",
     ),
     cropScale: defaulted(
       list(real({ above: 0, max: 1 }), { separator: ",", length: 2 }),
@@ -115,7 +124,11 @@ export const recipeGroups = {
       list(real({ min: 0 }), { separator: ",", length: 4 }),
       "Brightness, contrast, saturation and hue to vary by, e.g. 0.4,0.4,0.4,0.1.",
     ),
-    colorJitterProb: defaulted(real({ min: 0, max: 1 }), 0.8, "Share of the training images so varied."),
+    colorJitterProb: defaulted(
+      real({ min: 0, max: 1 }),
+      0.8,
+      "Share of the training images that --color-jitter and --ink-jitter vary.",
+    ),
     grayScaleProb: defaulted(real({ min: 0, max: 1 }), 0, "Share of the training images turned grey."),
     normalize: optional(
       choice(["openai", "imagenet", "inception", "none"]),
@@ -363,8 +376,8 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
       ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
       : undefined,
   ({ crop, keepSize }) =>
-    crop === "shift" && keepSize === undefined
-      ? `keepSize: windows are cut from images of a known size; got crop=shift without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
+    crop !== "resized" && keepSize === undefined
+      ? `keepSize: such crops start from images of a known size; got crop=${crop} without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
       : undefined,
   ({ colorJitter }) =>
     colorJitter !== undefined && colorJitter[3]! > 0.5

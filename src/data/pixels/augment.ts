@@ -17,6 +17,32 @@ export interface ShiftCrop {
   readonly kind: "shift";
 }
 
+/** The whole image turned, zoomed, stretched and shifted at once, bilinear; what comes in at the edges is `fill`. */
+export interface AffineCrop {
+  readonly kind: "affine";
+  /** Largest turn to either side, degrees. */
+  readonly degrees: number;
+  /** Zooms by e to the ±x, uniform in x. */
+  readonly zoom: number;
+  /** Stretches width against height by e to the ±x. */
+  readonly stretch: number;
+  /** Largest shift each way, as a share of the side. */
+  readonly shift: number;
+  readonly fill: readonly [number, number, number];
+}
+
+/** Colours of a drawing on white varied in ink, 255 − x, so that white stays white. */
+export interface InkJitter {
+  /** All ink times e to the ±x. */
+  readonly gain: number;
+  /** Colourfulness times e to the ±x. */
+  readonly saturation: number;
+  /** Each channel's ink times e to the ±x. */
+  readonly channel: number;
+  /** Share of the images changed. */
+  readonly probability: number;
+}
+
 export interface ColorJitter {
   /** A factor from [1-x, 1+x] each, in random order, as torchvision's ColorJitter. */
   readonly brightness: number;
@@ -29,10 +55,11 @@ export interface ColorJitter {
 }
 
 export interface Augmentation {
-  readonly crop: ResizedCrop | ShiftCrop;
+  readonly crop: ResizedCrop | ShiftCrop | AffineCrop;
   /** Share of the images mirrored left to right. */
   readonly flip: number;
   readonly jitter?: ColorJitter;
+  readonly ink?: InkJitter;
   /** Share of the images turned grey. */
   readonly grayscale: number;
 }
@@ -46,11 +73,12 @@ export function augment(
   random: Random,
   out: Uint8Array,
 ): void {
-  const box =
-    augmentation.crop.kind === "resized"
-      ? resizedCropBox(image, augmentation.crop, random)
-      : shiftBox(image, size, random);
-  resample(image, size, size, filter, box, out);
+  const { crop } = augmentation;
+  if (crop.kind === "affine") warp(image, size, crop, random, out);
+  else {
+    const box = crop.kind === "resized" ? resizedCropBox(image, crop, random) : shiftBox(image, size, random);
+    resample(image, size, size, filter, box, out);
+  }
   // Every draw happens whatever the options, so that one option does not change the others' draws.
   const flip = random.uniform() < augmentation.flip;
   const jitter = random.uniform();
@@ -59,7 +87,100 @@ export function augment(
   if (augmentation.jitter !== undefined && jitter < augmentation.jitter.probability) {
     jitterColors(out, augmentation.jitter, random);
   }
+  const { ink } = augmentation;
+  if (ink !== undefined && random.uniform() < ink.probability) jitterInk(out, ink, random);
   if (grey) blendGrey(out, 0);
+}
+
+/** x ← 255 − M (255 − x), M = channel gains · (grey + saturation · (identity − grey)) · gain. */
+function jitterInk(pixels: Uint8Array, ink: InkJitter, random: Random): void {
+  const factor = (spread: number): number => Math.exp(spread * (2 * random.uniform() - 1));
+  const gain = factor(ink.gain);
+  const saturation = factor(ink.saturation);
+  const [red, green, blue] = [
+    factor(ink.channel) * gain,
+    factor(ink.channel) * gain,
+    factor(ink.channel) * gain,
+  ];
+  for (let i = 0; i < pixels.length; i += 3) {
+    const r = 255 - pixels[i]!;
+    const g = 255 - pixels[i + 1]!;
+    const b = 255 - pixels[i + 2]!;
+    if ((r | g | b) === 0) continue;
+    const grey = 0.299 * r + 0.587 * g + 0.114 * b;
+    pixels[i] = clamp(255 - red! * (grey + saturation * (r - grey)));
+    pixels[i + 1] = clamp(255 - green! * (grey + saturation * (g - grey)));
+    pixels[i + 2] = clamp(255 - blue! * (grey + saturation * (b - grey)));
+  }
+}
+
+/** Draws the transformation, inverts it, and reads every output pixel's place in the image by bilinear weights. */
+function warp(image: RawImage, size: number, crop: AffineCrop, random: Random, out: Uint8Array): void {
+  const { width: W, height: H, data, channels } = image;
+  const spread = (x: number): number => x * (2 * random.uniform() - 1);
+  const angle = (spread(crop.degrees) * Math.PI) / 180;
+  const zoom = Math.exp(spread(crop.zoom));
+  const stretch = Math.exp(spread(crop.stretch));
+  const shiftX = spread(crop.shift) * size;
+  const shiftY = spread(crop.shift) * size;
+  const scaleX = W / size / (zoom * stretch);
+  const scaleY = (H / size / zoom) * stretch;
+  const a = Math.cos(angle) * scaleX;
+  const b = Math.sin(angle) * scaleX;
+  const c = -Math.sin(angle) * scaleY;
+  const d = Math.cos(angle) * scaleY;
+  const middle = (size - 1) / 2;
+  const [fillR, fillG, fillB] = crop.fill;
+  const ONE = 256;
+  let at = 0;
+  for (let y = 0; y < size; y++) {
+    const dy = y - middle - shiftY;
+    for (let x = 0; x < size; x++, at += 3) {
+      const dx = x - middle - shiftX;
+      const sx = a * dx + b * dy + (W - 1) / 2;
+      const sy = c * dx + d * dy + (H - 1) / 2;
+      const left = Math.floor(sx);
+      const top = Math.floor(sy);
+      if (left < -1 || top < -1 || left >= W || top >= H) {
+        out[at] = fillR;
+        out[at + 1] = fillG;
+        out[at + 2] = fillB;
+        continue;
+      }
+      const fx = ((sx - left) * ONE) | 0;
+      const fy = ((sy - top) * ONE) | 0;
+      const w00 = (ONE - fx) * (ONE - fy);
+      const w10 = fx * (ONE - fy);
+      const w01 = (ONE - fx) * fy;
+      const w11 = fx * fy;
+      const i = (top * W + left) * channels;
+      const below = i + W * channels;
+      if (left >= 0 && top >= 0 && left < W - 1 && top < H - 1) {
+        for (let k = 0; k < 3; k++) {
+          out[at + k] =
+            (w00 * data[i + k]! +
+              w10 * data[i + channels + k]! +
+              w01 * data[below + k]! +
+              w11 * data[below + channels + k]! +
+              32768) >>
+            16;
+        }
+        continue;
+      }
+      for (let k = 0; k < 3; k++) {
+        const fill = crop.fill[k]!;
+        const pick = (px: number, py: number): number =>
+          px < 0 || py < 0 || px >= W || py >= H ? fill : data[(py * W + px) * channels + k]!;
+        out[at + k] =
+          (w00 * pick(left, top) +
+            w10 * pick(left + 1, top) +
+            w01 * pick(left, top + 1) +
+            w11 * pick(left + 1, top + 1) +
+            32768) >>
+          16;
+      }
+    }
+  }
 }
 
 /** torchvision RandomResizedCrop.get_params: ten tries, then the largest middle window of an allowed shape. */

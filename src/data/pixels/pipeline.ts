@@ -4,7 +4,7 @@
  */
 import { UsageError } from "../../core/errors.js";
 import { type Key, Random } from "../../core/random.js";
-import { type Augmentation, augment, type ColorJitter } from "./augment.js";
+import { type AffineCrop, type Augmentation, augment, type ColorJitter, type InkJitter } from "./augment.js";
 import { decodeImage, dropAlpha, type Rgb, type Transparency } from "./decode.js";
 import { fitSquare, type ResizeMode, shrinkTo } from "./fit.js";
 import type { RawImage } from "./image.js";
@@ -42,8 +42,15 @@ export interface TrainingOptions extends EvaluationOptions {
    * images fit in memory and make an epoch almost free; default: none, crops are cut from the whole image.
    */
   readonly keepSize?: number;
-  /** `shift`: a window of the output's size (needs `keepSize`); default: resized crops. */
-  readonly crop?: "shift" | "resized";
+  /**
+   * `shift`: a window of the output's size (needs `keepSize`); `affine`: the whole image turned, zoomed and shifted
+   * (needs `keepSize`, and `affine`); default: resized crops.
+   */
+  readonly crop?: "shift" | "resized" | "affine";
+  /** Of an affine crop. */
+  readonly affine?: Omit<AffineCrop, "kind" | "fill">;
+  /** Colours varied in ink, for drawings on white; default none. */
+  readonly ink?: InkJitter;
   /** Of a resized crop: share of the area, default [0.9, 1] (open_clip). */
   readonly scale?: readonly [number, number];
   /** Of a resized crop: width / height, default [3/4, 4/3]. */
@@ -102,16 +109,26 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
   if (keepSize !== undefined && keepSize < size) {
     throw new UsageError(`pipeline: keepSize is at least size; got keepSize=${keepSize}, size=${size}.`);
   }
-  if (crop === "shift" && keepSize === undefined) {
+  if (crop !== "resized" && keepSize === undefined) {
     throw new UsageError(
-      'pipeline: crop "shift" cuts from images brought to one size; got no keepSize. Set keepSize, say size + 8.',
+      `pipeline: crop "${crop}" starts from images brought to one size; got no keepSize. Set keepSize, say size + 8.`,
     );
   }
+  const affine = options.affine ?? { degrees: 0, zoom: 0, stretch: 0, shift: 0 };
+  const fill = Array.isArray(options.transparency ?? WHITE)
+    ? ((options.transparency ?? WHITE) as Rgb)
+    : WHITE;
+  const crops = {
+    shift: { kind: "shift" },
+    resized: { kind: "resized", scale, ratio },
+    affine: { kind: "affine", ...affine, fill },
+  } as const;
   const augmentation: Augmentation = {
-    crop: crop === "shift" ? { kind: "shift" } : { kind: "resized", scale, ratio },
+    crop: crops[crop],
     flip,
     grayscale,
     ...(options.jitter === undefined ? {} : { jitter: options.jitter }),
+    ...(options.ink === undefined ? {} : { ink: options.ink }),
   };
   return {
     ...evaluationPipeline(size, options),
