@@ -16,7 +16,8 @@ export type Attrs = { readonly [name: string]: AttrValue };
  * - `view`: the same elements in the same memory order;
  * - `movement`: the same elements, moved or repeated;
  * - `reduction`, `contraction`: sums over axes; `commutative`: inputs may swap;
- * - `source`: has no inputs; `barrier`: must not be merged or folded.
+ * - `source`: has no inputs; `barrier`: must not be merged or folded;
+ * - `collective`: replicas of the program meet in it; the attribute `replicas` says how many.
  */
 export type Trait =
   | "elementwise"
@@ -26,7 +27,8 @@ export type Trait =
   | "contraction"
   | "commutative"
   | "source"
-  | "barrier";
+  | "barrier"
+  | "collective";
 
 /** Multiply-adds, and bytes read and written. */
 export interface Cost {
