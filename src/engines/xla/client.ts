@@ -306,7 +306,9 @@ export class Client {
     const events = new BigUint64Array(rows.length);
     const addresses = (arrays: readonly BigUint64Array[]) => {
       const table = new Block(arrays.length * 8);
-      arrays.forEach((array, i) => table.word(i * 8, array));
+      arrays.forEach((array, i) => {
+        table.word(i * 8, array);
+      });
       return table;
     };
     const fields = {
