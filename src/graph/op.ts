@@ -113,6 +113,12 @@ export interface Op<A extends Attrs = Attrs> {
   readonly cases: readonly Case<A>[];
 }
 
+/** An operation of trait `collective`. Its `reference` is for one replica only. */
+export interface CollectiveOp<A extends Attrs = Attrs> extends Op<A> {
+  /** The outputs on every replica from the inputs on every replica: plain loops in float64. */
+  across(inputs: readonly (readonly Ref[])[], attrs: A, outputs: readonly TensorType[]): Float64Array[][];
+}
+
 /** An operation whose attributes' types have been forgotten. */
 export type AnyOp = Op<Attrs>;
 
