@@ -172,3 +172,11 @@ export function integers(
   const random = new Random(keyFromSeed(seed));
   return { dtype, shape, data: Float64Array.from({ length: sizeOfShape(shape) }, () => random.integer(n)) };
 }
+
+/** The case with its inputs in bf16, accumulated into f32. Its gradients are rounded, so that differences cannot check them. */
+export const inBf16 = <A>(kase: Case<A>): Case<A> => ({
+  ...kase,
+  name: `${kase.name}, bf16 into f32`,
+  inputs: kase.inputs.map(({ shape, data }) => given("bf16", shape, [...data])),
+  smooth: false,
+});
