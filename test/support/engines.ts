@@ -1,6 +1,7 @@
 /** The engines that a test runs on: ONNX Runtime always, XLA where a plugin is, or where the run demands it. */
 
 import { test } from "node:test";
+import type { TensorType } from "../../src/core/shape.js";
 import type { Engine } from "../../src/engines/engine.js";
 import { OnnxRuntime } from "../../src/engines/onnxruntime.js";
 import { findPlugin } from "../../src/engines/plugins.js";
@@ -46,3 +47,7 @@ export const engines: readonly EngineUnderTest[] = [
 
 export const runsOn = (op: Pick<Op, "onnx" | "stablehlo">, { target }: EngineUnderTest): boolean =>
   typeof op[target] === "function" || op[target] === "decompose";
+
+/** Whether the engine has these dtypes; where it lacks one, its refusal is tested. */
+export const has = ({ capabilities }: Engine, types: readonly TensorType[]): boolean =>
+  types.every((t) => capabilities.dtypes.includes(t.dtype));
