@@ -238,6 +238,14 @@ export class Xla implements Engine {
       );
     }
     const everyone = processes === undefined || processes.count === 1 ? local : client.devices;
+    if (processes !== undefined && everyone.length !== processes.count * wanted) {
+      await client.destroy();
+      throw new UsageError(
+        `xla: the plugin must join the devices of ${processes.count} processes, ${processes.count * wanted} in all; ` +
+          `it found ${everyone.length} (${client.platform}). ` +
+          "The CPU's plugin cannot: use several devices in one process there, or a GPU's plugin.",
+      );
+    }
     const { size, mtimeMs } = statSync(path);
     const identity = [
       client.platform,
