@@ -6,7 +6,7 @@
 
 import { statSync } from "node:fs";
 import { cpus } from "node:os";
-import { sizeOf, type TypedArray } from "../../core/dtype.js";
+import { allocate, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { emitStableHlo } from "../../graph/emit/stablehlo.js";
@@ -182,6 +182,13 @@ class Program implements Executable {
   }
 }
 
+/** A copy in memory of its own; `slice` of a Buffer would be the same memory again. */
+function copyArray(type: TensorType, data: TypedArray): TypedArray {
+  const out = allocate(type.dtype, data.length);
+  out.set(data as never);
+  return out;
+}
+
 /** XLA on the devices of one plugin. Made by `Xla.open`. */
 export class Xla implements Engine {
   readonly name = "xla";
@@ -321,7 +328,7 @@ export class Xla implements Engine {
     this.sweep();
     const now = data.byteLength <= COPY_AT_ONCE_BYTES;
     // Memory that other threads share cannot be handed to the plugin.
-    const own = (adopt || now) && !(data.buffer instanceof SharedArrayBuffer) ? data : data.slice();
+    const own = (adopt || now) && !(data.buffer instanceof SharedArrayBuffer) ? data : copyArray(type, data);
     const parts = this.devices.map((device, d) => {
       const part = each ? own.subarray(d * count, (d + 1) * count) : own;
       const { buffer, done } = this.client.upload(device, type, part, now);
@@ -342,8 +349,7 @@ export class Xla implements Engine {
     try {
       const [first, ...rest] = await Promise.all(parts.map((p) => this.client.download(p, buffer.type)));
       if (rest.length === 0) return first!;
-      const all = first!.constructor as new (length: number) => TypedArray;
-      const out = new all(first!.length * parts.length);
+      const out = allocate(buffer.type.dtype, first!.length * parts.length);
       [first!, ...rest].forEach((part, d) => {
         out.set(part as never, d * first!.length);
       });
