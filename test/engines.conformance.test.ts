@@ -1,9 +1,8 @@
 /** Every operation and case: engines equal the reference, gradients equal central differences of it. */
 
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { decode, encode, isFloat } from "../src/core/dtype.js";
-import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { emitStableHlo } from "../src/graph/emit/stablehlo.js";
 import { cotangents } from "../src/graph/grad.js";
 import { type Graph, makeGraph } from "../src/graph/graph.js";
@@ -13,6 +12,7 @@ import { allOps, constant, inputTensor, mul, sum } from "../src/graph/ops/index.
 import { decomposeFor } from "../src/graph/passes.js";
 import { apply, type Tensor } from "../src/graph/tensor.js";
 import { assertClose, tolerance } from "./support/close.js";
+import { engines, has, runsOn, withXla } from "./support/engines.js";
 
 type AnyCase = Case<Record<string, never>>;
 
@@ -32,7 +32,11 @@ function graphOf(op: AnyOp, kase: AnyCase, finish: (outputs: Tensor[], inputs: T
 const feeds = (kase: AnyCase) =>
   Object.fromEntries(kase.inputs.map((input, i) => [label(i), input.data] as const));
 
-const engine = new OnnxRuntime({ threads: 2 });
+const opened = await Promise.all(engines.map(async (under) => ({ ...under, engine: await under.open() })));
+after(async () => {
+  for (const { engine } of opened) await engine[Symbol.asyncDispose]();
+});
+withXla("every operation and case", () => {});
 
 for (const op of allOps) {
   describe(op.name, () => {
@@ -40,8 +44,10 @@ for (const op of allOps) {
       const graph = graphOf(op, kase, (outputs) => outputs);
       const expected = interpret(graph, feeds(kase));
 
-      if (typeof op.onnx === "function" || op.onnx === "decompose") {
-        test(`${kase.name}: ONNX Runtime equals the reference`, async () => {
+      for (const { title, engine } of opened.filter(
+        (under) => runsOn(op, under) && has(under.engine, kase.inputs),
+      )) {
+        test(`${kase.name}: ${title} equals the reference`, async () => {
           using executable = await engine.compile(graph);
           const buffers = Object.fromEntries(
             kase.inputs.map((t, i) => [label(i), engine.upload(t, encode(t.dtype, t.data), { adopt: true })]),

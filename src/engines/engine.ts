@@ -5,14 +5,19 @@ import type { TensorType } from "../core/shape.js";
 import type { Graph } from "../graph/graph.js";
 
 export interface Capabilities {
-  /** Dtypes that matrix products can have. */
+  /** Dtypes that buffers can have. */
+  readonly dtypes: readonly DType[];
+  /** Dtypes that the operands of matrix products and convolutions can have. */
   readonly computeDtypes: readonly DType[];
   /** Whether an output can take an input's memory. */
   readonly donation: boolean;
+  /** Devices of this process that a program runs on at once. */
   readonly devices: number;
+  /** Copies of a program that run together, one a device, over all processes. */
+  readonly replicas: number;
 }
 
-/** A tensor in an engine's memory. */
+/** A tensor in an engine's memory: one on each device, of one type, with the same numbers or with different ones. */
 export interface DeviceBuffer extends Disposable {
   readonly type: TensorType;
   /** True once its memory went to an output or was freed: it can no longer be read. */
@@ -24,7 +29,9 @@ export interface Executable extends Disposable {
   readonly graph: Graph;
   /**
    * Runs the graph. Buffers of donated inputs are spent; outputs are new handles, on the same memory where
-   * donated. Throws `UsageError` when a buffer is missing, spent or of another type.
+   * donated. May return while the device still computes: a later run or `download` waits for it, and throws
+   * what it failed with. Inputs must not be disposed before. Throws `UsageError` when a buffer is missing,
+   * spent or of another type.
    */
   run(inputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, DeviceBuffer>>;
 }
@@ -39,10 +46,21 @@ export interface Engine extends AsyncDisposable {
   readonly capabilities: Capabilities;
   /** Throws `Unsupported` with the operation and where it was written. */
   compile(graph: Graph, options?: CompileOptions): Promise<Executable>;
-  /** A buffer with a copy of `data`, or, with `adopt`, on `data` itself where the engine can. */
-  upload(type: TensorType, data: TypedArray, options?: { readonly adopt?: boolean }): DeviceBuffer;
-  /** The numbers of a buffer. The array may be the buffer's own memory: read it before the buffer is spent. */
-  download(buffer: DeviceBuffer): Promise<TypedArray>;
+  /**
+   * A buffer with a copy of `data`, or, with `adopt`, on `data` itself where the engine can: it must not change
+   * then. Every device gets the same; with `each`, `data` holds one tensor of `type` for every device of this
+   * process after each other (the rows of a batch, first device first).
+   */
+  upload(
+    type: TensorType,
+    data: TypedArray,
+    options?: { readonly adopt?: boolean; readonly each?: boolean },
+  ): DeviceBuffer;
+  /**
+   * The numbers of a buffer on the first device; with `each`, of every device of this process after each other.
+   * The array may be the buffer's own memory: read it before the buffer is spent.
+   */
+  download(buffer: DeviceBuffer, options?: { readonly each?: boolean }): Promise<TypedArray>;
   /** Buffers alive and their bytes. */
   stats(): { readonly buffers: number; readonly bytes: number };
 }

@@ -11,6 +11,7 @@ import { formatType, sameType, sizeOfShape, type TensorType } from "../core/shap
 import { emitOnnx } from "../graph/emit/onnx.js";
 import type { Graph } from "../graph/graph.js";
 import { optimize } from "../graph/passes.js";
+import { requireCapabilities } from "./capabilities.js";
 import { overwritable } from "./donation.js";
 import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
 
@@ -126,7 +127,13 @@ class Session implements Executable {
 /** ONNX Runtime on the CPU. */
 export class OnnxRuntime implements Engine {
   readonly name = "onnxruntime";
-  readonly capabilities: Capabilities = { computeDtypes: ["f32"], donation: true, devices: 1 };
+  readonly capabilities: Capabilities = {
+    dtypes: Object.keys(elementType) as DType[],
+    computeDtypes: ["f32"],
+    donation: true,
+    devices: 1,
+    replicas: 1,
+  };
   private buffers = 0;
   private bytes = 0;
 
@@ -134,6 +141,7 @@ export class OnnxRuntime implements Engine {
 
   async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Executable> {
     const optimized = optimize(graph, "onnx");
+    requireCapabilities(this.name, this.capabilities, optimized);
     const model = emitOnnx(optimized);
     const { threads, profile } = this.options;
     const session = await ort.InferenceSession.create(model, {

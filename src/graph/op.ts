@@ -16,7 +16,8 @@ export type Attrs = { readonly [name: string]: AttrValue };
  * - `view`: the same elements in the same memory order;
  * - `movement`: the same elements, moved or repeated;
  * - `reduction`, `contraction`: sums over axes; `commutative`: inputs may swap;
- * - `source`: has no inputs; `barrier`: must not be merged or folded.
+ * - `source`: has no inputs; `barrier`: must not be merged or folded;
+ * - `collective`: replicas of the program meet in it; the attribute `replicas` says how many.
  */
 export type Trait =
   | "elementwise"
@@ -26,7 +27,8 @@ export type Trait =
   | "contraction"
   | "commutative"
   | "source"
-  | "barrier";
+  | "barrier"
+  | "collective";
 
 /** Multiply-adds, and bytes read and written. */
 export interface Cost {
@@ -111,6 +113,12 @@ export interface Op<A extends Attrs = Attrs> {
   readonly cases: readonly Case<A>[];
 }
 
+/** An operation of trait `collective`. Its `reference` is for one replica only. */
+export interface CollectiveOp<A extends Attrs = Attrs> extends Op<A> {
+  /** The outputs on every replica from the inputs on every replica: plain loops in float64. */
+  across(inputs: readonly (readonly Ref[])[], attrs: A, outputs: readonly TensorType[]): Float64Array[][];
+}
+
 /** An operation whose attributes' types have been forgotten. */
 export type AnyOp = Op<Attrs>;
 
@@ -164,3 +172,11 @@ export function integers(
   const random = new Random(keyFromSeed(seed));
   return { dtype, shape, data: Float64Array.from({ length: sizeOfShape(shape) }, () => random.integer(n)) };
 }
+
+/** The case with its inputs in bf16, accumulated into f32. Its gradients are rounded, so that differences cannot check them. */
+export const inBf16 = <A>(kase: Case<A>): Case<A> => ({
+  ...kase,
+  name: `${kase.name}, bf16 into f32`,
+  inputs: kase.inputs.map(({ shape, data }) => given("bf16", shape, [...data])),
+  smooth: false,
+});

@@ -8,10 +8,10 @@ import { constant } from "./ops/source.js";
 import { cloneNode, type Node, outputsOf, type Tensor } from "./tensor.js";
 
 /** A node rewritten to other outputs, or undefined to keep it (with its inputs rewritten). */
-type Rule = (node: Node, inputs: readonly Tensor[]) => readonly Tensor[] | undefined;
+export type Rule = (node: Node, inputs: readonly Tensor[]) => readonly Tensor[] | undefined;
 
 /** Applies `rule` to every node in order; what it writes is seen by later nodes, not by itself. */
-function rewrite(graph: Graph, rule: Rule): Graph {
+export function rewrite(graph: Graph, rule: Rule): Graph {
   const mapped = new Map<number, readonly Tensor[]>();
   const read = (t: Tensor): Tensor => mapped.get(t.node.id)?.[t.index] ?? t;
   const inputIds = new Set(graph.inputs.map((i) => i.tensor.node.id));

@@ -82,6 +82,11 @@ export function cloneNode(node: Node, inputs: readonly Tensor[], region?: Region
   return outputsOf(makeNode(node.op, inputs, node.attrs, node.outputs, node.site, region));
 }
 
+/** The operation of `node` with other inputs and attributes, written where `node` was, outside every region. */
+export function remakeNode(node: Node, inputs: readonly Tensor[], attrs: Attrs): Tensor[] {
+  return outputsOf(makeNode(node.op, inputs, attrs, node.op.infer(inputs, attrs), node.site, undefined));
+}
+
 export const outputsOf = (node: Node): Tensor[] => node.outputs.map((_, i) => new Tensor(node, i));
 
 function makeNode(

@@ -10,7 +10,7 @@ export class ProtoWriter {
     this.chunks.push(bytes instanceof Uint8Array ? bytes : Uint8Array.from(bytes));
   }
 
-  private tag(field: number, wireType: 0 | 2 | 5): void {
+  private tag(field: number, wireType: 0 | 1 | 2 | 5): void {
     this.push(varint(BigInt((field << 3) | wireType)));
   }
 
@@ -24,6 +24,12 @@ export class ProtoWriter {
   float(field: number, value: number): this {
     this.tag(field, 5);
     this.push(new Uint8Array(new Float32Array([value]).buffer));
+    return this;
+  }
+
+  double(field: number, value: number): this {
+    this.tag(field, 1);
+    this.push(new Uint8Array(new Float64Array([value]).buffer));
     return this;
   }
 

@@ -42,8 +42,18 @@ export const mlirType = ({ dtype, shape }: TensorType): string =>
 /** One element as MLIR writes it. */
 export function mlirNumber(dtype: DType, value: number): string {
   if (dtype === "bool") return value !== 0 ? "true" : "false";
-  if (dtype === "i32" || dtype === "i64" || dtype === "u8") return String(Math.trunc(value));
-  if (Number.isFinite(value)) return value.toExponential();
+  if (dtype === "i32" || dtype === "i64" || dtype === "u8") {
+    // The infinities stand for the ends of an integer's range: where a greatest or least starts.
+    const ends = {
+      i32: ["-2147483648", "2147483647"],
+      i64: ["-9223372036854775808", "9223372036854775807"],
+      u8: ["0", "255"],
+    };
+    if (!Number.isFinite(value)) return ends[dtype][value < 0 ? 0 : 1]!;
+    return String(Math.trunc(value));
+  }
+  // MLIR reads 2e+0 as the integer 2: a float needs its point.
+  if (Number.isFinite(value)) return value.toExponential().replace(/^(-?\d+)e/, "$1.0e");
   const bits = {
     f32: { nan: "0x7FC00000", plus: "0x7F800000", minus: "0xFF800000" },
     bf16: { nan: "0x7FC0", plus: "0x7F80", minus: "0xFF80" },

@@ -3,7 +3,7 @@
 import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sameShape, sizeOfShape } from "../../core/shape.js";
-import { contracting, normal, type Op } from "../op.js";
+import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast, requireFloat } from "./elementwise.js";
 
@@ -28,6 +28,27 @@ function sizes(a: Shape, b: Shape, { transA, transB }: MatmulAttrs) {
     inner: transB ? bColumns : bRows,
     N: transB ? bRows : bColumns,
   };
+}
+
+function matmulCases(): Case<MatmulAttrs>[] {
+  const cases = [false, true].flatMap((transA) =>
+    [false, true].flatMap((transB) => [
+      {
+        name: `matrices${transA ? ", A transposed" : ""}${transB ? ", B transposed" : ""}`,
+        inputs: [normal(transA ? [4, 3] : [3, 4], 1), normal(transB ? [5, 4] : [4, 5], 2)],
+        attrs: { transA, transB, alpha: 1, out: "f32" as const },
+      },
+      {
+        name: `batches${transA ? ", A transposed" : ""}${transB ? ", B transposed" : ""}, scaled`,
+        inputs: [
+          normal(transA ? [2, 2, 4, 3] : [2, 2, 3, 4], 3),
+          normal(transB ? [2, 2, 5, 4] : [2, 2, 4, 5], 4),
+        ],
+        attrs: { transA, transB, alpha: 0.5, out: "f32" as const },
+      },
+    ]),
+  );
+  return [...cases, ...cases.slice(0, 2).map(inBf16)];
 }
 
 const matmulOp: Op<MatmulAttrs> = {
@@ -110,23 +131,7 @@ const matmulOp: Op<MatmulAttrs> = {
     );
     return [b.emit(`stablehlo.multiply ${product}, ${scale} : ${b.typeOf(out!)}`)];
   },
-  cases: [false, true].flatMap((transA) =>
-    [false, true].flatMap((transB) => [
-      {
-        name: `matrices${transA ? ", A transposed" : ""}${transB ? ", B transposed" : ""}`,
-        inputs: [normal(transA ? [4, 3] : [3, 4], 1), normal(transB ? [5, 4] : [4, 5], 2)],
-        attrs: { transA, transB, alpha: 1, out: "f32" as const },
-      },
-      {
-        name: `batches${transA ? ", A transposed" : ""}${transB ? ", B transposed" : ""}, scaled`,
-        inputs: [
-          normal(transA ? [2, 2, 4, 3] : [2, 2, 3, 4], 3),
-          normal(transB ? [2, 2, 5, 4] : [2, 2, 4, 5], 4),
-        ],
-        attrs: { transA, transB, alpha: 0.5, out: "f32" as const },
-      },
-    ]),
-  ),
+  cases: matmulCases(),
 };
 
 /** alpha · A B over the last two axes; `out` defaults to A's dtype. Leading axes must be equal. */

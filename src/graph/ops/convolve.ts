@@ -1,10 +1,11 @@
 /** Convolutions and pooling over images in NCHW. */
 
+import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { type Case, contracting, normal, notDifferentiable, type Op, streaming } from "../op.js";
+import { type Case, contracting, inBf16, normal, notDifferentiable, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { requireFloat } from "./elementwise.js";
+import { cast, requireFloat } from "./elementwise.js";
 import { constant } from "./source.js";
 
 export interface ConvAttrs {
@@ -14,17 +15,17 @@ export interface ConvAttrs {
   readonly padding: readonly number[];
   /** Input and output channels are split into so many independent groups. */
   readonly groups: number;
-  readonly [key: string]: readonly number[] | number;
+  /** The result's dtype: bf16 operands may accumulate into f32. */
+  readonly out: DType;
+  readonly [key: string]: readonly number[] | number | string;
 }
+
+type Placement = Pick<ConvAttrs, "stride" | "padding">;
 
 const outSize = (d: number, kernel: number, stride: number, padding: number): number =>
   Math.floor((d + padding - kernel) / stride) + 1;
 
-const spatial = (
-  size: Shape,
-  kernel: Shape,
-  { stride, padding }: ConvAttrs | WindowAttrs,
-): [number, number] => [
+const spatial = (size: Shape, kernel: Shape, { stride, padding }: Placement): [number, number] => [
   outSize(size[0]!, kernel[0]!, stride[0]!, padding[0]! + padding[2]!),
   outSize(size[1]!, kernel[1]!, stride[1]!, padding[1]! + padding[3]!),
 ];
@@ -98,7 +99,7 @@ const convOp: Op<ConvAttrs> = {
         `conv: the kernel must fit the padded image; got ${formatType(x!)} and ${formatType(w!)}.`,
       );
     }
-    return [{ dtype: x!.dtype, shape: [x!.shape[0]!, w!.shape[0]!, ...size] }];
+    return [{ dtype: attrs.out, shape: [x!.shape[0]!, w!.shape[0]!, ...size] }];
   },
   reference([x, w], attrs, [y]) {
     const out = new Float64Array(sizeOfShape(y!.shape));
@@ -107,10 +108,11 @@ const convOp: Op<ConvAttrs> = {
     });
     return [out];
   },
-  vjp: ([g], { inputs: [x, w], attrs }) => [
-    convInputGrad(g!, w!, x!.shape.slice(2), attrs),
-    convKernelGrad(x!, g!, w!.shape.slice(2), attrs),
-  ],
+  vjp([g], { inputs: [x, w], attrs }) {
+    const own = { ...attrs, out: x!.dtype };
+    const gIn = cast(g!, x!.dtype);
+    return [convInputGrad(gIn, w!, x!.shape.slice(2), own), convKernelGrad(x!, gIn, w!.shape.slice(2), own)];
+  },
   cost: (inputs, outputs) =>
     contracting(sizeOfShape(outputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
@@ -130,11 +132,12 @@ const convOp: Op<ConvAttrs> = {
 function convCases<A>(
   make: (x: Shape, w: Shape, attrs: ConvAttrs, y: Shape) => Pick<Case<A>, "inputs" | "attrs">,
 ): Case<A>[] {
-  const of = (name: string, x: Shape, w: Shape, attrs: ConvAttrs) => {
+  const of = (name: string, x: Shape, w: Shape, rest: Omit<ConvAttrs, "out">) => {
+    const attrs = full(rest, "f32");
     const y = [x[0]!, w[0]!, ...spatial(x.slice(2), w.slice(2), attrs)];
     return { name, ...make(x, w, attrs, y) };
   };
-  return [
+  const cases = [
     of("3×3, padded", [2, 3, 5, 6], [4, 3, 3, 3], { stride: [1, 1], padding: [1, 1, 1, 1], groups: 1 }),
     of("strided, with a rest", [1, 2, 6, 6], [3, 2, 3, 3], {
       stride: [2, 2],
@@ -150,6 +153,7 @@ function convCases<A>(
     }),
     of("1×1", [2, 3, 3, 3], [2, 3, 1, 1], { stride: [1, 1], padding: [0, 0, 0, 0], groups: 1 }),
   ];
+  return [...cases, inBf16(cases[0]!)];
 }
 
 interface ConvGradAttrs extends ConvAttrs {
@@ -162,9 +166,9 @@ const convInputGradOp: Op<ConvGradAttrs> = {
   doc: "The image's cotangent of `conv`: [B,O,H',W'] with [O,C/groups,h,w] gives [B,C,size].",
   source: "ONNX ConvTranspose; StableHLO convolution with lhs_dilate",
   traits: ["contraction"],
-  infer([g, w], { size, groups }) {
+  infer([g, w], { size, groups, out }) {
     requireFloat("convInputGrad", g!, w!);
-    return [{ dtype: g!.dtype, shape: [g!.shape[0]!, w!.shape[1]! * groups, ...size] }];
+    return [{ dtype: out, shape: [g!.shape[0]!, w!.shape[1]! * groups, ...size] }];
   },
   reference([g, w], attrs, [dx]) {
     const out = new Float64Array(sizeOfShape(dx!.shape));
@@ -173,10 +177,11 @@ const convInputGradOp: Op<ConvGradAttrs> = {
     });
     return [out];
   },
-  vjp: ([c], { inputs: [g, w], attrs }) => [
-    conv(c!, w!, attrs),
-    convKernelGrad(c!, g!, w!.shape.slice(2), attrs),
-  ],
+  vjp([c], { inputs: [g, w], attrs }) {
+    const own = { ...attrs, out: g!.dtype };
+    const cIn = cast(c!, g!.dtype);
+    return [conv(cIn, w!, own), convKernelGrad(cIn, g!, w!.shape.slice(2), own)];
+  },
   cost: (inputs, outputs) =>
     contracting(sizeOfShape(inputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
@@ -237,9 +242,9 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
   doc: "The kernel's cotangent of `conv`: [B,C,H,W] with [B,O,H',W'] gives [O,C/groups,size].",
   source: "ONNX Conv with batch and channels exchanged; StableHLO convolution with rhs_dilate",
   traits: ["contraction"],
-  infer([x, g], { size, groups }) {
+  infer([x, g], { size, groups, out }) {
     requireFloat("convKernelGrad", x!, g!);
-    return [{ dtype: x!.dtype, shape: [g!.shape[1]!, x!.shape[1]! / groups, ...size] }];
+    return [{ dtype: out, shape: [g!.shape[1]!, x!.shape[1]! / groups, ...size] }];
   },
   reference([x, g], attrs, [dw]) {
     const out = new Float64Array(sizeOfShape(dw!.shape));
@@ -248,10 +253,11 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
     });
     return [out];
   },
-  vjp: ([c], { inputs: [x, g], attrs }) => [
-    convInputGrad(g!, c!, x!.shape.slice(2), attrs),
-    conv(x!, c!, attrs),
-  ],
+  vjp([c], { inputs: [x, g], attrs }) {
+    const own = { ...attrs, out: x!.dtype };
+    const cIn = cast(c!, x!.dtype);
+    return [convInputGrad(g!, cIn, x!.shape.slice(2), own), conv(x!, cIn, own)];
+  },
   cost: (inputs, outputs) =>
     contracting(sizeOfShape(inputs[1]!.shape) * sizeOfShape(outputs[0]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
@@ -303,19 +309,18 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
   })),
 };
 
-const full = (attrs: Partial<ConvAttrs>): ConvAttrs => ({
-  stride: attrs.stride ?? [1, 1],
-  padding: attrs.padding ?? [0, 0, 0, 0],
-  groups: attrs.groups ?? 1,
-});
+function full(attrs: Partial<ConvAttrs>, out: DType): ConvAttrs {
+  const { stride = [1, 1], padding = [0, 0, 0, 0], groups = 1 } = attrs;
+  return { stride, padding, groups, out: attrs.out ?? out };
+}
 
 /** Images [B,C,H,W] convolved with a kernel [O,C/groups,h,w]. */
 export const conv = (x: Tensor, w: Tensor, attrs: Partial<ConvAttrs> = {}): Tensor =>
-  apply(convOp, [x, w], full(attrs))[0]!;
-const convInputGrad = (g: Tensor, w: Tensor, size: Shape, attrs: ConvAttrs): Tensor =>
-  apply(convInputGradOp, [g, w], { ...full(attrs), size })[0]!;
-const convKernelGrad = (x: Tensor, g: Tensor, size: Shape, attrs: ConvAttrs): Tensor =>
-  apply(convKernelGradOp, [x, g], { ...full(attrs), size })[0]!;
+  apply(convOp, [x, w], full(attrs, x.dtype))[0]!;
+const convInputGrad = (g: Tensor, w: Tensor, size: Shape, attrs: Partial<ConvAttrs>): Tensor =>
+  apply(convInputGradOp, [g, w], { ...full(attrs, g.dtype), size })[0]!;
+const convKernelGrad = (x: Tensor, g: Tensor, size: Shape, attrs: Partial<ConvAttrs>): Tensor =>
+  apply(convKernelGradOp, [x, g], { ...full(attrs, x.dtype), size })[0]!;
 
 export interface WindowAttrs {
   /** Vertical, horizontal. */
@@ -350,7 +355,7 @@ const poolCases = (
 /** For each window: the flat indices of its elements. */
 function* windows(x: Shape, { kernel, stride, padding }: WindowAttrs): Generator<number[]> {
   const [B, C, H, W] = x as [number, number, number, number];
-  const [h, w] = spatial([H, W], kernel, { kernel, stride, padding });
+  const [h, w] = spatial([H, W], kernel, { stride, padding });
   for (let plane = 0; plane < B * C; plane++)
     for (let r = 0; r < h; r++)
       for (let s = 0; s < w; s++) {
@@ -386,7 +391,13 @@ const avgPoolOp: Op<WindowAttrs> = {
   },
   vjp([g], { inputs: [x], attrs }) {
     const [C, H, W] = x!.shape.slice(1) as [number, number, number];
-    return [convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], { ...attrs, groups: C } as ConvAttrs)];
+    return [
+      convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], {
+        stride: attrs.stride,
+        padding: attrs.padding,
+        groups: C,
+      }),
+    ];
   },
   cost: streaming,
   simplify: "never",

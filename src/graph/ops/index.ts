@@ -1,6 +1,7 @@
 /** Every operation, by family. */
 
 import type { AnyOp } from "../op.js";
+import { collectiveOps } from "./collective.js";
 import { contractOps } from "./contract.js";
 import { convolveOps } from "./convolve.js";
 import { elementwiseOps } from "./elementwise.js";
@@ -10,6 +11,7 @@ import { movementOps } from "./movement.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
+export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./contract.js";
 export { avgPool, conv, maxPool } from "./convolve.js";
 export * from "./elementwise.js";
@@ -40,6 +42,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   convolve: convolveOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
   fused: fusedOps as unknown as AnyOp[],
+  collective: collectiveOps as unknown as AnyOp[],
 });
 
 export const allOps: readonly AnyOp[] = Object.freeze(Object.values(families).flat());

@@ -1,0 +1,123 @@
+/** XLA plugins: which there are, where they lie once installed, and which of them this machine can use. */
+
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { didYouMean, UsageError } from "../core/errors.js";
+
+export interface PluginSet {
+  readonly summary: string;
+  /** What `pip download` is asked for. */
+  readonly wheels: readonly string[];
+  /** Where the plugin lies among the unpacked wheels. */
+  readonly library: string;
+  /** Roughly what lies on disk afterwards. */
+  readonly diskGb: number;
+  readonly needsNvidia: boolean;
+}
+
+/** By name, better ones first. */
+export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
+  "xla-cuda13": {
+    summary: "NVIDIA GPUs, by the plugin that JAX uses (CUDA 13, driver 580 or later)",
+    wheels: [
+      "jax-cuda13-pjrt",
+      "nvidia-cublas>=13.0.0.19",
+      "nvidia-cuda-cupti>=13",
+      "nvidia-cuda-nvcc>=13",
+      "nvidia-cuda-runtime>=13",
+      "nvidia-cudnn-cu13>=9.12.0.46,<10",
+      "nvidia-cufft",
+      "nvidia-cusolver",
+      "nvidia-cusparse",
+      "nvidia-nccl-cu13>=2.27.7",
+      "nvidia-nvjitlink",
+      "nvidia-cuda-nvrtc>=13",
+      "nvidia-nvshmem-cu13",
+      "nvidia-nvvm",
+      "nvidia-cuda-crt",
+    ],
+    library: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
+    diskGb: 3,
+    needsNvidia: true,
+  },
+  "xla-cpu": {
+    summary: "CPUs, for tests and for several devices in one process",
+    wheels: ["xla-cpu-pjrt"],
+    library: join("xla_plugins", "xla_cpu_pjrt", "xla_cpu_pjrt.so"),
+    diskGb: 0.3,
+    needsNvidia: false,
+  },
+});
+
+/** Where downloads and compiled programs are kept: CLIPWRIGHT_CACHE, else `~/.cache/clipwright`. */
+export const cacheFolder = (): string =>
+  resolve(
+    process.env.CLIPWRIGHT_CACHE ??
+      join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "clipwright"),
+  );
+
+export const pluginFolder = (name: string): string => join(cacheFolder(), "plugins", name);
+
+/** Where the plugin of a set lies, installed or not. */
+export const pluginPath = (name: string): string => join(pluginFolder(name), pluginSets[name]!.library);
+
+export interface PluginState {
+  readonly name: string;
+  readonly path: string;
+  readonly installed: boolean;
+  /** Undefined when it can be used here; else what is missing, and what to do. */
+  readonly why: string | undefined;
+}
+
+/** Whether the plugin of a set can be used here, without loading it. */
+export function pluginState(name: string): PluginState {
+  const set = pluginSets[name];
+  if (set === undefined) {
+    throw new UsageError(
+      `engines: plugins are ${Object.keys(pluginSets).join(", ")}; got ${name}.${didYouMean(name, Object.keys(pluginSets))}`,
+    );
+  }
+  const path = pluginPath(name);
+  const installed = existsSync(path);
+  const state = { name, path, installed };
+  if (process.platform !== "linux") {
+    return { ...state, why: `has builds for Linux only; this is ${process.platform}` };
+  }
+  if (set.needsNvidia && !hasNvidiaDriver()) {
+    return { ...state, why: "needs an NVIDIA GPU with its driver; there is none here" };
+  }
+  if (!installed) return { ...state, why: `is not installed. Run: clipwright engines install ${name}` };
+  return { ...state, why: undefined };
+}
+
+/** Whether the kernel's side of NVIDIA's driver is there. */
+const hasNvidiaDriver = (): boolean =>
+  existsSync("/proc/driver/nvidia/version") || existsSync("/dev/nvidiactl") || existsSync("/dev/dxg");
+
+/**
+ * The plugin's path: of the named set, the given path itself, that in CLIPWRIGHT_XLA_PLUGIN, or else the first
+ * set that can be used here. Throws `UsageError` with what to install when there is none.
+ */
+export function findPlugin(nameOrPath = process.env.CLIPWRIGHT_XLA_PLUGIN): string {
+  if (nameOrPath !== undefined && nameOrPath !== "") {
+    if (!(nameOrPath in pluginSets)) {
+      if (existsSync(nameOrPath)) return resolve(nameOrPath);
+      throw new UsageError(
+        `xla: plugin must be the path of a library or one of ${Object.keys(pluginSets).join(", ")}; ` +
+          `got ${nameOrPath}.${didYouMean(nameOrPath, Object.keys(pluginSets))}`,
+      );
+    }
+    const { path, why } = pluginState(nameOrPath);
+    if (why !== undefined) throw new UsageError(`xla: ${nameOrPath} ${why}.`);
+    return path;
+  }
+  const states = Object.keys(pluginSets).map(pluginState);
+  const usable = states.find((s) => s.why === undefined);
+  if (usable === undefined) {
+    throw new UsageError(
+      `xla: no plugin can be used here: ${states.map((s) => `${s.name} ${s.why}`).join("; ")}.`,
+    );
+  }
+  return usable.path;
+}

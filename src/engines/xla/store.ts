@@ -1,0 +1,149 @@
+/** The store that the processes of a run share: for PJRT by callbacks, for the trainer by promises. */
+
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { InternalError, UsageError } from "../../core/errors.js";
+import type { ProcessGroup } from "../processes.js";
+import type { StoreCallbacks } from "./client.js";
+import type { Kind } from "./storeWire.js";
+import { MAILBOX_BYTES, type WorkerData } from "./storeWorker.js";
+import type { ProcessPlace } from "./xla.js";
+
+/** Processes of one job start within this time of each other. */
+const JOIN_MS = 300_000;
+
+export class Store implements AsyncDisposable {
+  private nextId = 0;
+  private readonly open = new Map<
+    number,
+    { resolve: (value: Uint8Array | undefined) => void; reject: (error: Error) => void }
+  >();
+
+  private constructor(
+    readonly group: Pick<ProcessGroup, "index" | "count">,
+    readonly callbacks: StoreCallbacks,
+    private readonly link: Worker,
+    private readonly others: readonly Worker[],
+  ) {
+    link.on("message", ({ id, value, failed }: { id: number; value?: Uint8Array; failed?: string }) => {
+      const waiting = this.open.get(id);
+      this.open.delete(id);
+      if (this.open.size === 0) link.unref();
+      if (failed === undefined) waiting?.resolve(value);
+      else waiting?.reject(new UsageError(failed));
+    });
+  }
+
+  /**
+   * Joins the store of `group`; process 0 serves it. Waits for process 0 for `joinMs` (default 5 minutes).
+   * Throws `UsageError` when the port is taken or nobody answers.
+   */
+  static async join(
+    group: Pick<ProcessGroup, "index" | "count" | "host" | "port">,
+    joinMs = JOIN_MS,
+  ): Promise<Store> {
+    const workers: Worker[] = [];
+    const start = async (data: WorkerData, transfer: readonly MessagePort[] = []) => {
+      const { worker, ready } = spawn(data, transfer);
+      workers.push(worker);
+      return { worker, callbacks: (await ready).callbacks ?? {} };
+    };
+    try {
+      const { index, host, port } = group;
+      if (index === 0) await start({ role: "server", port });
+      const { worker: link } = await start({
+        role: "link",
+        host: index === 0 ? "127.0.0.1" : host,
+        port,
+        timeoutMs: joinMs,
+      });
+      const ask = async (role: "reader" | "writer") => {
+        const { port1, port2 } = new MessageChannel();
+        const mailbox = new SharedArrayBuffer(MAILBOX_BYTES);
+        link.postMessage({ asker: port1, mailbox }, [port1]);
+        return (await start({ role, link: port2, mailbox } satisfies WorkerData, [port2])).callbacks;
+      };
+      const { get } = await ask("reader");
+      const { put, tryGet } = await ask("writer");
+      if (get === undefined || put === undefined || tryGet === undefined) {
+        throw new InternalError("processes: a thread of the store registered no callbacks");
+      }
+      return new Store(
+        group,
+        { get, put, tryGet },
+        link,
+        workers.filter((w) => w !== link),
+      );
+    } catch (error) {
+      await Promise.all(workers.map((w) => w.terminate()));
+      throw error;
+    }
+  }
+
+  /** What `Xla.open` takes. */
+  get place(): ProcessPlace {
+    return { index: this.group.index, count: this.group.count, store: this.callbacks };
+  }
+
+  private ask(
+    kind: Kind,
+    key: string,
+    value: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | undefined> {
+    const id = this.nextId++;
+    return new Promise((resolve, reject) => {
+      this.open.set(id, { resolve, reject });
+      this.link.ref();
+      this.link.postMessage({ id, question: { kind, key, value, timeoutMs } });
+    });
+  }
+
+  /** Writes `value` under `key` for all processes. */
+  async put(key: string, value: Uint8Array): Promise<void> {
+    await this.ask("put", key, value, 0);
+  }
+
+  /** The value under `key`, once a process has written it. Throws `UsageError` after `timeoutMs`. */
+  async get(key: string, timeoutMs: number): Promise<Uint8Array> {
+    const value = await this.ask("get", key, new Uint8Array(), timeoutMs);
+    if (value === undefined) {
+      throw new UsageError(
+        `processes: another process must write ${key}; got nothing within ${Math.round(timeoutMs / 1000)} s. ` +
+          "Look into the logs of the others.",
+      );
+    }
+    return value;
+  }
+
+  /** Returns when every process has called it with the same, unused `name`. */
+  async barrier(name: string, timeoutMs = JOIN_MS): Promise<void> {
+    const { index, count } = this.group;
+    await this.put(`barrier/${name}/${index}`, new Uint8Array());
+    for (let other = 0; other < count; other++) await this.get(`barrier/${name}/${other}`, timeoutMs);
+  }
+
+  /**
+   * Ends the threads. PJRT must not call any more: dispose the engine first. Process 0 must be the last to
+   * close; a barrier before the end sees to it.
+   */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.link, ...this.others].map((w) => w.terminate()));
+  }
+}
+
+function spawn(data: WorkerData, transfer: readonly MessagePort[]) {
+  const worker = new Worker(new URL("./storeWorker.js", import.meta.url), {
+    workerData: data,
+    transferList: [...transfer],
+  });
+  const ready = new Promise<{ callbacks?: Record<string, bigint> }>((resolve, reject) => {
+    worker.once("message", (message: { callbacks?: Record<string, bigint>; failed?: string }) => {
+      // A run that ends by an error is not kept alive by its store.
+      worker.unref();
+      if (message.failed === undefined) resolve(message);
+      else reject(new UsageError(message.failed));
+    });
+    worker.once("error", reject);
+  });
+  return { worker, ready };
+}

@@ -1,0 +1,142 @@
+/** Several devices in one process: collectives, and a data-parallel step against the same step on one device. */
+
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import { Unsupported, UsageError } from "../src/core/errors.js";
+import type { DeviceBuffer, Engine, Executable } from "../src/engines/engine.js";
+import { OnnxRuntime } from "../src/engines/onnxruntime.js";
+import { interpretReplicas } from "../src/graph/interpret.js";
+import { allGather, allReduceSum, reduceScatter, replicaIndex } from "../src/graph/ops/index.js";
+import { trace } from "../src/graph/trace.js";
+import { assertClose } from "./support/close.js";
+import { openXla, withXla } from "./support/engines.js";
+import { parallelStep, sizes, waves } from "./support/parallel.js";
+
+const DEVICES = 4;
+const ROWS = 3;
+
+test("an engine with one device refuses a program over four", async () => {
+  const engine = new OnnxRuntime();
+  await assert.rejects(engine.compile(parallelStep(ROWS, DEVICES)), (error: Unsupported) => {
+    assert.ok(error instanceof Unsupported);
+    assert.match(error.message, /runs 1 replica of a program; got .* over 4/);
+    return true;
+  });
+});
+
+/** Losses and final parameters of `steps` steps from a fixed start; every third batch lacks its last rows. */
+async function train(engine: Engine, step: Executable, rows: number, each: boolean, steps: number) {
+  const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
+  let params: Record<string, DeviceBuffer> = {
+    "params.image": engine.upload(f32(sizes.joint, sizes.image), waves(sizes.joint * sizes.image, 1)),
+    "params.text": engine.upload(f32(sizes.joint, sizes.text), waves(sizes.joint * sizes.text, 2)),
+    "params.scale": engine.upload(f32(), Float32Array.of(1)),
+  };
+  const all = DEVICES * ROWS;
+  const losses: number[] = [];
+  for (let i = 0; i < steps; i++) {
+    const weight = Float32Array.from({ length: all }, (_, k) => (i % 3 === 2 && k >= all - 4 ? 0 : 1));
+    const batch = {
+      images: engine.upload(f32(rows, sizes.image), waves(all * sizes.image, 3 + i), { each }),
+      texts: engine.upload(f32(rows, sizes.text), waves(all * sizes.text, 4 + 2 * i), { each }),
+      weight: engine.upload(f32(rows), weight, { each }),
+    };
+    const { loss, ...rest } = await step.run({ ...params, ...batch });
+    losses.push(Number((await engine.download(loss!))[0]));
+    for (const buffer of [loss!, ...Object.values(batch)]) buffer[Symbol.dispose]();
+    params = Object.fromEntries(Object.entries(rest).map(([k, v]) => [k.slice("next.".length), v]));
+  }
+  const last: Record<string, Float64Array> = {};
+  for (const [name, buffer] of Object.entries(params)) {
+    last[name] = Float64Array.from((await engine.download(buffer, { each: true })) as Float32Array);
+    buffer[Symbol.dispose]();
+  }
+  assert.equal(engine.stats().buffers, 0);
+  return { losses, last };
+}
+
+withXla("several devices", () => {
+  describe("Xla on four devices", async () => {
+    const engine = await openXla({ devices: DEVICES });
+    after(() => engine[Symbol.asyncDispose]());
+
+    test("says what it has", () => {
+      assert.equal(engine.capabilities.devices, DEVICES);
+      assert.equal(engine.capabilities.replicas, DEVICES);
+      assert.match(engine.description, /^cpu: .* × 4$/);
+    });
+
+    test("each device has its own numbers, or all have the same", async () => {
+      const type = { dtype: "i32", shape: [2] } as const;
+      using own = engine.upload(type, Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8), { each: true });
+      using same = engine.upload(type, Int32Array.of(9, 9));
+      assert.deepEqual([...(await engine.download(own, { each: true }))], [1, 2, 3, 4, 5, 6, 7, 8]);
+      assert.deepEqual([...(await engine.download(own))], [1, 2]);
+      assert.deepEqual([...(await engine.download(same, { each: true }))], Array(8).fill(9));
+      assert.throws(() => engine.upload(type, Int32Array.of(1, 2), { each: true }), UsageError);
+    });
+
+    test("collectives equal the reference over replicas", async () => {
+      const type = { dtype: "f32", shape: [8, 3] } as const;
+      const graph = trace({ x: type }, ({ x }) => ({
+        total: allReduceSum(x, DEVICES),
+        all: allGather(x, DEVICES),
+        part: reduceScatter(x, DEVICES),
+        index: replicaIndex(DEVICES),
+      }));
+      const data = waves(DEVICES * 24, 1);
+      const expected = interpretReplicas(
+        graph,
+        Array.from({ length: DEVICES }, (_, r) => ({ x: data.subarray(24 * r, 24 * r + 24) })),
+      );
+      using program = await engine.compile(graph);
+      using x = engine.upload(type, data, { each: true });
+      const outputs = await program.run({ x });
+      for (const [name, buffer] of Object.entries(outputs)) {
+        const got = (await engine.download(buffer, { each: true })) as Float32Array;
+        const all = expected.flatMap((own) => [...own[name]!.data]);
+        assertClose(got, all, 1e-6, name);
+        buffer[Symbol.dispose]();
+      }
+    });
+
+    test("twelve steps on four devices are those on one with the whole batch, uneven batches included", async () => {
+      const single = await openXla();
+      const whole = await single.compile(parallelStep(DEVICES * ROWS, 1));
+      const split = await engine.compile(parallelStep(ROWS, DEVICES));
+      const expected = await train(single, whole, DEVICES * ROWS, false, 12);
+      const got = await train(engine, split, ROWS, true, 12);
+      assertClose(got.losses, expected.losses, 1e-5, "losses");
+      for (const [name, values] of Object.entries(expected.last)) {
+        const replicas = got.last[name]!;
+        for (let d = 0; d < DEVICES; d++) {
+          const own = replicas.subarray(d * values.length, (d + 1) * values.length);
+          assertClose(own, values, 1e-5, `${name} on device ${d}`);
+          assert.deepEqual(own, replicas.subarray(0, values.length), `${name} is the same on every device`);
+        }
+      }
+      split[Symbol.dispose]();
+      await single[Symbol.asyncDispose]();
+    });
+
+    test("a program over another number of replicas is refused", async () => {
+      await assert.rejects(engine.compile(parallelStep(ROWS, 2)), Unsupported);
+    });
+
+    test("inputs freed while a run starts are kept until it has", async () => {
+      const type = { dtype: "f32", shape: [4] } as const;
+      using program = await engine.compile(trace({ x: type }, ({ x }) => ({ y: allReduceSum(x, DEVICES) })));
+      for (let i = 0; i < 50; i++) {
+        const x = engine.upload(type, Float32Array.of(1, 2, 3, i));
+        const running = program.run({ x });
+        // By now another thread reads the list of inputs.
+        await new Promise(setImmediate);
+        x[Symbol.dispose]();
+        assert.equal(x.spent, true);
+        const { y } = await running;
+        assert.equal((await engine.download(y!))[3], DEVICES * i);
+        y![Symbol.dispose]();
+      }
+    });
+  });
+});

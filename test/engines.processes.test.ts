@@ -1,0 +1,271 @@
+/** Several processes: what launchers say, the store they share, and PJRT's callbacks into it. */
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import koffi from "koffi";
+import { UsageError } from "../src/core/errors.js";
+import { firstSlurmNode, processGroup } from "../src/engines/processes.js";
+import { keyValueGet, keyValuePut, keyValueTryGet } from "../src/engines/xla/layout.js";
+import { Block, memoryAt } from "../src/engines/xla/pjrt.js";
+import { Store } from "../src/engines/xla/store.js";
+import { xlaPlugin } from "./support/engines.js";
+
+describe("processGroup", () => {
+  test("a process on its own is in no group", () => {
+    assert.equal(processGroup({}), undefined);
+    assert.equal(processGroup({ RANK: "0", WORLD_SIZE: "1" }), undefined);
+    assert.equal(
+      processGroup({ SLURM_PROCID: "0", SLURM_NTASKS: "1", SLURM_JOB_NODELIST: "a", SLURM_JOB_ID: "1" }),
+      undefined,
+    );
+  });
+
+  test("torchrun's variables; its own port is left to it", () => {
+    const env = {
+      RANK: "3",
+      WORLD_SIZE: "8",
+      LOCAL_RANK: "1",
+      MASTER_ADDR: "10.0.0.7",
+      MASTER_PORT: "29500",
+    };
+    assert.deepEqual(processGroup(env), {
+      launcher: "torchrun",
+      index: 3,
+      count: 8,
+      localIndex: 1,
+      host: "10.0.0.7",
+      port: 29501,
+    });
+  });
+
+  test("Slurm's variables", () => {
+    const env = {
+      SLURM_PROCID: "5",
+      SLURM_NTASKS: "6",
+      SLURM_LOCALID: "1",
+      SLURM_STEP_NODELIST: "gpu[017-019],big",
+      SLURM_JOB_ID: "8193",
+    };
+    assert.deepEqual(processGroup(env), {
+      launcher: "slurm",
+      index: 5,
+      count: 6,
+      localIndex: 1,
+      host: "gpu017",
+      port: 61441,
+    });
+    assert.equal(firstSlurmNode("node7"), "node7");
+    assert.equal(firstSlurmNode("n[3,5]-ib,n9"), "n3-ib");
+  });
+
+  test("an indexed Job of Kubernetes, and Clipwright's own variables", () => {
+    const env = {
+      JOB_COMPLETION_INDEX: "1",
+      CLIPWRIGHT_PROCESSES: "2",
+      CLIPWRIGHT_RENDEZVOUS: "train-0.svc:4000",
+    };
+    assert.deepEqual(processGroup(env), {
+      launcher: "kubernetes",
+      index: 1,
+      count: 2,
+      localIndex: 0,
+      host: "train-0.svc",
+      port: 4000,
+    });
+    const own = { ...env, CLIPWRIGHT_PROCESS_ID: "0", CLIPWRIGHT_RENDEZVOUS: "[::1]:7" };
+    assert.deepEqual(
+      { ...processGroup(own), localIndex: 0 },
+      {
+        launcher: "clipwright",
+        index: 0,
+        count: 2,
+        localIndex: 0,
+        host: "::1",
+        port: 7,
+      },
+    );
+  });
+
+  test("what is missing or contradicts itself is named", () => {
+    assert.throws(() => processGroup({ RANK: "2", WORLD_SIZE: "2", MASTER_ADDR: "a" }), /index=2, count=2/);
+    assert.throws(() => processGroup({ RANK: "0", WORLD_SIZE: "2" }), /MASTER_ADDR/);
+    assert.throws(
+      () => processGroup({ RANK: "x", WORLD_SIZE: "2", MASTER_ADDR: "a" }),
+      /RANK must be an integer/,
+    );
+    assert.throws(
+      () => processGroup({ JOB_COMPLETION_INDEX: "0", CLIPWRIGHT_PROCESSES: "2" }),
+      /CLIPWRIGHT_RENDEZVOUS/,
+    );
+  });
+});
+
+/** A port that is free now. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+
+const native = koffi.proto("void *StoreCallback(void *args)");
+const freeProto = koffi.proto("void StoreFree(void *memory)");
+const errorCallback = koffi.pointer(
+  koffi.proto("void *StoreError(int code, const char *message, size_t size)"),
+);
+
+describe("Store", () => {
+  let store: Store;
+  let other: Store;
+  const bytes = (...values: number[]) => Uint8Array.from(values);
+
+  before(async () => {
+    const at = { host: "127.0.0.1", port: await freePort(), count: 2 };
+    [store, other] = await Promise.all([Store.join({ ...at, index: 0 }), Store.join({ ...at, index: 1 })]);
+  });
+  after(async () => {
+    await other[Symbol.asyncDispose]();
+    await store[Symbol.asyncDispose]();
+  });
+
+  test("a read waits for the write of another process", async () => {
+    const reading = other.get("later", 5000);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await store.put("later", bytes(0, 255, 7));
+    assert.deepEqual(await reading, bytes(0, 255, 7));
+  });
+
+  test("a read that waits in vain says so", async () => {
+    await assert.rejects(store.get("never", 30), (error: Error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, /must write never/);
+      return true;
+    });
+  });
+
+  test("values of a megabyte go through", async () => {
+    const large = Uint8Array.from({ length: 1 << 20 }, (_, i) => i % 251);
+    await other.put("large", large);
+    assert.deepEqual(await store.get("large", 1000), large);
+  });
+
+  test("a barrier is left when all have come", async () => {
+    const order: string[] = [];
+    const first = store.barrier("b", 5000).then(() => order.push("left"));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    order.push("second comes");
+    await Promise.all([first, other.barrier("b", 5000)]);
+    assert.deepEqual(order, ["second comes", "left"]);
+  });
+
+  test("nobody at the address, and a port that is taken", async () => {
+    const port = await freePort();
+    await assert.rejects(Store.join({ index: 1, count: 2, host: "127.0.0.1", port }, 300), /must answer at/);
+    const taken = createServer().listen(port);
+    await assert.rejects(
+      Store.join({ index: 0, count: 2, host: "127.0.0.1", port }, 300),
+      /must be able to listen/,
+    );
+    taken.close();
+  });
+
+  /** Calls a callback as PJRT does, on another thread; gives what it left, and the errors that it made. */
+  async function call(which: "get" | "put" | "tryGet", key: string, fields: (args: Block) => void) {
+    const made: { code: number; message: string }[] = [];
+    const maker = koffi.register((code: number, message: string) => {
+      made.push({ code, message });
+      return 0xdeadn;
+    }, errorCallback);
+    const holder = new Block(8).word(0, maker);
+    const name = Buffer.from(key);
+    const args = new Block(80).word(16, Uint8Array.from(name)).word(24, name.length);
+    const errorAt = { get: keyValueGet, put: keyValuePut, tryGet: keyValueTryGet }[which].error;
+    args.word(errorAt, holder);
+    fields(args);
+    const callback = koffi.decode(store.callbacks[which], native);
+    const result = await new Promise((resolve, reject) => {
+      callback.async(args.memory, (failed: Error | null, value: unknown) =>
+        failed ? reject(failed) : resolve(value),
+      );
+    });
+    koffi.unregister(maker);
+    return { args, result, made };
+  }
+
+  const read = (args: Block, at: { value: number; valueSize: number; free: number }) => {
+    const pointer = args.readWord(at.value);
+    const copy = new Uint8Array(memoryAt(pointer, Number(args.readWord(at.valueSize)))).slice();
+    koffi.call(args.readWord(at.free), freeProto, pointer);
+    return copy;
+  };
+
+  test("PJRT's callbacks put, get and try", async () => {
+    const value = bytes(1, 2, 0, 3);
+    const put = await call("put", "k", (args) =>
+      args.word(keyValuePut.value, value).word(keyValuePut.valueSize, 4),
+    );
+    assert.equal(put.result, null);
+    assert.deepEqual(await other.get("k", 1000), value);
+    const got = await call("get", "k", (args) => args.int(keyValueGet.timeoutMs, 1000));
+    assert.equal(got.result, null);
+    assert.deepEqual(read(got.args, keyValueGet), value);
+    const tried = await call("tryGet", "k", () => {});
+    assert.deepEqual(read(tried.args, keyValueTryGet), value);
+  });
+
+  test("PJRT's read that waits does not keep its write from being answered", async () => {
+    const reading = call("get", "own", (args) => args.int(keyValueGet.timeoutMs, 5000));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await call("put", "own", (args) => args.word(keyValuePut.value, bytes(9)).word(keyValuePut.valueSize, 1));
+    assert.deepEqual(read((await reading).args, keyValueGet), bytes(9));
+  });
+
+  test("what is missing becomes an error by PJRT's own maker", async () => {
+    const tried = await call("tryGet", "nothing", () => {});
+    assert.deepEqual(tried.made, [{ code: 5, message: "no nothing" }]);
+    assert.equal(tried.result, 0xdeadn);
+    const waited = await call("get", "nothing", (args) => args.int(keyValueGet.timeoutMs, 20));
+    assert.deepEqual(waited.made, [{ code: 4, message: "no nothing within 20 ms" }]);
+  });
+});
+
+test("two processes meet as torchrun would start them; a plugin that cannot join them is refused with words", async () => {
+  const port = await freePort();
+  const found = xlaPlugin();
+  const member = fileURLToPath(new URL("./support/member.js", import.meta.url));
+  const run = (index: number) =>
+    new Promise<Record<string, unknown>>((resolve, reject) => {
+      const env = {
+        ...process.env,
+        RANK: String(index),
+        WORLD_SIZE: "2",
+        LOCAL_RANK: String(index),
+        MASTER_ADDR: "127.0.0.1",
+        MASTER_PORT: String(port - 1),
+      };
+      const child = spawn(process.execPath, [member, ...("path" in found ? [found.path] : [])], { env });
+      let out = "";
+      let problems = "";
+      child.stdout.on("data", (text) => (out += text));
+      child.stderr.on("data", (text) => (problems += text));
+      child.on("close", (status) =>
+        status === 0 ? resolve(JSON.parse(out)) : reject(new Error(`${status}: ${problems}`)),
+      );
+    });
+  const results = await Promise.all([run(0), run(1)]);
+  results.forEach((result, index) => {
+    assert.equal(result.index, index);
+    assert.equal(result.launcher, "torchrun");
+    assert.deepEqual(result.names, ["process 0", "process 1"]);
+    if ("path" in found && found.path.includes("cpu")) {
+      assert.match(
+        String(result.engine),
+        /must join the devices of 2 processes, 2 in all; it found 1 \(cpu\)/,
+      );
+    }
+  });
+});
