@@ -15,6 +15,7 @@ import {
   reshape,
   slice,
   sum,
+  transpose,
 } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { layerNorm, layerNormSpecs, linear, pickToken } from "../nn/layers.js";
@@ -87,12 +88,12 @@ export function textTower(
   const { text_cfg: t } = config;
   const [B, T] = tokens.shape as [number, number];
   const positions = p.get("positional_embedding");
-  let x = gather(p.in("token_embedding").get("weight"), tokens); // [B,T,C]
-  x = add(x, T === t.context_length ? positions : slice(positions, 0, 0, T));
+  let x = gather(p.in("token_embedding").get("weight"), transpose(tokens)); // [T,B,C]
+  x = add(x, reshape(slice(positions, 0, 0, T), [T, 1, t.width]));
   x = transformer(p.in("transformer"), x, blocks(config, options));
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_final"), y, t.norm_kwargs.eps);
-  const at = (position: number) => reshape(slice(x, 1, position, position + 1), [B, t.width]);
+  const at = (position: number) => reshape(slice(x, 0, position, position + 1), [B, t.width]);
   const pooled = (): Tensor => {
     switch (t.pool_type) {
       case "argmax":
@@ -104,10 +105,10 @@ export function textTower(
       case "last":
         return norm(at(T - 1));
       case "avg":
-        return mean(norm(x), 1);
+        return mean(norm(x), 0);
       case "mean": {
-        const words = reshape(cast(not(equal(tokens, t.pad_id)), "f32"), [B, T, 1]);
-        return norm(div(sum(mul(x, words), 1), maximum(sum(words, 1), 1)));
+        const words = reshape(cast(not(equal(transpose(tokens), t.pad_id)), "f32"), [T, B, 1]);
+        return norm(div(sum(mul(x, words), 0), maximum(sum(words, 0), 1)));
       }
     }
   };

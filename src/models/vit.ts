@@ -91,19 +91,19 @@ export function vit(
   // A convolution whose stride is its kernel is a matrix product over patches.
   const kernel = reshape(p.in("conv1").get("weight"), [C, 3 * patch_size ** 2]);
   const bias = v.conv_bias ? p.in("conv1").get("bias") : undefined;
-  let x = linearMap(patches(images, patch_size), kernel, bias); // [B,P,C]
+  let x = linearMap(patches(images, patch_size), kernel, bias); // [P,B,C]
   if (v.class_token) {
-    x = concat([broadcastTo(reshape(p.get("class_embedding"), [1, 1, C]), [B, 1, C]), x], 1);
+    x = concat([broadcastTo(reshape(p.get("class_embedding"), [1, 1, C]), [1, B, C]), x], 0);
   }
-  x = add(x, p.get("positional_embedding")); // [B,T,C]
+  const T = x.shape[0]!;
+  x = add(x, reshape(p.get("positional_embedding"), [T, 1, C])); // [T,B,C]
   if (!v.no_ln_pre) x = layerNorm(p.in("ln_pre"), x, eps);
   x = transformer(p.in("transformer"), x, blocks(config, options));
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
   const pool = (y: Tensor): Tensor => {
-    const T = y.shape[1]!;
-    if (v.pool_type === "tok") return reshape(slice(y, 1, 0, 1), [B, C]);
-    return mean(v.class_token ? slice(y, 1, 1, T) : y, 1);
+    if (v.pool_type === "tok") return reshape(slice(y, 0, 0, 1), [B, C]);
+    return mean(v.class_token ? slice(y, 0, 1, T) : y, 0);
   };
   // Rows are normed one by one: with a token to be picked, norming only that one is the same.
   const pooled = v.final_ln_after_pool || v.pool_type === "tok" ? norm(pool(x)) : pool(norm(x));

@@ -31,16 +31,15 @@ export const layerNormSpecs = (C: number): ParameterSpecs => ({
 export const layerNorm = (p: Scope, x: Tensor, epsilon: number): Tensor =>
   layerNormOp(x, p.get("weight"), p.get("bias"), epsilon);
 
-/** Row `position[b]` of each x[b]: [B,T,C] and i32[B] give [B,C]. */
+/** Token `position[b]` of each row b: x [T,B,C] and i32[B] give [B,C]. */
 export function pickToken(x: Tensor, position: Tensor): Tensor {
-  const [B, T, C] = x.shape as [number, number, number];
-  const row = add(mul(iota("i32", [B]), T), position);
-  return gather(reshape(x, [B * T, C]), row);
+  const [T, B, C] = x.shape as [number, number, number];
+  return gather(reshape(x, [T * B, C]), add(mul(position, B), iota("i32", [B])));
 }
 
-/** Non-overlapping patches of images [B,3,H,W], side `size`: [B, P, 3·size²], a patch's channels outermost. */
+/** Non-overlapping patches of images [B,3,H,W], side `size`: [P, B, 3·size²], a patch's channels outermost. */
 export function patches(images: Tensor, size: number): Tensor {
   const [B, C, H, W] = images.shape as [number, number, number, number];
   const grid = reshape(images, [B, C, H / size, size, W / size, size]);
-  return reshape(transpose(grid, [0, 2, 4, 1, 3, 5]), [B, (H / size) * (W / size), C * size * size]);
+  return reshape(transpose(grid, [2, 4, 0, 1, 3, 5]), [(H / size) * (W / size), B, C * size * size]);
 }

@@ -60,7 +60,10 @@ export function transformerSpecs(options: TransformerOptions, init: BlockInit): 
   return Object.assign({}, ...Array.from({ length: layers }, (_, i) => prefixed(`resblocks.${i}`, block)));
 }
 
-/** x [B,T,C] through all blocks. */
+/**
+ * x [T,B,C] through all blocks. Tokens lie outermost: then heads are cut out of a row without moving it, and the
+ * products of attention read queries, keys and values where they lie.
+ */
 export function transformer(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
   const step = options.rematerialize ? rematerialize(block) : block;
   let y = x;
@@ -81,13 +84,12 @@ function block(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
   return add(mixed, scaled(linear(mlp.in("c_proj"), hidden), "ls_2"));
 }
 
-/** Multi-head self-attention of x [B,T,C]; queries, keys and values in one product. */
+/** Multi-head self-attention of x [T,B,C]; queries, keys and values in one product. */
 function selfAttention(p: Scope, x: Tensor, { heads: H, causal }: TransformerOptions): Tensor {
-  const [B, T, C] = x.shape as [number, number, number];
-  const D = C / H;
-  const joint = reshape(linearMap(x, p.get("in_proj_weight"), p.get("in_proj_bias")), [B, T, 3, H, D]);
-  const byHead = transpose(joint, [2, 0, 3, 1, 4]); // [3,B,H,T,D]
-  const [q, k, v] = split(byHead, 0, 3).map((part) => reshape(part, [B, H, T, D]));
+  const [T, B, C] = x.shape as [number, number, number];
+  const joint = linearMap(x, p.get("in_proj_weight"), p.get("in_proj_bias")); // [T,B,3C]
+  const byHead = (part: Tensor) => transpose(reshape(part, [T, B, H, C / H]), [1, 2, 0, 3]); // [B,H,T,D]
+  const [q, k, v] = split(joint, 2, 3).map(byHead);
   const mixed = attention(q!, k!, v!, { causal });
-  return linear(p.in("out_proj"), reshape(transpose(mixed, [0, 2, 1, 3]), [B, T, C]));
+  return linear(p.in("out_proj"), reshape(transpose(mixed, [2, 0, 1, 3]), [T, B, C]));
 }
