@@ -5,9 +5,10 @@
  *
  * Hardware: 2 CPU cores. Time: 3 min 20 s of training. Expected: see README.md (chance is 0.06 %).
  *
- * A small ViT on 16 patches, and a bag of words: a name of an emoji needs no grammar. Several drawings of one name
- * in a batch count as each other's positives. Turning, zooming and recolouring stand in for other artists' hands;
- * without them the score on the unseen style halves.
+ * A small ViT on 16 patches, projected side by side rather than averaged, since where things are in a centred drawing
+ * tells much (16 points of top-1 in a search with PyTorch); and a bag of words: the name of an emoji needs no grammar.
+ * Several drawings of one name in a batch count as each other's positives. Turning, zooming and recolouring stand in
+ * for other artists' hands (10 points).
  */
 
 import { defineRecipe } from "../src/train/recipe.js";
@@ -24,7 +25,7 @@ export default defineRecipe({
       width: 96,
       layers: 3,
       head_width: 32,
-      pool_type: "avg",
+      pool_type: "flat",
       class_token: false,
       no_ln_pre: true,
     },
@@ -39,7 +40,8 @@ export default defineRecipe({
   crop: "affine",
   affine: [12, 0.2, 0.07, 0.05],
   flip: 0.5,
-  inkJitter: [0.3, 0.6, 0.18],
+  inkJitter: [0.35, 0.7, 0.21],
+  grayScaleProb: 0.2,
   time: "3m20s",
   batchSize: 256,
   lr: 2e-3,

@@ -39,14 +39,18 @@ export interface VisionConfig extends TransformerConfig {
   readonly patch_size?: number;
   /** Channels of one attention head; heads are `width / head_width`. Default 64. */
   readonly head_width?: number;
-  /** `"tok"`, the default: the class token. `"avg"`: the mean over the patches, without the class token. */
-  readonly pool_type?: "tok" | "avg";
+  /**
+   * `"tok"`, the default: the class token. `"avg"`: the mean over the patches, without the class token. Extension:
+   * `"flat"`, all patches side by side, so that the projection is f32[P·C,E]: for few patches of centred subjects,
+   * whose layout matters; needs `class_token: false`.
+   */
+  readonly pool_type?: "tok" | "avg" | "flat";
   /** True leaves out the layer norm between the embeddings and the first block. Default false. */
   readonly no_ln_pre?: boolean;
   /** True pools first and norms the pooled vector; false, the default, norms all tokens and then pools. */
   readonly final_ln_after_pool?: boolean;
   /**
-   * Extension. False: no class token and no position for it, as in big_vision; needs `pool_type: "avg"`. Default true:
+   * Extension. False: no class token and no position for it, as in big_vision; needs another `pool_type` than `"tok"`. Default true:
    * open_clip keeps the token in the sequence even when it pools the patches.
    */
   readonly class_token?: boolean;
@@ -173,6 +177,7 @@ export function completeClipConfig(config: ClipConfig): CompleteClipConfig {
 export function extensionsIn(config: ClipConfig): string[] {
   const { vision_cfg: vision, text_cfg: text } = completeClipConfig(config);
   const found: string[] = [];
+  if (vision.pool_type === "flat") found.push("vision_cfg.pool_type");
   if (!vision.class_token) found.push("vision_cfg.class_token");
   if (vision.conv_bias) found.push("vision_cfg.conv_bias");
   if (vision.proj_bias) found.push("vision_cfg.proj_bias");
@@ -199,7 +204,7 @@ const visionSchema = z.strictObject({
   image_size: count.exactOptional(),
   patch_size: count.exactOptional(),
   head_width: count.exactOptional(),
-  pool_type: z.enum(["tok", "avg"]).exactOptional(),
+  pool_type: z.enum(["tok", "avg", "flat"]).exactOptional(),
   no_ln_pre: flag,
   final_ln_after_pool: flag,
   class_token: flag,
@@ -349,7 +354,12 @@ function checkTogether(config: ClipConfig, where: string): void {
   divides("vision_cfg", "image_size", "patch_size", vision.image_size, vision.patch_size);
   divides("vision_cfg", "width", "head_width", vision.width, vision.head_width);
   divides("text_cfg", "width", "heads", text.width, text.heads);
-  if (!vision.class_token && vision.pool_type !== "avg") {
+  if (vision.class_token && vision.pool_type === "flat") {
+    throw new UsageError(
+      `${where}: vision_cfg.pool_type="flat" takes the patches alone; got class_token=true. Set class_token to false.`,
+    );
+  }
+  if (!vision.class_token && vision.pool_type === "tok") {
     throw new UsageError(
       `${where}: vision_cfg.class_token=false leaves nothing for pool_type to take; got ` +
         `pool_type="${vision.pool_type}". Set vision_cfg.pool_type to "avg".`,

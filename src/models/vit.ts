@@ -1,6 +1,15 @@
 /** The Vision Transformer as CLIP's image tower (Dosovitskiy et al. 2021; open_clip's VisionTransformer). */
 
-import { add, concat, type GeluKind, linearMap, mean, reshape, slice } from "../graph/ops/index.js";
+import {
+  add,
+  concat,
+  type GeluKind,
+  linearMap,
+  mean,
+  reshape,
+  slice,
+  transpose,
+} from "../graph/ops/index.js";
 import { broadcastTo } from "../graph/ops/movement.js";
 import type { Tensor } from "../graph/tensor.js";
 import { layerNorm, layerNormSpecs, linear, patches } from "../nn/layers.js";
@@ -52,12 +61,14 @@ export function vitSpecs(config: CompleteClipConfig): ParameterSpecs {
   // PyTorch's defaults: Conv2d and Linear uniform by fan-in, in_proj by Xavier.
   const patchBound = (3 * patch_size ** 2) ** -0.5;
   const hiddenBound = options.hidden ** -0.5;
+  const pooledWidth = v.pool_type === "flat" ? P * C : C;
+  const projectionStd = pooledWidth ** -0.5;
   return {
     ...(v.class_token ? { class_embedding: spec([C], normalInit(std)) } : {}),
     positional_embedding: spec([v.class_token ? P + 1 : P, C], normalInit(std)),
     ...(v.proj_bias
-      ? { "proj.weight": spec([E, C], normalInit(std)), "proj.bias": spec([E], zeros) }
-      : { proj: spec([C, E], normalInit(std)) }),
+      ? { "proj.weight": spec([E, pooledWidth], normalInit(projectionStd)), "proj.bias": spec([E], zeros) }
+      : { proj: spec([pooledWidth, E], normalInit(projectionStd)) }),
     "conv1.weight": spec([C, 3, patch_size, patch_size], uniformInit(patchBound)),
     ...(v.conv_bias ? { "conv1.bias": spec([C], zeros) } : {}),
     ...(v.no_ln_pre ? {} : prefixed("ln_pre", layerNormSpecs(C))),
@@ -102,6 +113,7 @@ export function vit(
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
   const pool = (y: Tensor): Tensor => {
+    if (v.pool_type === "flat") return reshape(transpose(y, [1, 0, 2]), [B, T * C]);
     if (v.pool_type === "tok") return reshape(slice(y, 0, 0, 1), [B, C]);
     return mean(v.class_token ? slice(y, 0, 1, T) : y, 0);
   };
