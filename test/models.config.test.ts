@@ -48,9 +48,18 @@ describe("parseClipConfig", () => {
     const json = altered(
       { custom_text: false, init_logit_bias: null },
       { patch_dropout: 0, timm_model_name: null, qk_norm: false, block_type: null },
-      { pad_id: 1, proj_type: "linear", embed_cls: false, hf_model_name: null },
+      { proj_type: "linear", embed_cls: false, hf_model_name: null },
     );
     assert.deepEqual(parseClipConfig(json, "model.json"), tiny());
+  });
+
+  it("keeps the padding's id, which pooling over words needs", () => {
+    const json = altered({}, {}, { pad_id: 1 });
+    assert.equal(parseClipConfig(json, "model.json").text_cfg.pad_id, 1);
+  });
+
+  it("refuses patches side by side next to a class token", () => {
+    assert.match(refusal(altered({}, { pool_type: "flat" }, {})), /pool_type="flat" takes the patches alone/);
   });
 
   it("names the tower that is not built, not its details", () => {
