@@ -32,7 +32,6 @@ export default defineRecipe({
     text_cfg: { context_length: 16, vocab_size: 4096, width: 192, heads: 4, layers: 0, pool_type: "mean" },
   },
   trainData: [`${data}/train/*.tar`],
-  captions: "first",
   vocabSize: 4096,
   imageResizeMode: "squash",
   normalize: "inception",
