@@ -6,8 +6,9 @@ import { SafetensorsFile, type TensorToStore } from "../core/safetensors.js";
 import { formatType, sameShape } from "../core/shape.js";
 import type { ParameterSpecs } from "../nn/parameters.js";
 
-/** Tensors of open_clip's checkpoints that hold no parameter of ours. */
-const ignored = /(^|\.)(attn_mask|num_batches_tracked)$/;
+/** Tensors of open_clip's and OpenAI's checkpoints that hold no parameter of ours. */
+const ignored =
+  /(^|\.)(attn_mask|num_batches_tracked|position_ids)$|^(input_resolution|context_length|vocab_size)$/;
 
 /**
  * All parameters of `specs` from the file, as f32. Throws `UsageError` naming the file and what is missing, of
