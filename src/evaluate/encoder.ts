@@ -59,7 +59,7 @@ export class Encoder implements Disposable {
   private parameters: Readonly<Record<string, DeviceBuffer>> = {};
 
   private constructor(
-    private readonly engine: Engine,
+    readonly engine: Engine,
     readonly options: EncoderOptions,
     private readonly image: Executable,
     private readonly text: Executable,
