@@ -124,6 +124,39 @@ suite("clipwright embed", () => {
     );
   });
 
+  test("with a Hugging Face tokenizer, texts are cleaned first, as open_clip does", async () => {
+    const { families } = JSON.parse(readFileSync(fixture("tokenizer/huggingface.json"), "utf8"));
+    const config = JSON.parse(readFileSync(join(model, "open_clip_config.json"), "utf8"));
+    Object.assign(config.model_cfg.text_cfg, {
+      hf_tokenizer_name: "made-up",
+      pool_type: "last",
+      no_causal_mask: true,
+    });
+    put(folder, "hub/open_clip_config.json", JSON.stringify(config));
+    put(folder, "hub/tokenizer.json", JSON.stringify(families.gpt2.tokenizer));
+    put(folder, "hub/open_clip_model.safetensors", readFileSync(join(model, "open_clip_model.safetensors")));
+    const texts = ["a cat &amp;amp; a dog", "a cat & a dog", "a cat and a dog"];
+    const { out, err } = await embed(join(folder, "hub"), ...texts.flatMap((t) => ["--text", t]));
+    assert.equal(err, "");
+    const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
+    assert.deepEqual(escaped, plain);
+    assert.notDeepEqual(plain, other);
+  });
+
+  test("a preprocess_cfg that cannot be is refused by its key", async () => {
+    const config = JSON.parse(readFileSync(join(model, "open_clip_config.json"), "utf8"));
+    for (const [key, value] of Object.entries({ std: [1, 0, 1], resize_mode: "stretch", mean: 0.5 })) {
+      const path = put(
+        folder,
+        "odd.json",
+        JSON.stringify({ ...config, preprocess_cfg: { ...config.preprocess_cfg, [key]: value } }),
+      );
+      const { code, err } = await embed(model, "--model", path, "--text", "a");
+      assert.equal(code, 1);
+      assert.match(err, new RegExp(`odd\\.json: preprocess_cfg\\.${key} must be `));
+    }
+  });
+
   test("keys are unique: sources, texts and captions of one name are numbered", async () => {
     const bytes = await pngOf(1);
     for (const source of ["one", "two"]) {

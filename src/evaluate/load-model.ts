@@ -6,9 +6,10 @@ import { UsageError } from "../core/errors.js";
 import { readJson, withFileErrors } from "../core/files.js";
 import { evaluationPipeline } from "../data/pixels/pipeline.js";
 import { loadTokenizer } from "../data/tokenizer/load.js";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine } from "../engines/engine.js";
 import { type Clip, makeClip } from "../models/clip.js";
-import { type ClipConfig, parseClipConfig } from "../models/config.js";
+import { type ClipConfig, clipDefaults, parseClipConfig } from "../models/config.js";
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
 import { readWeights } from "../models/weights.js";
 import { parameterTypes } from "../nn/parameters.js";
@@ -46,10 +47,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   const { weights, step, run, folders } = findWeights(source);
   const { config, preprocess } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = loadTokenizer(findTokenizer(source, folders), {
-    contextLength: clip.config.text_cfg.context_length,
-    vocabSize: clip.config.text_cfg.vocab_size,
-  });
+  const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
   const values = readWeights(weights, clip.parameters);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.parameters)).map(([name, type]) => [
@@ -124,8 +122,41 @@ function findConfig(
     );
   }
   const json = readJson(file);
-  const preprocess = (json as { preprocess_cfg?: Partial<PreprocessConfig> }).preprocess_cfg;
-  return { config: parseClipConfig(json, file), preprocess: { ...openaiPreprocess, ...preprocess } };
+  const { preprocess_cfg } = json as { preprocess_cfg?: Partial<PreprocessConfig> };
+  const preprocess = { ...openaiPreprocess, ...preprocess_cfg };
+  checkPreprocess(preprocess, file);
+  return { config: parseClipConfig(json, file), preprocess };
+}
+
+function checkPreprocess(preprocess: PreprocessConfig, file: string): void {
+  const check = (key: keyof PreprocessConfig, fits: (value: unknown) => boolean, rule: string) => {
+    if (fits(preprocess[key])) return;
+    throw new UsageError(
+      `${file}: preprocess_cfg.${key} must be ${rule}; got ${JSON.stringify(preprocess[key])}. Correct it as the model was trained.`,
+    );
+  };
+  const among = (...names: string[]): [(value: unknown) => boolean, string] => [
+    (value) => names.includes(value as string),
+    names.join(" or "),
+  ];
+  const isRgb = (value: unknown) =>
+    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x));
+  check("mean", isRgb, "three numbers");
+  check("std", (value) => isRgb(value) && !(value as number[]).includes(0), "three numbers other than 0");
+  check("interpolation", ...among("bicubic", "bilinear"));
+  check("resize_mode", ...among("shortest", "longest", "squash"));
+}
+
+/**
+ * open_clip cleans texts before a Hugging Face tokenizer, as its own does where the configuration names none; runs of
+ * ours, and vocabularies learned here, take texts as they are.
+ */
+function openTokenizer(path: string, { text_cfg: text }: ClipConfig, foreign: boolean): Tokenizer {
+  const { context_length: contextLength, vocab_size: vocabSize } = { ...clipDefaults.text_cfg, ...text };
+  const tokenizer = loadTokenizer(path, { contextLength, vocabSize });
+  if (!foreign || tokenizer.kind !== "huggingface") return tokenizer;
+  const clean = text.hf_tokenizer_name === undefined ? "lower" : "whitespace";
+  return loadTokenizer(path, { contextLength, vocabSize, clean });
 }
 
 function findTokenizer({ tokenizer, path }: ModelSource, folders: readonly string[]): string {
