@@ -1,6 +1,6 @@
 /** A trained CLIP at work: images and texts to unit vectors, in batches of fixed size. */
 
-import { InternalError } from "../core/errors.js";
+import { InternalError, UsageError } from "../core/errors.js";
 import type { TensorType } from "../core/shape.js";
 import type { Dataset } from "../data/dataset.js";
 import { evaluationBatches } from "../data/loading/evaluation.js";
@@ -36,12 +36,30 @@ export interface ImageFeatures {
   readonly skipped: readonly SkippedSample[];
 }
 
+export interface ImageBatchFeatures {
+  /** Unit vectors f32[n,E], flat; n may be 0. */
+  readonly vectors: Float32Array;
+  /** Sample of each row, [n]. */
+  readonly indices: Uint32Array;
+  /** Left out because unreadable. */
+  readonly skipped: readonly SkippedSample[];
+}
+
+/** Throws a `UsageError` when every image of a set was skipped. */
+export function requireReadable(name: string, rows: number, skipped: readonly SkippedSample[]): void {
+  const [first] = skipped;
+  if (rows > 0 || first === undefined) return;
+  throw new UsageError(
+    `data ${name}: must have an image that can be read; got ${skipped.length} broken, the first ${first.key}: ${first.reason}`,
+  );
+}
+
 /** Compiled towers over parameters that somebody else owns (`use` gives them before each evaluation). */
 export class Encoder implements Disposable {
   private parameters: Readonly<Record<string, DeviceBuffer>> = {};
 
   private constructor(
-    private readonly engine: Engine,
+    readonly engine: Engine,
     readonly options: EncoderOptions,
     private readonly image: Executable,
     private readonly text: Executable,
@@ -109,12 +127,12 @@ export class Encoder implements Disposable {
     return (await this.run(this.image, "images", this.imageType, full)).slice(0, n * E);
   }
 
-  /** Unit vectors of a data set's images, in order; `indices` limits them. */
-  async embedDataset(dataset: Dataset, indices?: ArrayLike<number>): Promise<ImageFeatures> {
-    const { pipeline, workers, clip } = this.options;
-    const rows: Float32Array[] = [];
-    const kept: number[] = [];
-    const skipped: SkippedSample[] = [];
+  /**
+   * Unit vectors of a data set's images batch by batch, in order, so that memory does not grow with the set; `indices`
+   * limits them.
+   */
+  async *embedBatches(dataset: Dataset, indices?: ArrayLike<number>): AsyncGenerator<ImageBatchFeatures> {
+    const { pipeline, workers } = this.options;
     const batches = evaluationBatches(dataset, {
       batchSize: this.imageType.shape[0]!,
       pipeline,
@@ -122,20 +140,29 @@ export class Encoder implements Disposable {
       ...(indices === undefined ? {} : { indices }),
     });
     for await (const batch of batches) {
+      const vectors = batch.indices.length === 0 ? new Float32Array() : await this.embedImages(batch.images);
+      yield { vectors, indices: batch.indices, skipped: batch.skipped };
+    }
+  }
+
+  /** Unit vectors of a data set's images at once, in order; `indices` limits them. Throws `UsageError` if none is readable. */
+  async embedDataset(dataset: Dataset, indices?: ArrayLike<number>): Promise<ImageFeatures> {
+    const width = this.options.clip.config.embed_dim;
+    const wanted = indices?.length ?? dataset.length;
+    const flat = new Float32Array(wanted * width);
+    const kept = new Uint32Array(wanted);
+    const skipped: SkippedSample[] = [];
+    let rows = 0;
+    for await (const batch of this.embedBatches(dataset, indices)) {
+      flat.set(batch.vectors, rows * width);
+      kept.set(batch.indices, rows);
+      rows += batch.indices.length;
       skipped.push(...batch.skipped);
-      if (batch.indices.length === 0) continue;
-      rows.push(await this.embedImages(batch.images));
-      kept.push(...batch.indices);
     }
-    const flat = new Float32Array(kept.length * clip.config.embed_dim);
-    let at = 0;
-    for (const row of rows) {
-      flat.set(row, at);
-      at += row.length;
-    }
+    requireReadable(dataset.name, rows, skipped);
     return {
-      features: unitFeatures(flat, clip.config.embed_dim, `images of ${dataset.name}`),
-      indices: Uint32Array.from(kept),
+      features: unitFeatures(flat.subarray(0, rows * width), width, `images of ${dataset.name}`),
+      indices: kept.slice(0, rows),
       skipped,
     };
   }

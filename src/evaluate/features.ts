@@ -100,6 +100,14 @@ export interface Tile {
   readonly columns: number;
   /** Row-major with stride `columns`; overwritten by the next tile. */
   readonly scores: Float32Array;
+  /** How far a score may be from `similarity`, which decides where that matters; 0 where they are equal to the bit. */
+  readonly margin: number;
+}
+
+/** Takes the tiles of a product, each row's columns ascending, and then has the result. */
+export interface TileVisitor<Result> {
+  visit(tile: Tile): void;
+  result(): Result;
 }
 
 /** 64 left rows of 512 floats are 128 KiB, which stays in the second-level cache while the right side goes by. */
@@ -117,7 +125,7 @@ export function eachTile(left: Features, right: Features, visit: (tile: Tile) =>
     for (let columnStart = 0; columnStart < right.rows; columnStart += TILE_COLUMNS) {
       const columns = Math.min(TILE_COLUMNS, right.rows - columnStart);
       multiplyTile(left, rowStart, rows, right, columnStart, columns, scores);
-      visit({ rowStart, rows, columnStart, columns, scores });
+      visit({ rowStart, rows, columnStart, columns, scores, margin: 0 });
     }
   }
 }
@@ -186,23 +194,37 @@ function multiplyTile(
   }
 }
 
+/** Rows most similar to each query, best first: `indices` and cosine `scores`, both [queries, k]. */
+export interface Nearest {
+  readonly indices: Uint32Array;
+  readonly scores: Float32Array;
+  readonly k: number;
+}
+
 /** The `k` rows of `candidates` most similar to each row of `queries`, best first; equal scores in order of index. */
-export function nearestRows(
-  queries: Features,
-  candidates: Features,
-  k: number,
-): { readonly indices: Uint32Array; readonly scores: Float32Array; readonly k: number } {
+export function nearestRows(queries: Features, candidates: Features, k: number): Nearest {
+  const search = nearestSearch(queries, candidates, k);
+  eachTile(queries, candidates, search.visit);
+  return search.result();
+}
+
+/** `nearestRows` over tiles that somebody else multiplies. */
+export function nearestSearch(queries: Features, candidates: Features, k: number): TileVisitor<Nearest> {
   requireSameWidth(queries, "queries", candidates, "candidates");
   const depth = Math.min(k, candidates.rows);
   const indices = new Uint32Array(queries.rows * depth);
   const best = new Float32Array(queries.rows * depth).fill(Number.NEGATIVE_INFINITY);
-  eachTile(queries, candidates, ({ rowStart, rows, columnStart, columns, scores }) => {
+  const visit = ({ rowStart, rows, columnStart, columns, scores, margin }: Tile) => {
     for (let i = 0; i < rows; i++) {
       const first = (rowStart + i) * depth;
       const last = first + depth - 1;
       for (let j = 0; j < columns; j++) {
-        const score = scores[i * columns + j]!;
-        if (score <= best[last]!) continue; // columns ascend, so an equal score comes later
+        let score = scores[i * columns + j]!;
+        if (score + margin <= best[last]!) continue; // columns ascend, so an equal score comes later
+        if (margin > 0) {
+          score = similarity(queries, rowStart + i, candidates, columnStart + j);
+          if (score <= best[last]!) continue;
+        }
         let at = last;
         while (at > first && best[at - 1]! < score) {
           best[at] = best[at - 1]!;
@@ -213,6 +235,6 @@ export function nearestRows(
         indices[at] = columnStart + j;
       }
     }
-  });
-  return { indices, scores: best, k: depth };
+  };
+  return { visit, result: () => ({ indices, scores: best, k: depth }) };
 }

@@ -1,14 +1,15 @@
 /** A trained model from a run's folder, a checkpoint of it, or an open_clip checkpoint. */
 
 import { existsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../core/errors.js";
 import { readJson, withFileErrors } from "../core/files.js";
 import { evaluationPipeline } from "../data/pixels/pipeline.js";
 import { loadTokenizer } from "../data/tokenizer/load.js";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine } from "../engines/engine.js";
 import { type Clip, makeClip } from "../models/clip.js";
-import { type ClipConfig, parseClipConfig } from "../models/config.js";
+import { type ClipConfig, clipDefaults, parseClipConfig } from "../models/config.js";
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
 import { readWeights } from "../models/weights.js";
 import { parameterTypes } from "../nn/parameters.js";
@@ -16,7 +17,7 @@ import { listCheckpoints } from "../train/checkpoint.js";
 import { Encoder } from "./encoder.js";
 
 export interface ModelSource {
-  /** A run's folder, a checkpoint's folder, or a safetensors file with open_clip's names. */
+  /** A run's folder, a checkpoint's folder, or a safetensors file with open_clip's names, or the folder of one. */
   readonly path: string;
   /** Preset or model JSON; needed for a lone safetensors file without open_clip_config.json beside it. */
   readonly model?: string | undefined;
@@ -34,6 +35,8 @@ export interface LoadedModel {
   readonly step: number | undefined;
   /** The safetensors file. */
   readonly weights: string;
+  /** Folder of the run that the weights are of, if they are of one. */
+  readonly run: string | undefined;
   readonly buffers: Readonly<Record<string, DeviceBuffer>>;
 }
 
@@ -41,13 +44,10 @@ const CONFIG = "open_clip_config.json";
 
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
 export async function loadModel(engine: Engine, source: ModelSource): Promise<LoadedModel> {
-  const { weights, step, folders } = findWeights(source);
+  const { weights, step, run, folders } = findWeights(source);
   const { config, preprocess } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = loadTokenizer(findTokenizer(source, folders), {
-    contextLength: clip.config.text_cfg.context_length,
-    vocabSize: clip.config.text_cfg.vocab_size,
-  });
+  const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
   const values = readWeights(weights, clip.parameters);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.parameters)).map(([name, type]) => [
@@ -63,44 +63,51 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
       resize: preprocess.resize_mode,
       filter: preprocess.interpolation,
       // A run of ours lays drawings on white, as in training; open_clip leaves transparency to Pillow.
-      ...(step === undefined ? { transparency: "pillow" as const } : {}),
+      ...(run === undefined ? { transparency: "pillow" as const } : {}),
     }),
     imageBatch: 32,
     textBatch: 64,
     workers: source.workers,
   });
-  return { encoder: encoder.use(buffers), clip, step, weights, buffers };
+  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
 }
 
 interface Found {
   readonly weights: string;
   readonly step: number | undefined;
+  readonly run: string | undefined;
   /** Where the configuration and the tokenizer may lie, nearest first. */
   readonly folders: readonly string[];
 }
 
+/** Weights by name, the wanted first: of a run's checkpoint, of open_clip on the Hugging Face hub. */
+const WEIGHTS = ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"];
+
 function findWeights({ path, ema = true }: ModelSource): Found {
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
-  if (!isFolder) return { weights: path, step: undefined, folders: [dirname(path)] };
+  if (!isFolder) return { weights: path, ...placeOf(dirname(path)) };
   const of = (folder: string) =>
-    ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"]
-      .filter((name) => ema || name !== "ema.safetensors")
+    WEIGHTS.filter((name) => ema || name !== "ema.safetensors")
       .map((name) => join(folder, name))
       .find((file) => existsSync(file));
   const latest = listCheckpoints(join(path, "checkpoints")).at(-1);
-  if (latest !== undefined) return { weights: of(latest.path)!, step: latest.step, folders: [path] };
-  const own = of(path);
-  if (own !== undefined) {
-    const match = /step-(\d+)[/\\]?$/.exec(path);
-    return {
-      weights: own,
-      step: match ? Number(match[1]) : undefined,
-      folders: [path, dirname(dirname(path))],
-    };
-  }
+  const folder = latest?.path ?? path;
+  const weights = of(folder);
+  if (weights !== undefined) return { weights, ...placeOf(folder) };
   throw new UsageError(
-    `${path}: must be a run with a checkpoint, or a folder with a .safetensors file; got neither. Train first, or give the file.`,
+    `${path}: must be a run with a checkpoint, or a folder with one of ${WEIGHTS.join(", ")}; got neither. Train first, or give the .safetensors file.`,
   );
+}
+
+/** What a folder of weights belongs to: `RUN/checkpoints/step-N` is of a run, and what is missing in it lies in RUN. */
+function placeOf(folder: string): Omit<Found, "weights"> {
+  const absolute = resolve(folder);
+  const step = /^step-(\d+)$/.exec(basename(absolute))?.[1];
+  if (step === undefined || basename(dirname(absolute)) !== "checkpoints") {
+    return { step: undefined, run: undefined, folders: [folder] };
+  }
+  const run = join(folder, "..", "..");
+  return { step: Number(step), run, folders: [folder, run] };
 }
 
 function findConfig(
@@ -115,8 +122,41 @@ function findConfig(
     );
   }
   const json = readJson(file);
-  const preprocess = (json as { preprocess_cfg?: Partial<PreprocessConfig> }).preprocess_cfg;
-  return { config: parseClipConfig(json, file), preprocess: { ...openaiPreprocess, ...preprocess } };
+  const { preprocess_cfg } = json as { preprocess_cfg?: Partial<PreprocessConfig> };
+  const preprocess = { ...openaiPreprocess, ...preprocess_cfg };
+  checkPreprocess(preprocess, file);
+  return { config: parseClipConfig(json, file), preprocess };
+}
+
+function checkPreprocess(preprocess: PreprocessConfig, file: string): void {
+  const check = (key: keyof PreprocessConfig, fits: (value: unknown) => boolean, rule: string) => {
+    if (fits(preprocess[key])) return;
+    throw new UsageError(
+      `${file}: preprocess_cfg.${key} must be ${rule}; got ${JSON.stringify(preprocess[key])}. Correct it as the model was trained.`,
+    );
+  };
+  const among = (...names: string[]): [(value: unknown) => boolean, string] => [
+    (value) => names.includes(value as string),
+    names.join(" or "),
+  ];
+  const isRgb = (value: unknown) =>
+    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x));
+  check("mean", isRgb, "three numbers");
+  check("std", (value) => isRgb(value) && !(value as number[]).includes(0), "three numbers other than 0");
+  check("interpolation", ...among("bicubic", "bilinear"));
+  check("resize_mode", ...among("shortest", "longest", "squash"));
+}
+
+/**
+ * open_clip cleans texts before a Hugging Face tokenizer, as its own does where the configuration names none; runs of
+ * ours, and vocabularies learned here, take texts as they are.
+ */
+function openTokenizer(path: string, { text_cfg: text }: ClipConfig, foreign: boolean): Tokenizer {
+  const { context_length: contextLength, vocab_size: vocabSize } = { ...clipDefaults.text_cfg, ...text };
+  const tokenizer = loadTokenizer(path, { contextLength, vocabSize });
+  if (!foreign || tokenizer.kind !== "huggingface") return tokenizer;
+  const clean = text.hf_tokenizer_name === undefined ? "lower" : "whitespace";
+  return loadTokenizer(path, { contextLength, vocabSize, clean });
 }
 
 function findTokenizer({ tokenizer, path }: ModelSource, folders: readonly string[]): string {

@@ -6,7 +6,14 @@
 
 import { UsageError } from "../core/errors.js";
 import { type BootstrapOptions, type Interval, meanInterval, medianInterval } from "./bootstrap.js";
-import { eachTile, type Features, requireSameWidth, similarity } from "./features.js";
+import {
+  eachTile,
+  type Features,
+  requireSameWidth,
+  similarity,
+  type Tile,
+  type TileVisitor,
+} from "./features.js";
 
 export interface RetrievalOptions extends BootstrapOptions {
   /** The k of recall@k. Default 1, 5, 10. */
@@ -17,6 +24,16 @@ export interface RetrievalOptions extends BootstrapOptions {
    * own image only, as in CLIP_benchmark.
    */
   readonly captions?: readonly string[];
+  /** Ranks that `retrievalRanks` or `rankSearch` has given for the same features. Default: worked out here. */
+  readonly ranks?: RetrievalRanks;
+}
+
+/** Rank of the first right answer of every query, from 1. */
+export interface RetrievalRanks {
+  /** [N]; 0 for an image without captions. */
+  readonly imageToText: Uint32Array;
+  /** [T] */
+  readonly textToImage: Uint32Array;
 }
 
 /** One direction. Shares are in 0…1; the median rank counts from 1. */
@@ -59,7 +76,7 @@ export function evaluateRetrieval(
       );
     }
   }
-  const ranks = retrievalRanks(images, texts, captionImage, options.captions);
+  const ranks = options.ranks ?? retrievalRanks(images, texts, captionImage, options.captions);
   const score = (queries: Uint32Array, clusters: Uint32Array | undefined): RetrievalScores => {
     const cluster = clusters === undefined ? options : { ...options, clusters };
     return {
@@ -93,7 +110,19 @@ export function retrievalRanks(
   texts: Features,
   captionImage: Uint32Array,
   captions?: readonly string[],
-): { imageToText: Uint32Array; textToImage: Uint32Array } {
+): RetrievalRanks {
+  const search = rankSearch(images, texts, captionImage, captions);
+  eachTile(images, texts, search.visit);
+  return search.result();
+}
+
+/** `retrievalRanks` over tiles that somebody else multiplies. */
+export function rankSearch(
+  images: Features,
+  texts: Features,
+  captionImage: Uint32Array,
+  captions?: readonly string[],
+): TileVisitor<RetrievalRanks> {
   requireSameWidth(images, "images", texts, "texts");
   requireCaptionImages(captionImage, images.rows, texts.rows);
   const isRight = rightPairs(captionImage, captions);
@@ -108,24 +137,25 @@ export function retrievalRanks(
   }
   const imageRanks = Uint32Array.from(bestOfImage, (score) => (score === Number.NEGATIVE_INFINITY ? 0 : 1));
   const textRanks = new Uint32Array(texts.rows).fill(1);
-  eachTile(images, texts, ({ rowStart, rows, columnStart, columns, scores }) => {
+  const visit = ({ rowStart, rows, columnStart, columns, scores, margin }: Tile) => {
     for (let i = 0; i < rows; i++) {
       const image = rowStart + i;
       const toBeat = imageRanks[image] === 0 ? Number.POSITIVE_INFINITY : bestOfImage[image]!;
       let ahead = 0;
       for (let j = 0; j < columns; j++) {
         const text = columnStart + j;
-        const score = scores[i * columns + j]!;
-        const beatsImage = score >= toBeat;
-        const beatsText = score >= bestOfText[text]!;
-        if (!(beatsImage || beatsText) || isRight.has(image, text)) continue;
-        if (beatsImage) ahead++;
-        if (beatsText) textRanks[text]!++;
+        let score = scores[i * columns + j]!;
+        const ofText = bestOfText[text]!;
+        if ((score + margin < toBeat && score + margin < ofText) || isRight.has(image, text)) continue;
+        const close = Math.abs(score - toBeat) <= margin || Math.abs(score - ofText) <= margin;
+        if (margin > 0 && close) score = similarity(images, image, texts, text);
+        if (score >= toBeat) ahead++;
+        if (score >= ofText) textRanks[text]!++;
       }
       imageRanks[image]! += ahead;
     }
-  });
-  return { imageToText: imageRanks, textToImage: textRanks };
+  };
+  return { visit, result: () => ({ imageToText: imageRanks, textToImage: textRanks }) };
 }
 
 function requireCaptionImages(captionImage: Uint32Array, images: number, texts: number): void {

@@ -3,16 +3,17 @@
 import { UsageError } from "../core/errors.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Encoder, ImageFeatures } from "./encoder.js";
-import { unitFeatures } from "./features.js";
+import { nearestSearch, unitFeatures } from "./features.js";
+import { eachTileOn } from "./products.js";
 import {
   type EvaluationContext,
   type EvaluationRecord,
   retrievalRecords,
   zeroshotRecords,
 } from "./records.js";
-import { evaluateRetrieval, type RetrievalResult } from "./retrieval.js";
+import { evaluateRetrieval, type RetrievalResult, rankSearch } from "./retrieval.js";
 import { loadClassNames, loadTemplates } from "./templates.js";
-import { classEmbeddings, evaluateZeroshot, type ZeroshotResult } from "./zeroshot.js";
+import { classEmbeddings, evaluateZeroshot, GUESSES, type ZeroshotResult } from "./zeroshot.js";
 
 /** Images and all of their captions against each other; captions with the same words count as one. */
 export async function retrieval(
@@ -36,7 +37,10 @@ export async function retrieval(
   }
   const flat = await encoder.embedTexts(captions);
   const texts = unitFeatures(flat, images.features.width, `captions of ${dataset.name}`);
-  const result = evaluateRetrieval(images.features, texts, Uint32Array.from(captionImage), { captions });
+  const owner = Uint32Array.from(captionImage);
+  const search = rankSearch(images.features, texts, owner, captions);
+  await eachTileOn(encoder.engine, images.features, texts, search.visit);
+  const result = evaluateRetrieval(images.features, texts, owner, { captions, ranks: search.result() });
   return { result, images, records: retrievalRecords(dataset.name, result, context) };
 }
 
@@ -104,6 +108,8 @@ export async function zeroshot(
   const images = await encoder.embedDataset(dataset, labelled);
   const labels = images.indices.map((i) => indexOf.get(dataset.sample(i).label!)!);
   const classes = await classEmbeddings(names, await loadTemplates(templates), encoder.embedTexts);
-  const result = evaluateZeroshot(images.features, labels, classes, names);
+  const search = nearestSearch(images.features, classes, GUESSES);
+  await eachTileOn(encoder.engine, images.features, classes, search.visit);
+  const result = evaluateZeroshot(images.features, labels, classes, names, { predictions: search.result() });
   return { result, images, names, records: zeroshotRecords(dataset.name, result, context) };
 }

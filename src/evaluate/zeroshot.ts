@@ -5,7 +5,7 @@
 
 import { InternalError, UsageError } from "../core/errors.js";
 import { type BootstrapOptions, classMeanInterval, type Interval, meanInterval } from "./bootstrap.js";
-import { type Features, nearestRows, normalise } from "./features.js";
+import { type Features, type Nearest, nearestRows, normalise } from "./features.js";
 import { fillTemplate } from "./templates.js";
 
 /** Embeds texts into [texts.length, E], row-major; the rows need not have unit length. */
@@ -65,10 +65,14 @@ export async function classEmbeddings(
 }
 
 /** Guesses of every image, best first: `indices` and cosine `scores`, both [N, k]. */
-export interface Predictions {
-  readonly indices: Uint32Array;
-  readonly scores: Float32Array;
-  readonly k: number;
+export type Predictions = Nearest;
+
+/** Guesses that are kept of each image. */
+export const GUESSES = 5;
+
+export interface ZeroshotScoreOptions extends BootstrapOptions {
+  /** The `GUESSES` nearest classes of each image, where they are known. Default: worked out here. */
+  readonly predictions?: Predictions;
 }
 
 /** The guesses for image `image` with their names, best first. */
@@ -122,7 +126,7 @@ export function evaluateZeroshot(
   labels: Uint32Array,
   classes: Features,
   names: readonly string[],
-  options: BootstrapOptions = {},
+  options: ZeroshotScoreOptions = {},
 ): ZeroshotResult {
   if (names.length !== classes.rows) {
     throw new InternalError(`evaluateZeroshot: ${names.length} names for ${classes.rows} class embeddings`);
@@ -138,7 +142,7 @@ export function evaluateZeroshot(
       `evaluateZeroshot: a label must index a class name; got labels[${unknown}]=${labels[unknown]} with ${classes.rows} classes. Add the missing names or count labels from 0.`,
     );
   }
-  const predictions = nearestRows(images, classes, 5);
+  const predictions = options.predictions ?? nearestRows(images, classes, GUESSES);
   const { indices, k } = predictions;
   const correct = new Uint8Array(images.rows);
   const correctTop5 = new Uint8Array(images.rows);

@@ -1,13 +1,14 @@
-/** Parameters from and to safetensors under open_clip's names. */
+/** Parameters from safetensors under open_clip's names. */
 
-import { decode, type TypedArray } from "../core/dtype.js";
+import { decode } from "../core/dtype.js";
 import { UsageError } from "../core/errors.js";
-import { SafetensorsFile, type TensorToStore } from "../core/safetensors.js";
+import { SafetensorsFile } from "../core/safetensors.js";
 import { formatType, sameShape } from "../core/shape.js";
 import type { ParameterSpecs } from "../nn/parameters.js";
 
-/** Tensors of open_clip's checkpoints that hold no parameter of ours. */
-const ignored = /(^|\.)(attn_mask|num_batches_tracked)$/;
+/** Tensors of open_clip's and OpenAI's checkpoints that hold no parameter of ours. */
+const ignored =
+  /(^|\.)(attn_mask|num_batches_tracked|position_ids)$|^(input_resolution|context_length|vocab_size)$/;
 
 /**
  * All parameters of `specs` from the file, as f32. Throws `UsageError` naming the file and what is missing, of
@@ -39,10 +40,3 @@ export function readWeights(path: string, specs: ParameterSpecs): Record<string,
     }),
   );
 }
-
-/** Parameters as tensors to store. */
-export const weightsToStore = (
-  specs: ParameterSpecs,
-  values: Readonly<Record<string, TypedArray>>,
-): TensorToStore[] =>
-  Object.entries(specs).map(([name, { shape }]) => ({ name, dtype: "f32", shape, data: values[name]! }));

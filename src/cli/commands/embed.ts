@@ -1,33 +1,55 @@
 /** `clipwright embed MODEL`: images and texts to unit vectors. */
 
-import { once } from "node:events";
-import { createWriteStream, readFileSync } from "node:fs";
+import { renameSync, rmSync, statSync } from "node:fs";
+import { join, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import { withFileErrors } from "../../core/files.js";
+import { AtomicFile, readText, withFileErrors } from "../../core/files.js";
 import { NpyWriter } from "../../core/npy.js";
+import { concatDatasets, type Dataset, makeDataset } from "../../data/dataset.js";
 import { openDataset } from "../../data/index.js";
+import type { SkippedSample } from "../../data/loading/loader.js";
+import { listFiles } from "../../data/sources/folder.js";
+import { IMAGE_ENDINGS } from "../../data/sources/options.js";
 import { OnnxRuntime } from "../../engines/onnxruntime.js";
+import { type Encoder, requireReadable } from "../../evaluate/encoder.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { defaulted, flag, list, optional, text } from "../../train/fields.js";
 import { defineCommand } from "../command.js";
 import { modelOptions } from "./evaluate.js";
 
-interface Row {
-  readonly key: string;
-  readonly vector: Float32Array;
+/** Vectors of one batch. */
+interface Rows {
+  readonly kind: "image" | "text";
+  readonly keys: readonly string[];
+  /** Unit vectors f32[keys.length,E], flat. */
+  readonly vectors: Float32Array;
 }
+
+/** Where rows go; nothing is in its place before `commit`. */
+interface Sink extends Disposable {
+  write(rows: Rows): void;
+  commit(): void;
+}
+
+/** Texts embedded at once. */
+const TEXTS = 256;
 
 export const embedCommand = defineCommand({
   name: "embed",
   summary: "Write the vectors of images and texts, as JSON lines or .npy.",
   description:
-    "MODEL is a run's folder, or a .safetensors file with open_clip's names (with --model and --tokenizer). Vectors have length 1.",
-  positionals: [{ name: "MODEL", doc: "Run, checkpoint or .safetensors file.", required: true }],
+    'MODEL is a run, a folder as open_clip saves models for the Hugging Face hub, or a .safetensors file with open_clip\'s names (with --model and --tokenizer). Vectors have length 1; images come first, then texts, each in order. A JSON line is {"key","kind","embedding"}. Keys are unique: the second of its name is NAME#2. Images that cannot be read are named and left out.',
+  positionals: [
+    { name: "MODEL", doc: "Run, checkpoint, model folder or .safetensors file.", required: true },
+  ],
   options: {
     Input: {
-      images: optional(list(text("SOURCE"), { separator: "::" }), "Images: a folder, table or tars."),
-      texts: optional(text("FILE"), "Texts, one a line."),
-      text: optional(text("TEXT"), "One text."),
+      images: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Images: a folder, with or without captions or labels, a table or tars.",
+      ),
+      texts: optional(text("FILE"), "Texts, one a line; empty lines are left out."),
+      text: optional(list(text("TEXT")), "A text; may be repeated."),
       captions: defaulted(flag(), false, "With --images: also every caption of theirs."),
     },
     Model: modelOptions,
@@ -47,74 +69,180 @@ export const embedCommand = defineCommand({
   ],
   async run({ options, positionals, terminal }) {
     const [path] = positionals as [string];
-    if (options.images === undefined && options.texts === undefined && options.text === undefined) {
+    const { images, output, captions } = options;
+    if (images === undefined && options.texts === undefined && options.text === undefined) {
       throw new UsageError("embed: nothing to embed; got no --images, --texts or --text. Add one.");
     }
-    await using engine = new OnnxRuntime({ threads: options.threads });
-    const { encoder: loaded } = await loadModel(engine, { path, ...options });
-    using encoder = loaded;
-    const width = encoder.options.clip.config.embed_dim;
-    const texts = [
-      ...(options.text === undefined ? [] : [options.text]),
-      ...(options.texts === undefined ? [] : linesOf(options.texts)),
-    ];
-    async function* rows(): AsyncGenerator<Row> {
-      if (options.images !== undefined) {
-        const dataset = await openDataset(options.images);
-        const { features, indices, skipped } = await encoder.embedDataset(dataset);
-        for (const { key, reason } of skipped) terminal.err(`Skipped ${key}: ${reason}\n`);
-        for (const [row, index] of indices.entries()) {
-          yield {
-            key: dataset.sample(index).key,
-            vector: features.data.subarray(row * width, (row + 1) * width),
-          };
-        }
-        if (options.captions) for (const index of indices) texts.push(...dataset.sample(index).captions);
-      }
-      const vectors = texts.length === 0 ? new Float32Array() : await encoder.embedTexts(texts);
-      for (const [i, key] of texts.entries())
-        yield { key, vector: vectors.subarray(i * width, (i + 1) * width) };
+    if (captions && images === undefined) {
+      throw new UsageError("embed: --captions are those of images; got no --images. Add them.");
     }
-    const count = await write(rows(), options.output, width, (line) => terminal.out(line));
-    if (options.output !== undefined) terminal.err(`${count} vectors of ${width} in ${options.output}\n`);
+    checkOutput(output);
+    const dataset = images === undefined ? undefined : await openImages(images);
+    const texts = [
+      ...(options.text ?? []),
+      ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
+    ].filter((line) => line !== "");
+    await using engine = new OnnxRuntime({ threads: options.threads });
+    using encoder = (await loadModel(engine, { path, ...options })).encoder;
+    const width = encoder.options.clip.config.embed_dim;
+    using sink = openSink(output, width, (lines) => terminal.out(lines));
+    const unique = uniqueKeys();
+    const skipped: SkippedSample[] = [];
+    let count = 0;
+    const put = (kind: Rows["kind"], names: readonly string[], vectors: Float32Array) => {
+      sink.write({ kind, keys: names.map(unique), vectors });
+      count += names.length;
+    };
+    if (dataset !== undefined) {
+      for await (const batch of encoder.embedBatches(dataset)) {
+        for (const sample of batch.skipped) terminal.err(`Skipped ${sample.key}: ${sample.reason}\n`);
+        skipped.push(...batch.skipped);
+        put(
+          "image",
+          Array.from(batch.indices, (i) => dataset.sample(i).key),
+          batch.vectors,
+        );
+      }
+      requireReadable(dataset.name, count, skipped);
+      if (captions) await embedTexts(encoder, captionsOf(dataset, skipped), put);
+    }
+    await embedTexts(encoder, texts, put);
+    sink.commit();
+    const left = skipped.length === 0 ? "" : `; ${skipped.length} left out`;
+    if (output !== undefined) terminal.err(`${count} vectors of ${width} in ${output}${left}\n`);
+    else if (left !== "") terminal.err(`${count} vectors of ${width}${left}\n`);
     return 0;
   },
 });
 
-const linesOf = (file: string): string[] =>
-  withFileErrors("read", file, () => readFileSync(file, "utf8"))
-    .split(/\r?\n/)
-    .filter((line) => line !== "");
+async function embedTexts(
+  encoder: Encoder,
+  texts: Iterable<string>,
+  put: (kind: "text", names: readonly string[], vectors: Float32Array) => void,
+): Promise<void> {
+  let batch: string[] = [];
+  const flush = async () => {
+    if (batch.length > 0) put("text", batch, await encoder.embedTexts(batch));
+    batch = [];
+  };
+  for (const line of texts) {
+    batch.push(line);
+    if (batch.length === TEXTS) await flush();
+  }
+  await flush();
+}
 
-async function write(
-  rows: AsyncIterable<Row>,
-  output: string | undefined,
-  width: number,
-  print: (line: string) => void,
-): Promise<number> {
-  let count = 0;
-  if (output?.endsWith(".npy")) {
-    using file = new NpyWriter(output, { dtype: "f32", rowShape: [width] });
-    const keys = createWriteStream(`${output}.keys.txt`);
-    for await (const { key, vector } of rows) {
-      file.append(vector);
-      keys.write(`${key.replaceAll("\n", " ")}\n`);
-      count++;
+function* captionsOf(dataset: Dataset, skipped: readonly SkippedSample[]): Generator<string> {
+  const broken = new Set(skipped.map(({ index }) => index));
+  for (let i = 0; i < dataset.length; i++) if (!broken.has(i)) yield* dataset.sample(i).captions;
+}
+
+/** Opens sources; embedding needs no captions, so a folder of nothing but images will do. */
+async function openImages(sources: readonly string[]): Promise<Dataset> {
+  const parts: Dataset[] = [];
+  for (const source of sources) parts.push(plainFolder(source) ?? (await openDataset(source)));
+  return concatDatasets(parts);
+}
+
+function plainFolder(source: string): Dataset | undefined {
+  if (statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
+  const files = withFileErrors("read", source, () => listFiles(source));
+  const endingOf = (file: string) => /\.([^.]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
+  const known: readonly string[] = IMAGE_ENDINGS;
+  if (files.length === 0 || !files.every((file) => known.includes(endingOf(file)))) return undefined;
+  return makeDataset(
+    source,
+    [{ kind: "files", paths: files.map((file) => join(source, file)) }],
+    files.map((file, offset) => ({
+      key: file.slice(0, -1 - endingOf(file).length).replaceAll(sep, "/"),
+      captions: [],
+      container: 0,
+      offset,
+      size: -1,
+    })),
+    {
+      source,
+      kind: "image-text folder",
+      files: files.length,
+      imagesFrom: "image files",
+      captionsFrom: "none",
+      notes: [],
+    },
+  );
+}
+
+/** Gives every name once: as it is, then with #2, #3, … */
+function uniqueKeys(): (name: string) => string {
+  const numbers = new Map<string, number>();
+  return (name) => {
+    let n = numbers.get(name);
+    if (n === undefined) {
+      numbers.set(name, 1);
+      return name;
     }
-    keys.end();
-    await once(keys, "finish");
-    return count;
+    let key: string;
+    do key = `${name}#${++n}`;
+    while (numbers.has(key));
+    numbers.set(name, n).set(key, 1);
+    return key;
+  };
+}
+
+function checkOutput(output: string | undefined): void {
+  if (output === undefined || /\.(npy|jsonl|ndjson)$/.test(output)) return;
+  throw new UsageError(
+    `--output: must end in .npy or .jsonl; got ${output}. Give the format by the file's ending.`,
+  );
+}
+
+function openSink(output: string | undefined, width: number, print: (line: string) => void): Sink {
+  if (output === undefined) {
+    return {
+      write: (rows) => print(jsonLines(rows, width)),
+      commit: () => undefined,
+      [Symbol.dispose]: () => undefined,
+    };
   }
-  const stream = output === undefined ? undefined : createWriteStream(output);
-  for await (const { key, vector } of rows) {
-    const line = `${JSON.stringify({ key, embedding: Array.from(vector) })}\n`;
-    if (stream === undefined) print(line);
-    else stream.write(line);
-    count++;
-  }
-  if (stream !== undefined) {
-    stream.end();
-    await once(stream, "finish");
-  }
-  return count;
+  if (output.endsWith(".npy")) return npySink(output, width);
+  const file = new AtomicFile(output);
+  return {
+    write: (rows) => file.write(utf8.encode(jsonLines(rows, width))),
+    commit: () => file.commit(),
+    [Symbol.dispose]: () => file[Symbol.dispose](),
+  };
+}
+
+const utf8 = new TextEncoder();
+
+/** Nine digits give every f32 back to the bit. */
+const jsonLines = ({ kind, keys, vectors }: Rows, width: number): string =>
+  keys
+    .map((key, row) => {
+      const vector = vectors.subarray(row * width, (row + 1) * width);
+      const embedding = Array.from(vector, (x) => Number(x.toPrecision(9)));
+      return `${JSON.stringify({ key, kind, embedding })}\n`;
+    })
+    .join("");
+
+/** Rows and their keys grow beside their places, and take them together. */
+function npySink(output: string, width: number): Sink {
+  const temporary = `${output}.tmp`;
+  const keys = new AtomicFile(`${output}.keys.txt`);
+  const rows = new NpyWriter(temporary, { dtype: "f32", rowShape: [width] });
+  return {
+    write(batch) {
+      rows.append(batch.vectors);
+      keys.write(utf8.encode(batch.keys.map((key) => `${key.replace(/[\r\n]+/g, " ")}\n`).join("")));
+    },
+    commit() {
+      rows.close();
+      withFileErrors("write", output, () => renameSync(temporary, output));
+      keys.commit();
+    },
+    [Symbol.dispose]() {
+      keys[Symbol.dispose]();
+      rows.close();
+      rmSync(temporary, { force: true });
+    },
+  };
 }

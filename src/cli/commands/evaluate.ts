@@ -1,6 +1,5 @@
 /** `clipwright evaluate RUN --data …`: scores with intervals, of any model on any data. */
 
-import { statSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
@@ -79,7 +78,7 @@ export const evaluateCommand = defineCommand({
             templates: options.templates,
           })
         : await retrieval(encoder, dataset, context);
-    if (loaded.step !== undefined && statSync(path).isDirectory()) remember(path, records);
+    if (loaded.run !== undefined) remember(loaded.run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
     return 0;
   },

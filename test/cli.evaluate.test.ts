@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { evaluateCommand } from "../src/cli/commands/evaluate.js";
+import { runCommandLine } from "../src/cli/shell.js";
+import { parseEvaluation } from "../src/evaluate/records.js";
+import { pngOf, put, scratchFolder } from "./data.helpers.js";
+import { fixture } from "./support/fixture.js";
+
+async function evaluate(...words: string[]) {
+  let out = "";
+  let err = "";
+  const all = ["evaluate", ...words, "--threads", "1", "--workers", "1"];
+  const code = await runCommandLine([evaluateCommand], all, {
+    out: (piece) => {
+      out += piece;
+    },
+    err: (piece) => {
+      err += piece;
+    },
+    interactive: false,
+    columns: 80,
+    color: false,
+  });
+  return { code, out, err };
+}
+
+const lines = (out: string): Record<string, unknown>[] =>
+  out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+
+suite("clipwright evaluate", () => {
+  const folder = scratchFolder();
+  const model = fixture("embed"); // random weights, so scores are about chance
+
+  test("classes of a labelled set, by a model that knows nothing: about chance, in lines of the stated form", async () => {
+    const labels = ["cat", "dog", "tree", "car"];
+    for (const [c, label] of labels.entries())
+      for (let i = 0; i < 8; i++) put(folder, `set/${label}/${i}.png`, await pngOf(31 * c + i));
+    const { code, out } = await evaluate(model, "--data", join(folder, "set"), "--json");
+    assert.equal(code, 0);
+    const scores = lines(out);
+    assert.deepEqual(
+      scores.map(({ metric }) => metric),
+      ["acc1", "acc5", "mean_per_class_recall"],
+    );
+    for (const score of scores) {
+      assert.deepEqual(Object.keys(score), ["dataset", "task", "metric", "value", "low", "high", "n"]);
+      assert.deepEqual([score.dataset, score.task, score.n], ["set", "zeroshot_classification", 32]);
+    }
+    const [acc1, acc5] = scores as { value: number; low: number; high: number }[];
+    assert.ok(acc1!.value < 0.6 && acc1!.low <= acc1!.value && acc1!.value <= acc1!.high);
+    assert.equal(acc5!.value, 1); // of four classes
+  });
+
+  test("retrieval with five captions an image counts every caption, and each image once", async () => {
+    for (let i = 0; i < 12; i++) {
+      put(folder, `pairs/${i}.png`, await pngOf(i));
+      put(
+        folder,
+        `pairs/${i}.txt`,
+        Array.from({ length: 5 }, (_, k) => `thing ${i} seen ${k} times`).join("\n"),
+      );
+    }
+    const { out } = await evaluate(model, "--data", join(folder, "pairs"), "--json");
+    const n = Object.fromEntries(lines(out).map((score) => [score.metric, score.n]));
+    assert.equal(n["image_retrieval_recall@1"], 60);
+    assert.equal(n["text_retrieval_recall@1"], 12);
+  });
+
+  test("scores of a run's checkpoint are kept with the run, whichever of its paths is given", async () => {
+    const run = join(folder, "runs/one");
+    const checkpoint = join(run, "checkpoints/step-00000007");
+    mkdirSync(checkpoint, { recursive: true });
+    for (const file of ["open_clip_config.json", "bpe_simple_vocab_16e6.txt.gz"])
+      cpSync(join(model, file), join(run, file));
+    cpSync(join(model, "open_clip_model.safetensors"), join(checkpoint, "params.safetensors"));
+    for (const path of [checkpoint, join(checkpoint, "params.safetensors")]) {
+      const { code, err } = await evaluate(path, "--data", join(folder, "pairs"), "--name", "held-out");
+      assert.equal(code, 0, err);
+    }
+    const kept = parseEvaluation(readFileSync(join(run, "evaluation.jsonl"), "utf8"));
+    assert.equal(kept.length, 16);
+    assert.ok(kept.every(({ step, dataset }) => step === 7 && dataset === "held-out"));
+  });
+
+  test("data without what the task needs are refused in one line", async () => {
+    const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
+    assert.match(zeroshot.err, /^clipwright: evaluate pairs: zero-shot classification needs labels; .*\n$/);
+    const names = await evaluate(model, "--data", join(folder, "pairs"), "--templates", "simple");
+    assert.match(names.err, /class names and templates are for zero-shot/);
+    put(folder, "broken/a.png", "no picture");
+    put(folder, "broken/a.txt", "a thing");
+    const broken = await evaluate(model, "--data", join(folder, "broken"));
+    assert.equal(broken.code, 1);
+    assert.match(broken.err, /must have an image that can be read; got 1 broken, the first a: /);
+  });
+});
