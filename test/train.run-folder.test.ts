@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { UsageError } from "../src/core/errors.js";
-import { type Checkpoint, readCheckpoint } from "../src/train/checkpoint.js";
-import { type Disk, realDisk } from "../src/train/disk.js";
+import { type Checkpoint, readCheckpoint } from "../src/storage/checkpoint.js";
+import { type Disk, realDisk } from "../src/storage/disk.js";
 import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe.js";
 import { Run } from "../src/train/run-folder.js";
 

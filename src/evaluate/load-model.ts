@@ -13,7 +13,7 @@ import { type ClipConfig, clipDefaults, parseClipConfig } from "../models/config
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
 import { readWeights } from "../models/weights.js";
 import { parameterTypes } from "../nn/parameters.js";
-import { listCheckpoints } from "../train/checkpoint.js";
+import { listCheckpoints } from "../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
 
 export interface ModelSource {

@@ -10,7 +10,10 @@ export const dataFields = {
     { aliases: ["dataset-type"] },
   ),
   csvImgKey: optional(text("COLUMN"), "Table column with the image's path or bytes."),
-  csvCaptionKey: optional(list(text("COLUMN"), { separator: "," }), "Table column or columns with captions."),
+  csvCaptionKey: optional(
+    list(text("COLUMN"), { separator: ";" }),
+    "Table column with captions, or several joined with ;.",
+  ),
   csvSeparator: optional(text("CHAR"), "Between the fields of a CSV."),
   imageKey: optional(text("ENDINGS"), "Endings of images in tars and folders, joined with ;."),
   captionKey: optional(text("ENDINGS"), "Endings of caption files in tars and folders, joined with ;.", {

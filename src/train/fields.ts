@@ -204,7 +204,7 @@ export const duration = (bareUnit: DurationUnit): Kind<Duration, DurationInput> 
 });
 
 /** A text, or an object written in place (JSON on the command line). */
-export const textOrObject = (placeholder: string): Kind<string | Readonly<Record<string, unknown>>> => ({
+export const textOrObject = (placeholder: string): Kind<string | object> => ({
   schema: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
   rule: "must be a name, a path, or an object",
   placeholder,

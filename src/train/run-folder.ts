@@ -23,10 +23,18 @@ import {
   type Score,
   type TrainState,
   writeCheckpoint,
-} from "./checkpoint.js";
-import { type Disk, type FileContent, guarded, namesIn, realDisk, replaceFile, textOf } from "./disk.js";
+} from "../storage/checkpoint.js";
+import {
+  type Disk,
+  type FileContent,
+  guarded,
+  namesIn,
+  realDisk,
+  replaceFile,
+  textOf,
+} from "../storage/disk.js";
+import { takeLock } from "../storage/lock.js";
 import { kebab } from "./fields.js";
-import { takeLock } from "./lock.js";
 import type { Plan } from "./plan.js";
 import { type Recipe, recipeFields, recipeToJson } from "./recipe.js";
 

@@ -3,7 +3,18 @@
 import type { TensorType } from "../core/shape.js";
 import { gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
-import { add, constant, div, maximum, minimum, mul, sqrt, sub, sumOfSquares } from "../graph/ops/index.js";
+import {
+  add,
+  barrier,
+  constant,
+  div,
+  maximum,
+  minimum,
+  mul,
+  sqrt,
+  sub,
+  sumOfSquares,
+} from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { trace } from "../graph/trace.js";
 import type { Clip } from "../models/clip.js";
@@ -84,8 +95,11 @@ export function trainStep(options: StepOptions): Graph {
     const names = Object.keys(params);
     const found = gradients(loss, Object.values(params));
     const gradientNorm = globalNorm(found);
+    // Without clipping, too, no weight changes before the last gradient: it can then be written over where it lies.
     const gradientScale =
-      clipNorm === undefined ? constant(1) : minimum(div(clipNorm, add(gradientNorm, CLIP_EPSILON)), 1);
+      clipNorm === undefined
+        ? barrier(constant(1), gradientNorm)
+        : minimum(div(clipNorm, add(gradientNorm, CLIP_EPSILON)), 1);
 
     const next: {
       params: Record<string, Tensor>;

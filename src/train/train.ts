@@ -12,7 +12,7 @@ import type { EvaluationRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
 import { makeClip } from "../models/clip.js";
 import { countParameters, initialize } from "../nn/parameters.js";
-import type { Checkpoint, Score } from "./checkpoint.js";
+import type { Checkpoint, Score } from "../storage/checkpoint.js";
 import { Doctor } from "./diagnose.js";
 import { ticker } from "./duration.js";
 import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";

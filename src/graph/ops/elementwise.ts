@@ -245,7 +245,8 @@ interface BinaryRule {
 
 const binaryRecords: Op<None>[] = [];
 
-const scalarValue = (x: Tensor): number | undefined => {
+/** The number that fills a constant. */
+const splatValue = (x: Tensor): number | undefined => {
   const { op, attrs } = x.node;
   return op.traits.includes("source") && typeof attrs.value === "number" ? attrs.value : undefined;
 };
@@ -258,9 +259,8 @@ function binary(rule: BinaryRule): Binary {
   ];
   const keep = (kept: Tensor, constantSide: Tensor) =>
     rule.identity !== undefined &&
-    scalarValue(constantSide) === rule.identity &&
-    sizeOfShape(constantSide.shape) === 1 &&
-    constantSide.rank <= kept.rank;
+    splatValue(constantSide) === rule.identity &&
+    sameShape(broadcastShapes(rule.name, kept.shape, constantSide.shape), kept.shape);
   const record: Op<None> = {
     name: rule.name,
     doc: rule.doc,

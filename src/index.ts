@@ -1,0 +1,49 @@
+/**
+ * Clipwright as a library: `import { train } from "clipwright"`. What the command line does, as typed functions.
+ *
+ * Failures are of three classes: `UsageError` (what the caller can mend, in one line), `Unsupported` (an engine cannot
+ * run a graph) and `InternalError` (a fault of Clipwright).
+ */
+
+import type { TrainHooks, TrainResult } from "./train/hooks.js";
+import { checkRecipe, type RecipeInput } from "./train/recipe.js";
+import { train as trainChecked } from "./train/train.js";
+
+export type { DType, TypedArray } from "./core/dtype.js";
+export { InternalError, Unsupported, UsageError } from "./core/errors.js";
+export type { Shape, TensorType } from "./core/shape.js";
+export {
+  type Dataset,
+  type DatasetOptions,
+  formatInspection,
+  type Inspection,
+  type InspectOptions,
+  inspectDataset,
+  openDataset,
+  type Sample,
+  type SourceSpec,
+} from "./data/index.js";
+export { loadTokenizer } from "./data/tokenizer/load.js";
+export type { Tokenizer } from "./data/tokenizer/tokenizer.js";
+export type { DeviceBuffer, Engine, Executable } from "./engines/engine.js";
+export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
+export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/encoder.js";
+export { type LoadedModel, loadModel, type ModelSource } from "./evaluate/load-model.js";
+export { type EvaluationRecord, evaluationTable } from "./evaluate/records.js";
+export { retrieval, type ZeroshotOptions, zeroshot } from "./evaluate/tasks.js";
+export * as graph from "./graph/index.js";
+export { type ModelSummary, summarize } from "./models/catalog.js";
+export { type Clip, makeClip } from "./models/clip.js";
+export { type ClipConfig, parseClipConfig } from "./models/config.js";
+export { findPreset, type PreprocessConfig, type Preset, presets } from "./models/presets.js";
+export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
+export { defineRecipe, type RecipeInput } from "./train/recipe.js";
+
+/**
+ * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it
+ * goes on from the latest checkpoint. Throws `UsageError` for what the caller can mend: a wrong setting, bad data, a full
+ * disk, a loss that is not finite.
+ */
+export async function train(recipe: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> {
+  return trainChecked(checkRecipe(recipe), hooks);
+}
