@@ -38,7 +38,7 @@ export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
       "nvidia-cuda-crt",
     ],
     library: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
-    diskGb: 3,
+    diskGb: 4,
     needsNvidia: true,
   },
   "xla-cpu": {

@@ -45,6 +45,24 @@ export const engines: readonly EngineUnderTest[] = [
   ...("why" in plugin ? [] : [{ title: "XLA", target: "stablehlo", open: () => openXla() } as const]),
 ];
 
+/** Half the time to compile, for tests of what is computed and not of how fast. */
+export const quickFlags = {
+  xla_backend_optimization_level: 0,
+  xla_llvm_disable_expensive_passes: true,
+  xla_cpu_parallel_codegen_split_count: 2,
+} as const;
+
+/**
+ * Engines for whole train steps, which XLA compiles for seconds: it is among them in `npm run test:xla` and
+ * wherever else CLIPWRIGHT_REQUIRE_XLA=1.
+ */
+export const enginesForSteps: readonly EngineUnderTest[] = engines.flatMap((under) => {
+  if (under.target === "onnx") return [under];
+  return process.env.CLIPWRIGHT_REQUIRE_XLA === "1"
+    ? [{ ...under, open: () => openXla({ flags: quickFlags }) }]
+    : [];
+});
+
 export const runsOn = (op: Pick<Op, "onnx" | "stablehlo">, { target }: EngineUnderTest): boolean =>
   typeof op[target] === "function" || op[target] === "decompose";
 
