@@ -3,7 +3,7 @@
 import { UsageError } from "../core/errors.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Encoder, ImageFeatures } from "./encoder.js";
-import { unitFeatures } from "./features.js";
+import { type Features, unitFeatures } from "./features.js";
 import {
   type EvaluationContext,
   type EvaluationRecord,
@@ -19,7 +19,15 @@ export async function retrieval(
   encoder: Encoder,
   dataset: Dataset,
   context: EvaluationContext = {},
-): Promise<{ result: RetrievalResult; images: ImageFeatures; records: EvaluationRecord[] }> {
+): Promise<{
+  result: RetrievalResult;
+  images: ImageFeatures;
+  /** Unit vectors [M,E] of all captions, their words, and the row in `images` of the image of each. */
+  texts: Features;
+  captions: readonly string[];
+  captionImage: Uint32Array;
+  records: EvaluationRecord[];
+}> {
   const images = await encoder.embedDataset(dataset);
   const captions: string[] = [];
   const captionImage: number[] = [];
@@ -36,8 +44,10 @@ export async function retrieval(
   }
   const flat = await encoder.embedTexts(captions);
   const texts = unitFeatures(flat, images.features.width, `captions of ${dataset.name}`);
-  const result = evaluateRetrieval(images.features, texts, Uint32Array.from(captionImage), { captions });
-  return { result, images, records: retrievalRecords(dataset.name, result, context) };
+  const owners = Uint32Array.from(captionImage);
+  const result = evaluateRetrieval(images.features, texts, owners, { captions });
+  const records = retrievalRecords(dataset.name, result, context);
+  return { result, images, texts, captions, captionImage: owners, records };
 }
 
 export interface Classes {

@@ -41,8 +41,8 @@ export const embedCommand = defineCommand({
   examples: [
     ["clipwright embed runs/flickr --images photos/ --output photos.npy", "One row an image."],
     [
-      'clipwright embed ViT-B-32.safetensors --model ViT-B-32 --tokenizer bpe_simple_vocab_16e6.txt.gz --text "a dog"',
-      "With open_clip's weights.",
+      'clipwright embed open_clip.safetensors --model ViT-B-32 --text "a dog"',
+      "With open_clip's weights, and its tokenizer's file in the same folder.",
     ],
   ],
   async run({ options, positionals, terminal }) {
