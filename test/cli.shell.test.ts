@@ -9,6 +9,7 @@ import { type Command, defineCommand } from "../src/cli/command.js";
 import { inspectCommand } from "../src/cli/commands/inspect.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
+import { scoreLines } from "../src/cli/scores.js";
 import { runCommandLine, terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
 import { defaulted, flag, integer, list, optional, real, text } from "../src/train/fields.js";
@@ -243,7 +244,7 @@ suite("clipwright train", () => {
       description: "a tiny model",
     });
     for (let n = 1; n <= 3; n++) hooks.onStep?.(step(n));
-    hooks.onMessage?.("The data are slow.");
+    hooks.onMessage?.("The data are slow.", "warning");
     hooks.onEvaluation?.([score]);
     const finished = hooks.signal?.aborted !== true;
     return {
@@ -276,7 +277,7 @@ suite("clipwright train", () => {
     );
     assert.match(
       out,
-      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n {2}val\/retrieval\/recall@1 25\.0 % \(20\.0–30\.0, n=50\)\n/,
+      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n\ndata set +metric .*\n─.*\nval +recall@1 +25\.0 % +20\.0 – 30\.0 +50\n/,
     );
   });
 
@@ -342,5 +343,40 @@ suite("clipwright inspect", () => {
     put(folder, "bad/0.png", "no picture");
     put(folder, "bad/0.txt", "words");
     assert.equal((await run([inspectCommand], ["inspect", `${folder}/bad`])).code, 1);
+  });
+});
+
+suite("scoreLines", () => {
+  const retrieval = (["text", "image"] as const).flatMap((way) =>
+    [1, 5, 10].map((k) => ({
+      dataset: "pairs held out",
+      split: "val",
+      task: "zeroshot_retrieval",
+      metric: `${way}_retrieval_recall@${k}`,
+      value: k / 40,
+      low: k / 50,
+      high: k / 30,
+      n: 100,
+    })),
+  );
+  const loss = { ...retrieval[0]!, task: "contrastive", metric: "val_loss", value: 2.5, low: 2.4, high: 2.6 };
+  const rank = { ...retrieval[0]!, metric: "text_retrieval_median_rank", value: 12, low: 10, high: 14 };
+  const all = [loss, ...retrieval, rank];
+
+  test("puts a data set on one line where it fits, with intervals as far as there is room", () => {
+    assert.deepEqual(scoreLines(all, 200), [
+      "val  loss 2.50 (2.40–2.60) │ image→text  R@1 2.5 % (2.0–3.3)  R@5 12.5 % (10.0–16.7)  R@10 25.0 % (20.0–33.3) │ text→image  R@1 2.5 % (2.0–3.3)  R@5 12.5 % (10.0–16.7)  R@10 25.0 % (20.0–33.3)",
+    ]);
+    assert.deepEqual(scoreLines(all, 130), [
+      "val  loss 2.50 │ image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 % │ text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
+    ]);
+  });
+
+  test("puts a group on each line where it does not", () => {
+    assert.deepEqual(scoreLines(all, 80, 1.25), [
+      "val  loss 2.50, in training 1.25",
+      "     image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
+      "     text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
+    ]);
   });
 });

@@ -158,7 +158,7 @@ suite("resolveRecipe", () => {
     ["a missing file", () => join(folder, "none.json"), /no such recipe file/],
     ["an unknown name", () => "flickr-smal", /no such recipe/],
     ["another kind of file", () => file("x.yaml", ""), /ends in .js/],
-    ["broken JSON", () => file("x.json", "{"), /x\.json: must be JSON/],
+    ["broken JSON", () => file("x.json", "{"), /x\.json:1:2: must be JSON/],
     ["JSON that is no object", () => file("y.json", "[]"), /y\.json: must hold one object/],
     ["a module without a default", () => file("x.mjs", "export const a = 1"), /must export a recipe/],
     ["a module that fails", () => file("y.mjs", "nonsense("), /cannot be loaded/],

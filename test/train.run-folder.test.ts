@@ -14,9 +14,9 @@ import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { type Disk, realDisk } from "../src/core/disk.js";
 import { UsageError } from "../src/core/errors.js";
 import { type Checkpoint, readCheckpoint } from "../src/storage/checkpoint.js";
-import { type Disk, realDisk } from "../src/storage/disk.js";
 import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe.js";
 import { Run } from "../src/train/run-folder.js";
 
@@ -428,7 +428,11 @@ suite("Run under failure", () => {
         assert(error instanceof UsageError, `operation ${at}: ${(error as Error).stack}`);
         message = error.message;
       }
-      if (message !== undefined) assert.match(message, /the disk is full.*ENOSPC.*Free some space\./);
+      if (message !== undefined)
+        assert.match(
+          message,
+          /the disk is full, \d+ MB free \(ENOSPC\)\. Free some space and run the same command again/,
+        );
       assertSound(recipe, 2);
       sitting(recipe, 4);
       assertSound(recipe, 4);
@@ -449,7 +453,7 @@ suite("Run under failure", () => {
         },
       };
       run.saveCheckpoint(5, filesAt(5), {});
-    }, /^UsageError: checkpoint: the disk is full \(\d+ MB free\); got ENOSPC at .*continues from step 4\.$/);
+    }, /^UsageError: cannot save the checkpoint .*step-00000005: the disk is full, .*It continues from step 4\.$/);
   });
 
   test("a file where the folder should be, or no permission, is one clear line", () => {
@@ -459,7 +463,10 @@ suite("Run under failure", () => {
       () => Run.open(recipeFor({ logs: file })),
       (error) => {
         assert(error instanceof UsageError);
-        assert.match(error.message, /run: a file stands where a folder is needed; got ENOTDIR.*--logs/);
+        assert.match(
+          error.message,
+          /cannot open the run .*: a part of the path is a file.*\(ENOTDIR\).*--logs/,
+        );
         return true;
       },
     );
@@ -470,6 +477,9 @@ suite("Run under failure", () => {
         throw denied;
       },
     };
-    assert.throws(() => Run.open(recipeFor(), disk), /cannot be written; got EACCES.*--logs/);
+    assert.throws(
+      () => Run.open(recipeFor(), disk),
+      /cannot open the run .*: permission was denied \(EACCES\).*--logs/,
+    );
   });
 });

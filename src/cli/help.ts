@@ -35,7 +35,12 @@ export function overview(commands: readonly Command[], style: Style): string {
 export function commandHelp(command: Command, style: Style): string {
   const usage = ["clipwright", command.name, ...command.positionals.map(usageOf)];
   if (Object.keys(command.options).length > 0) usage.push("[--option value]");
-  const parts = [command.summary, "", `${heading("Usage", style)}  ${usage.join(" ")}`, ""];
+  const parts = [
+    ...wrap(command.summary, width(style)),
+    "",
+    `${heading("Usage", style)}  ${usage.join(" ")}`,
+    "",
+  ];
   if (command.description) parts.push(...wrap(command.description, width(style)), "");
   if (command.positionals.length > 0) {
     parts.push(

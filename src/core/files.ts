@@ -13,166 +13,98 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  writeSync,
+  statfsSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
+import { type FileContent, readExactly, realDisk, replaceFile, writeAll } from "./disk.js";
 import { didYouMean, UsageError } from "./errors.js";
 
-/** The largest piece given to one system call: a read or write of 2 GiB or more fails on Linux. */
-const CHUNK_BYTES = 2 ** 28;
+const FULL = "Free some space and run the same command again; what was written before is intact";
+const DENIED = "Choose another place or change the permissions";
 
-/** What each refusal of the operating system means to the caller. */
-const advice: Readonly<Record<string, string>> = {
-  ENOSPC:
-    "the disk is full. Free some space and run the same command again; what was written before is intact",
-  EDQUOT:
-    "the disk quota is used up. Free some space and run the same command again; what was written before is intact",
-  EACCES: "permission was denied. Choose another place or change the permissions",
-  EPERM: "the system does not permit it. Choose another place or change the permissions",
-  EROFS: "the file system is read-only. Choose a place that can be written",
-  EISDIR: "it is a folder. Give the path of a file",
-  ENOTDIR: "a part of the path is a file, not a folder. Give another path",
-  EMFILE: "this process has too many files open. Raise the limit (ulimit -n)",
-  ENFILE: "the system has too many files open. Close some programs",
-  EIO: "the device reported an error. Check the disk",
-  ENAMETOOLONG: "the name is too long. Give a shorter one",
-  ELOOP: "its symbolic links go round in a circle. Give the real path",
+/** What each refusal of the operating system means to the caller, and what to do. */
+const advice: Readonly<Record<string, readonly [rule: string, remedy: string]>> = {
+  ENOSPC: ["the disk is full", FULL],
+  EDQUOT: ["the disk quota is used up", FULL],
+  EACCES: ["permission was denied", DENIED],
+  EPERM: ["the system does not permit it", DENIED],
+  EROFS: ["the file system is read-only", "Choose a place that can be written"],
+  EISDIR: ["it is a folder", "Give the path of a file"],
+  ENOTDIR: ["a part of the path is a file, not a folder", "Give another path"],
+  EEXIST: ["a file of that name is in the way", "Move it, or give another path"],
+  EMFILE: ["this process has too many files open", "Raise the limit (ulimit -n)"],
+  ENFILE: ["the system has too many files open", "Close some programs"],
+  EIO: ["the device reported an error", "Check the disk"],
+  ENAMETOOLONG: ["the name is too long", "Give a shorter one"],
+  ELOOP: ["its symbolic links go round in a circle", "Give the real path"],
 };
 
+/** What a caller knows besides, e.g. the option that says where files go; a function when finding out is costly. */
+export type Consolation = string | (() => string);
+
 /**
- * The `UsageError` for a failure of the file system while doing `action` ("read", "write", …) with `path`.
- * An error that is not the file system's is returned unchanged, so that `throw fileError(…)` is always right.
+ * The `UsageError` for a failure of the file system while doing `action` ("read", "write", …) with `path`:
+ * `cannot ACTION PATH: why (CODE). What to do. CONSOLATION`. An error that is not the file system's is returned
+ * unchanged, so that `throw fileError(…)` is always right.
  */
-export function fileError(error: unknown, action: string, path: string): unknown {
+export function fileError(
+  error: unknown,
+  action: string,
+  path: string,
+  consolation: Consolation = "",
+): unknown {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (!(error instanceof Error) || typeof code !== "string" || !/^E[A-Z0-9]+$/.test(code)) return error;
-  const why = code === "ENOENT" ? missing(path) : (advice[code] ?? error.message);
-  return new UsageError(`cannot ${action} ${path}: ${why} (${code}).`, { cause: error });
+  const [rule, remedy] =
+    code === "ENOENT" ? missing(path) : (advice[code] ?? [error.message, "Check the path"]);
+  const free = code === "ENOSPC" ? freeSpace(path) : "";
+  const more = typeof consolation === "string" ? consolation : consolation();
+  return new UsageError(`cannot ${action} ${path}: ${rule}${free} (${code}). ${remedy}. ${more}`.trim(), {
+    cause: error,
+  });
 }
 
-function missing(path: string): string {
+function missing(path: string): [rule: string, remedy: string] {
   const folder = dirname(path);
   try {
-    return `no such file.${didYouMean(basename(path), readdirSync(folder))} Check the path`;
+    return [
+      `no such file.${didYouMean(basename(path), readdirSync(folder))}`.replace(/\.$/, ""),
+      "Check the path",
+    ];
   } catch {
-    return `the folder ${folder} does not exist. Check the path`;
+    return [`the folder ${folder} does not exist`, "Check the path"];
+  }
+}
+
+/** `, 12 MB free,` of the file system that holds `path`, if it can be asked. */
+function freeSpace(path: string): string {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      const { bavail, bsize } = statfsSync(at);
+      return `, ${Math.floor((bavail * bsize) / 1e6)} MB free`;
+    } catch {
+      if (at === dirname(at)) return "";
+    }
   }
 }
 
 /** Runs `body`, turning what the file system refuses into a `UsageError`. */
-export function withFileErrors<T>(action: string, path: string, body: () => T): T {
+export function withFileErrors<T>(
+  action: string,
+  path: string,
+  body: () => T,
+  consolation: Consolation = "",
+): T {
   try {
     return body();
   } catch (error) {
-    throw fileError(error, action, path);
-  }
-}
-
-/** Writes all of `bytes` at the file's position; a short write is continued. */
-function writeAll(fd: number, bytes: Uint8Array, position: number | null = null): void {
-  let done = 0;
-  while (done < bytes.byteLength) {
-    const length = Math.min(CHUNK_BYTES, bytes.byteLength - done);
-    done += writeSync(fd, bytes, done, length, position === null ? null : position + done);
-  }
-}
-
-/** Fills `out` from byte `position` of an open file; false when the file ends before. */
-export function readExactly(fd: number, out: Uint8Array, position: number): boolean {
-  let done = 0;
-  while (done < out.byteLength) {
-    const got = readSync(fd, out, done, Math.min(CHUNK_BYTES, out.byteLength - done), position + done);
-    if (got === 0) return false;
-    done += got;
-  }
-  return true;
-}
-
-/** Makes a rename or a new name in `folder` durable. Systems that cannot sync a folder are left alone. */
-export function syncFolder(folder: string): void {
-  let fd: number;
-  try {
-    fd = openSync(folder, "r");
-  } catch {
-    return;
-  }
-  try {
-    fsyncSync(fd);
-  } catch (error) {
-    if (!["EINVAL", "EPERM", "ENOTSUP", "EBADF"].includes((error as NodeJS.ErrnoException).code ?? ""))
-      throw error;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/**
- * A file that is written in pieces beside its place (`PATH.tmp`) and moved there by `commit`: readers see the
- * old content or the new, never a part, whatever happens to the process or the machine. Leaving its scope
- * without `commit` removes the pieces; a leftover of a killed process is overwritten by the next writer.
- */
-export class AtomicFile implements Disposable {
-  private readonly temporary: string;
-  private fd: number | undefined;
-  private sizeBytes = 0;
-
-  constructor(readonly path: string) {
-    this.temporary = `${path}.tmp`;
-    this.fd = withFileErrors("write", path, () => openSync(this.temporary, "w"));
-  }
-
-  /** Bytes written so far. */
-  get size(): number {
-    return this.sizeBytes;
-  }
-
-  /** Appends `bytes`. Throws a `UsageError` when the disk is full. */
-  write(bytes: Uint8Array): void {
-    const fd = this.descriptor();
-    withFileErrors("write", this.path, () => writeAll(fd, bytes));
-    this.sizeBytes += bytes.byteLength;
-  }
-
-  /** Puts the file in its place, on the disk: fsync, rename, fsync of the folder. */
-  commit(): void {
-    const fd = this.descriptor();
-    withFileErrors("write", this.path, () => {
-      fsyncSync(fd);
-      closeSync(fd);
-      this.fd = undefined;
-      try {
-        renameSync(this.temporary, this.path);
-      } catch (error) {
-        rmSync(this.temporary, { force: true });
-        throw error;
-      }
-      syncFolder(dirname(this.path));
-    });
-  }
-
-  [Symbol.dispose](): void {
-    if (this.fd === undefined) return;
-    closeSync(this.fd);
-    this.fd = undefined;
-    rmSync(this.temporary, { force: true });
-  }
-
-  private descriptor(): number {
-    if (this.fd === undefined)
-      throw new UsageError(`write ${this.path}: the file must be open; it was closed.`);
-    return this.fd;
+    throw fileError(error, action, path, consolation);
   }
 }
 
 /** Writes a whole file so that a crash leaves the old content or the new. The folder must exist. */
-export function writeFileAtomic(path: string, content: string | Uint8Array): void {
-  using file = new AtomicFile(path);
-  file.write(typeof content === "string" ? new TextEncoder().encode(content) : content);
-  file.commit();
-}
+export const writeFileAtomic = (path: string, content: FileContent): void =>
+  withFileErrors("write", path, () => replaceFile(realDisk, path, content));
 
 /** Writes `value` as JSON, two spaces deep and ending in a newline, atomically. */
 export const writeJsonAtomic = (path: string, value: unknown): void =>

@@ -4,9 +4,10 @@
  */
 
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { readExactly } from "./disk.js";
 import { type DType, sizeOf, type TypedArray } from "./dtype.js";
 import { UsageError } from "./errors.js";
-import { AtomicFile, readExactly, withFileErrors } from "./files.js";
+import { withFileErrors, writeFileAtomic } from "./files.js";
 import { dtypeOfStored, fromStored, type StoredType, storedSizeOf } from "./foreign-dtype.js";
 import { formatType, type Shape, sizeOfShape } from "./shape.js";
 
@@ -64,10 +65,7 @@ function headerOf(path: string, dtype: DType, shape: Shape): Uint8Array {
 /** Writes an array of `shape` to `path`, atomically. Throws a `UsageError` for bf16 or a wrong size. */
 export function writeNpy(path: string, array: NpyArray): void {
   checkSize(path, array, array.data);
-  using file = new AtomicFile(path);
-  file.write(headerOf(path, array.dtype, array.shape));
-  file.write(bytesOf(array.data));
-  file.commit();
+  writeFileAtomic(path, [headerOf(path, array.dtype, array.shape), bytesOf(array.data)]);
 }
 
 const bytesOf = (data: TypedArray): Uint8Array =>

@@ -8,9 +8,10 @@
  */
 
 import { closeSync, fstatSync, openSync } from "node:fs";
+import { readExactly } from "./disk.js";
 import { type DType, sizeOf, type TypedArray } from "./dtype.js";
 import { didYouMean, UsageError } from "./errors.js";
-import { AtomicFile, readExactly, withFileErrors } from "./files.js";
+import { withFileErrors, writeFileAtomic } from "./files.js";
 import { dtypeOfStored, fromStored, type StoredType, storedSizeOf } from "./foreign-dtype.js";
 import { formatType, type Shape, sizeOfShape } from "./shape.js";
 
@@ -308,7 +309,5 @@ export function writeSafetensors(
   tensors: Iterable<TensorToStore>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  using file = new AtomicFile(path);
-  for (const piece of encodeSafetensors(tensors, metadata)) file.write(piece);
-  file.commit();
+  writeFileAtomic(path, encodeSafetensors(tensors, metadata));
 }

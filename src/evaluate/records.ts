@@ -17,7 +17,7 @@ export interface EvaluationContext {
   readonly split?: string;
 }
 
-/** One line of `evaluation.jsonl`. Shares are in 0…1; ranks count from 1. */
+/** One line of `evaluation.jsonl`. Shares are in 0…1; ranks count from 1; losses are in nats. */
 export interface EvaluationRecord extends Interval, EvaluationContext {
   readonly dataset: string;
   readonly task: string;
@@ -58,6 +58,13 @@ export function retrievalRecords(
     record(dataset, task, `${name}_median_rank`, medianRank, context),
   ]);
 }
+
+/** `val_loss` of task `contrastive`: the training loss on held-out pairs. */
+export const lossRecord = (
+  dataset: string,
+  loss: Interval,
+  context: EvaluationContext = {},
+): EvaluationRecord => record(dataset, "contrastive", "val_loss", loss, context);
 
 function record(
   dataset: string,
@@ -139,6 +146,7 @@ const METRIC_WORDS: Readonly<Record<string, string>> = {
   mean_per_class_recall: "mean per-class recall",
   image_retrieval_median_rank: "text → image median rank",
   text_retrieval_median_rank: "image → text median rank",
+  val_loss: "held-out loss",
 };
 
 /** A metric's name for people: `acc1` is `top-1`, `image_retrieval_recall@5` is `text → image R@5`. */
@@ -148,13 +156,17 @@ export function metricWords(metric: string): string {
   return METRIC_WORDS[metric] ?? metric.replaceAll("_", " ");
 }
 
-/** Whether a metric is a share in 0…1, to be shown in percent, rather than a rank. */
-export const isShare = (metric: string): boolean => !metric.endsWith("rank");
+/** Whether a metric is a share in 0…1, to be shown in percent, rather than a rank or a loss. */
+export const isShare = (metric: string): boolean => !/(?:rank|loss)$/.test(metric);
 
-/** A score for people: `25.3 %`, with its interval `23.1 – 27.4`; ranks as plain numbers. */
+/** A score for people: `25.3 %`, with its interval `23.1 – 27.4`; ranks and losses as plain numbers. */
 export function scoreWords(score: EvaluationRecord): { value: string; interval: string } {
   const words = (x: number): string =>
-    isShare(score.metric) ? (100 * x).toFixed(1) : `${Math.round(x * 10) / 10}`;
+    isShare(score.metric)
+      ? (100 * x).toFixed(1)
+      : score.metric.endsWith("rank")
+        ? `${Math.round(x * 10) / 10}`
+        : x.toFixed(3);
   return {
     value: isShare(score.metric) ? `${words(score.value)} %` : words(score.value),
     interval: `${words(score.low)} – ${words(score.high)}`,

@@ -3,7 +3,7 @@
 import { UsageError } from "../core/errors.js";
 import type { Dataset } from "../data/dataset.js";
 import type { Encoder, ImageFeatures } from "./encoder.js";
-import { nearestSearch, unitFeatures } from "./features.js";
+import { type Features, nearestSearch, unitFeatures } from "./features.js";
 import { eachTileOn } from "./products.js";
 import {
   type EvaluationContext,
@@ -20,7 +20,15 @@ export async function retrieval(
   encoder: Encoder,
   dataset: Dataset,
   context: EvaluationContext = {},
-): Promise<{ result: RetrievalResult; images: ImageFeatures; records: EvaluationRecord[] }> {
+): Promise<{
+  result: RetrievalResult;
+  images: ImageFeatures;
+  /** Unit vectors [M,E] of all captions, their words, and the row in `images` of the image of each. */
+  texts: Features;
+  captions: readonly string[];
+  captionImage: Uint32Array;
+  records: EvaluationRecord[];
+}> {
   const images = await encoder.embedDataset(dataset);
   const captions: string[] = [];
   const captionImage: number[] = [];
@@ -37,11 +45,12 @@ export async function retrieval(
   }
   const flat = await encoder.embedTexts(captions);
   const texts = unitFeatures(flat, images.features.width, `captions of ${dataset.name}`);
-  const owner = Uint32Array.from(captionImage);
-  const search = rankSearch(images.features, texts, owner, captions);
+  const owners = Uint32Array.from(captionImage);
+  const search = rankSearch(images.features, texts, owners, captions);
   await eachTileOn(encoder.engine, images.features, texts, search.visit);
-  const result = evaluateRetrieval(images.features, texts, owner, { captions, ranks: search.result() });
-  return { result, images, records: retrievalRecords(dataset.name, result, context) };
+  const result = evaluateRetrieval(images.features, texts, owners, { captions, ranks: search.result() });
+  const records = retrievalRecords(dataset.name, result, context);
+  return { result, images, texts, captions, captionImage: owners, records };
 }
 
 export interface Classes {

@@ -5,8 +5,9 @@
  */
 
 import { join } from "node:path";
+import { type Disk, type FileContent, namesIn, removeQuietly, sizeOfFile, textOf } from "../core/disk.js";
 import { InternalError } from "../core/errors.js";
-import { type Disk, type FileContent, guarded, namesIn, removeQuietly, sizeOfFile, textOf } from "./disk.js";
+import { withFileErrors } from "../core/files.js";
 
 /** A score of a checkpoint, for keeping the best. */
 export interface Score {
@@ -90,11 +91,9 @@ export function writeCheckpoint(
   const existing = readCheckpoint(path);
   if (existing) return existing;
   const latest = listCheckpoints(folder).at(-1);
-  const consolation = latest
-    ? `Then run the same command again: it continues from step ${latest.step}.`
-    : "Then run the same command again.";
+  const consolation = latest ? `It continues from step ${latest.step}.` : "It begins anew.";
   const temporary = join(folder, `.writing-${folderName(step)}`);
-  return guarded("checkpoint", path, consolation, () => {
+  const write = (): Checkpoint => {
     try {
       disk.remove(temporary);
       disk.makeFolder(temporary);
@@ -116,7 +115,8 @@ export function writeCheckpoint(
     const written = readCheckpoint(path);
     if (!written) throw new InternalError(`checkpoint: must be complete after writing; got ${path}.`);
     return written;
-  });
+  };
+  return withFileErrors("save the checkpoint", path, write, consolation);
 }
 
 /** True when a lower value of the metric is better: losses. */
@@ -144,7 +144,7 @@ export function pruneCheckpoints(disk: Disk, folder: string, keepLast: number, k
   const kept = new Set(checkpoints.slice(-keepLast));
   const best = keepBest === undefined ? undefined : bestCheckpoint(checkpoints, keepBest);
   if (best) kept.add(best);
-  guarded("checkpoint", folder, "", () => {
+  withFileErrors("remove old checkpoints of", folder, () => {
     for (const each of checkpoints) {
       if (kept.has(each)) continue;
       // Renamed first, so that a crash between two files leaves nothing that looks like a checkpoint.

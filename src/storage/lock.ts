@@ -3,8 +3,9 @@
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { type Disk, removeQuietly, textOf } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import { type Disk, guarded, removeQuietly, textOf } from "./disk.js";
+import { withFileErrors } from "../core/files.js";
 
 interface Owner {
   readonly pid: number;
@@ -34,7 +35,7 @@ export function takeLock(disk: Disk, folder: string): Lock {
   };
   const text = `${JSON.stringify(own)}\n`;
   const draft = join(folder, `.lock-${process.pid}-${Date.now()}`);
-  return guarded("run", folder, "", () => {
+  return withFileErrors("lock the run", folder, () => {
     try {
       disk.writeNew(draft, text);
       // A link either makes the lock whole or fails because it is there; there is no half-written lock.

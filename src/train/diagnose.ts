@@ -202,13 +202,30 @@ export interface Diagnosis {
   readonly message: string;
 }
 
+/** What a doctor takes over from an earlier sitting of the run; plain JSON. */
+export interface DoctorMemory {
+  /** Rules that have spoken. */
+  readonly said: readonly string[];
+  readonly validations: History["validations"];
+}
+
 /** Watches a run and says each thing once. */
 export class Doctor {
-  private readonly said = new Set<string>();
+  private readonly said: Set<string>;
   private readonly steps: StepSignals[] = [];
-  private readonly validations: { step: number; loss: number; trainLoss: number }[] = [];
+  private readonly validations: { step: number; loss: number; trainLoss: number }[];
 
-  constructor(private run: RunSignals) {}
+  constructor(
+    private run: RunSignals,
+    memory: DoctorMemory = { said: [], validations: [] },
+  ) {
+    this.said = new Set(memory.said);
+    this.validations = [...memory.validations];
+  }
+
+  get memory(): DoctorMemory {
+    return { said: [...this.said], validations: [...this.validations] };
+  }
 
   /** The length of a time-limited run, once it is fixed. */
   planned(run: Pick<RunSignals, "totalSteps" | "warmupSteps">): void {

@@ -37,6 +37,8 @@ export interface RunStart {
 /** A line of `evaluation.jsonl`. */
 export interface ScoreLine {
   readonly step?: number;
+  /** Part of the data set, e.g. `val`. */
+  readonly split?: string;
   readonly dataset: string;
   readonly task: string;
   readonly metric: string;
@@ -50,8 +52,8 @@ export interface ScoreLine {
 export interface TrainHooks {
   onStart?(start: RunStart): void;
   onStep?(report: StepReport): void;
-  /** What is wrong or worth knowing, in words. */
-  onMessage?(text: string): void;
+  /** A `warning` says what is wrong, in words; a `note` what is going on. */
+  onMessage?(text: string, kind: "note" | "warning"): void;
   onEvaluation?(lines: readonly ScoreLine[]): void;
   onCheckpoint?(step: number, path: string): void;
   /** When aborted, the trainer finishes its step, saves a checkpoint, and returns. */

@@ -16,6 +16,17 @@ import {
 } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 
+export interface ContrastedFeatures {
+  readonly images: Tensor;
+  readonly texts: Tensor;
+  readonly scale: Tensor;
+}
+
+export interface PairIds {
+  readonly imageIds: Tensor;
+  readonly textIds: Tensor;
+}
+
 /**
  * CLIP's loss: cross-entropy of every image over the texts and of every text over the images, halved.
  *
@@ -24,15 +35,20 @@ import type { Tensor } from "../graph/tensor.js";
  * captions are equal (equal text ids). A row with several such partners shares its target equally among them, so
  * that no true pair is pushed apart; without repetitions this is open_clip's `ClipLoss`.
  */
-export function clipLoss(
-  { images, texts, scale }: { images: Tensor; texts: Tensor; scale: Tensor },
-  { imageIds, textIds }: { imageIds: Tensor; textIds: Tensor },
-): Tensor {
+export function clipLoss(features: ContrastedFeatures, ids: PairIds): Tensor {
+  const [byImage, byText] = pairLosses(features, ids);
+  return mul(add(mean(byImage), mean(byText)), 0.5);
+}
+
+/** The loss of every image over the texts, f32[B], and of every text over the images, f32[B]; see `clipLoss`. */
+export function pairLosses(
+  { images, texts, scale }: ContrastedFeatures,
+  { imageIds, textIds }: PairIds,
+): [byImage: Tensor, byText: Tensor] {
   const logits = mul(matmul(images, texts, { transB: true }), scale); // [B,B]
   const together = cast(or(samePair(imageIds), samePair(textIds)), "f32"); // symmetric
   const targets = div(together, sum(together, 1, true));
-  const oneWay = (x: Tensor) => mean(softmaxCrossEntropy(x, targets));
-  return mul(add(oneWay(logits), oneWay(transpose(logits))), 0.5);
+  return [softmaxCrossEntropy(logits, targets), softmaxCrossEntropy(transpose(logits), targets)];
 }
 
 /** bool[B,B]: whether ids i and j are equal. */

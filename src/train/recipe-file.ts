@@ -1,9 +1,10 @@
 /** Recipes by name or path, with overrides: `.js`, `.mjs`, `.json`, and `.ts` where Node reads it. */
 
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { didYouMean, UsageError } from "../core/errors.js";
+import { readJson } from "../core/files.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
 
 /** Where the recipes that come with the package lie, compiled: `dist/recipes`. */
@@ -87,14 +88,6 @@ function locate(nameOrPath: string): string {
   throw new UsageError(
     `${nameOrPath}: no such recipe; ${names.length > 0 ? `there are ${names.join(", ")}` : "none come with this copy"}.${hint} Give a name, or a path to a file.`,
   );
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new UsageError(`${path}: must be JSON; got ${(error as Error).message}. Fix the file.`);
-  }
 }
 
 function asRecipe(value: unknown, path: string): RecipeInput {

@@ -14,7 +14,9 @@
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { type Disk, type FileContent, namesIn, realDisk, replaceFile, textOf } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
+import { withFileErrors } from "../core/files.js";
 import {
   type Checkpoint,
   listCheckpoints,
@@ -24,15 +26,6 @@ import {
   type TrainState,
   writeCheckpoint,
 } from "../storage/checkpoint.js";
-import {
-  type Disk,
-  type FileContent,
-  guarded,
-  namesIn,
-  realDisk,
-  replaceFile,
-  textOf,
-} from "../storage/disk.js";
 import { takeLock } from "../storage/lock.js";
 import { kebab } from "./fields.js";
 import type { Plan } from "./plan.js";
@@ -67,10 +60,10 @@ export class Run implements Disposable {
   ) {
     this.path = path;
     this.checkpoints = join(path, "checkpoints");
-    guarded("run", path, "", () => {
+    opening(path, () => {
       removeUnfinished(disk, this.checkpoints);
       // Files that a killed writer was replacing.
-      for (const name of namesIn(path)) if (/\.\d+\.tmp$/.test(name)) disk.remove(join(path, name));
+      for (const name of namesIn(path)) if (name.endsWith(".tmp")) disk.remove(join(path, name));
     });
     this.resumed = this.latestCheckpoint();
     const done = this.resumed?.step ?? -1;
@@ -85,13 +78,13 @@ export class Run implements Disposable {
   static open(recipe: Recipe, disk: Disk = realDisk): Run {
     const path = resolve(recipe.logs, recipe.name);
     refuseForeign(recipe, path);
-    guarded("run", path, "", () => disk.makeFolder(join(path, "checkpoints")));
+    opening(path, () => disk.makeFolder(join(path, "checkpoints")));
     const lock = takeLock(disk, path);
     try {
       const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
       // Settings that may change are recorded as they are now.
       if (textOf(join(path, CONFIG)) !== config) {
-        guarded("run", path, "", () => replaceFile(disk, join(path, CONFIG), config));
+        opening(path, () => replaceFile(disk, join(path, CONFIG), config));
       }
       return new Run(recipe, disk, lock, path);
     } catch (error) {
@@ -139,7 +132,8 @@ export class Run implements Disposable {
 
   /** Writes or replaces a file of the run, e.g. `tokenizer.json`: the old or the new, nothing between. */
   writeFile(name: string, content: FileContent): void {
-    guarded(name, this.path, "", () => replaceFile(this.disk, join(this.path, name), content));
+    const path = join(this.path, name);
+    withFileErrors("write", path, () => replaceFile(this.disk, path, content));
   }
 
   /** Path of a file of the run. */
@@ -158,7 +152,7 @@ export class Run implements Disposable {
   ): Checkpoint {
     for (const file of [METRICS, EVALUATION]) {
       const path = join(this.path, file);
-      if (existsSync(path)) guarded(file, path, "", () => this.disk.sync(path));
+      if (existsSync(path)) withFileErrors("write", path, () => this.disk.sync(path));
     }
     const written = writeCheckpoint(this.disk, this.checkpoints, step, files, state, score);
     pruneCheckpoints(this.disk, this.checkpoints, this.recipe.keepLast, this.recipe.keepBest);
@@ -173,11 +167,15 @@ export class Run implements Disposable {
     const path = join(this.path, name);
     const consolation = () => {
       const latest = this.latestCheckpoint();
-      return latest ? `Then run the same command again: it continues from step ${latest.step}.` : "";
+      return latest ? `It continues from step ${latest.step}.` : "It begins anew.";
     };
-    guarded(name, path, consolation, () => this.disk.append(path, `${JSON.stringify(line)}\n`));
+    withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
   }
 }
+
+/** Runs what opening a run does to the disk; a failure names the option that says where runs are. */
+const opening = <T>(path: string, body: () => T): T =>
+  withFileErrors("open the run", path, body, "Another place for runs is given with --logs.");
 
 /** Keys in which two recipes differ and that decide the weights. */
 export function decisiveDifferences(
@@ -193,10 +191,10 @@ export function decisiveDifferences(
 
 /** Refuses a folder that is something else than this run. */
 function refuseForeign(recipe: Recipe, path: string): void {
-  const text = guarded("run", path, "", () => textOf(join(path, CONFIG)));
+  const text = opening(path, () => textOf(join(path, CONFIG)));
   const named = `--name ${recipe.name}-2`;
   if (text === undefined) {
-    const names = existsSync(path) ? guarded("run", path, "", () => namesIn(path)) : [];
+    const names = existsSync(path) ? opening(path, () => namesIn(path)) : [];
     const strangers = names.filter(
       (name) => name !== "checkpoints" && !/^(?:\.|lock\.json|config\.json\.)/.test(name),
     );
@@ -257,5 +255,5 @@ function truncateLines(disk: Disk, path: string, step: number): void {
     return parsed !== undefined && (parsed.step === undefined || parsed.step <= step);
   });
   const cut = kept.map((line) => `${line}\n`).join("");
-  if (cut !== text) guarded("run", path, "", () => replaceFile(disk, path, cut));
+  if (cut !== text) opening(path, () => replaceFile(disk, path, cut));
 }

@@ -103,6 +103,12 @@ export class StepRunner implements Disposable {
     );
   }
 
+  /** The factor on the cosines that `weights`, buffers of this engine, hold. */
+  async logitScale(weights: Readonly<Record<string, DeviceBuffer>>): Promise<number> {
+    const [logarithm] = await this.engine.download(weights.logit_scale!);
+    return Math.exp(Number(logarithm));
+  }
+
   /** The state by name, with its types; arrays may be the engine's own memory: use them before the next step. */
   async snapshot(): Promise<Map<string, { readonly type: TensorType; readonly data: TypedArray }>> {
     const out = new Map<string, { type: TensorType; data: TypedArray }>();

@@ -8,14 +8,16 @@ import { encodeSafetensors, SafetensorsFile, type TensorToStore } from "../core/
 import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
 import { OnnxRuntime } from "../engines/onnxruntime.js";
 import { Encoder } from "../evaluate/encoder.js";
-import type { EvaluationRecord } from "../evaluate/records.js";
+import { type EvaluationRecord, lossRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
 import { makeClip } from "../models/clip.js";
 import { countParameters, initialize } from "../nn/parameters.js";
 import type { Checkpoint, Score } from "../storage/checkpoint.js";
-import { Doctor } from "./diagnose.js";
+import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { ticker } from "./duration.js";
+import { HeldOutLoss } from "./held-out.js";
 import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
+import { addStep, metricsLine, nothingLogged, type Unlogged } from "./metrics.js";
 import { makeOptimizer } from "./optimizer.js";
 import { clockOf, Measurement, makePlan, type Plan, scheduleOf } from "./plan.js";
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./prepare.js";
@@ -29,6 +31,10 @@ interface Progress {
   /** Wall-clock time of training so far, all sittings together. */
   readonly seconds: number;
   readonly samplesSeen: number;
+  /** Losses of the last steps, oldest first. */
+  readonly losses: readonly number[];
+  readonly unlogged: Unlogged;
+  readonly doctor: DoctorMemory;
 }
 
 /** Losses that the result's mean is over. */
@@ -40,7 +46,11 @@ const LAST_LOSSES = 50;
  */
 export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<TrainResult> {
   using run = Run.open(recipe);
-  const say = (line: string) => hooks.onMessage?.(line);
+  const say = (line: string) => hooks.onMessage?.(line, "note");
+  if (run.resumed !== undefined && run.resumed.step === run.plan?.totalSteps) {
+    say(`This run was done before; train longer under another --name. Nothing is changed in ${run.path}.`);
+    return resultOf(run, run.resumed.step, run.resumed.state as unknown as Progress, true);
+  }
   const data = await openRunData(recipe, say);
   // A run that goes on keeps its tokenizer; loadTokenizer finds it in the folder.
   const model = prepareModel(recipe, data.train, run.resumed === undefined ? undefined : run.path);
@@ -57,7 +67,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
     ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
   });
   try {
-    const plan = run.savePlan(run.plan ?? makePlan(recipe, loader.samplesPerEpoch));
+    const plan = run.savePlan(makePlan(recipe, loader.samplesPerEpoch));
     await using engine = new OnnxRuntime({ threads: recipe.threads });
     const clip = makeClip(model.config);
     const { tokenizer } = model;
@@ -98,9 +108,10 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       normalization: pipelines.normalization,
       workers: recipe.workers,
     });
+    using heldOut = new HeldOutLoss(engine, recipe.batchSize);
     const evaluate = makeEvaluation({
       recipe,
-      run,
+      heldOut,
       encoder,
       runner,
       ema,
@@ -148,19 +159,22 @@ async function loop(context: Loop): Promise<TrainResult> {
   const { recipe, hooks, run, loader, runner, optimizer, ema, evaluate } = context;
   let { plan } = context;
   let schedule = scheduleOf(recipe, plan);
-  const before = run.resumed?.state as Progress | undefined;
+  const before = run.resumed?.state as unknown as Progress | undefined;
   let step = run.resumed?.step ?? 0;
   const started = performance.now();
   const seconds = () => (before?.seconds ?? 0) + (performance.now() - started) / 1000;
   const samplesSeen = () => step * recipe.batchSize;
 
-  const doctor = new Doctor({
-    batchSize: recipe.batchSize,
-    warmupSteps: schedule.warmupSteps,
-    totalSteps: plan.totalSteps,
-    logitScaleMax: recipe.logitScaleMax,
-    gradClipNorm: recipe.gradClipNorm,
-  });
+  const doctor = new Doctor(
+    {
+      batchSize: recipe.batchSize,
+      warmupSteps: schedule.warmupSteps,
+      totalSteps: plan.totalSteps,
+      logitScaleMax: recipe.logitScaleMax,
+      gradClipNorm: recipe.gradClipNorm,
+    },
+    before?.doctor,
+  );
   const measurement = recipe.time === undefined ? undefined : new Measurement(recipe.time.value, step);
   const tick = (duration: Recipe["saveFrequency"], key: string) =>
     ticker(duration, () => clockOf(plan), key, seconds());
@@ -176,9 +190,15 @@ async function loop(context: Loop): Promise<TrainResult> {
     warmupSteps: schedule.warmupSteps,
     description: context.description,
   });
-  const losses: number[] = [];
-  let logged: StepReport[] = [];
-  let latest: readonly EvaluationRecord[] = [];
+  const losses = [...(before?.losses ?? [])];
+  let unlogged = before?.unlogged ?? nothingLogged;
+  const progress = (): Progress => ({
+    seconds: seconds(),
+    samplesSeen: samplesSeen(),
+    losses,
+    unlogged,
+    doctor: doctor.memory,
+  });
   const broken = new Set<number>();
   const isDone = () => plan.totalSteps !== undefined && step >= plan.totalSteps;
 
@@ -206,13 +226,9 @@ async function loop(context: Loop): Promise<TrainResult> {
     };
     losses.push(report.loss);
     if (losses.length > LAST_LOSSES) losses.shift();
-    logged.push(report);
+    unlogged = addStep(unlogged, report);
     hooks.onStep?.(report);
     stopIfNotFinite(doctor, report, batch, context.dataset, hooks);
-    if (step % recipe.logEveryNSteps === 0 || isDone()) {
-      run.appendMetrics(metricsLine(logged, batch.epoch, seconds()));
-      logged = [];
-    }
     if (measurement !== undefined && plan.totalSteps === undefined) {
       const fixed = measurement.add(plan, report.stepSeconds, seconds());
       if (fixed !== undefined) {
@@ -221,36 +237,47 @@ async function loop(context: Loop): Promise<TrainResult> {
         doctor.planned({ totalSteps: plan.totalSteps, warmupSteps: schedule.warmupSteps });
       }
     }
+    if (step % recipe.logEveryNSteps === 0 || isDone()) {
+      run.appendMetrics(metricsLine(unlogged, report, batch.epoch, seconds()));
+      unlogged = nothingLogged;
+    }
     const due = { val: validations.due(step, seconds()), zeroshot: zeroshots.due(step, seconds()) };
     const ends = isDone();
+    let records: readonly EvaluationRecord[] = [];
     if (due.val || due.zeroshot || ends) {
-      const records = await evaluate(step, { val: due.val || ends, zeroshot: due.zeroshot || ends });
-      if (records.length > 0) {
-        latest = records;
-        for (const record of records) run.appendEvaluation({ ...record });
-        hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
-      }
+      records = await evaluate(step, { val: due.val || ends, zeroshot: due.zeroshot || ends });
+      for (const record of records) run.appendEvaluation({ ...record });
+      if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+      const loss = records.find(({ metric }) => metric === "val_loss")?.value;
+      for (const { message } of loss === undefined ? [] : doctor.validation(step, loss))
+        hooks.onMessage?.(message, "warning");
     }
     if (saves.due(step, seconds()) || ends || hooks.signal?.aborted) {
-      const state: Progress = { seconds: seconds(), samplesSeen: samplesSeen() };
-      const saved = run.saveCheckpoint(
-        step,
-        await stateFiles(runner, ema),
-        { ...state },
-        scoreOf(recipe, latest, step),
-      );
+      const files = await stateFiles(runner, ema);
+      const saved = run.saveCheckpoint(step, files, { ...progress() }, scoreOf(recipe, records));
       hooks.onCheckpoint?.(step, saved.path);
     }
   }
+  return resultOf(run, step, progress(), isDone());
+}
+
+/** What a run has come to after `step` steps. */
+function resultOf(run: Run, step: number, progress: Progress, finished: boolean): TrainResult {
+  const { losses, samplesSeen, seconds } = progress;
+  // Lines that `clipwright evaluate` has added count no samples.
+  const lines = run
+    .readEvaluation()
+    .filter((line) => line.samplesSeen !== undefined) as unknown as ScoreLine[];
+  const last = lines.at(-1)?.step;
   return {
     folder: run.path,
     step,
-    totalSteps: plan.totalSteps ?? step,
-    samplesSeen: samplesSeen(),
-    seconds: seconds(),
+    totalSteps: run.plan?.totalSteps ?? step,
+    samplesSeen,
+    seconds,
     loss: losses.reduce((n, l) => n + l, 0) / Math.max(1, losses.length),
-    finished: isDone(),
-    evaluation: latest.map((r) => ({ ...r, step: r.step ?? step })),
+    finished,
+    evaluation: lines.filter((line) => line.step === last),
   };
 }
 
@@ -284,7 +311,7 @@ function noteSkipped(batch: Batch, broken: Set<number>, hooks: TrainHooks): void
   for (const { index, key, reason } of batch.skipped) {
     if (broken.has(index)) continue;
     broken.add(index);
-    hooks.onMessage?.(`Skipped ${key}: ${reason} (${broken.size} so far).`);
+    hooks.onMessage?.(`Skipped ${key}: ${reason} (${broken.size} so far).`, "warning");
   }
 }
 
@@ -299,49 +326,34 @@ function stopIfNotFinite(
   const sampleKeys = finite ? undefined : Array.from(batch.indices, (i) => dataset.sample(i).key);
   for (const { rule, message } of doctor.step({ ...report, sampleKeys })) {
     if (rule === "non-finite-loss") throw new UsageError(message);
-    hooks.onMessage?.(message);
+    hooks.onMessage?.(message, "warning");
   }
-}
-
-/** One line of `metrics.jsonl`, means over the steps since the last. */
-function metricsLine(reports: readonly StepReport[], epoch: number, seconds: number) {
-  const last = reports[reports.length - 1]!;
-  const total = (f: (r: StepReport) => number) => reports.reduce((n, r) => n + f(r), 0);
-  const mean = (f: (r: StepReport) => number) => total(f) / reports.length;
-  const time = total((r) => r.stepSeconds);
-  return {
-    step: last.step,
-    samplesSeen: last.samplesSeen,
-    epoch,
-    seconds,
-    loss: mean((r) => r.loss),
-    learningRate: last.lr,
-    logitScale: last.logitScale,
-    gradientNorm: mean((r) => r.gradNorm),
-    samplesPerSecond: ((last.samplesSeen / last.step) * reports.length) / time,
-    dataWaitShare: total((r) => r.dataSeconds) / time,
-    memoryBytes: process.memoryUsage.rss(),
-  };
 }
 
 type Evaluation = (step: number, what: { val: boolean; zeroshot: boolean }) => Promise<EvaluationRecord[]>;
 
 function makeEvaluation(context: {
   recipe: Recipe;
-  run: Run;
+  heldOut: HeldOutLoss;
   encoder: Encoder;
   runner: StepRunner;
   ema: boolean;
   val: Dataset | undefined;
   zeroshotData: Dataset | undefined;
 }): Evaluation {
-  const { recipe, encoder, runner, ema, val, zeroshotData } = context;
+  const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
   return async (step, what) => {
-    encoder.use(runner.buffers(ema ? "ema." : "params."));
+    const weights = runner.buffers(ema ? "ema." : "params.");
+    encoder.use(weights);
     const at = { step, samplesSeen: step * recipe.batchSize };
     const records: EvaluationRecord[] = [];
     if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
-      records.push(...(await retrieval(encoder, val, { ...at, split: "val" })).records);
+      const context = { ...at, split: "val" };
+      const found = await retrieval(encoder, val, context);
+      const scale = await runner.logitScale(weights);
+      const loss = await heldOut.measure({ ...found, images: found.images.features }, scale);
+      if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
+      records.push(...found.records);
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
       const options = { classnames: recipe.zeroshotClassnames, templates: recipe.zeroshotTemplates, ...at };
@@ -352,12 +364,10 @@ function makeEvaluation(context: {
 }
 
 /** The score that `keepBest` names, when these weights have just got it. */
-function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[], step: number): Score | undefined {
+function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): Score | undefined {
   const wanted = recipe.keepBest;
   if (wanted === undefined) return undefined;
-  const found = records.find(
-    (r) => r.step === step && (wanted === r.metric || wanted.endsWith(`/${r.metric}`)),
-  );
+  const found = records.find(({ metric }) => wanted === metric || wanted.endsWith(`/${metric}`));
   return found === undefined ? undefined : { metric: wanted, value: found.value };
 }
 

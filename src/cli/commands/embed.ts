@@ -2,8 +2,9 @@
 
 import { renameSync, rmSync, statSync } from "node:fs";
 import { join, sep } from "node:path";
+import { AtomicFile } from "../../core/atomic-file.js";
 import { UsageError } from "../../core/errors.js";
-import { AtomicFile, readText, withFileErrors } from "../../core/files.js";
+import { readText, withFileErrors } from "../../core/files.js";
 import { NpyWriter } from "../../core/npy.js";
 import { concatDatasets, type Dataset, makeDataset } from "../../data/dataset.js";
 import { openDataset } from "../../data/index.js";
@@ -63,8 +64,8 @@ export const embedCommand = defineCommand({
   examples: [
     ["clipwright embed runs/flickr --images photos/ --output photos.npy", "One row an image."],
     [
-      'clipwright embed ViT-B-32.safetensors --model ViT-B-32 --tokenizer bpe_simple_vocab_16e6.txt.gz --text "a dog"',
-      "With open_clip's weights.",
+      'clipwright embed open_clip.safetensors --model ViT-B-32 --text "a dog"',
+      "With open_clip's weights, and its tokenizer's file in the same folder.",
     ],
   ],
   async run({ options, positionals, terminal }) {

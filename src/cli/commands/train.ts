@@ -1,11 +1,13 @@
 /** `clipwright train RECIPE [--key value]`. */
 
+import { evaluationTable } from "../../evaluate/records.js";
 import { defaulted, flag } from "../../train/fields.js";
-import type { RunStart, ScoreLine, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
+import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { formatClock, Progress, type Screen } from "../../train/progress.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe.js";
 import { recipeNames, resolveRecipe } from "../../train/recipe-file.js";
 import { type Command, defineCommand, type Terminal } from "../command.js";
+import { scoreLines } from "../scores.js";
 
 /** The command around a trainer, which is loaded only when it runs. */
 export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
@@ -58,6 +60,9 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
 
 export const trainCommand = makeTrainCommand(async () => (await import("../../train/train.js")).train);
 
+/** Steps whose mean loss stands beside the held-out loss. */
+const COMPARED_LOSSES = 40;
+
 /** Exit code of a shell for SIGINT. */
 const INTERRUPTED = 130;
 
@@ -73,7 +78,7 @@ function jsonEvents(terminal: Terminal): EventView {
     hooks: {
       onStart: ({ recipe, ...start }) => emit("start", { ...start, recipe: recipeToJson(recipe) }),
       onStep: (report) => emit("step", report),
-      onMessage: (message) => emit("message", { message }),
+      onMessage: (message, kind) => emit("message", { kind, message }),
       onEvaluation: (scores) => emit("evaluation", { scores }),
       onCheckpoint: (step, path) => emit("checkpoint", { step, path }),
     },
@@ -84,6 +89,8 @@ function jsonEvents(terminal: Terminal): EventView {
 /** A progress line on standard error, and a summary on standard output. */
 function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
   let progress: Progress | undefined;
+  /** Losses of the last steps, to be told beside the held-out loss. */
+  const losses: number[] = [];
   const say = (line: string) => (progress ? progress.message(line) : terminal.err(`${line}\n`));
   return {
     hooks: {
@@ -96,17 +103,31 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
           budgetSeconds: recipe.time?.value,
         });
       },
-      onStep: (report) => progress?.step(report),
-      onMessage: (message) => say(`  ! ${message}`),
-      onEvaluation: (scores) => say(`  ${scores.map(scoreText).join("   ")}`),
+      onStep(report) {
+        losses.push(report.loss);
+        if (losses.length > COMPARED_LOSSES) losses.shift();
+        progress?.step(report);
+      },
+      onMessage: (message, kind) => say(kind === "warning" ? `  ! ${message}` : `  ${message}`),
+      onEvaluation(scores) {
+        const heldOut = scores.find(({ metric }) => metric === "val_loss");
+        // In smaller batches a pair has fewer rivals, and the loss is lower.
+        const compares = heldOut !== undefined && heldOut.n >= recipe.batchSize && losses.length > 0;
+        const trainLoss = compares ? losses.reduce((sum, loss) => sum + loss, 0) / losses.length : undefined;
+        for (const line of scoreLines(scores, terminal.columns - 2, trainLoss)) say(`  ${line}`);
+      },
     },
     end(result) {
       progress?.finish();
+      if (result.step === 0) {
+        terminal.out("Stopped before the first step; the same command begins anew.\n");
+        return;
+      }
       const what = result.finished ? "Done" : "Stopped, saved; the same command continues";
       terminal.out(
         `${what}: ${result.step} steps, ${result.samplesSeen} samples in ${formatClock(result.seconds)}, loss ${result.loss.toFixed(3)}.\n`,
       );
-      for (const score of result.evaluation) terminal.out(`  ${scoreText(score)}\n`);
+      if (result.evaluation.length > 0) terminal.out(`\n${evaluationTable(result.evaluation)}\n`);
       terminal.out(`${result.folder}\n`);
     },
   };
@@ -126,13 +147,6 @@ function introduction(start: RunStart): string[] {
   const where =
     start.step > 0 ? `Continues ${start.folder} from step ${start.step}${total}` : `New run ${start.folder}`;
   return [where, `  ${start.description}`];
-}
-
-/** `name/zeroshot/top1 25.3 % (23.1–27.4, n=1560)`; losses stay numbers. */
-function scoreText({ dataset, task, metric, value, low, high, n }: ScoreLine): string {
-  const share = !/loss|rank/i.test(metric);
-  const number = (x: number) => (share ? (100 * x).toFixed(1) : x.toFixed(3));
-  return `${dataset}/${task}/${metric} ${number(value)}${share ? " %" : ""} (${number(low)}–${number(high)}, n=${n})`;
 }
 
 /** The first Ctrl-C asks the trainer to save and stop; the second ends the process at once. */

@@ -1,6 +1,6 @@
 /**
- * The few things that a run does to a disk, behind an interface, so that tests can fill it up or kill the run
- * between any two of them. Failures that a person can mend become one clear line.
+ * The few things that are done to a disk, behind an interface, so that tests can fill it up or kill a run between
+ * any two of them. Failures are the system's own; `withFileErrors` of files.ts makes one clear line of each.
  */
 
 import {
@@ -15,14 +15,13 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
-  statfsSync,
   statSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
-import { UsageError } from "../core/errors.js";
 
 /** The bytes of a file, at once or piece by piece. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
@@ -48,25 +47,31 @@ export const realDisk: Disk = {
     const file = openSync(path, "w");
     try {
       const pieces = typeof content === "string" ? [Buffer.from(content)] : content;
-      for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces) writeFully(file, piece);
+      for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces) writeAll(file, piece);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
   },
   append: (path, text) => appendFileSync(path, text),
-  sync(path) {
-    const file = openSync(path, "r");
-    try {
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-  },
+  sync,
   rename: (from, to) => renameSync(from, to),
   link: (from, to) => linkOrCopy(from, to),
   remove: (path) => rmSync(path, { recursive: true, force: true }),
 };
+
+/** Waits for a file, or for the names in a folder, on systems that can sync one. */
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } catch (error) {
+    const cannot = ["EINVAL", "EPERM", "ENOTSUP", "EBADF"];
+    if (!cannot.includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+  } finally {
+    closeSync(file);
+  }
+}
 
 /** A hard link, or on file systems without them a copy that fails alike if the name is taken. */
 function linkOrCopy(from: string, to: string): void {
@@ -79,17 +84,32 @@ function linkOrCopy(from: string, to: string): void {
   }
 }
 
-/** `write(2)` may take less than it is given, e.g. above 2 GiB. */
-function writeFully(file: number, bytes: Uint8Array): void {
-  const PIECE_BYTES = 1 << 30;
-  for (let at = 0; at < bytes.length; ) {
-    at += writeSync(file, bytes, at, Math.min(PIECE_BYTES, bytes.length - at));
+/** The largest piece given to one system call: a read or write of 2 GiB or more fails on Linux. */
+const CHUNK_BYTES = 2 ** 28;
+
+/** Writes all of `bytes` at the file's position; a short write is continued. */
+export function writeAll(file: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.byteLength; ) {
+    at += writeSync(file, bytes, at, Math.min(CHUNK_BYTES, bytes.byteLength - at));
   }
 }
 
-/** Replaces a file so that a reader, or a crash, sees the old or the new content and nothing between. */
+/** Fills `out` from byte `position` of an open file; false when the file ends before. */
+export function readExactly(file: number, out: Uint8Array, position: number): boolean {
+  for (let at = 0; at < out.byteLength; ) {
+    const got = readSync(file, out, at, Math.min(CHUNK_BYTES, out.byteLength - at), position + at);
+    if (got === 0) return false;
+    at += got;
+  }
+  return true;
+}
+
+/**
+ * Replaces a file so that a reader, or a crash, sees the old or the new content and nothing between. The pieces of a
+ * killed process (`PATH.tmp`) are overwritten by the next one; a path has one writer at a time.
+ */
 export function replaceFile(disk: Disk, path: string, content: FileContent): void {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.tmp`;
   try {
     disk.writeNew(temporary, content);
     disk.rename(temporary, path);
@@ -105,7 +125,7 @@ export function removeQuietly(disk: Disk, path: string): void {
   try {
     disk.remove(path);
   } catch {
-    // The next opening of the run removes it.
+    // Whoever writes there next overwrites it.
   }
 }
 
@@ -125,56 +145,3 @@ export function textOf(path: string): string | undefined {
 /** Size in bytes, or undefined when there is no such file. */
 export const sizeOfFile = (path: string): number | undefined =>
   statSync(path, { throwIfNoEntry: false })?.size;
-
-/**
- * Runs `write`, turning failures of the disk into a `UsageError` of one line.
- * @param what is written, e.g. `checkpoint`; `path`: where.
- * @param consolation what is safe and how to go on; a function when that is costly to find out.
- */
-export function guarded<T>(
-  what: string,
-  path: string,
-  consolation: string | (() => string),
-  write: () => T,
-): T {
-  try {
-    return write();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const message = (rule: string, remedy: string) =>
-      new UsageError(
-        `${what}: ${rule}; got ${code} at ${path}. ${remedy} ${typeof consolation === "string" ? consolation : consolation()}`.trim(),
-      );
-    switch (code) {
-      case "ENOSPC":
-      case "EDQUOT":
-        throw message(`the disk is full${freeSpace(path)}`, "Free some space.");
-      case "EACCES":
-      case "EPERM":
-      case "EROFS":
-        throw message(
-          "the folder cannot be written",
-          "Change its permissions, or choose another with --logs.",
-        );
-      case "ENOTDIR":
-      case "EEXIST":
-        throw message("a file stands where a folder is needed", "Move it, or choose another with --logs.");
-      case "EIO":
-        throw message("the disk failed", "Check the disk, or choose another with --logs.");
-      default:
-        throw error;
-    }
-  }
-}
-
-/** ` (12 MB free)` of the file system that holds `path`, if it can be asked. */
-function freeSpace(path: string): string {
-  for (let at = path; ; at = dirname(at)) {
-    try {
-      const { bavail, bsize } = statfsSync(at);
-      return ` (${Math.floor((bavail * bsize) / 1e6)} MB free)`;
-    } catch {
-      if (at === dirname(at)) return "";
-    }
-  }
-}
