@@ -152,6 +152,9 @@ describe("readJson and readJsonLines", () => {
 
   test("suggest the nearest name when the file is not there", () => {
     writeFileAtomic(at("config.json"), "{}");
-    assert.throws(() => readText(at("confg.json")), usage(/no such file\. Did you mean "config\.json"\?/));
+    assert.throws(
+      () => readText(at("confg.json")),
+      usage(/no such file \(ENOENT\)\. Did you mean "config\.json"\? Check the path\.$/),
+    );
   });
 });

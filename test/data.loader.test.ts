@@ -151,7 +151,7 @@ describe("createLoader", () => {
     await using loader = createLoader({ ...base, dataset: broken, pipeline: shift });
     await assert.rejects(
       loader.batch(0),
-      /no image of "broken" can be read; the last: \d: image: cannot be decoded/,
+      /no image of "broken" can be read; the last is \d: image: cannot be decoded/,
     );
     put(folder, "mute/a.png", await pngOf(1));
     put(folder, "mute/a.txt", " \n");

@@ -245,6 +245,24 @@ suite("Run", () => {
     assertSound(recipe, 2);
   });
 
+  test("before the first checkpoint other settings begin anew, and nothing of the first try is left", () => {
+    const recipe = recipeFor();
+    const plan = { totalSteps: 9, samplesPerEpoch: 100, batchSize: 64, measuredSteps: 0 };
+    {
+      using run = Run.open(recipe);
+      run.savePlan(plan);
+      run.writeFile("tokenizer.json", "{}");
+      run.appendMetrics({ step: 1 });
+    }
+    {
+      using again = Run.open(recipe);
+      assert.equal(again.savePlan({ ...plan, samplesPerEpoch: 90 }).samplesPerEpoch, 90, "and other data");
+    }
+    using run = Run.open({ ...recipe, lr: 1e-3 });
+    assert.deepEqual(readdirSync(run.path).sort(), ["checkpoints", "config.json", "lock.json"]);
+    assert.equal(JSON.parse(readFileSync(run.file("config.json"), "utf8")).lr, 1e-3);
+  });
+
   test("settings that do not touch the weights may change, and are recorded", () => {
     const recipe = recipeFor();
     sitting(recipe, 2);
@@ -272,6 +290,7 @@ suite("Run", () => {
 
   test("a plan is fixed once, and data of another size are refused", () => {
     const recipe = recipeFor();
+    sitting(recipe, 2);
     using run = Run.open(recipe);
     const plan = { totalSteps: undefined, samplesPerEpoch: 100, batchSize: 64, measuredSteps: 0 };
     assert.equal(run.savePlan(plan).totalSteps, undefined);

@@ -65,7 +65,8 @@ export async function runCommandLine(
 /** Tells a failure, and gives the exit code for it. */
 export function report(error: unknown, terminal: Terminal): number {
   if (error instanceof UsageError || error instanceof Unsupported) {
-    const { message } = error;
+    // What a foreign parser or a user's recipe said may run over several lines.
+    const message = error.message.trim().replace(/\s*\n\s*/g, " ");
     terminal.err(`clipwright: ${message}\n`);
     return EXIT.failed;
   }

@@ -67,10 +67,7 @@ export function fileError(
 function missing(path: string): [rule: string, remedy: string] {
   const folder = dirname(path);
   try {
-    return [
-      `no such file.${didYouMean(basename(path), readdirSync(folder))}`.replace(/\.$/, ""),
-      "Check the path",
-    ];
+    return ["no such file", `${didYouMean(basename(path), readdirSync(folder))} Check the path`.trim()];
   } catch {
     return [`the folder ${folder} does not exist`, "Check the path"];
   }

@@ -10,6 +10,8 @@ import { splitByImage } from "../data/split.js";
 import { loadTokenizer } from "../data/tokenizer/load.js";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../data/tokenizer/train-bpe.js";
+import { classesOf } from "../evaluate/tasks.js";
+import { loadTemplates } from "../evaluate/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../models/config.js";
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
 import { datasetOptions } from "./data-fields.js";
@@ -31,8 +33,14 @@ export async function openRunData(recipe: Recipe, onProgress: (line: string) => 
     ...options,
     ...(weights === undefined ? {} : { weights }),
   });
+  requireCaptions(all, "trainData");
   const zeroshot =
     recipe.zeroshotData === undefined ? undefined : await openDataset(recipe.zeroshotData, { onProgress });
+  if (zeroshot !== undefined) {
+    // What is wrong with them is told now, not after the first epoch.
+    await classesOf(zeroshot, recipe.zeroshotClassnames);
+    if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
+  }
   if (recipe.valSplit > 0) {
     onProgress(
       `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
@@ -44,7 +52,15 @@ export async function openRunData(recipe: Recipe, onProgress: (line: string) => 
     return { train, val: heldOut, zeroshot };
   }
   const val = recipe.valData === undefined ? undefined : await openDataset(recipe.valData, options);
+  if (val !== undefined) requireCaptions(val, "valData");
   return { train: all, val, zeroshot };
+}
+
+function requireCaptions(dataset: Dataset, key: string): void {
+  for (let i = 0; i < dataset.length; i++) if (dataset.sample(i).captions.length > 0) return;
+  throw new UsageError(
+    `${key}: pairs need captions; got ${dataset.length} images of "${dataset.name}", none with one. Look at them with clipwright inspect.`,
+  );
 }
 
 export interface RunModel {
@@ -65,6 +81,7 @@ const VOCABULARY_CAPTIONS = 1_000_000;
 export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: string | undefined): RunModel {
   const { config, preprocess } = readModel(recipe.model);
   const complete = completeClipConfig(config);
+  checkImageSize(recipe.forceImageSize, complete.vision_cfg.patch_size);
   const wanted = recipe.forceContextLength;
   const modelLength = complete.text_cfg.context_length;
   let tokenizer: Tokenizer;
@@ -116,6 +133,14 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
       },
     },
   };
+}
+
+function checkImageSize(size: number | undefined, patch: number): void {
+  if (size === undefined || size % patch === 0) return;
+  const below = Math.max(1, Math.floor(size / patch)) * patch;
+  throw new UsageError(
+    `forceImageSize: must be a multiple of the model's patches; got forceImageSize=${size}, patch_size=${patch}. Write --force-image-size ${below} or ${below + patch}.`,
+  );
 }
 
 /** A preset's name, a file, or the configuration itself. */

@@ -9,7 +9,8 @@
  *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
  *     lock.json          while a process writes
  *
- * Opening a folder that holds the same recipe continues it from its latest complete checkpoint.
+ * Opening a folder that holds the same recipe continues it from its latest complete checkpoint. Before the first
+ * checkpoint there is nothing to lose, and a run may be begun anew with other settings.
  */
 
 import { existsSync } from "node:fs";
@@ -38,6 +39,10 @@ const EVALUATION = "evaluation.jsonl";
 
 /** A line of `metrics.jsonl` or `evaluation.jsonl`; lines without `step` outlive a resume. */
 export type Line = Readonly<Record<string, unknown>> & { readonly step?: number };
+
+/** What a run has written before its first checkpoint, and writes again when it begins anew. */
+const OF_A_TRY =
+  /^(?:(?:plan|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
 
 /** Settings that say where the run is and how it is opened, not what it computes. */
 const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
@@ -77,10 +82,17 @@ export class Run implements Disposable {
    */
   static open(recipe: Recipe, disk: Disk = realDisk): Run {
     const path = resolve(recipe.logs, recipe.name);
-    refuseForeign(recipe, path);
+    const otherSettings = refuseForeign(recipe, path);
     opening(path, () => disk.makeFolder(join(path, "checkpoints")));
     const lock = takeLock(disk, path);
     try {
+      if (otherSettings) {
+        // A checkpoint may have come while this process waited for the lock.
+        refuseForeign(recipe, path);
+        opening(path, () => {
+          for (const name of namesIn(path)) if (OF_A_TRY.test(name)) disk.remove(join(path, name));
+        });
+      }
       const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
       // Settings that may change are recorded as they are now.
       if (textOf(join(path, CONFIG)) !== config) {
@@ -106,16 +118,17 @@ export class Run implements Disposable {
 
   /**
    * Fixes the plan, durably. A plan whose length is known is never replaced by another.
-   * @throws UsageError when the training data has another size than when the run began.
+   * @throws UsageError when the training data has another size than when the run that goes on began.
    */
   savePlan(plan: Plan): Plan {
     const stored = this.plan;
-    if (stored !== undefined && stored.samplesPerEpoch !== plan.samplesPerEpoch) {
+    const otherData = stored !== undefined && stored.samplesPerEpoch !== plan.samplesPerEpoch;
+    if (otherData && this.resumed !== undefined) {
       throw new UsageError(
         `trainData: must be what the run began with; got ${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}. Restore the data, or start another run with --name.`,
       );
     }
-    if (stored?.totalSteps !== undefined) return stored;
+    if (stored?.totalSteps !== undefined && !otherData) return stored;
     this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
     return plan;
   }
@@ -189,8 +202,8 @@ export function decisiveDifferences(
   return [...keys].filter((key) => !free(key) && JSON.stringify(stored[key]) !== JSON.stringify(wanted[key]));
 }
 
-/** Refuses a folder that is something else than this run. */
-function refuseForeign(recipe: Recipe, path: string): void {
+/** Refuses a folder that is something else than this run. True: it was begun with other settings, to no avail. */
+function refuseForeign(recipe: Recipe, path: string): boolean {
   const text = opening(path, () => textOf(join(path, CONFIG)));
   const named = `--name ${recipe.name}-2`;
   if (text === undefined) {
@@ -198,7 +211,7 @@ function refuseForeign(recipe: Recipe, path: string): void {
     const strangers = names.filter(
       (name) => name !== "checkpoints" && !/^(?:\.|lock\.json|config\.json\.)/.test(name),
     );
-    if (strangers.length === 0) return;
+    if (strangers.length === 0) return false;
     throw new UsageError(
       `run: the folder holds something else; got ${strangers.slice(0, 3).join(", ")} in ${path}. Choose another --name.`,
     );
@@ -216,7 +229,8 @@ function refuseForeign(recipe: Recipe, path: string): void {
   }
   const wanted = recipeToJson(recipe);
   const different = decisiveDifferences(stored, wanted);
-  if (different.length === 0) return;
+  if (different.length === 0) return false;
+  if (listCheckpoints(join(path, "checkpoints")).length === 0) return true;
   const show = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));
   const shown = different
     .slice(0, 6)

@@ -219,7 +219,7 @@ export class Loader {
       attempts[place]!++;
       if (attempts[place]! >= 2 * this.order.size(source)) {
         throw new UsageError(
-          `loader: no image of "${this.dataset.name}" can be read; the last: ${broken.key}: ${broken.reason}`,
+          `loader: no image of "${this.dataset.name}" can be read; the last is ${broken.key}: ${broken.reason} Look at the data with clipwright inspect.`,
         );
       }
     }

@@ -23,11 +23,13 @@ export async function download(url: string, options: DatasetOptions): Promise<st
   } catch (error) {
     const cause = (error as Error).cause;
     throw new UsageError(
-      `download ${url}: failed (${cause instanceof Error ? cause.message : (error as Error).message}).`,
+      `download ${url}: failed (${cause instanceof Error ? cause.message || (cause as NodeJS.ErrnoException).code : (error as Error).message}). Check the address and the network.`,
     );
   }
   if (!response.ok || response.body === null) {
-    throw new UsageError(`download ${url}: failed; got status ${response.status} ${response.statusText}.`);
+    throw new UsageError(
+      `download ${url}: failed; got status ${response.status} ${response.statusText}. Check the address.`,
+    );
   }
   mkdirSync(folder, { recursive: true });
   const partial = `${path}.${process.pid}.partial`;
