@@ -57,13 +57,19 @@ async function train(engine: Engine, step: Executable, rows: number, each: boole
 
 withXla("several devices", () => {
   describe("Xla on four devices", async () => {
-    const engine = await openXla({ devices: DEVICES });
+    // The CPU's plugin makes as many devices as it is asked for; a machine may have fewer GPUs.
+    const found = await openXla({ devices: DEVICES }).catch((error: Error) => error.message);
+    if (typeof found === "string") {
+      test("needs four devices", { skip: `NOT TESTED: ${found}` }, () => {});
+      return;
+    }
+    const engine = found;
     after(() => engine[Symbol.asyncDispose]());
 
     test("says what it has", () => {
       assert.equal(engine.capabilities.devices, DEVICES);
       assert.equal(engine.capabilities.replicas, DEVICES);
-      assert.match(engine.description, /^cpu: .* × 4$/);
+      assert.match(engine.description, /^\w+: .* × 4$/);
     });
 
     test("each device has its own numbers, or all have the same", async () => {

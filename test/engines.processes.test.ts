@@ -10,6 +10,7 @@ import { UsageError } from "../src/core/errors.js";
 import { firstSlurmNode, processGroup } from "../src/engines/processes.js";
 import { keyValueGet, keyValuePut, keyValueTryGet } from "../src/engines/xla/layout.js";
 import { Block, memoryAt } from "../src/engines/xla/pjrt.js";
+import { clientOptions } from "../src/engines/xla/platform.js";
 import { Store } from "../src/engines/xla/store.js";
 import { xlaPlugin } from "./support/engines.js";
 
@@ -100,6 +101,35 @@ describe("processGroup", () => {
       () => processGroup({ JOB_COMPLETION_INDEX: "0", CLIPWRIGHT_PROCESSES: "2" }),
       /CLIPWRIGHT_RENDEZVOUS/,
     );
+  });
+});
+
+describe("clientOptions", () => {
+  const shown = process.env.CUDA_VISIBLE_DEVICES;
+  after(() => {
+    if (shown === undefined) delete process.env.CUDA_VISIBLE_DEVICES;
+    else process.env.CUDA_VISIBLE_DEVICES = shown;
+  });
+
+  test("each platform gets the options that it knows", () => {
+    delete process.env.CUDA_VISIBLE_DEVICES;
+    assert.deepEqual(clientOptions("/a/xla_cpu_pjrt.so", { devices: 4 }), { cpu_device_count: 4 });
+    assert.deepEqual(clientOptions("/a/libtpu.so", { devices: 1 }), {});
+    assert.deepEqual(clientOptions("/a/xla_cuda_plugin.so", { devices: 2, fraction: 0.9 }), {
+      platform_name: "cuda",
+      visible_devices: [0, 1],
+      memory_fraction: { float: 0.9 },
+    });
+  });
+
+  test("processes on one machine take different GPUs, unless each is shown only its own", () => {
+    const processes = { index: 5, count: 8, localIndex: 1 };
+    const of = () => clientOptions("xla_cuda_plugin.so", { devices: 2, processes });
+    assert.deepEqual(of(), { platform_name: "cuda", visible_devices: [2, 3], node_id: 5, num_nodes: 8 });
+    process.env.CUDA_VISIBLE_DEVICES = "6,7";
+    assert.deepEqual(of().visible_devices, [0, 1]);
+    process.env.CUDA_VISIBLE_DEVICES = "0,1,2,3";
+    assert.deepEqual(of().visible_devices, [2, 3]);
   });
 });
 

@@ -61,6 +61,8 @@ export interface Engine extends AsyncDisposable {
    * The array may be the buffer's own memory: read it before the buffer is spent.
    */
   download(buffer: DeviceBuffer, options?: { readonly each?: boolean }): Promise<TypedArray>;
+  /** Most bytes that one device has held; undefined where the device keeps no count. */
+  peakMemory(): number | undefined;
   /** Buffers alive and their bytes. */
   stats(): { readonly buffers: number; readonly bytes: number };
 }

@@ -176,6 +176,9 @@ export class OnnxRuntime implements Engine {
     return buffer.data;
   }
 
+  /** Its memory is this process's, which has other uses as well. */
+  peakMemory(): undefined {}
+
   stats(): { buffers: number; bytes: number } {
     return { buffers: this.buffers, bytes: this.bytes };
   }

@@ -30,7 +30,8 @@ const plugin = xlaPlugin();
 /** Opens XLA on the plugin that `xlaPlugin` found. */
 export const openXla = (options: Partial<XlaOptions> = {}): Promise<Xla> => {
   if ("why" in plugin) throw new Error(plugin.why);
-  return Xla.open({ plugin: plugin.path, ...options });
+  // Several clients share a GPU in these tests; each would take most of it.
+  return Xla.open({ plugin: plugin.path, memoryFraction: 0.1, ...options });
 };
 
 /** Declares tests that need XLA; without a plugin, one test in their place that is skipped with the reason. */

@@ -48,6 +48,9 @@ export interface StoreCallbacks {
   readonly tryGet: Pointer;
 }
 
+/** Threads that wait for devices at once: libuv's pool has four, and files and names need some of them. */
+const MOST_WAITERS = 2;
+
 export class Client {
   readonly platform: string;
   readonly platformVersion: string;
@@ -56,6 +59,8 @@ export class Client {
   /** Of this process. */
   readonly localDevices: readonly Device[];
   readonly processIndex: number;
+  private waiters = 0;
+  private readonly queue: (() => void)[] = [];
 
   private constructor(
     readonly plugin: Pjrt,
@@ -191,9 +196,17 @@ export class Client {
   /** Waits on a thread of libuv's pool for the event, then frees it. Throws what it failed with. */
   async wait(event: Pointer): Promise<void> {
     if (this.isReady(event)) return this.finish(event);
-    const { status } = await this.plugin.tryAsync("Event_Await", { event });
-    this.plugin.call("Event_Destroy", { event });
-    if (status !== undefined) throw errorOf("the program", status);
+    if (this.waiters === MOST_WAITERS) await new Promise<void>((resolve) => this.queue.push(resolve));
+    else this.waiters++;
+    try {
+      const { status } = await this.plugin.tryAsync("Event_Await", { event });
+      this.plugin.call("Event_Destroy", { event });
+      if (status !== undefined) throw errorOf("the program", status);
+    } finally {
+      const next = this.queue.shift();
+      if (next === undefined) this.waiters--;
+      else next();
+    }
   }
 
   /** Frees an event that has happened. Throws what it failed with. */

@@ -24,7 +24,9 @@ export function clientOptions(
   }: {
     readonly devices: number;
     readonly fraction?: number | undefined;
-    readonly processes?: { readonly index: number; readonly count: number } | undefined;
+    readonly processes?:
+      | { readonly index: number; readonly count: number; readonly localIndex?: number | undefined }
+      | undefined;
   },
 ): Record<string, OptionValue> {
   switch (platformOf(plugin)) {
@@ -34,7 +36,7 @@ export function clientOptions(
       const several = processes !== undefined && processes.count > 1;
       return {
         platform_name: "cuda",
-        visible_devices: visibleDevices(devices, several ? localIndex(processes.index) : 0),
+        visible_devices: visibleDevices(devices, several ? (processes.localIndex ?? 0) : 0),
         ...(fraction === undefined ? {} : { memory_fraction: { float: fraction } }),
         ...(several ? { node_id: processes.index, num_nodes: processes.count } : {}),
       };
@@ -44,15 +46,14 @@ export function clientOptions(
   }
 }
 
-/** Every process takes as many devices as it was asked for, after those of its siblings on the machine. */
-const visibleDevices = (devices: number, place: number): number[] =>
-  Array.from({ length: devices }, (_, i) => place * devices + i);
-
-/** The place among the processes on this machine, where the launcher says it. */
-function localIndex(index: number): number {
-  const { LOCAL_RANK, SLURM_LOCALID } = process.env;
-  const text = LOCAL_RANK ?? SLURM_LOCALID;
-  return text === undefined ? index : Number(text);
+/**
+ * A process takes its devices after those of its siblings on the machine, unless the launcher shows it only its
+ * own (Slurm's GPU binding, pods).
+ */
+export function visibleDevices(devices: number, place: number): number[] {
+  const shown = process.env.CUDA_VISIBLE_DEVICES?.split(",").filter((id) => id.trim() !== "").length;
+  const first = shown !== undefined && shown <= devices ? 0 : place * devices;
+  return Array.from({ length: devices }, (_, i) => first + i);
 }
 
 let fromEnvironment: XlaFlags | undefined;

@@ -11,6 +11,8 @@ import type { ProcessPlace } from "./xla.js";
 /** Processes of one job start within this time of each other. */
 const JOIN_MS = 300_000;
 
+type Member = Pick<ProcessGroup, "index" | "count"> & { readonly localIndex?: number | undefined };
+
 export class Store implements AsyncDisposable {
   private nextId = 0;
   private readonly open = new Map<
@@ -19,7 +21,7 @@ export class Store implements AsyncDisposable {
   >();
 
   private constructor(
-    readonly group: Pick<ProcessGroup, "index" | "count">,
+    readonly group: Member,
     readonly callbacks: StoreCallbacks,
     private readonly link: Worker,
     private readonly others: readonly Worker[],
@@ -37,10 +39,7 @@ export class Store implements AsyncDisposable {
    * Joins the store of `group`; process 0 serves it. Waits for process 0 for `joinMs` (default 5 minutes).
    * Throws `UsageError` when the port is taken or nobody answers.
    */
-  static async join(
-    group: Pick<ProcessGroup, "index" | "count" | "host" | "port">,
-    joinMs = JOIN_MS,
-  ): Promise<Store> {
+  static async join(group: Member & Pick<ProcessGroup, "host" | "port">, joinMs = JOIN_MS): Promise<Store> {
     const workers: Worker[] = [];
     const start = async (data: WorkerData, transfer: readonly MessagePort[] = []) => {
       const { worker, ready } = spawn(data, transfer);
@@ -81,7 +80,8 @@ export class Store implements AsyncDisposable {
 
   /** What `Xla.open` takes. */
   get place(): ProcessPlace {
-    return { index: this.group.index, count: this.group.count, store: this.callbacks };
+    const { index, count, localIndex } = this.group;
+    return { index, count, localIndex, store: this.callbacks };
   }
 
   private ask(

@@ -39,6 +39,8 @@ export interface XlaOptions {
 export interface ProcessPlace {
   readonly index: number;
   readonly count: number;
+  /** Its place among those on its machine, which decides its devices. Default 0. */
+  readonly localIndex?: number | undefined;
   readonly store: StoreCallbacks;
 }
 
@@ -319,10 +321,11 @@ export class Xla implements Engine {
     this.requireOpen();
     const count = sizeOfShape(type.shape);
     const expected = each ? count * this.devices.length : count;
-    if (data.length !== expected || data.BYTES_PER_ELEMENT !== sizeOf(type.dtype)) {
+    const kind = allocate(type.dtype, 0).constructor as new () => TypedArray;
+    if (data.length !== expected || !(data instanceof kind)) {
       throw new UsageError(
-        `xla: needs ${expected} elements of ${sizeOf(type.dtype)} bytes for ${formatType(type)}` +
-          `${each ? ` on each of ${this.devices.length} devices` : ""}; got ${data.length} of ${data.BYTES_PER_ELEMENT}.`,
+        `xla: needs ${expected} elements in a ${kind.name} for ${formatType(type)}` +
+          `${each ? ` on each of ${this.devices.length} devices` : ""}; got ${data.length} in a ${data.constructor.name}.`,
       );
     }
     this.sweep();
@@ -361,6 +364,11 @@ export class Xla implements Engine {
 
   stats(): { buffers: number; bytes: number } {
     return { buffers: this.buffers.size, bytes: this.bytes };
+  }
+
+  peakMemory(): number | undefined {
+    const peaks = this.memory().map((m) => m?.peakBytesInUse);
+    return peaks.includes(undefined) ? undefined : Math.max(...(peaks as number[]));
   }
 
   /** What the allocator of each device reports; undefined where it keeps no count. */

@@ -199,20 +199,22 @@ const replicaIndexOp: CollectiveOp<ReplicaAttrs> = {
   cases: oneReplica([]),
 };
 
+/** The operation, or `x` itself where there is one replica. */
+const meet = (op: CollectiveOp<ReplicaAttrs>, x: Tensor, replicas: number): Tensor =>
+  replicas === 1 ? x : apply(op, [x], { replicas })[0]!;
+
 /** The sum of all replicas' `x`, on each of them. */
-export const allReduceSum = (x: Tensor, replicas: number): Tensor =>
-  apply(allReduceSumOp, [x], { replicas })[0]!;
+export const allReduceSum = (x: Tensor, replicas: number): Tensor => meet(allReduceSumOp, x, replicas);
 
 /** The mean of all replicas' `x`, on each of them. */
 export const allReduceMean = (x: Tensor, replicas: number): Tensor =>
   mul(allReduceSum(x, replicas), 1 / replicas);
 
 /** All replicas' rows `x` [N,…] after each other: [replicas·N,…], on each of them. */
-export const allGather = (x: Tensor, replicas: number): Tensor => apply(allGatherOp, [x], { replicas })[0]!;
+export const allGather = (x: Tensor, replicas: number): Tensor => meet(allGatherOp, x, replicas);
 
 /** The replica's own block of the sum of all replicas' `x` [replicas·N,…]: [N,…]. */
-export const reduceScatter = (x: Tensor, replicas: number): Tensor =>
-  apply(reduceScatterOp, [x], { replicas })[0]!;
+export const reduceScatter = (x: Tensor, replicas: number): Tensor => meet(reduceScatterOp, x, replicas);
 
 /** i32: which of the replicas this is. */
 export const replicaIndex = (replicas: number): Tensor => apply(replicaIndexOp, [], { replicas })[0]!;

@@ -84,6 +84,12 @@ const window = ({ stride, padding, groups }: ConvAttrs) => ({
   group: groups,
 });
 
+/** Without it, f32 means TF32 on NVIDIA's GPUs. */
+const precision = ({ dtype }: TensorType): string =>
+  dtype === "f32"
+    ? ", precision_config = [#stablehlo<precision HIGHEST>, #stablehlo<precision HIGHEST>]"
+    : "";
+
 const DIM_NUMBERS = "dim_numbers = [b, f, 0, 1]x[o, i, 0, 1]->[b, f, 0, 1]";
 
 const convOp: Op<ConvAttrs> = {
@@ -122,7 +128,7 @@ const convOp: Op<ConvAttrs> = {
   stablehlo: (b, [x, w], { stride, padding: p, groups }, [y]) => [
     b.emit(
       `stablehlo.convolution(${x!.name}, ${w!.name}) ${DIM_NUMBERS}, window = {stride = [${stride.join(", ")}], ` +
-        `pad = [[${p[0]}, ${p[2]}], [${p[1]}, ${p[3]}]]} {batch_group_count = 1 : i64, feature_group_count = ${groups} : i64}` +
+        `pad = [[${p[0]}, ${p[2]}], [${p[1]}, ${p[3]}]]} {batch_group_count = 1 : i64, feature_group_count = ${groups} : i64${precision(x!)}}` +
         ` : (${b.typeOf(x!)}, ${b.typeOf(w!)}) -> ${b.typeOf(y!)}`,
     ),
   ],
@@ -227,7 +233,7 @@ const convInputGradOp: Op<ConvGradAttrs> = {
       b.emit(
         `stablehlo.convolution(${g!.name}, ${kernel}) dim_numbers = [b, f, 0, 1]x[i, o, 0, 1]->[b, f, 0, 1], ` +
           `window = {pad = [${pads.join(", ")}], lhs_dilate = [${stride.join(", ")}]} ` +
-          `{batch_group_count = 1 : i64, feature_group_count = ${groups} : i64} : (${b.typeOf(g!)}, ${kernelType}) -> ${b.typeOf(dx!)}`,
+          `{batch_group_count = 1 : i64, feature_group_count = ${groups} : i64${precision(g!)}} : (${b.typeOf(g!)}, ${kernelType}) -> ${b.typeOf(dx!)}`,
       ),
     ];
   },
@@ -299,7 +305,7 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
       b.emit(
         `stablehlo.convolution(${x!.name}, ${g!.name}) dim_numbers = [f, b, 0, 1]x[i, o, 0, 1]->[f, b, 0, 1], ` +
           `window = {pad = [${pads.join(", ")}], rhs_dilate = [${stride.join(", ")}]} ` +
-          `{batch_group_count = ${groups} : i64, feature_group_count = 1 : i64} : (${b.typeOf(x!)}, ${b.typeOf(g!)}) -> ${b.typeOf(dw!)}`,
+          `{batch_group_count = ${groups} : i64, feature_group_count = 1 : i64${precision(x!)}} : (${b.typeOf(x!)}, ${b.typeOf(g!)}) -> ${b.typeOf(dw!)}`,
       ),
     ];
   },
