@@ -3,6 +3,7 @@
 import type { Command } from "./command.js";
 import { benchCommand } from "./commands/bench.js";
 import { embedCommand } from "./commands/embed.js";
+import { enginesCommand } from "./commands/engines.js";
 import { evaluateCommand } from "./commands/evaluate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { modelsCommand } from "./commands/models.js";
@@ -17,4 +18,5 @@ export const commands: readonly Command[] = Object.freeze([
   reportCommand,
   modelsCommand,
   benchCommand,
+  enginesCommand,
 ]);

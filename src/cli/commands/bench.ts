@@ -1,11 +1,12 @@
 /** `clipwright bench step`: how fast a train step runs here. */
 
 import { UsageError } from "../../core/errors.js";
-import { OnnxRuntime } from "../../engines/onnxruntime.js";
+import { openEngine } from "../../engines/registry.js";
 import { benchStep } from "../../train/bench.js";
-import { defaulted, flag, integer, optional, text } from "../../train/fields.js";
+import { choice, defaulted, flag, integer, optional, text } from "../../train/fields.js";
 import { readModel } from "../../train/prepare.js";
 import { defineCommand } from "../command.js";
+import { engineOptions } from "./engines.js";
 
 export const benchCommand = defineCommand({
   name: "bench",
@@ -19,6 +20,9 @@ export const benchCommand = defineCommand({
         aliases: ["force-context-length"],
       }),
       steps: defaulted(integer(1), 5, "Timed steps, after two that are not."),
+      ...engineOptions,
+      precision: defaulted(choice(["f32", "bf16"]), "f32", "Number format of products; bf16 on XLA."),
+      devices: defaulted(integer(1), 1, "Devices that share the batch; XLA."),
       threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
       rematerialize: defaulted(
         flag(),
@@ -37,13 +41,14 @@ export const benchCommand = defineCommand({
       throw new UsageError(`bench: can measure "step"; got ${positionals[0]}. Write: clipwright bench step.`);
     }
     const { config } = readModel(options.model);
-    await using engine = new OnnxRuntime({ threads: options.threads });
+    await using engine = await openEngine(options.engine, options);
     const result = await benchStep(engine, {
       config,
       batchSize: options.batch,
       contextLength: options.context,
       steps: options.steps,
       rematerialize: options.rematerialize,
+      precision: options.precision,
     });
     const about = {
       model: options.model,

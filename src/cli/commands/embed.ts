@@ -11,7 +11,7 @@ import { openDataset } from "../../data/index.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
 import { listFiles } from "../../data/sources/folder.js";
 import { IMAGE_ENDINGS } from "../../data/sources/options.js";
-import { OnnxRuntime } from "../../engines/onnxruntime.js";
+import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/encoder.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { defaulted, flag, list, optional, text } from "../../train/fields.js";
@@ -83,7 +83,7 @@ export const embedCommand = defineCommand({
       ...(options.text ?? []),
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
-    await using engine = new OnnxRuntime({ threads: options.threads });
+    await using engine = await openEngine(options.engine, options);
     using encoder = (await loadModel(engine, { path, ...options })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));

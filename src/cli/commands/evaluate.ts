@@ -4,15 +4,17 @@ import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
 import { openDataset } from "../../data/index.js";
-import { OnnxRuntime } from "../../engines/onnxruntime.js";
+import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
 import { retrieval, zeroshot } from "../../evaluate/tasks.js";
 import { choice, defaulted, flag, integer, list, optional, required, text } from "../../train/fields.js";
 import { defineCommand } from "../command.js";
+import { engineOptions } from "./engines.js";
 
 /** Options of every command that opens a model. */
 export const modelOptions = {
+  ...engineOptions,
   model: optional(
     text("NAME|FILE"),
     "The weights' preset or JSON, where open_clip_config.json does not tell.",
@@ -56,7 +58,7 @@ export const evaluateCommand = defineCommand({
   ],
   async run({ options, positionals, terminal }) {
     const [path] = positionals as [string];
-    await using engine = new OnnxRuntime({ threads: options.threads });
+    await using engine = await openEngine(options.engine, options);
     const loaded = await loadModel(engine, { path, ...options });
     using encoder = loaded.encoder;
     const dataset = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });

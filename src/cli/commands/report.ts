@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { readJson, writeFileAtomic } from "../../core/files.js";
 import { openDataset } from "../../data/index.js";
-import { OnnxRuntime } from "../../engines/onnxruntime.js";
+import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
@@ -46,7 +46,7 @@ export const reportCommand = defineCommand({
     const file = options.output ?? join(run, "report.html");
     if (options.data === undefined) writeFileAtomic(file, await makeRunPage(base));
     else {
-      await using engine = new OnnxRuntime({ threads: options.threads });
+      await using engine = await openEngine(options.engine, options);
       const loaded = await loadModel(engine, { path: run, ...options });
       using encoder = loaded.encoder;
       const data = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });

@@ -1,0 +1,54 @@
+/** `clipwright engines`: what can compute here, and bringing what cannot yet. */
+
+import { UsageError } from "../../core/errors.js";
+import { installPlugin } from "../../engines/install.js";
+import { pluginSets } from "../../engines/plugins.js";
+import { engineNames, formatEngines, listEngines } from "../../engines/registry.js";
+import { choice, defaulted, flag, optional, text } from "../../train/fields.js";
+import { defineCommand } from "../command.js";
+
+/** Options of every command that computes. */
+export const engineOptions = {
+  engine: defaulted(choice([...engineNames]), "onnxruntime", "What computes. See: clipwright engines."),
+  plugin: optional(
+    text("NAME|FILE"),
+    "XLA's plugin: xla-cpu, xla-cuda13, or a library's path; else the best that can be used here.",
+  ),
+};
+
+export const enginesCommand = defineCommand({
+  name: "engines",
+  summary: "List the engines and which can be used here; install XLA's plugins.",
+  description:
+    "Without words: the list. `install NAME` brings a plugin and its libraries by pip into the cache folder (CLIPWRIGHT_CACHE, else ~/.cache/clipwright); Python is not used after that.",
+  positionals: [
+    { name: "install", doc: "Install a plugin.", required: false },
+    { name: "NAME", doc: `One of ${Object.keys(pluginSets).join(", ")}.`, required: false },
+  ],
+  options: {
+    Install: { wheels: optional(text("FOLDER"), "Take the wheels from a folder instead of the network.") },
+    Output: { json: defaulted(flag(), false, "Print the list as JSON.") },
+  },
+  examples: [
+    ["clipwright engines", "What can be used here, and why not."],
+    ["clipwright engines install xla-cuda13", "For NVIDIA GPUs, about 4 GB."],
+  ],
+  async run({ options, positionals, terminal }) {
+    const [word, name] = positionals;
+    if (word === undefined) {
+      terminal.out(options.json ? `${JSON.stringify(listEngines(), null, 2)}\n` : formatEngines());
+      return 0;
+    }
+    if (word !== "install" || name === undefined) {
+      throw new UsageError(
+        `engines: needs no word, or: install ${Object.keys(pluginSets).join(" | ")}; got ${positionals.join(" ")}.`,
+      );
+    }
+    const { path } = await installPlugin(name, {
+      wheels: options.wheels,
+      onProgress: (line) => terminal.err(`${line}\n`),
+    });
+    terminal.out(`${path}\n`);
+    return 0;
+  },
+});
