@@ -3,7 +3,8 @@
 import { keyFromSeed, Random } from "../core/random.js";
 import type { Engine } from "../engines/engine.js";
 import { costOf } from "../graph/cost.js";
-import { matmul } from "../graph/ops/index.js";
+import { matmul, sum } from "../graph/ops/index.js";
+import { mixedPrecision } from "../graph/precision.js";
 import { trace } from "../graph/trace.js";
 import { towerCosts } from "../models/catalog.js";
 import { makeClip } from "../models/clip.js";
@@ -21,6 +22,8 @@ export interface StepBenchOptions {
   /** Timed steps, after two that are not. Default 5. */
   readonly steps?: number | undefined;
   readonly rematerialize?: boolean | undefined;
+  /** Number format of products, of the step and of the measured rate. Default f32. */
+  readonly precision?: "f32" | "bf16" | undefined;
 }
 
 export interface StepBenchResult {
@@ -48,7 +51,7 @@ const WARM_UP = 2;
 
 /** Times whole train steps (forward, backward, clipping, AdamW) on random data. */
 export async function benchStep(engine: Engine, options: StepBenchOptions): Promise<StepBenchResult> {
-  const { config, batchSize, steps = 5 } = options;
+  const { config, batchSize, steps = 5, precision = "f32" } = options;
   const clip = makeClip(config, { rematerialize: options.rematerialize });
   const contextLength = options.contextLength ?? clip.config.text_cfg.context_length;
   const optimizer = makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 });
@@ -59,11 +62,20 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     ]),
   );
   const normalization = { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] };
-  const matmulSeconds = await matmulTimer(engine);
+  const matmulSeconds = await matmulTimer(engine, precision);
   const before = performance.now();
   using runner = await StepRunner.create(
     engine,
-    { clip, optimizer, batchSize, contextLength, normalization, clipNorm: 1 },
+    {
+      clip,
+      optimizer,
+      batchSize,
+      contextLength,
+      normalization,
+      clipNorm: 1,
+      replicas: engine.capabilities.replicas,
+      precision,
+    },
     initial,
   );
   const compileSeconds = (performance.now() - before) / 1000;
@@ -102,9 +114,16 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
   };
 }
 
-async function matmulTimer(engine: Engine): Promise<() => Promise<number>> {
+/** Seconds of one matrix product, by a chain of several where calling the engine takes time of its own. */
+async function matmulTimer(engine: Engine, precision: "f32" | "bf16"): Promise<() => Promise<number>> {
   const type = { dtype: "f32" as const, shape: [MATMUL_SIDE, MATMUL_SIDE] };
-  const executable = await engine.compile(trace({ a: type, b: type }, ({ a, b }) => ({ y: matmul(a, b) })));
+  const chained = engine.name === "onnxruntime" ? 1 : 16;
+  const graph = trace({ a: type, b: type }, ({ a, b }) => {
+    let y = a;
+    for (let i = 0; i < chained; i++) y = matmul(y, b, { alpha: chained === 1 ? 1 : 1 / MATMUL_SIDE });
+    return { y: chained === 1 ? y : sum(y) };
+  });
+  const executable = await engine.compile(precision === "bf16" ? mixedPrecision(graph) : graph);
   const random = new Random(keyFromSeed(1));
   const data = Float32Array.from({ length: MATMUL_SIDE ** 2 }, () => random.normal());
   const inputs = { a: engine.upload(type, data), b: engine.upload(type, data) };
@@ -113,7 +132,7 @@ async function matmulTimer(engine: Engine): Promise<() => Promise<number>> {
     const { y } = await executable.run(inputs);
     await engine.download(y!);
     y![Symbol.dispose]();
-    return (performance.now() - start) / 1000;
+    return (performance.now() - start) / 1000 / chained;
   };
   await once();
   return once;

@@ -2,6 +2,7 @@
 
 import {
   add,
+  allGather,
   cast,
   div,
   equal,
@@ -34,25 +35,32 @@ export interface PairIds {
  * when i = j, when their rows show the same image (equal image ids: another caption of one image), or when their
  * captions are equal (equal text ids). A row with several such partners shares its target equally among them, so
  * that no true pair is pushed apart; without repetitions this is open_clip's `ClipLoss`.
+ *
+ * With several replicas, each has b of the B rows: its loss is its rows' share of the mean over all of them,
+ * compared with the columns of all replicas; the replicas' losses add up to the loss of the whole batch.
  */
-export function clipLoss(features: ContrastedFeatures, ids: PairIds): Tensor {
-  const [byImage, byText] = pairLosses(features, ids);
-  return mul(add(mean(byImage), mean(byText)), 0.5);
+export function clipLoss(features: ContrastedFeatures, ids: PairIds, replicas = 1): Tensor {
+  const [byImage, byText] = pairLosses(features, ids, replicas);
+  return mul(add(mean(byImage), mean(byText)), 0.5 / replicas);
 }
 
-/** The loss of every image over the texts, f32[B], and of every text over the images, f32[B]; see `clipLoss`. */
+/** The loss of every image over the texts, f32[b], and of every text over the images, f32[b]; see `clipLoss`. */
 export function pairLosses(
   { images, texts, scale }: ContrastedFeatures,
   { imageIds, textIds }: PairIds,
+  replicas = 1,
 ): [byImage: Tensor, byText: Tensor] {
-  const logits = mul(matmul(images, texts, { transB: true }), scale); // [B,B]
-  const together = cast(or(samePair(imageIds), samePair(textIds)), "f32"); // symmetric
+  const all = (x: Tensor) => allGather(x, replicas);
+  const together = cast(or(samePair(imageIds, all(imageIds)), samePair(textIds, all(textIds))), "f32"); // [b,B]
   const targets = div(together, sum(together, 1, true));
-  return [softmaxCrossEntropy(logits, targets), softmaxCrossEntropy(transpose(logits), targets)];
+  const logitsOf = (rows: Tensor, columns: Tensor) =>
+    mul(matmul(rows, all(columns), { transB: true }), scale); // [b,B]
+  const byImage = logitsOf(images, texts);
+  // Alone, one product serves both ways.
+  const byText = replicas === 1 ? transpose(byImage) : logitsOf(texts, images);
+  return [softmaxCrossEntropy(byImage, targets), softmaxCrossEntropy(byText, targets)];
 }
 
-/** bool[B,B]: whether ids i and j are equal. */
-function samePair(ids: Tensor): Tensor {
-  const B = ids.shape[0]!;
-  return equal(reshape(ids, [B, 1]), reshape(ids, [1, B]));
-}
+/** bool[b,B]: whether ids i and j are equal. */
+const samePair = (rows: Tensor, columns: Tensor): Tensor =>
+  equal(reshape(rows, [rows.shape[0]!, 1]), reshape(columns, [1, columns.shape[0]!]));

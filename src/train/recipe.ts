@@ -6,6 +6,7 @@
  */
 
 import { UsageError } from "../core/errors.js";
+import { engineNames } from "../engines/registry.js";
 import { dataFields } from "./data-fields.js";
 import {
   checkAll,
@@ -238,8 +239,18 @@ export const recipeGroups = {
     ),
   },
   Machine: {
-    engine: defaulted(choice(["onnxruntime"]), "onnxruntime", "What computes the steps."),
-    precision: defaulted(choice(["f32"], { fp32: "f32" }), "f32", "Number format of the computation."),
+    engine: defaulted(choice([...engineNames]), "onnxruntime", "What computes the steps."),
+    plugin: optional(
+      text("NAME|FILE"),
+      "XLA's plugin: xla-cpu, xla-cuda13, or a library's path; else the best that can be used here.",
+      { free: true },
+    ),
+    devices: defaulted(integer(1), 1, "Devices that share every batch; XLA.", { free: true }),
+    precision: defaulted(
+      choice(["f32", "bf16"], { fp32: "f32", amp_bf16: "bf16" }),
+      "f32",
+      "Number format of products; all else and the weights stay f32. bf16 on XLA.",
+    ),
     threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
     workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {
       free: true,

@@ -64,14 +64,14 @@ export class StepRunner implements Disposable {
   async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
     const inputs: Record<string, DeviceBuffer> = { ...this.state };
     const temporary: DeviceBuffer[] = [];
-    const give = (name: string, type: TensorType, data: TypedArray) => {
-      const buffer = this.engine.upload(type, data, { adopt: true });
+    const give = (name: string, type: TensorType, data: TypedArray, each = false) => {
+      const buffer = this.engine.upload(type, data, { adopt: true, each });
       temporary.push(buffer);
       inputs[name] = buffer;
     };
     const types = batchTypes(this.options);
     for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
-      give(`batch.${key}`, types[key], batch[key]);
+      give(`batch.${key}`, types[key], batch[key], true);
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));
     }

@@ -1,10 +1,12 @@
 /** The train step as one graph: forward, backward, clipping, optimizer, moving average. */
 
+import { UsageError } from "../core/errors.js";
 import type { TensorType } from "../core/shape.js";
 import { gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
 import {
   add,
+  allReduceSum,
   barrier,
   constant,
   div,
@@ -15,6 +17,7 @@ import {
   sub,
   sumOfSquares,
 } from "../graph/ops/index.js";
+import { mixedPrecision } from "../graph/precision.js";
 import type { Tensor } from "../graph/tensor.js";
 import { trace } from "../graph/trace.js";
 import type { Clip } from "../models/clip.js";
@@ -37,6 +40,10 @@ export interface StepOptions {
   readonly maxLogitScale?: number | undefined;
   /** Keep a moving average of the weights, as the state `ema`, by the scalar `emaDecay`. */
   readonly ema?: boolean | undefined;
+  /** Copies of the step that run together and share the batch. Default 1. */
+  readonly replicas?: number | undefined;
+  /** Number format of matrix products and convolutions. Default f32. */
+  readonly precision?: "f32" | "bf16" | undefined;
 }
 
 /** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
@@ -51,8 +58,14 @@ export function stateTypes({ clip, optimizer, ema }: Pick<StepOptions, "clip" | 
   return { params, slots, ...(ema ? { ema: params } : {}) };
 }
 
-/** Batch inputs as tensor types. */
-export function batchTypes({ clip, batchSize: B, contextLength: T, normalization }: StepOptions) {
+/** Batch inputs of one replica as tensor types. Throws `UsageError` unless the replicas divide the batch. */
+export function batchTypes({ clip, batchSize, contextLength: T, normalization, replicas = 1 }: StepOptions) {
+  const B = batchSize / replicas;
+  if (!Number.isInteger(B)) {
+    throw new UsageError(
+      `train step: the devices must divide the batch; got batchSize=${batchSize}, devices=${replicas}. Change one.`,
+    );
+  }
   const S = clip.config.vision_cfg.image_size;
   const images: TensorType =
     normalization === undefined
@@ -69,6 +82,7 @@ export function batchTypes({ clip, batchSize: B, contextLength: T, normalization
  */
 export function trainStep(options: StepOptions): Graph {
   const { clip, optimizer, clipNorm, maxLogitScale = 100, ema = false, normalization } = options;
+  const { replicas = 1, precision = "f32" } = options;
   const scalar: TensorType = { dtype: "f32", shape: [] };
   const scalarNames = [...Object.keys(optimizer.scalars(1, 1)), ...(ema ? ["emaDecay"] : [])];
   const types = {
@@ -76,7 +90,7 @@ export function trainStep(options: StepOptions): Graph {
     batch: batchTypes(options),
     scalars: Object.fromEntries(scalarNames.map((name) => [name, scalar])),
   };
-  return trace(types, (inputs) => {
+  const step = trace(types, (inputs) => {
     const { batch } = inputs;
     const params: Record<string, Tensor> = inputs.params;
     const scalars: Record<string, Tensor> = inputs.scalars;
@@ -90,10 +104,11 @@ export function trainStep(options: StepOptions): Graph {
       texts: clip.encodeText(params, batch.tokens),
       scale,
     };
-    const loss = clipLoss(features, batch);
+    const ownLoss = clipLoss(features, batch, replicas);
+    const loss = allReduceSum(ownLoss, replicas);
 
     const names = Object.keys(params);
-    const found = gradients(loss, Object.values(params));
+    const found = gradients(ownLoss, Object.values(params)).map((g) => allReduceSum(g, replicas));
     const gradientNorm = globalNorm(found);
     // Without clipping, too, no weight changes before the last gradient: it can then be written over where it lies.
     const gradientScale =
@@ -134,6 +149,7 @@ export function trainStep(options: StepOptions): Graph {
     }
     return { next, metrics: { loss, gradientNorm, logitScale: scale } };
   });
+  return precision === "bf16" ? mixedPrecision(step) : step;
 }
 
 const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);

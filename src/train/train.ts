@@ -6,7 +6,7 @@ import { UsageError } from "../core/errors.js";
 import { keyFromSeed } from "../core/random.js";
 import { encodeSafetensors, SafetensorsFile, type TensorToStore } from "../core/safetensors.js";
 import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
-import { OnnxRuntime } from "../engines/onnxruntime.js";
+import { openEngine } from "../engines/registry.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
@@ -68,7 +68,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
   });
   try {
     const plan = run.savePlan(makePlan(recipe, loader.samplesPerEpoch));
-    await using engine = new OnnxRuntime({ threads: recipe.threads });
+    await using engine = await openEngine(recipe.engine, recipe);
     const clip = makeClip(model.config);
     const { tokenizer } = model;
     const optimizer = makeOptimizer(recipe.optimizer, {
@@ -98,6 +98,8 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
         clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
         maxLogitScale: recipe.logitScaleMax,
         ema,
+        replicas: engine.capabilities.replicas,
+        precision: recipe.precision,
       },
       initial,
     );
