@@ -7,7 +7,6 @@ import type { TypedArray } from "../src/core/dtype.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
 import { formatType, type TensorType } from "../src/core/shape.js";
 import type { DeviceBuffer, Engine } from "../src/engines/engine.js";
-import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { gradients } from "../src/graph/grad.js";
 import { matmul, mul } from "../src/graph/ops/index.js";
 import { trace } from "../src/graph/trace.js";
@@ -18,6 +17,7 @@ import { clipLoss } from "../src/train/loss.js";
 import { makeOptimizer } from "../src/train/optimizer.js";
 import { batchTypes, stateTypes, trainStep } from "../src/train/step.js";
 import { assertClose } from "./support/close.js";
+import { enginesForSteps } from "./support/engines.js";
 import { fixture } from "./support/fixture.js";
 
 interface Golden {
@@ -49,8 +49,10 @@ const GRADIENTS = 1e-5;
 const LOSSES = 3e-5;
 const WEIGHTS = 1e-4;
 
-for (const variant of golden.variants) {
-  describe(`a CLIP of the kind "${variant.name}"`, () => {
+for (const [variant, { title, open }] of golden.variants.flatMap((v) =>
+  enginesForSteps.map((e) => [v, e] as const),
+)) {
+  describe(`a CLIP of the kind "${variant.name}" on ${title}`, () => {
     const config = parseClipConfig(variant.config, variant.name) as ClipConfig;
     using file = new SafetensorsFile(fixture(variant.file));
     const read = (name: string) => file.read(name);
@@ -96,7 +98,7 @@ for (const variant of golden.variants) {
           gradient: Object.fromEntries(Object.keys(x.params).map((n, i) => [n, found[i]!])),
         };
       });
-      await using engine = new OnnxRuntime({ threads: 2 });
+      await using engine = await open();
       using executable = await engine.compile(graph);
       const outputs = await executable.run({
         ...uploadAll(engine, types.params, initial, "params."),
@@ -137,7 +139,7 @@ for (const variant of golden.variants) {
         clipNorm: grad_clip_norm,
       };
       const types = stateTypes(options);
-      await using engine = new OnnxRuntime({ threads: 2 });
+      await using engine = await open();
       using step = await engine.compile(trainStep(options));
       const ids = Int32Array.from({ length: B }, (_, i) => i);
       const batch = batchTypes(options);
