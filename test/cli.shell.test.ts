@@ -181,7 +181,7 @@ suite("runCommandLine: failures and help", () => {
     assert.equal(new Set(commands.map(({ name }) => name)).size, commands.length);
     for (const { name, examples } of commands) {
       assert(examples.length > 0, name);
-      for (const [line] of examples) assert(line.startsWith(`clipwright ${name} `), line);
+      for (const [line] of examples) assert(`${line} `.startsWith(`clipwright ${name} `), line);
     }
   });
 
