@@ -3,7 +3,8 @@
 import { isFloat } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sizeOfShape } from "../core/shape.js";
-import { add, cast } from "./ops/elementwise.js";
+import { cast } from "./ops/compare.js";
+import { add } from "./ops/elementwise.js";
 import { barrier, unbroadcast } from "./ops/movement.js";
 import { constant } from "./ops/source.js";
 import { cloneNode, type Node, outputsOf, type Region, type Tensor, within } from "./tensor.js";

@@ -2,7 +2,7 @@
 
 import { InternalError } from "../core/errors.js";
 import type { Graph } from "./graph.js";
-import { cast } from "./ops/elementwise.js";
+import { cast } from "./ops/compare.js";
 import { rewrite } from "./passes.js";
 import { type Node, remakeNode } from "./tensor.js";
 

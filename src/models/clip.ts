@@ -5,7 +5,8 @@ import type { Tensor } from "../graph/tensor.js";
 import { type ParameterSpecs, prefixed, Scope, spec } from "../nn/parameters.js";
 import { type ClipConfig, type CompleteClipConfig, completeClipConfig } from "./config.js";
 import { textSpecs, textTower } from "./text.js";
-import { type TowerOptions, vit, vitSpecs } from "./vit.js";
+import type { TowerOptions } from "./tower.js";
+import { vit, vitSpecs } from "./vit.js";
 
 /** Parameters by open_clip's names. */
 export type Parameters = Readonly<Record<string, Tensor>>;

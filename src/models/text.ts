@@ -28,30 +28,15 @@ import {
   uniformInit,
   zeros,
 } from "../nn/parameters.js";
-import { type TransformerOptions, transformer, transformerSpecs } from "../nn/transformer.js";
+import { transformer, transformerSpecs } from "../nn/transformer.js";
 import type { CompleteClipConfig } from "./config.js";
-import { geluKind, type TowerOptions } from "./vit.js";
-
-function blocks(config: CompleteClipConfig, options: TowerOptions): TransformerOptions {
-  const { text_cfg: t } = config;
-  return {
-    width: t.width,
-    layers: t.layers,
-    heads: t.heads,
-    hidden: Math.trunc(t.width * t.mlp_ratio),
-    gelu: geluKind(config, t),
-    epsilon: t.norm_kwargs.eps,
-    causal: !t.no_causal_mask,
-    layerScale: t.ls_init_value,
-    rematerialize: options.rematerialize,
-  };
-}
+import { type TowerOptions, towerBlocks } from "./tower.js";
 
 /** Parameters, which open_clip keeps without a prefix, starting as open_clip starts them. */
 export function textSpecs(config: CompleteClipConfig): ParameterSpecs {
   const { text_cfg: t, embed_dim: E } = config;
   const C = t.width;
-  const options = blocks(config, {});
+  const options = towerBlocks(config, "text");
   const std = C ** -0.5;
   const residual = std * (2 * t.layers) ** -0.5;
   return {
@@ -90,7 +75,7 @@ export function textTower(
   const positions = p.get("positional_embedding");
   let x = gather(p.in("token_embedding").get("weight"), transpose(tokens)); // [T,B,C]
   x = add(x, reshape(slice(positions, 0, 0, T), [T, 1, t.width]));
-  x = transformer(p.in("transformer"), x, blocks(config, options));
+  x = transformer(p.in("transformer"), x, towerBlocks(config, "text", options));
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_final"), y, t.norm_kwargs.eps);
   const at = (position: number) => reshape(slice(x, 0, position, position + 1), [B, t.width]);

@@ -1,15 +1,6 @@
 /** The Vision Transformer as CLIP's image tower (Dosovitskiy et al. 2021; open_clip's VisionTransformer). */
 
-import {
-  add,
-  concat,
-  type GeluKind,
-  linearMap,
-  mean,
-  reshape,
-  slice,
-  transpose,
-} from "../graph/ops/index.js";
+import { add, concat, linearMap, mean, reshape, slice, transpose } from "../graph/ops/index.js";
 import { broadcastTo } from "../graph/ops/movement.js";
 import type { Tensor } from "../graph/tensor.js";
 import { layerNorm, layerNormSpecs, linear, patches } from "../nn/layers.js";
@@ -22,41 +13,16 @@ import {
   uniformInit,
   zeros,
 } from "../nn/parameters.js";
-import { type TransformerOptions, transformer, transformerSpecs } from "../nn/transformer.js";
+import { transformer, transformerSpecs } from "../nn/transformer.js";
 import type { CompleteClipConfig } from "./config.js";
-
-export interface TowerOptions {
-  /** Recompute blocks in the backward pass. Default false. */
-  readonly rematerialize?: boolean | undefined;
-}
-
-/** What both towers read off the configuration. */
-export const geluKind = (
-  config: CompleteClipConfig,
-  tower: { act_kwargs: { approximate: string } },
-): GeluKind => (config.quick_gelu ? "quick" : tower.act_kwargs.approximate === "tanh" ? "tanh" : "erf");
-
-function blocks(config: CompleteClipConfig, options: TowerOptions): TransformerOptions {
-  const { vision_cfg: v } = config;
-  return {
-    width: v.width,
-    layers: v.layers,
-    heads: v.width / v.head_width,
-    hidden: Math.trunc(v.width * v.mlp_ratio),
-    gelu: geluKind(config, v),
-    epsilon: v.norm_kwargs.eps,
-    causal: false,
-    layerScale: v.ls_init_value,
-    rematerialize: options.rematerialize,
-  };
-}
+import { type TowerOptions, towerBlocks } from "./tower.js";
 
 /** Parameters without the `visual.` prefix, starting as open_clip starts them. */
 export function vitSpecs(config: CompleteClipConfig): ParameterSpecs {
   const { vision_cfg: v, embed_dim: E } = config;
   const { width: C, patch_size } = v;
   const P = (v.image_size / patch_size) ** 2;
-  const options = blocks(config, {});
+  const options = towerBlocks(config, "image");
   const std = C ** -0.5;
   // PyTorch's defaults: Conv2d and Linear uniform by fan-in, in_proj by Xavier.
   const patchBound = (3 * patch_size ** 2) ** -0.5;
@@ -109,7 +75,7 @@ export function vit(
   const T = x.shape[0]!;
   x = add(x, reshape(p.get("positional_embedding"), [T, 1, C])); // [T,B,C]
   if (!v.no_ln_pre) x = layerNorm(p.in("ln_pre"), x, eps);
-  x = transformer(p.in("transformer"), x, blocks(config, options));
+  x = transformer(p.in("transformer"), x, towerBlocks(config, "image", options));
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
   const pool = (y: Tensor): Tensor => {

@@ -5,7 +5,8 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sameShape, sizeOfShape } from "../../core/shape.js";
 import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { cast, requireFloat } from "./elementwise.js";
+import { cast } from "./compare.js";
+import { requireFloat } from "./elementwise.js";
 import { transpose } from "./movement.js";
 
 export interface MatmulAttrs {

@@ -5,7 +5,8 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { type Case, contracting, inBf16, normal, notDifferentiable, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { cast, requireFloat } from "./elementwise.js";
+import { cast } from "./compare.js";
+import { requireFloat } from "./elementwise.js";
 import { constant } from "./source.js";
 
 export interface ConvAttrs {

@@ -1,6 +1,6 @@
 /** One element in, one element out; two inputs broadcast by numpy's rules. */
 
-import { type DType, isFloat, roundTo } from "../../core/dtype.js";
+import { type DType, isFloat } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import {
   broadcastShapes,
@@ -10,9 +10,10 @@ import {
   sizeOfShape,
   strides,
 } from "../../core/shape.js";
-import { type Case, given, type Op, type Ref, streaming, uniform, type Vjp } from "../op.js";
+import { type Case, given, type Op, type Ref, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { constant, lift, type Operand } from "./source.js";
+import { cast, greaterEqual, lessEqual } from "./compare.js";
+import { lift, type Operand } from "./source.js";
 
 type None = Record<never, never>;
 type Binary = (a: Operand, b: Operand) => Tensor;
@@ -304,7 +305,13 @@ function binary(rule: BinaryRule): Binary {
   };
 }
 
-function broadcastApply(a: Ref, b: Ref, shape: Shape, of: (x: number, y: number) => number): Float64Array {
+/** `of` element by element, broadcast to `shape`. */
+export function broadcastApply(
+  a: Ref,
+  b: Ref,
+  shape: Shape,
+  of: (x: number, y: number) => number,
+): Float64Array {
   const left = broadcastIndex(a.shape, shape);
   const right = broadcastIndex(b.shape, shape);
   return Float64Array.from({ length: sizeOfShape(shape) }, (_, i) => of(a.data[left(i)]!, b.data[right(i)]!));
@@ -372,7 +379,7 @@ export const maximum = binary({
   name: "maximum",
   doc: "The greater of a and b; a tie's gradient goes to a.",
   of: Math.max,
-  vjp: (g, a, b) => maskedPair(g, comparison.greaterEqual(a, b)),
+  vjp: (g, a, b) => maskedPair(g, greaterEqual(a, b)),
   onnx: "Max",
   stablehlo: "maximum",
   commutative: true,
@@ -381,7 +388,7 @@ export const minimum = binary({
   name: "minimum",
   doc: "The lesser of a and b; a tie's gradient goes to a.",
   of: Math.min,
-  vjp: (g, a, b) => maskedPair(g, comparison.lessEqual(a, b)),
+  vjp: (g, a, b) => maskedPair(g, lessEqual(a, b)),
   onnx: "Min",
   stablehlo: "minimum",
   commutative: true,
@@ -392,243 +399,8 @@ function maskedPair(g: Tensor, first: Tensor): [Tensor, Tensor] {
   return [mul(g, mask), mul(g, sub(1, mask))];
 }
 
-const compareRecords: Op<None>[] = [];
-
-function compare(
-  name: string,
-  doc: string,
-  of: (a: number, b: number) => boolean,
-  onnx: string,
-  direction: string,
-): Binary {
-  const record: Op<None> = {
-    name,
-    doc,
-    source: `ONNX ${onnx}; StableHLO compare ${direction}`,
-    traits: ["elementwise"],
-    infer([a, b]) {
-      if (a!.dtype !== b!.dtype) {
-        throw new UsageError(
-          `${name}: needs one dtype; got ${formatType(a!)} and ${formatType(b!)}. Cast one.`,
-        );
-      }
-      return [{ dtype: "bool", shape: broadcastShapes(name, a!.shape, b!.shape) }];
-    },
-    reference: ([a, b], _, [y]) => [broadcastApply(a!, b!, y!.shape, (p, q) => (of(p, q) ? 1 : 0))],
-    vjp: "zero",
-    cost: streaming,
-    simplify: "never",
-    decompose: "primitive",
-    onnx: (b, [x, y]) => b.node(onnx, [x!.name, y!.name]),
-    stablehlo: (b, [x, y], _, [out]) => {
-      const wide = b.typeOf({ dtype: x!.dtype, shape: out!.shape });
-      const operands = `${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)}`;
-      return [
-        b.emit(`stablehlo.compare ${direction}, ${operands} : (${wide}, ${wide}) -> ${b.typeOf(out!)}`),
-      ];
-    },
-    cases: [
-      {
-        name: "floats",
-        inputs: [given("f32", [4], [1, 2, 3, -1]), given("f32", [4], [1, 3, 2, -1])],
-        attrs: {},
-      },
-      {
-        name: "integers, broadcast",
-        inputs: [given("i32", [2, 1], [1, 2]), given("i32", [2], [2, 1])],
-        attrs: {},
-      },
-    ],
-  };
-  compareRecords.push(record);
-  return (a, b) => {
-    const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
-    return apply(record, [lift(a, dtype), lift(b, dtype)], {})[0]!;
-  };
-}
-
-export const equal = compare("equal", "a = b, as bool", (a, b) => a === b, "Equal", "EQ");
-export const less = compare("less", "a < b, as bool", (a, b) => a < b, "Less", "LT");
-export const greater = compare("greater", "a > b, as bool", (a, b) => a > b, "Greater", "GT");
-export const lessEqual = compare("lessEqual", "a ≤ b, as bool", (a, b) => a <= b, "LessOrEqual", "LE");
-export const greaterEqual = compare(
-  "greaterEqual",
-  "a ≥ b, as bool",
-  (a, b) => a >= b,
-  "GreaterOrEqual",
-  "GE",
-);
-const comparison = { lessEqual, greaterEqual };
-
-const bools = (values: readonly number[]) => given("bool", [values.length], values);
-
-function logical(name: "and" | "or", of: (a: number, b: number) => number, onnx: string): Binary {
-  const record: Op<None> = {
-    name,
-    doc: `Logical ${name} of bools.`,
-    source: `ONNX ${onnx}; StableHLO ${name}`,
-    traits: ["elementwise", "commutative"],
-    infer([a, b]) {
-      if (a!.dtype !== "bool" || b!.dtype !== "bool") {
-        throw new UsageError(
-          `${name}: needs bools; got ${formatType(a!)} and ${formatType(b!)}. Compare first.`,
-        );
-      }
-      return [{ dtype: "bool", shape: broadcastShapes(name, a!.shape, b!.shape) }];
-    },
-    reference: ([a, b], _, [y]) => [broadcastApply(a!, b!, y!.shape, of)],
-    vjp: "zero",
-    cost: streaming,
-    simplify: "never",
-    decompose: "primitive",
-    onnx: (b, [x, y]) => b.node(onnx, [x!.name, y!.name]),
-    stablehlo: (b, [x, y], _, [out]) => [
-      b.emit(
-        `stablehlo.${name} ${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)} : ${b.typeOf(out!)}`,
-      ),
-    ],
-    cases: [{ name: "table", inputs: [bools([0, 0, 1, 1]), bools([0, 1, 0, 1])], attrs: {} }],
-  };
-  compareRecords.push(record);
-  return (a, b) => apply(record, [lift(a, "bool"), lift(b, "bool")], {})[0]!;
-}
-
-export const and = logical("and", (a, b) => a * b, "And");
-export const or = logical("or", (a, b) => Math.max(a, b), "Or");
-
-const notOp: Op<None> = {
-  name: "not",
-  doc: "Logical not of bools.",
-  source: "ONNX Not; StableHLO not",
-  traits: ["elementwise"],
-  infer([x]) {
-    if (x!.dtype !== "bool") throw new UsageError(`not: needs bools; got ${formatType(x!)}. Compare first.`);
-    return [{ dtype: "bool", shape: x!.shape }];
-  },
-  reference: ([x]) => [x!.data.map((v) => 1 - v)],
-  vjp: "zero",
-  cost: streaming,
-  simplify: "never",
-  decompose: "primitive",
-  onnx: (b, [x]) => b.node("Not", [x!.name]),
-  stablehlo: (b, [x]) => [b.emit(`stablehlo.not ${x!.name} : ${b.typeOf(x!)}`)],
-  cases: [{ name: "both", inputs: [bools([0, 1])], attrs: {} }],
-};
-export const not: Unary = (x) => apply(notOp, [x], {})[0]!;
-
-const whereVjp: Vjp<None> = ([g], { inputs }) => {
-  const zero = constant(0, { dtype: g!.dtype, shape: [] });
-  return [undefined, where(inputs[0]!, g!, zero), where(inputs[0]!, zero, g!)];
-};
-
-const whereOp: Op<None> = {
-  name: "where",
-  doc: "a where the condition holds, else b.",
-  source: "ONNX Where; StableHLO select",
-  traits: ["elementwise"],
-  infer([c, a, b]) {
-    if (c!.dtype !== "bool" || a!.dtype !== b!.dtype) {
-      throw new UsageError(
-        `where: needs a bool condition and two tensors of one dtype; got ${[c!, a!, b!].map(formatType).join(", ")}.`,
-      );
-    }
-    return [{ dtype: a!.dtype, shape: broadcastShapes("where", c!.shape, a!.shape, b!.shape) }];
-  },
-  reference([c, a, b], _, [y]) {
-    const at = [c!, a!, b!].map((x) => broadcastIndex(x.shape, y!.shape));
-    return [
-      Float64Array.from({ length: sizeOfShape(y!.shape) }, (_, i) =>
-        c!.data[at[0]!(i)] ? a!.data[at[1]!(i)]! : b!.data[at[2]!(i)]!,
-      ),
-    ];
-  },
-  vjp: whereVjp,
-  cost: streaming,
-  simplify: "never",
-  decompose: "primitive",
-  onnx: (b, [c, x, y]) => b.node("Where", [c!.name, x!.name, y!.name]),
-  stablehlo: (b, [c, x, y], _, [out]) => {
-    const mask = b.broadcast(c!, out!.shape);
-    const maskType = b.typeOf({ dtype: "bool", shape: out!.shape });
-    const operands = `${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)}`;
-    return [b.emit(`stablehlo.select ${mask}, ${operands} : ${maskType}, ${b.typeOf(out!)}`)];
-  },
-  cases: [
-    {
-      name: "same shape",
-      inputs: [bools([1, 0, 1]), uniform([3], 1, -1, 1), uniform([3], 2, -1, 1)],
-      attrs: {},
-    },
-    {
-      name: "broadcast",
-      inputs: [given("bool", [2, 1], [1, 0]), uniform([3], 1, -1, 1), given("f32", [], [7])],
-      attrs: {},
-    },
-  ],
-};
-/** `a` where `condition` (bool) holds, else `b`; numbers take the dtype of the other. */
-export const where = (condition: Tensor, a: Operand, b: Operand): Tensor => {
-  const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
-  return apply(whereOp, [condition, lift(a, dtype), lift(b, dtype)], {})[0]!;
-};
-
-interface CastAttrs {
-  readonly to: DType;
-  readonly [key: string]: DType;
-}
-
-const onnxType: Record<DType, number> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
-
-const castOp: Op<CastAttrs> = {
-  name: "cast",
-  doc: "x in another dtype; floats become integers by dropping the fraction, bools by being non-zero.",
-  source: "ONNX Cast; StableHLO convert",
-  traits: ["elementwise"],
-  infer: ([x], { to }) => [{ dtype: to, shape: x!.shape }],
-  reference: ([x], { to }) => [to === "f32" ? x!.data.slice() : x!.data.map((v) => roundTo(to, v))],
-  vjp: ([g], { inputs }) => [isFloat(inputs[0]!.dtype) ? cast(g!, inputs[0]!.dtype) : undefined],
-  cost: streaming,
-  simplify: ([x], { to }) => (x!.dtype === to ? [x!] : undefined),
-  decompose: "primitive",
-  onnx: (b, [x], { to }) => b.node("Cast", [x!.name], { to: onnxType[to] }),
-  stablehlo(b, [x], { to }, [out]) {
-    if (to === "bool") {
-      const zero = b.broadcast(
-        b.arg(b.constant({ dtype: x!.dtype, shape: [] }, 0), { dtype: x!.dtype, shape: [] }),
-        x!.shape,
-      );
-      return [
-        b.emit(
-          `stablehlo.compare NE, ${x!.name}, ${zero} : (${b.typeOf(x!)}, ${b.typeOf(x!)}) -> ${b.typeOf(out!)}`,
-        ),
-      ];
-    }
-    return [b.emit(`stablehlo.convert ${x!.name} : (${b.typeOf(x!)}) -> ${b.typeOf(out!)}`)];
-  },
-  cases: [
-    {
-      name: "floats to integers",
-      inputs: [given("f32", [4], [1.7, -1.7, 0, 3])],
-      attrs: { to: "i32" },
-      smooth: false,
-    },
-    { name: "bytes to floats", inputs: [given("u8", [3], [0, 128, 255])], attrs: { to: "f32" } },
-    { name: "integers to floats", inputs: [given("i32", [3], [-5, 0, 7])], attrs: { to: "f32" } },
-    { name: "bools to floats", inputs: [bools([1, 0])], attrs: { to: "f32" } },
-    {
-      name: "floats to bools",
-      inputs: [given("f32", [3], [0, -2, 0.5])],
-      attrs: { to: "bool" },
-      smooth: false,
-    },
-    { name: "integers to longer ones", inputs: [given("i32", [2], [-5, 7])], attrs: { to: "i64" } },
-  ],
-};
-/** `x` in dtype `to`. */
-export const cast = (x: Tensor, to: DType): Tensor => (x.dtype === to ? x : apply(castOp, [x], { to })[0]!);
-
 export const square: Unary = (x) => mul(x, x);
 export const relu: Unary = (x) => maximum(x, 0);
 export const rsqrt: Unary = (x) => div(1, sqrt(x));
 
-export const elementwiseOps = [...unaryRecords, ...binaryRecords, ...compareRecords, notOp, whereOp, castOp];
+export const elementwiseOps = [...unaryRecords, ...binaryRecords];

@@ -4,6 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { contracting, normal, type Op, type Ref, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
+import { lessEqual, where } from "./compare.js";
 import { matmul } from "./contract.js";
 import {
   add,
@@ -11,7 +12,6 @@ import {
   erf,
   erf64,
   exp,
-  lessEqual,
   log,
   mul,
   neg,
@@ -20,7 +20,6 @@ import {
   sqrt,
   sub,
   tanh,
-  where,
 } from "./elementwise.js";
 import { reshape } from "./movement.js";
 import { max, mean, sum } from "./reduce.js";

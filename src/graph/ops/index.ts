@@ -2,6 +2,7 @@
 
 import type { AnyOp } from "../op.js";
 import { collectiveOps } from "./collective.js";
+import { compareOps } from "./compare.js";
 import { contractOps } from "./contract.js";
 import { convolveOps } from "./convolve.js";
 import { elementwiseOps } from "./elementwise.js";
@@ -12,6 +13,7 @@ import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
+export * from "./compare.js";
 export * from "./contract.js";
 export { avgPool, conv, maxPool } from "./convolve.js";
 export * from "./elementwise.js";
@@ -36,6 +38,7 @@ export { constant, inputTensor, iota, type Operand } from "./source.js";
 export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freeze({
   source: sourceOps as unknown as AnyOp[],
   elementwise: elementwiseOps as unknown as AnyOp[],
+  compare: compareOps as unknown as AnyOp[],
   reduce: reduceOps as unknown as AnyOp[],
   movement: movementOps as unknown as AnyOp[],
   contract: contractOps as unknown as AnyOp[],

@@ -11,7 +11,8 @@ import {
 } from "../../core/shape.js";
 import { type Case, given, normal, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { add, cast, div, equal, mul, requireFloat, sub } from "./elementwise.js";
+import { cast, equal } from "./compare.js";
+import { add, div, mul, requireFloat, sub } from "./elementwise.js";
 import { broadcastTo, reshape } from "./movement.js";
 import { iota } from "./source.js";
 
