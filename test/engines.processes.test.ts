@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 import { UsageError } from "../src/core/errors.js";
+import { openEngineGroup } from "../src/engines/group.js";
 import { firstSlurmNode, processGroup } from "../src/engines/processes.js";
 import { keyValueGet, keyValuePut, keyValueTryGet } from "../src/engines/xla/layout.js";
 import { Block, memoryAt } from "../src/engines/xla/pjrt.js";
@@ -130,6 +131,23 @@ describe("clientOptions", () => {
     assert.deepEqual(of().visible_devices, [0, 1]);
     process.env.CUDA_VISIBLE_DEVICES = "0,1,2,3";
     assert.deepEqual(of().visible_devices, [2, 3]);
+  });
+});
+
+describe("openEngineGroup", () => {
+  test("a process on its own has the engine, number 0, and nobody to wait for", async () => {
+    const group = await openEngineGroup("onnxruntime", { threads: 1 }, undefined);
+    assert.deepEqual([group.engine.name, group.index, group.count], ["onnxruntime", 0, 1]);
+    await group.barrier("alone");
+    await group[Symbol.asyncDispose]();
+  });
+
+  test("an engine that cannot join processes refuses to run beside itself", async () => {
+    const place = processGroup({ RANK: "1", WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1" });
+    await assert.rejects(
+      openEngineGroup("onnxruntime", {}, place),
+      /runs in one process; got process 1 of 2, by torchrun's variables/,
+    );
   });
 });
 

@@ -20,8 +20,5 @@ if (plugin !== undefined) {
     (error: Error) => error.message,
   );
 }
-await store.barrier("end", 20_000);
 process.stdout.write(`${JSON.stringify({ index: group.index, launcher: group.launcher, names, engine })}\n`);
-// Process 0 serves: it goes last.
-if (group.index === 0) await new Promise((resolve) => setTimeout(resolve, 300));
-await store[Symbol.asyncDispose]();
+await store.leave();

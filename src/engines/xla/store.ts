@@ -122,10 +122,16 @@ export class Store implements AsyncDisposable {
     for (let other = 0; other < count; other++) await this.get(`barrier/${name}/${other}`, timeoutMs);
   }
 
-  /**
-   * Ends the threads. PJRT must not call any more: dispose the engine first. Process 0 must be the last to
-   * close; a barrier before the end sees to it.
-   */
+  /** Waits until all processes leave, then ends the threads; process 0, which serves the others, goes last. */
+  async leave(): Promise<void> {
+    const { index, count } = this.group;
+    await this.barrier("leave");
+    if (index !== 0) await this.put(`left/${index}`, new Uint8Array());
+    for (let other = 1; index === 0 && other < count; other++) await this.get(`left/${other}`, JOIN_MS);
+    await this[Symbol.asyncDispose]();
+  }
+
+  /** Ends the threads at once. PJRT must not call any more: dispose the engine first. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.link, ...this.others].map((w) => w.terminate()));
   }
