@@ -107,7 +107,7 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     gflops,
     matmulGflops,
     shareOfMatmul: gflops / matmulGflops,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    peakMemoryBytes: engine.peakMemory() ?? process.resourceUsage().maxRSS * 1024,
     predictedPeakBytes: costOf(runner.graph).peakBytes,
     compileSeconds,
     forwardMacs,

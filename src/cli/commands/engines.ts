@@ -30,7 +30,7 @@ export const enginesCommand = defineCommand({
     Output: { json: defaulted(flag(), false, "Print the list as JSON.") },
   },
   examples: [
-    ["clipwright engines", "What can be used here, and why not."],
+    ["clipwright engines --json", "What can be used here, and why not, for a script."],
     ["clipwright engines install xla-cuda13", "For NVIDIA GPUs, about 4 GB."],
   ],
   async run({ options, positionals, terminal }) {
