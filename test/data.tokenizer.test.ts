@@ -315,7 +315,7 @@ describe("loadTokenizer", () => {
     }
     assert.throws(
       () => loadTokenizer(at("vocabulary.tx")),
-      usage(/no such file\. Did you mean "vocabulary\.txt"/),
+      usage(/no such file \(ENOENT\)\. Did you mean "vocabulary\.txt"/),
     );
     mkdirSync(at("bare"));
     assert.throws(() => loadTokenizer(at("bare")), usage(/the folder must hold one of tokenizer\.json/));
