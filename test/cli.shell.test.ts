@@ -361,7 +361,7 @@ suite("scoreLines", () => {
   );
   const loss = { ...retrieval[0]!, task: "contrastive", metric: "val_loss", value: 2.5, low: 2.4, high: 2.6 };
   const rank = { ...retrieval[0]!, metric: "text_retrieval_median_rank", value: 12, low: 10, high: 14 };
-  const all = [loss, ...retrieval, rank];
+  const all = [...retrieval, rank, loss];
 
   test("puts a data set on one line where it fits, with intervals as far as there is room", () => {
     assert.deepEqual(scoreLines(all, 200), [
@@ -373,10 +373,11 @@ suite("scoreLines", () => {
   });
 
   test("puts a group on each line where it does not", () => {
-    assert.deepEqual(scoreLines(all, 80, 1.25), [
-      "val  loss 2.50, in training 1.25",
-      "     image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
-      "     text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
+    const atStep = all.map((score) => ({ ...score, step: 7 }));
+    assert.deepEqual(scoreLines(atStep, 80, 1.25), [
+      "step 7  val  loss 2.50, in training 1.25",
+      "             image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
+      "             text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
     ]);
   });
 });

@@ -136,6 +136,21 @@ suite("Doctor", () => {
     assert.deepEqual(over([3, 2.5, 2.2, 2.1, 2.0]), []);
   });
 
+  test("a run that goes on remembers what was said and the held-out losses", () => {
+    const losses = [3, 2.5, 2.6, 2.7, 2.9, 3.1];
+    let memory = new Doctor(run).memory;
+    const told = losses.map((loss, i) => {
+      memory = JSON.parse(JSON.stringify(memory));
+      const doctor = new Doctor(run, memory);
+      const make = healthy(new Random(keyFromSeed(3)));
+      for (let step = 1; step <= 100 * (i + 1); step++) doctor.step(make(step));
+      const found = names(doctor.validation(100 * (i + 1), loss));
+      memory = doctor.memory;
+      return found;
+    });
+    assert.deepEqual(told, [[], [], [], [], ["over-fitting"], []]);
+  });
+
   test("every rule has a name of its own and says what it looks for", () => {
     assert.equal(new Set(rules.map(({ name }) => name)).size, rules.length);
     for (const { doc } of rules) assert.match(doc, /^[A-Z].*\.$/);

@@ -71,7 +71,8 @@ suite("stepsWithin", () => {
 
   test("keeps time for evaluation, and never goes back", () => {
     const seconds = Array(12).fill(1);
-    assert.equal(stepsWithin(seconds, 112, 12, 47).totalSteps, 12 + 50);
+    assert.equal(stepsWithin(seconds, 112, 12, () => ({ inAll: 47, perStep: 0 })).totalSteps, 12 + 50);
+    assert.equal(stepsWithin(seconds, 112, 12, (s) => ({ inAll: 47, perStep: s / 4 })).totalSteps, 12 + 40);
     assert.equal(stepsWithin(seconds, 10, 12).totalSteps, 12);
   });
 
@@ -121,10 +122,21 @@ suite("makePlan", () => {
     let plan = makePlan(limited, 1000);
     assert.equal(plan.totalSteps, undefined);
     const measurement = new Measurement(100);
-    for (let step = 1; plan.totalSteps === undefined; step++)
-      plan = measurement.add(plan, 0.5, step / 2) ?? plan;
+    let step = 1;
+    while (!measurement.add(0.5)) step++;
+    plan = measurement.fix(plan, step / 2);
     assert.equal(plan.measuredSteps, 10);
     assert.equal(plan.totalSteps, 10 + Math.floor((95 * 0.97) / 0.5));
+    // An evaluation of 2 s every epoch of 100 steps, another of 1 s every 50 s, a third of 3 s at each tenth.
+    const recurring = [
+      { every: { unit: "epochs", value: 1 }, seconds: 2 },
+      { every: { unit: "seconds", value: 50 }, seconds: 1 },
+      { every: { unit: "percent", value: 10 }, seconds: 3 },
+      { every: { unit: "steps", value: 0 }, seconds: 100 },
+    ] as const;
+    const perStep = 0.5 + 2 / 100 + 0.5 / 50;
+    const left = 95 * 0.97 - 2 - 1 - 33;
+    assert.equal(measurement.fix(plan, 5, recurring).totalSteps, 10 + Math.floor(left / perStep));
     assert.equal(scheduleOf(limited, plan).warmupSteps, Math.ceil(plan.totalSteps / 10));
   });
 });

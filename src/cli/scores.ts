@@ -18,14 +18,16 @@ const LABELS: Readonly<Record<string, string>> = {
 };
 
 /**
- * `val  image→text  R@1 2.5 % (0.0–5.8)  R@5 9.9 % (5.0–15.0) │ text→image  …`: a line a data set where `columns`
+ * `step 900  val  image→text  R@1 2.5 % (0.0–5.8)  R@5 9.9 % (5.0–15.0) │ text→image  …`: a line a data set where `columns`
  * allow; intervals stay with the first score of each group, or go, where they do not; then a line a group.
  * @param trainLoss mean of the last steps, told beside a held-out loss that it compares with.
  */
 export function scoreLines(scores: readonly ScoreLine[], columns: number, trainLoss?: number): string[] {
   const names = [...new Set(scores.map(nameOf))];
-  return names.flatMap((name) => {
-    const own = scores.filter((score) => nameOf(score) === name);
+  return names.flatMap((set) => {
+    const own = scores.filter((score) => nameOf(score) === set);
+    const { step } = own[0]!;
+    const name = step === undefined ? set : `step ${step}  ${set}`;
     const groups = groupsOf(own, trainLoss);
     for (const withInterval of [() => true, (i: number) => i === 0, () => false]) {
       const line = `${name}  ${groups.map((group) => groupText(group, withInterval)).join(" │ ")}`;
@@ -69,5 +71,7 @@ function groupsOf(scores: readonly ScoreLine[], trainLoss: number | undefined): 
       interval: beside === "" ? ` (${number(score.low)}–${number(score.high)})` : "",
     });
   }
-  return [...groups].map(([key, own]) => ({ title: key === "val_loss" ? "" : key, scores: own }));
+  const rank = ([key]: [string, unknown]) => ["val_loss", "", "image→text", "text→image"].indexOf(key);
+  const sorted = [...groups].sort((a, b) => rank(a) - rank(b));
+  return sorted.map(([key, own]) => ({ title: key === "val_loss" ? "" : key, scores: own }));
 }

@@ -91,7 +91,7 @@ export function writeCheckpoint(
   const existing = readCheckpoint(path);
   if (existing) return existing;
   const latest = listCheckpoints(folder).at(-1);
-  const consolation = latest ? `It continues from step ${latest.step}.` : "It begins anew.";
+  const consolation = latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
   const temporary = join(folder, `.writing-${folderName(step)}`);
   const write = (): Checkpoint => {
     try {

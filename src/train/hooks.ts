@@ -30,7 +30,7 @@ export interface RunStart {
   readonly step: number;
   readonly totalSteps: number | undefined;
   readonly warmupSteps: number;
-  /** One line on the model and the data, for people. */
+  /** On the model and the data, for people; its parts are joined by "; ". */
   readonly description: string;
 }
 

@@ -1,9 +1,9 @@
 /** From a recipe and the size of the data to a number of steps: the run's length and its learning rate. */
 
 import { UsageError } from "../core/errors.js";
-import { type Clock, wholeSteps } from "./duration.js";
+import { type Clock, type Duration, stepsIn, wholeSteps } from "./duration.js";
 import type { Recipe } from "./recipe.js";
-import { measuredEnough, type Schedule, stepsWithin } from "./schedule.js";
+import { measuredEnough, type Overhead, type Schedule, stepsWithin } from "./schedule.js";
 
 /** What is fixed once for a run and stored as `plan.json` in its folder. */
 export interface Plan {
@@ -86,22 +86,44 @@ export class Measurement {
     private readonly stepsBefore = 0,
   ) {}
 
-  /**
-   * Adds the duration of one step. Returns the fixed plan once enough is known; store it in the run folder
-   * before the next step.
-   * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
-   * @param overheadSeconds expected for evaluation and checkpoints until the end.
-   */
-  add(plan: Plan, seconds: number, elapsedSeconds: number, overheadSeconds = 0): Plan | undefined {
+  /** Adds the duration of one step. True once enough is known to fix the plan. */
+  add(seconds: number): boolean {
     this.stepSeconds.push(seconds);
-    if (!measuredEnough(this.stepSeconds, this.budgetSeconds)) return undefined;
-    const measuredSteps = this.stepsBefore + this.stepSeconds.length;
+    return measuredEnough(this.stepSeconds, this.budgetSeconds);
+  }
+
+  /**
+   * The plan with its length; store it in the run folder before the next step.
+   * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
+   * @param recurring what takes time besides the steps.
+   */
+  fix(plan: Plan, elapsedSeconds: number, recurring: readonly Recurring[] = []): Plan {
     const { totalSteps, secondsPerStep } = stepsWithin(
       this.stepSeconds,
       this.budgetSeconds,
       elapsedSeconds,
-      overheadSeconds,
+      (perStep) => overheadOf(recurring, plan, perStep),
     );
+    const measuredSteps = this.stepsBefore + this.stepSeconds.length;
     return { ...plan, totalSteps: this.stepsBefore + totalSteps, measuredSteps, secondsPerStep };
   }
+}
+
+/** Something that takes `seconds` every so often, and once more at the end. */
+export interface Recurring {
+  readonly every: Duration;
+  readonly seconds: number;
+}
+
+function overheadOf(recurring: readonly Recurring[], clock: Clock, secondsPerStep: number): Overhead {
+  let inAll = 0;
+  let perStep = 0;
+  for (const { every, seconds } of recurring) {
+    if (every.value === 0) continue;
+    inAll += seconds;
+    if (every.unit === "percent") inAll += (seconds * 100) / every.value;
+    else if (every.unit === "seconds") perStep += (seconds * secondsPerStep) / every.value;
+    else perStep += seconds / Math.max(1, stepsIn(every, clock, "frequency"));
+  }
+  return { inAll, perStep };
 }

@@ -164,7 +164,8 @@ function factsOf(view: View): string[] {
     `${speed < 10 ? speed.toFixed(1) : Math.round(speed)} samples/s`,
   ];
   // Time left is worth more than the rest where there is little room.
-  if (view.secondsLeft !== undefined) facts.push(`${formatClock(view.secondsLeft)} left`);
+  if (view.secondsLeft !== undefined && view.step !== view.totalSteps)
+    facts.push(`${formatClock(view.secondsLeft)} left`);
   facts.push(`data wait ${Math.round(100 * view.dataWaitShare)}%`, `memory ${formatBytes(view.memoryBytes)}`);
   return facts;
 }

@@ -180,7 +180,7 @@ export class Run implements Disposable {
     const path = join(this.path, name);
     const consolation = () => {
       const latest = this.latestCheckpoint();
-      return latest ? `It continues from step ${latest.step}.` : "It begins anew.";
+      return latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
     };
     withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
   }
@@ -188,7 +188,7 @@ export class Run implements Disposable {
 
 /** Runs what opening a run does to the disk; a failure names the option that says where runs are. */
 const opening = <T>(path: string, body: () => T): T =>
-  withFileErrors("open the run", path, body, "Another place for runs is given with --logs.");
+  withFileErrors("open the run", path, body, "The place for runs is given with --logs.");
 
 /** Keys in which two recipes differ and that decide the weights. */
 export function decisiveDifferences(

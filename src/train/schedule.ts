@@ -73,6 +73,12 @@ const MEASURED_SHARE = 0.03;
 /** Kept back for steps that turn out slower than the measured ones. */
 const RESERVE_SHARE = 0.03;
 
+/** Seconds besides the steps themselves. */
+export interface Overhead {
+  readonly inAll: number;
+  readonly perStep: number;
+}
+
 /** True when a time-limited run has seen enough steps: at least ten, and 3 % of the budget or 200 steps. */
 export function measuredEnough(stepSeconds: readonly number[], budgetSeconds: number): boolean {
   const timed = stepSeconds.length - SETTLING_STEPS;
@@ -88,13 +94,14 @@ export function measuredEnough(stepSeconds: readonly number[], budgetSeconds: nu
  * again: from then on the run is one of fixed length, and resuming it is exact.
  *
  * @param elapsedSeconds of the budget already used, start-up included.
- * @param overheadSeconds expected for evaluation and checkpoints until the end.
+ * @param overheadSeconds what evaluations take besides: in all, and on average after each step; a function of a
+ *   step's duration.
  */
 export function stepsWithin(
   stepSeconds: readonly number[],
   budgetSeconds: number,
   elapsedSeconds: number,
-  overheadSeconds = 0,
+  overheadSeconds: (secondsPerStep: number) => Overhead = () => ({ inAll: 0, perStep: 0 }),
 ): { totalSteps: number; secondsPerStep: number } {
   const timed = stepSeconds.slice(SETTLING_STEPS).sort((a, b) => a - b);
   if (timed.length === 0) {
@@ -105,7 +112,8 @@ export function stepsWithin(
   const cut = Math.floor(timed.length / 10);
   const middle = timed.slice(cut, timed.length - cut);
   const secondsPerStep = middle.reduce((sum, seconds) => sum + seconds, 0) / middle.length;
-  const left = (budgetSeconds - elapsedSeconds) * (1 - RESERVE_SHARE) - overheadSeconds;
-  const more = Math.max(0, Math.floor(left / secondsPerStep));
+  const { inAll, perStep } = overheadSeconds(secondsPerStep);
+  const left = (budgetSeconds - elapsedSeconds) * (1 - RESERVE_SHARE) - inAll;
+  const more = Math.max(0, Math.floor(left / (secondsPerStep + perStep)));
   return { totalSteps: stepSeconds.length + more, secondsPerStep };
 }

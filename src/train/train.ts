@@ -45,6 +45,7 @@ const LAST_LOSSES = 50;
  * Throws `UsageError` for what the caller can mend: bad data or settings, a full disk, a loss that is not finite.
  */
 export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<TrainResult> {
+  const started = performance.now();
   using run = Run.open(recipe);
   const say = (line: string) => hooks.onMessage?.(line, "note");
   if (run.resumed !== undefined && run.resumed.step === run.plan?.totalSteps) {
@@ -124,6 +125,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
       `batch ${recipe.batchSize}; ${model.tokenizerNote}, context ${tokenizer.contextLength}`;
     return await loop({
+      started,
       recipe,
       hooks,
       run,
@@ -143,6 +145,8 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
 }
 
 interface Loop {
+  /** When this sitting began, by `performance.now()`. */
+  readonly started: number;
   readonly recipe: Recipe;
   readonly hooks: TrainHooks;
   readonly run: Run;
@@ -163,7 +167,7 @@ async function loop(context: Loop): Promise<TrainResult> {
   let schedule = scheduleOf(recipe, plan);
   const before = run.resumed?.state as unknown as Progress | undefined;
   let step = run.resumed?.step ?? 0;
-  const started = performance.now();
+  const { started } = context;
   const seconds = () => (before?.seconds ?? 0) + (performance.now() - started) / 1000;
   const samplesSeen = () => step * recipe.batchSize;
 
@@ -231,13 +235,20 @@ async function loop(context: Loop): Promise<TrainResult> {
     unlogged = addStep(unlogged, report);
     hooks.onStep?.(report);
     stopIfNotFinite(doctor, report, batch, context.dataset, hooks);
-    if (measurement !== undefined && plan.totalSteps === undefined) {
-      const fixed = measurement.add(plan, report.stepSeconds, seconds());
-      if (fixed !== undefined) {
-        plan = run.savePlan(fixed);
-        schedule = scheduleOf(recipe, plan);
-        doctor.planned({ totalSteps: plan.totalSteps, warmupSteps: schedule.warmupSteps });
-      }
+    if (plan.totalSteps === undefined && measurement?.add(report.stepSeconds)) {
+      const recurring = [
+        {
+          every: recipe.valFrequency,
+          seconds: await timed(() => evaluate(step, { val: true, zeroshot: false })),
+        },
+        {
+          every: recipe.zeroshotFrequency,
+          seconds: await timed(() => evaluate(step, { val: false, zeroshot: true })),
+        },
+      ];
+      plan = run.savePlan(measurement.fix(plan, seconds(), recurring));
+      schedule = scheduleOf(recipe, plan);
+      doctor.planned({ totalSteps: plan.totalSteps, warmupSteps: schedule.warmupSteps });
     }
     if (step % recipe.logEveryNSteps === 0 || isDone()) {
       run.appendMetrics(metricsLine(unlogged, report, batch.epoch, seconds()));
@@ -261,6 +272,13 @@ async function loop(context: Loop): Promise<TrainResult> {
     }
   }
   return resultOf(run, step, progress(), isDone());
+}
+
+/** Seconds that `work` takes. */
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return (performance.now() - start) / 1000;
 }
 
 /** What a run has come to after `step` steps. */

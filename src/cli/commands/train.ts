@@ -146,7 +146,7 @@ function introduction(start: RunStart): string[] {
   const total = start.totalSteps === undefined ? "" : ` of ${start.totalSteps}`;
   const where =
     start.step > 0 ? `Continues ${start.folder} from step ${start.step}${total}` : `New run ${start.folder}`;
-  return [where, `  ${start.description}`];
+  return [where, ...start.description.split("; ").map((part) => `  ${part}`)];
 }
 
 /** The first Ctrl-C asks the trainer to save and stop; the second ends the process at once. */

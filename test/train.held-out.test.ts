@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { keyFromSeed, Random } from "../src/core/random.js";
+import { OnnxRuntime } from "../src/engines/onnxruntime.js";
+import { normalise } from "../src/evaluate/features.js";
+import { HeldOutLoss, type HeldOutPairs } from "../src/train/held-out.js";
+
+const E = 6;
+const random = new Random(keyFromSeed(5));
+const unit = (rows: number) =>
+  normalise(
+    Float32Array.from({ length: rows * E }, () => random.normal()),
+    E,
+    "test",
+  );
+
+/** Ten images with two captions each, except the last, which has none; images 2 and 3 share their first caption. */
+const pairs: HeldOutPairs = {
+  images: unit(10),
+  texts: unit(18),
+  captions: Array.from({ length: 18 }, (_, i) => (i === 4 || i === 6 ? "the same words" : `caption ${i}`)),
+  captionImage: Uint32Array.from({ length: 18 }, (_, i) => i >> 1),
+};
+
+/** The definition: both cross-entropies of every pair of `rows`, in float64. */
+function reference(rows: readonly number[], scale: number): number[] {
+  const logit = (image: number, text: number) => {
+    let dot = 0;
+    for (let e = 0; e < E; e++) {
+      dot += pairs.images.data[image * E + e]! * pairs.texts.data[2 * text * E + e]!;
+    }
+    return scale * dot;
+  };
+  const crossEntropy = (logits: readonly number[], partners: readonly number[]) => {
+    const logSum = Math.log(logits.reduce((sum, x) => sum + Math.exp(x), 0));
+    return partners.reduce((sum, j) => sum + (logSum - logits[j]!) / partners.length, 0);
+  };
+  return rows.map((row) => {
+    const same = (other: number) => pairs.captions[2 * other] === pairs.captions[2 * row];
+    const partners = [...rows.keys()].filter((j) => same(rows[j]!));
+    const byImage = rows.map((text) => logit(row, text));
+    const byText = rows.map((image) => logit(image, row));
+    return (crossEntropy(byImage, partners) + crossEntropy(byText, partners)) / 2;
+  });
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+/** Sums of a few float32 logits up to 20. */
+const TOLERANCE = 1e-5;
+
+suite("HeldOutLoss", () => {
+  test("is the training loss over batches of the training's size, of first captions, in a fixed shuffle", async () => {
+    await using engine = new OnnxRuntime();
+    using loss = new HeldOutLoss(engine, 4);
+    const order = new Random(keyFromSeed(0)).permutation(9);
+    const batches = [order.subarray(0, 4), order.subarray(4, 8)].map((rows) => [...rows]);
+    const expected = mean(batches.flatMap((rows) => reference(rows, 20)));
+    const found = await loss.measure(pairs, 20);
+    assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
+    assert.equal(found!.n, 8, "the ninth pair fills no batch");
+    assert(found!.low < found!.value && found!.value < found!.high);
+    assert.deepEqual(await loss.measure(pairs, 20), found);
+  });
+
+  test("takes one smaller batch where there are fewer pairs, and shares the target among equal captions", async () => {
+    await using engine = new OnnxRuntime();
+    using loss = new HeldOutLoss(engine, 64);
+    const found = await loss.measure(pairs, 5);
+    const expected = mean(reference([...Array(9).keys()], 5));
+    assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
+    assert.equal(found!.n, 9);
+    assert.equal(engine.stats().buffers, 0);
+  });
+
+  test("says nothing of fewer than two pairs", async () => {
+    await using engine = new OnnxRuntime();
+    using loss = new HeldOutLoss(engine, 64);
+    const one = { ...pairs, captions: ["a"], captionImage: Uint32Array.of(3) };
+    assert.equal(await loss.measure(one, 5), undefined);
+  });
+});
