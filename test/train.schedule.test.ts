@@ -117,6 +117,19 @@ suite("makePlan", () => {
     );
   });
 
+  test("steps that fill the image memory are counted and not timed", () => {
+    const measurement = new Measurement(100);
+    for (let i = 0; i < 5; i++) assert.equal(measurement.add(2, true), false);
+    let steps = 5;
+    while (!measurement.add(0.1)) steps++;
+    const plan = { totalSteps: undefined, samplesPerEpoch: 100, batchSize: 10, measuredSteps: 0 };
+    const fixed = measurement.fix(plan, 10 + 0.1 * (steps - 4));
+    assert.equal(fixed.measuredSteps, steps + 1);
+    assert.ok(Math.abs(fixed.secondsPerStep! - 0.1) < 1e-9);
+    // 90 s are left for steps of 0.1 s, less what is kept back.
+    assert.ok(fixed.totalSteps! > 800 && fixed.totalSteps! < 920, String(fixed.totalSteps));
+  });
+
   test("a run limited by time gets its length from its first steps", () => {
     const limited = recipe({ time: "100s", warmup: 0.1 });
     let plan = makePlan(limited, 1000);

@@ -235,7 +235,8 @@ async function loop(context: Loop): Promise<TrainResult> {
     unlogged = addStep(unlogged, report);
     hooks.onStep?.(report);
     stopIfNotFinite(doctor, report, batch, context.dataset, hooks);
-    if (plan.totalSteps === undefined && measurement?.add(report.stepSeconds)) {
+    const filling = batch.epoch === 0 && loader.stats().cachedBytes > 0;
+    if (plan.totalSteps === undefined && measurement?.add(report.stepSeconds, filling)) {
       const recurring = [
         {
           every: recipe.valFrequency,
