@@ -150,6 +150,8 @@ export class OnnxRuntime implements Engine {
       graphOptimizationLevel: "disabled",
       // One block planned for all intermediates took half as much memory again as allocating them one by one.
       enableMemPattern: false,
+      // Threads that wait do not spin: the cores are shared with those that decode images.
+      extra: { session: { intra_op: { allow_spinning: "0" } } },
       logSeverityLevel: 3,
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
