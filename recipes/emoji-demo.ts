@@ -3,7 +3,8 @@
  *
  *     clipwright train emoji-demo
  *
- * Hardware: 2 CPU cores. Time: 3 min 20 s of training. Expected: see README.md (chance is 0.06 %).
+ * Hardware: 2 CPU cores. Time: 3 min 20 s of training. Expected: top-1 37 to 42 %, top-5 65 to 69 % on
+ * fluent-emoji-flat among 1,595 names (chance is 0.06 %).
  *
  * A small ViT on 16 patches, projected side by side rather than averaged, since where things are in a centred drawing
  * tells much (16 points of top-1 in a search with PyTorch); and a bag of words: the name of an emoji needs no grammar.

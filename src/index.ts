@@ -27,6 +27,7 @@ export { loadTokenizer } from "./data/tokenizer/load.js";
 export type { Tokenizer } from "./data/tokenizer/tokenizer.js";
 export type { DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
+export { listEngines, openEngine } from "./engines/registry.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/encoder.js";
 export { type LoadedModel, loadModel, type ModelSource } from "./evaluate/load-model.js";
 export { type EvaluationRecord, evaluationTable } from "./evaluate/records.js";
