@@ -13,6 +13,7 @@ import {
   choice,
   defaulted,
   duration,
+  flag,
   type Inputs,
   integer,
   kebab,
@@ -250,6 +251,11 @@ export const recipeGroups = {
       choice(["f32", "bf16"], { fp32: "f32", amp_bf16: "bf16" }),
       "f32",
       "Number format of products; all else and the weights stay f32. bf16 on XLA.",
+    ),
+    gradCheckpointing: defaulted(
+      flag(),
+      false,
+      "Compute each block's intermediates again in the backward pass instead of keeping them: less memory, more time.",
     ),
     threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
     workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {

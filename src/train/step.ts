@@ -110,6 +110,10 @@ export function trainStep(options: StepOptions): Graph {
     const names = Object.keys(params);
     const found = gradients(ownLoss, Object.values(params)).map((g) => allReduceSum(g, replicas));
     const gradientNorm = globalNorm(found);
+    // An output of its own, made before any update: an engine that goes depth first from the outputs then walks
+    // through the gradients in the order of the norm's sum, and not down to the first parameter's at once, with
+    // every cotangent on the way kept.
+    const reportedNorm = barrier(gradientNorm, loss);
     // Without clipping, too, no weight changes before the last gradient: it can then be written over where it lies.
     const gradientScale =
       clipNorm === undefined
@@ -147,7 +151,7 @@ export function trainStep(options: StepOptions): Graph {
         }),
       );
     }
-    return { next, metrics: { loss, gradientNorm, logitScale: scale } };
+    return { next, metrics: { loss, gradientNorm: reportedNorm, logitScale: scale } };
   });
   return precision === "bf16" ? mixedPrecision(step) : step;
 }

@@ -70,7 +70,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
   try {
     const plan = run.savePlan(makePlan(recipe, loader.samplesPerEpoch));
     await using engine = await openEngine(recipe.engine, recipe);
-    const clip = makeClip(model.config);
+    const clip = makeClip(model.config, { rematerialize: recipe.gradCheckpointing });
     const { tokenizer } = model;
     const optimizer = makeOptimizer(recipe.optimizer, {
       beta1: recipe.beta1,
