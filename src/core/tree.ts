@@ -19,10 +19,7 @@ export interface Leaf<T> {
   readonly value: T;
 }
 
-export interface TreeCodec<T> {
-  /** True for leaves; everything else must be an array or a plain object. */
-  readonly isLeaf: (value: unknown) => value is T;
-}
+const childPath = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);
 
 /** Leaves in order: array order, and insertion order of object keys. */
 export function leaves<T>(tree: unknown, isLeaf: (value: unknown) => value is T, prefix = ""): Leaf<T>[] {
@@ -30,8 +27,7 @@ export function leaves<T>(tree: unknown, isLeaf: (value: unknown) => value is T,
   if (tree === null || typeof tree !== "object") {
     throw new UsageError(`tree: leaves must be tensors; got ${String(tree)} at "${prefix}".`);
   }
-  const join = (key: string) => (prefix === "" ? key : `${prefix}.${key}`);
-  return Object.entries(tree).flatMap(([key, child]) => leaves(child, isLeaf, join(key)));
+  return Object.entries(tree).flatMap(([key, child]) => leaves(child, isLeaf, childPath(prefix, key)));
 }
 
 /** The same tree with every leaf replaced by `f(leaf, path)`. */
@@ -39,22 +35,16 @@ export function mapTree<T, U, S>(
   tree: S,
   isLeaf: (value: unknown) => value is T,
   f: (value: T, path: string) => U,
-  prefix = "",
 ): MapTree<S, T, U> {
-  const join = (key: string) => (prefix === "" ? key : `${prefix}.${key}`);
   const walk = (node: unknown, path: string): unknown => {
     if (isLeaf(node)) return f(node, path);
-    if (Array.isArray(node))
-      return node.map((child, i) => walk(child, path === "" ? join(String(i)) : `${path}.${i}`));
     if (node === null || typeof node !== "object") {
       throw new UsageError(`tree: leaves must be tensors; got ${String(node)} at "${path}".`);
     }
-    return Object.fromEntries(
-      Object.entries(node).map(([key, child]) => [
-        key,
-        walk(child, path === "" ? join(key) : `${path}.${key}`),
-      ]),
+    const children = Object.entries(node).map(
+      ([key, child]) => [key, walk(child, childPath(path, key))] as const,
     );
+    return Array.isArray(node) ? children.map(([, child]) => child) : Object.fromEntries(children);
   };
-  return walk(tree, prefix) as MapTree<S, T, U>;
+  return walk(tree, "") as MapTree<S, T, U>;
 }

@@ -21,6 +21,8 @@ export interface OnnxContext {
     attributes?: { readonly [name: string]: OnnxAttribute },
     options?: { readonly domain?: "com.microsoft"; readonly outputs?: number },
   ): string[];
+  /** The name of `input` in another dtype. */
+  cast(input: string, dtype: DType): string;
   /** The name of a constant tensor. */
   constant(dtype: DType, shape: Shape, values: ArrayLike<number>): string;
   /** The name of a 1-D int64 constant: axes, shapes. */
@@ -30,7 +32,7 @@ export interface OnnxContext {
 }
 
 /** TensorProto.DataType */
-export const onnxDataType: Record<DType, number> = {
+const onnxDataType: Record<DType, number> = {
   f32: 1,
   u8: 2,
   i32: 6,
@@ -59,6 +61,7 @@ export function emitOnnx(graph: Graph): Uint8Array {
       nodes.push({ type, inputs: [...inputs], outputs, attributes, domain: options.domain });
       return outputs;
     },
+    cast: (input, dtype) => context.node("Cast", [input], { to: onnxDataType[dtype] })[0]!,
     constant(dtype, shape, values) {
       const data = encode(dtype, values);
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length * sizeOf(dtype));

@@ -198,8 +198,6 @@ interface CastAttrs {
   readonly [key: string]: DType;
 }
 
-const onnxType: Record<DType, number> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
-
 const castOp: Op<CastAttrs> = {
   name: "cast",
   doc: "x in another dtype; floats become integers by dropping the fraction, bools by being non-zero.",
@@ -211,7 +209,7 @@ const castOp: Op<CastAttrs> = {
   cost: streaming,
   simplify: ([x], { to }) => (x!.dtype === to ? [x!] : undefined),
   decompose: "primitive",
-  onnx: (b, [x], { to }) => b.node("Cast", [x!.name], { to: onnxType[to] }),
+  onnx: (b, [x], { to }) => [b.cast(x!.name, to)],
   stablehlo(b, [x], { to }, [out]) {
     if (to === "bool") {
       const zero = b.broadcast(

@@ -191,7 +191,7 @@ const argmaxOp: Op<ArgmaxAttrs> = {
     const hit = cast(equal(x!, broadcastTo(max(x!, axis, true), x!.shape)), "f32");
     return [cast(add(min(mul(hit, sub(position, n)), axis), n), "i32")];
   },
-  onnx: (b, [x], { axis }) => b.node("Cast", b.node("ArgMax", [x!.name], { axis, keepdims: 0 }), { to: 6 }),
+  onnx: (b, [x], { axis }) => [b.cast(b.node("ArgMax", [x!.name], { axis, keepdims: 0 })[0]!, "i32")],
   stablehlo: "decompose",
   cases: [
     { name: "rows", inputs: [normal([4, 6], 1)], attrs: { axis: 1 } },
