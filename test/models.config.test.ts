@@ -82,7 +82,6 @@ describe("parseClipConfig", () => {
   it("refuses each other option that it would have to ignore", () => {
     const cases: [object, string][] = [
       [altered({ custom_text: true }), "custom_text=true"],
-      [altered({ init_logit_bias: -10 }), "init_logit_bias=-10"],
       [altered({}, { attentional_pool: true }), "vision_cfg.attentional_pool=true"],
       [altered({}, { patch_dropout: 0.5 }), "vision_cfg.patch_dropout=0.5"],
       [altered({}, { pos_embed_type: "sin_cos_2d" }), 'vision_cfg.pos_embed_type="sin_cos_2d"'],

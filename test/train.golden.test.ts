@@ -13,7 +13,7 @@ import { trace } from "../src/graph/trace.js";
 import { makeClip } from "../src/models/clip.js";
 import { type ClipConfig, parseClipConfig } from "../src/models/config.js";
 import { parameterTypes } from "../src/nn/parameters.js";
-import { clipLoss } from "../src/train/loss.js";
+import { acrossReplicas, shareOfMean, softmaxPairs } from "../src/train/loss.js";
 import { makeOptimizer } from "../src/train/optimizer.js";
 import { batchTypes, stateTypes, trainStep } from "../src/train/step.js";
 import { assertClose } from "./support/close.js";
@@ -88,7 +88,8 @@ for (const [variant, { title, open }] of golden.variants.flatMap((v) =>
           texts: clip.encodeText(x.params, x.tokens),
         };
         const scale = clip.logitScale(x.params);
-        const loss = clipLoss({ ...features, scale }, { imageIds: x.ids, textIds: x.ids });
+        const { own, all } = acrossReplicas({ features, imageIds: x.ids, textIds: x.ids }, 1);
+        const loss = shareOfMean(softmaxPairs(own, all, { scale }), own, all);
         const found = gradients(loss, Object.values(x.params));
         return {
           image_features: features.images,

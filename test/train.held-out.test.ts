@@ -55,17 +55,17 @@ suite("HeldOutLoss", () => {
     const order = new Random(keyFromSeed(0)).permutation(9);
     const batches = [order.subarray(0, 4), order.subarray(4, 8)].map((rows) => [...rows]);
     const expected = mean(batches.flatMap((rows) => reference(rows, 20)));
-    const found = await loss.measure(pairs, 20);
+    const found = await loss.measure(pairs, { scale: 20, bias: 0 });
     assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
     assert.equal(found!.n, 8, "the ninth pair fills no batch");
     assert(found!.low < found!.value && found!.value < found!.high);
-    assert.deepEqual(await loss.measure(pairs, 20), found);
+    assert.deepEqual(await loss.measure(pairs, { scale: 20, bias: 0 }), found);
   });
 
   test("takes one smaller batch where there are fewer pairs, and shares the target among equal captions", async () => {
     await using engine = new OnnxRuntime();
     using loss = new HeldOutLoss(engine, 64);
-    const found = await loss.measure(pairs, 5);
+    const found = await loss.measure(pairs, { scale: 5, bias: 0 });
     const expected = mean(reference([...Array(9).keys()], 5));
     assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
     assert.equal(found!.n, 9);
@@ -76,6 +76,6 @@ suite("HeldOutLoss", () => {
     await using engine = new OnnxRuntime();
     using loss = new HeldOutLoss(engine, 64);
     const one = { ...pairs, captions: ["a"], captionImage: Uint32Array.of(3) };
-    assert.equal(await loss.measure(one, 5), undefined);
+    assert.equal(await loss.measure(one, { scale: 5, bias: 0 }), undefined);
   });
 });

@@ -8,7 +8,7 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { gradients } from "../src/graph/grad.js";
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
-import { clipLoss } from "../src/train/loss.js";
+import { acrossReplicas, shareOfMean, softmaxPairs } from "../src/train/loss.js";
 import { assertClose, tolerance } from "./support/close.js";
 
 const E = 5;
@@ -72,7 +72,8 @@ function graphOf(B: number) {
   const ids: TensorType = { dtype: "i32", shape: [B] };
   const types = { images: f32(B, E), texts: f32(B, E), scale: f32(), imageIds: ids, textIds: ids };
   return trace(types, ({ images, texts, scale, imageIds, textIds }) => {
-    const loss = clipLoss({ images, texts, scale }, { imageIds, textIds });
+    const { own, all } = acrossReplicas({ features: { images, texts }, imageIds, textIds }, 1);
+    const loss = shareOfMean(softmaxPairs(own, all, { scale }), own, all);
     const [dImages, dTexts, dScale] = gradients(loss, [images, texts, scale]);
     return { loss, d: { images: dImages!, texts: dTexts!, scale: dScale! } };
   });
@@ -91,7 +92,7 @@ const batches: Readonly<Record<string, Batch>> = {
   "a scale of 100": batchOf([0, 1, 0, 3], [0, 1, 2, 1], 100),
 };
 
-describe("clipLoss", () => {
+describe("softmaxPairs", () => {
   const engine = new OnnxRuntime({ threads: 1 });
   after(() => engine[Symbol.asyncDispose]());
 

@@ -3,7 +3,7 @@
 import { costOf } from "../graph/cost.js";
 import { trace } from "../graph/trace.js";
 import { countParameters, type ParameterSpecs, parameterTypes } from "../nn/parameters.js";
-import { makeClip } from "./clip.js";
+import { makeClip, towerOf } from "./clip.js";
 import type { ClipConfig } from "./config.js";
 import type { Preset } from "./presets.js";
 
@@ -18,7 +18,7 @@ export interface ModelSummary {
   readonly imageParams: number;
   /** Parameters of the text tower, projection included. */
   readonly textParams: number;
-  /** All parameters, with the logit scale. */
+  /** All parameters, with the logit scale and, if there is one, its bias. */
   readonly totalParams: number;
   /** Multiply-adds of one forward pass, in units of 10⁹. */
   readonly imageGmacs: number;
@@ -36,7 +36,10 @@ export function summarize({ name, family, about, config }: Preset): ModelSummary
   const clip = makeClip(config);
   const { image_size: S } = clip.config.vision_cfg;
   const T = clip.config.text_cfg.context_length;
-  const visual = Object.entries(clip.parameters).filter(([n]) => n.startsWith("visual."));
+  const visual = Object.entries(clip.parameters).filter(([n]) => towerOf(n) === "image");
+  const logits = Object.fromEntries(
+    Object.entries(clip.parameters).filter(([n]) => towerOf(n) === "logits"),
+  ) as ParameterSpecs;
   const imageParams = countParameters(Object.fromEntries(visual) as ParameterSpecs);
   const totalParams = countParameters(clip.parameters);
   const costs = towerCosts(config);
@@ -48,7 +51,7 @@ export function summarize({ name, family, about, config }: Preset): ModelSummary
     contextLength: T,
     embedDim: clip.config.embed_dim,
     imageParams,
-    textParams: totalParams - imageParams - 1,
+    textParams: totalParams - imageParams - countParameters(logits),
     totalParams,
     imageGmacs: costs.image.macs / 1e9,
     textGmacs: costs.text.macs / 1e9,

@@ -24,35 +24,49 @@ export interface Clip {
   readonly noise: NoiseSpecs;
   /** Channels W of the image features before the projection. */
   readonly imageWidth: number;
+  /** Patches of an image, where the image tower can do without some of them in training. */
+  readonly imageTokens: number | undefined;
+  /** Sides of images are multiples of this. */
+  readonly imageSizeStep: number;
   /** Normalized images f32[B,3,S,S] to unit vectors f32[B,E]. With `training`, as its pass. */
   encodeImage(variables: Variables, images: Tensor, training?: Training): Tensor;
-  /** Normalized images f32[B,3,S,S] to pooled features f32[B,W], before the projection. */
-  imageFeatures(variables: Variables, images: Tensor, training?: Training): Tensor;
+  /**
+   * Normalized images f32[B,3,S,S] to pooled features f32[B,W], before the projection.
+   * @param kept i32[B,K], of each image the numbers of the patches that are seen, ascending; needs `imageTokens`.
+   */
+  imageFeatures(variables: Variables, images: Tensor, training?: Training, kept?: Tensor): Tensor;
   /** Pooled features f32[B,W] to unit vectors f32[B,E]. */
   projectImage(variables: Variables, features: Tensor): Tensor;
   /** Token rows i32[B,T], T up to the context length, to unit vectors f32[B,E]. */
   encodeText(variables: Variables, tokens: Tensor, training?: Training): Tensor;
   /** The factor on the cosines: e to the learned `logit_scale`, f32[]. */
   logitScale(variables: Variables): Tensor;
+  /** What is added to the scaled cosines, f32[]: the learned `logit_bias`, where the model has one. */
+  logitBias(variables: Variables): Tensor | undefined;
+  /** The same model for square images of another side. Its parameters may have other shapes. */
+  atImageSize(size: number): Clip;
 }
 
 /** The model that `config` describes. */
 export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
   const complete = completeClipConfig(config);
-  const visual = encoderOf(config.vision_cfg).build(complete.vision_cfg, {
+  const encoder = encoderOf(config.vision_cfg);
+  const visual = encoder.build(complete.vision_cfg, {
     ...options,
     embedDim: complete.embed_dim,
     quickGelu: complete.quick_gelu,
   });
   const scale = { kind: "constant", value: complete.init_logit_scale } as const;
+  const bias = complete.init_logit_bias;
   const parameters = {
     ...textSpecs(complete),
     ...prefixed("visual", visual.parameters),
     logit_scale: spec([], scale),
+    ...(bias === null ? {} : { logit_bias: spec([], { kind: "constant", value: bias }) }),
   };
   const statistics = prefixed("visual", visual.statistics);
-  const imageFeatures: Clip["imageFeatures"] = (v, images, training) =>
-    visual.features(new Scope(v, training).in("visual"), images);
+  const imageFeatures: Clip["imageFeatures"] = (v, images, training, kept) =>
+    visual.features(new Scope(v, training).in("visual"), images, kept);
   const projectImage: Clip["projectImage"] = (v, features) =>
     unit(visual.project(new Scope(v).in("visual"), features));
   return {
@@ -62,13 +76,22 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     variables: { ...parameters, ...statistics },
     noise: prefixed("visual", visual.noise),
     imageWidth: visual.width,
+    imageTokens: visual.tokens,
+    imageSizeStep: encoder.sizeStep(complete.vision_cfg),
     imageFeatures,
     projectImage,
     encodeImage: (v, images, training) => projectImage(v, imageFeatures(v, images, training)),
     encodeText: (v, tokens, training) => unit(textTower(new Scope(v, training), tokens, complete, options)),
     logitScale: (v) => exp(new Scope(v).get("logit_scale")),
+    logitBias: (v) => (bias === null ? undefined : new Scope(v).get("logit_bias")),
+    atImageSize: (size) =>
+      makeClip({ ...config, vision_cfg: { ...config.vision_cfg, image_size: size } }, options),
   };
 }
+
+/** What a parameter of a CLIP belongs to, by its name. */
+export const towerOf = (name: string): "image" | "text" | "logits" =>
+  name.startsWith("visual.") ? "image" : name.startsWith("logit_") ? "logits" : "text";
 
 /** PyTorch's `normalize`: rows of x [B,E] over their lengths, of at least 1e-12. */
 export function unit(x: Tensor): Tensor {

@@ -64,6 +64,8 @@ export interface ClipConfig {
   readonly quick_gelu?: boolean;
   /** Logarithm of the initial factor on the cosines. Default ln(1/0.07) = 2.6593. */
   readonly init_logit_scale?: number;
+  /** Initial value of a learned number added to the scaled cosines, `logit_bias` (SigLIP). Default: there is none. */
+  readonly init_logit_bias?: number | null;
 }
 
 /** A configuration with no option left open. */
@@ -74,6 +76,7 @@ export interface CompleteClipConfig {
   readonly text_cfg: CompleteTransformer<Omit<TextConfig, "hf_tokenizer_name">>;
   readonly quick_gelu: boolean;
   readonly init_logit_scale: number;
+  readonly init_logit_bias: number | null;
 }
 
 /** What open_clip takes where a configuration is silent; the extensions are off. */
@@ -95,6 +98,7 @@ export const clipDefaults: Omit<CompleteClipConfig, "embed_dim" | "vision_cfg"> 
   },
   quick_gelu: false,
   init_logit_scale: Math.log(1 / 0.07),
+  init_logit_bias: null,
 };
 
 /** `config` with open_clip's defaults filled in. */
@@ -136,12 +140,13 @@ const textSchema = z.strictObject({
 
 const ownText = "Choose a configuration with open_clip's own text transformer, e.g. ViT-B-32.";
 
+const topKeys = ["embed_dim", "quick_gelu", "init_logit_scale", "init_logit_bias"] as const;
+
 const refusedTop = {
   ...refuse(`CoCa's multimodal decoder is not built. ${ownText}`, { multimodal_cfg: null }),
   ...refuse("Towers named text.* (CustomTextCLIP) are not built; remove the key to train one from scratch.", {
     custom_text: false,
   }),
-  ...refuse("The sigmoid loss's bias is not built; remove the key.", { init_logit_bias: null }),
   ...refuse("The logit scale is a scalar; remove the key.", { nonscalar_logit_scale: false }),
 };
 
@@ -215,7 +220,8 @@ export function parseClipConfig(json: unknown, where: string): ClipConfig {
   identify?.(vision, where);
   const keptVision = keepSupported(vision, Object.keys(schema.shape), refused, where, "vision_cfg.");
   const keptText = keepSupported(text, Object.keys(textSchema.shape), refusedText, where, "text_cfg.");
-  const keptTop = keepSupported(rest, ["embed_dim", "quick_gelu", "init_logit_scale"], refusedTop, where, "");
+  const keptTop = keepSupported(rest, [...topKeys], refusedTop, where, "");
+  if (keptTop.init_logit_bias === null) delete keptTop.init_logit_bias;
   const candidate = { ...keptTop, vision_cfg: keptVision, text_cfg: keptText };
   const parsed = z
     .strictObject({
@@ -224,6 +230,7 @@ export function parseClipConfig(json: unknown, where: string): ClipConfig {
       text_cfg: textSchema,
       quick_gelu: flag,
       init_logit_scale: z.number().exactOptional(),
+      init_logit_bias: z.number().nullable().exactOptional(),
     })
     .safeParse(candidate);
   if (!parsed.success) {

@@ -10,6 +10,8 @@ import type { Json, Refused } from "./config-fields.js";
 export interface TowerOptions {
   /** Recompute blocks in the backward pass. Default false. */
   readonly rematerialize?: boolean | undefined;
+  /** Stochastic depth of the image tower's last residual branch in training; it grows from 0. Default: the model's own. */
+  readonly dropPath?: number | undefined;
 }
 
 /** What a tower depends on outside of its own part of the configuration. */
@@ -29,8 +31,13 @@ export interface ImageTower {
   readonly noise: NoiseSpecs;
   /** Channels W of the features. */
   readonly width: number;
-  /** Normalized images f32[B,3,S,S] to pooled features f32[B,W]. */
-  features(p: Scope, images: Tensor): Tensor;
+  /** Patches P of an image, where the tower can do without some of them in training; undefined where it needs all. */
+  readonly tokens?: number | undefined;
+  /**
+   * Normalized images f32[B,3,S,S] to pooled features f32[B,W]. With `kept` i32[B,K], the numbers of K of the `tokens`
+   * patches of each image, ascending: of these alone, and at their cost.
+   */
+  features(p: Scope, images: Tensor, kept?: Tensor): Tensor;
   /** Features f32[B,W] to the joint space, f32[B,E], not yet of unit length. */
   project(p: Scope, features: Tensor): Tensor;
 }

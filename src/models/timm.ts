@@ -60,8 +60,10 @@ export interface Trunk {
   readonly noise?: NoiseSpecs;
   /** Channels W of the features. */
   readonly width: number;
-  /** Normalized images f32[B,3,S,S] to pooled features f32[B,W]. */
-  features(p: Scope, images: Tensor): Tensor;
+  /** See `ImageTower`. */
+  readonly tokens?: number | undefined;
+  /** Normalized images f32[B,3,S,S] to pooled features f32[B,W]; see `ImageTower`. */
+  features(p: Scope, images: Tensor, kept?: Tensor): Tensor;
 }
 
 /** A family of timm's models. */
@@ -158,11 +160,11 @@ export const timm: ImageEncoder<TimmConfig, CompleteTimmConfig> = {
     const { family, args } = trunkOf(vision);
     return family.sizeStep(args);
   },
-  build(vision, { embedDim, rematerialize }) {
+  build(vision, { embedDim, rematerialize, dropPath }) {
     const { family, args } = trunkOf(vision);
     const trunk = family.build(args, {
       imageSize: vision.image_size,
-      dropPath: vision.timm_drop_path ?? 0,
+      dropPath: dropPath ?? vision.timm_drop_path ?? 0,
       rematerialize,
     });
     const bound = uniformInit(trunk.width ** -0.5);
@@ -177,7 +179,8 @@ export const timm: ImageEncoder<TimmConfig, CompleteTimmConfig> = {
       statistics: prefixed("trunk", trunk.statistics ?? {}),
       noise: prefixed("trunk", trunk.noise ?? {}),
       width: trunk.width,
-      features: (p, images) => trunk.features(p.in("trunk"), images),
+      tokens: trunk.tokens,
+      features: (p, images, kept) => trunk.features(p.in("trunk"), images, kept),
       project: (p, features) => linear(p.in("head.proj"), features, { bias: vision.timm_proj_bias }),
     };
   },

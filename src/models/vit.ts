@@ -2,9 +2,22 @@
 
 import { z } from "zod";
 import { UsageError } from "../core/errors.js";
-import { add, concat, linearMap, mean, reshape, slice, transpose } from "../graph/ops/index.js";
+import {
+  add,
+  concat,
+  gather,
+  iota,
+  linearMap,
+  mean,
+  mul,
+  reshape,
+  scatterAdd,
+  slice,
+  transpose,
+} from "../graph/ops/index.js";
 import { broadcastTo } from "../graph/ops/movement.js";
 import type { Tensor } from "../graph/tensor.js";
+import { type DropPath, makeDropPath } from "../nn/drop-path.js";
 import { layerNorm, layerNormSpecs, linear, patches } from "../nn/layers.js";
 import {
   normalInit,
@@ -136,27 +149,58 @@ function vitSpecs(v: CompleteVitConfig, E: number, options: TransformerOptions):
   };
 }
 
+interface VitPass {
+  readonly blocks: TransformerOptions;
+  readonly dropPath: DropPath;
+  /** i32[B,K]: the patches that are seen; all without it. */
+  readonly kept: Tensor | undefined;
+}
+
 /** Normalized images f32[B,3,S,S] to pooled features f32[B,W]. */
-function vitFeatures(p: Scope, images: Tensor, v: CompleteVitConfig, options: TransformerOptions): Tensor {
+function vitFeatures(
+  p: Scope,
+  images: Tensor,
+  v: CompleteVitConfig,
+  { blocks, dropPath, kept }: VitPass,
+): Tensor {
   const { width: C, patch_size } = v;
   const B = images.shape[0]!;
+  const P = patchCount(v);
   const eps = v.norm_kwargs.eps;
+  const positions = p.get("positional_embedding");
+  // Where each kept patch lies among all: rows of [P,B,…] taken as [P·B,…].
+  const numbers = kept === undefined ? undefined : transpose(kept); // [K,B]
+  const places = numbers && add(mul(numbers, B), iota("i32", [B]));
+  const pick = (y: Tensor): Tensor =>
+    places === undefined ? y : gather(reshape(y, [P * B, y.shape[2]!]), places);
 
   // A convolution whose stride is its kernel is a matrix product over patches.
   const kernel = reshape(p.in("conv1").get("weight"), [C, 3 * patch_size ** 2]);
   const bias = v.conv_bias ? p.in("conv1").get("bias") : undefined;
-  let x = linearMap(patches(images, patch_size), kernel, bias); // [P,B,C]
+  let x = linearMap(pick(patches(images, patch_size)), kernel, bias); // [K,B,C]
   if (v.class_token) {
     x = concat([broadcastTo(reshape(p.get("class_embedding"), [1, 1, C]), [1, B, C]), x], 0);
   }
   const T = x.shape[0]!;
-  x = add(x, reshape(p.get("positional_embedding"), [T, 1, C])); // [T,B,C]
+  if (numbers === undefined)
+    x = add(x, reshape(positions, [T, 1, C])); // [T,B,C]
+  else if (!v.class_token) x = add(x, gather(positions, numbers));
+  else {
+    const first = broadcastTo(reshape(slice(positions, 0, 0, 1), [1, 1, C]), [1, B, C]);
+    x = add(x, concat([first, gather(positions, add(numbers, 1))], 0));
+  }
   if (!v.no_ln_pre) x = layerNorm(p.in("ln_pre"), x, eps);
-  x = transformer(p.in("transformer"), x, options);
+  x = transformer(p.in("transformer"), x, blocks, (y, block, branch) =>
+    dropPath.apply(p, y, block, branch, 1),
+  );
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
   const pool = (y: Tensor): Tensor => {
-    if (v.pool_type === "flat") return reshape(transpose(y, [1, 0, 2]), [B, T * C]);
+    if (v.pool_type === "flat") {
+      // Patches that are not seen are zeros there, and the others weigh more for it, as in dropout.
+      const all = places === undefined ? y : reshape(mul(scatterAdd(places, y, P * B), P / T), [P, B, C]);
+      return reshape(transpose(all, [1, 0, 2]), [B, P * C]);
+    }
     if (v.pool_type === "tok") return reshape(slice(y, 0, 0, 1), [B, C]);
     return mean(v.class_token ? slice(y, 0, 1, T) : y, 0);
   };
@@ -215,19 +259,21 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
     ...(v.proj_bias ? ["proj_bias"] : []),
   ],
   sizeStep: (v) => v.patch_size,
-  build(v, { embedDim, quickGelu, rematerialize }) {
+  build(v, { embedDim, quickGelu, rematerialize, dropPath: rate = 0 }) {
     const blocks = towerBlocks(v, {
       heads: v.width / v.head_width,
       causal: false,
       quickGelu,
       rematerialize,
     });
+    const dropPath = makeDropPath(rate, v.layers, 2);
     return {
       parameters: vitSpecs(v, embedDim, blocks),
       statistics: {},
-      noise: {},
+      noise: dropPath.noise,
       width: featureWidth(v),
-      features: (p, images) => vitFeatures(p, images, v, blocks),
+      tokens: patchCount(v),
+      features: (p, images, kept) => vitFeatures(p, images, v, { blocks, dropPath, kept }),
       project: (p, features) =>
         v.proj_bias
           ? linear(p.in("proj"), features)

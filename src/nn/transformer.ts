@@ -64,24 +64,37 @@ export function transformerSpecs(options: TransformerOptions, init: BlockInit): 
  * x [T,B,C] through all blocks. Tokens lie outermost: then heads are cut out of a row without moving it, and the
  * products of attention read queries, keys and values where they lie.
  */
-export function transformer(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
+export function transformer(
+  p: Scope,
+  x: Tensor,
+  options: TransformerOptions,
+  drop: BranchDrop = (branch) => branch,
+): Tensor {
   const step = options.rematerialize ? rematerialize(block) : block;
   let y = x;
-  for (let i = 0; i < options.layers; i++) y = step(p.in(`resblocks.${i}`), y, options);
+  for (let i = 0; i < options.layers; i++) {
+    y = step(p.in(`resblocks.${i}`), y, options, (branch, which) => drop(branch, i, which));
+  }
   return y;
 }
 
+/** What becomes of residual branch `branch` [T,B,C] of a block, 0 attention or 1 MLP, in training: stochastic depth. */
+export type BranchDrop = (y: Tensor, block: number, branch: 0 | 1) => Tensor;
+
 /** x + attn(ln_1 x), then + mlp(ln_2 x), each branch times its layer scale. */
-function block(p: Scope, x: Tensor, options: TransformerOptions): Tensor {
+function block(
+  p: Scope,
+  x: Tensor,
+  options: TransformerOptions,
+  drop: (y: Tensor, branch: 0 | 1) => Tensor,
+): Tensor {
   const { epsilon, layerScale } = options;
   const scaled = (y: Tensor, name: string) => (layerScale === null ? y : mul(y, p.in(name).get("gamma")));
-  const mixed = add(
-    x,
-    scaled(selfAttention(p.in("attn"), layerNorm(p.in("ln_1"), x, epsilon), options), "ls_1"),
-  );
+  const attended = selfAttention(p.in("attn"), layerNorm(p.in("ln_1"), x, epsilon), options);
+  const mixed = add(x, drop(scaled(attended, "ls_1"), 0));
   const mlp = p.in("mlp");
   const hidden = gelu(linear(mlp.in("c_fc"), layerNorm(p.in("ln_2"), mixed, epsilon)), options.gelu);
-  return add(mixed, scaled(linear(mlp.in("c_proj"), hidden), "ls_2"));
+  return add(mixed, drop(scaled(linear(mlp.in("c_proj"), hidden), "ls_2"), 1));
 }
 
 /** Multi-head self-attention of x [T,B,C]; queries, keys and values in one product. */

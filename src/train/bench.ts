@@ -55,7 +55,7 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
   const clip = makeClip(config, { rematerialize: options.rematerialize });
   const contextLength = options.contextLength ?? clip.config.text_cfg.context_length;
   const optimizer = makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 });
-  const initial = initialState(clip, keyFromSeed(0));
+  const initial = initialState({ clip }, keyFromSeed(0));
   const normalization = { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] };
   const matmulSeconds = await matmulTimer(engine, precision);
   const before = performance.now();

@@ -23,6 +23,8 @@ export interface StepSignals {
 
 export interface History {
   readonly batchSize: number;
+  /** The loss of a model that has learned nothing. Default ln(batch): all of the batch's captions equally likely. */
+  readonly chanceLoss?: number | undefined;
   /** Undefined while a time-limited run is measured. */
   readonly totalSteps: number | undefined;
   readonly warmupSteps: number;
@@ -57,8 +59,7 @@ const mean = (values: readonly number[]): number =>
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 const percent = (share: number): string => `${Math.round(100 * share)} %`;
 
-/** Chance: every one of the batch's captions equally likely, loss = ln(batch). */
-const chanceLoss = (history: History): number => Math.log(history.batchSize);
+const chanceLoss = (history: History): number => history.chanceLoss ?? Math.log(history.batchSize);
 
 const nonFinite: Rule = {
   name: "non-finite-loss",
@@ -86,7 +87,7 @@ const warmupTooLong: Rule = {
 
 const lossAtChance: Rule = {
   name: "loss-at-chance",
-  doc: "After the warm-up the loss is still ln(batch), as of a model that guesses, and does not fall.",
+  doc: "After the warm-up the loss is still that of a model that guesses, ln(batch) for CLIP's, and does not fall.",
   check(history) {
     const recent = history.steps.slice(-PLATEAU);
     if (recent.length < PLATEAU || recent[0]!.step <= history.warmupSteps) return undefined;
@@ -96,7 +97,8 @@ const lossAtChance: Rule = {
     if (!(Math.min(early, late) >= 0.97 * chance) || early - late > 0.01 * chance) return undefined;
     const since = recent.at(-1)!.step - history.warmupSteps;
     const verb = late > 1.1 * chance ? "above" : "at";
-    return `The loss is ${verb} ln(batch) = ${chance.toFixed(2)}, as if guessing (${late.toFixed(2)}, ${since} steps after the warm-up). Check that captions belong to their images (clipwright inspect), then try --lr three times lower, and higher.`;
+    const what = history.chanceLoss === undefined ? "ln(batch) = " : "";
+    return `The loss is ${verb} ${what}${chance.toFixed(2)}, as if guessing (${late.toFixed(2)}, ${since} steps after the warm-up). Check that captions belong to their images (clipwright inspect), then try --lr three times lower, and higher.`;
   },
 };
 
@@ -193,7 +195,7 @@ export const rules: readonly Rule[] = Object.freeze([
 /** What a doctor is told of the run beforehand. */
 export type RunSignals = Pick<
   History,
-  "batchSize" | "warmupSteps" | "totalSteps" | "logitScaleMax" | "gradClipNorm"
+  "batchSize" | "chanceLoss" | "warmupSteps" | "totalSteps" | "logitScaleMax" | "gradClipNorm"
 >;
 
 export interface Diagnosis {

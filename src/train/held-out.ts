@@ -6,7 +6,14 @@ import type { Engine, Executable } from "../engines/engine.js";
 import { type Interval, meanInterval } from "../evaluate/bootstrap.js";
 import type { Features } from "../evaluate/features.js";
 import { trace } from "../graph/trace.js";
-import { pairLosses } from "./loss.js";
+import { acrossReplicas, softmaxPairs } from "./loss.js";
+import type { Strategy } from "./strategies/strategy.js";
+
+/** What a model makes of cosines: times `scale`, plus `bias`. */
+export interface LogitValues {
+  readonly scale: number;
+  readonly bias: number;
+}
 
 /** Features of held-out pairs. */
 export interface HeldOutPairs {
@@ -21,7 +28,7 @@ export interface HeldOutPairs {
 }
 
 /**
- * Measures `clipLoss` on held-out pairs in batches of the training's size, so that the two losses compare; in one
+ * Measures a strategy's loss on held-out pairs in batches of the training's size, so that the two losses compare; in one
  * smaller batch where there are fewer pairs. A pair is an image and its first caption. Batches are drawn once, by
  * a fixed shuffle, since neighbours in a data set are often alike; what does not fill a batch is left out.
  */
@@ -31,13 +38,14 @@ export class HeldOutLoss implements Disposable {
   constructor(
     private readonly engine: Engine,
     private readonly batchSize: number,
+    private readonly loss: Strategy["pairs"] = softmaxPairs,
   ) {}
 
   /**
    * Mean over the pairs, with its interval; undefined when there are fewer than two pairs.
-   * @param logitScale the factor on the cosines.
+   * @param logits the factor on the cosines, and what is added to them.
    */
-  async measure(pairs: HeldOutPairs, logitScale: number): Promise<Interval | undefined> {
+  async measure(pairs: HeldOutPairs, logits: LogitValues): Promise<Interval | undefined> {
     const firstCaption = new Map<number, number>();
     for (let text = pairs.captionImage.length - 1; text >= 0; text--)
       firstCaption.set(pairs.captionImage[text]!, text);
@@ -61,7 +69,7 @@ export class HeldOutLoss implements Disposable {
         if (!idOf.has(words)) idOf.set(words, i);
         textIds[i] = idOf.get(words)!;
       }
-      losses.push(...(await this.run(executable, { images, texts, textIds, logitScale })));
+      losses.push(...(await this.run(executable, { images, texts, textIds }, logits)));
     }
     return meanInterval(losses);
   }
@@ -69,25 +77,25 @@ export class HeldOutLoss implements Disposable {
   /** Loss of every pair of a batch. */
   private async run(
     executable: Executable,
-    batch: { images: Float32Array; texts: Float32Array; textIds: Int32Array; logitScale: number },
+    batch: { images: Float32Array; texts: Float32Array; textIds: Int32Array },
+    logits: LogitValues,
   ): Promise<number[]> {
     const values = {
       ...batch,
       imageIds: batch.textIds.map((_, i) => i),
-      scale: Float32Array.of(batch.logitScale),
+      scale: Float32Array.of(logits.scale),
+      bias: Float32Array.of(logits.bias),
     };
     const inputs = Object.fromEntries(
       executable.graph.inputs.map(({ name, tensor }) => [
         name,
-        this.engine.upload(tensor, values[name as Exclude<keyof typeof values, "logitScale">], {
+        this.engine.upload(tensor, values[name as keyof typeof values], {
           adopt: true,
         }),
       ]),
     );
     const outputs = await executable.run(inputs);
-    const byImage = (await this.engine.download(outputs.byImage!)) as Float32Array;
-    const byText = (await this.engine.download(outputs.byText!)) as Float32Array;
-    const losses = Array.from(byImage, (loss, i) => (loss + byText[i]!) / 2);
+    const losses = Array.from((await this.engine.download(outputs.losses!)) as Float32Array);
     for (const buffer of [...Object.values(inputs), ...Object.values(outputs)]) buffer[Symbol.dispose]();
     return losses;
   }
@@ -98,9 +106,10 @@ export class HeldOutLoss implements Disposable {
     const features: TensorType = { dtype: "f32", shape: [B, E] };
     const ids: TensorType = { dtype: "i32", shape: [B] };
     const scale: TensorType = { dtype: "f32", shape: [] };
-    const graph = trace({ images: features, texts: features, scale, imageIds: ids, textIds: ids }, (x) => {
-      const [byImage, byText] = pairLosses(x, x);
-      return { byImage, byText };
+    const types = { images: features, texts: features, imageIds: ids, textIds: ids, scale, bias: scale };
+    const graph = trace(types, ({ images: i, texts: t, imageIds, textIds, ...logits }) => {
+      const { own, all } = acrossReplicas({ features: { images: i, texts: t }, imageIds, textIds }, 1);
+      return { losses: this.loss(own, all, logits) };
     });
     const executable = await this.engine.compile(graph, { name: "held-out loss" });
     this.compiled = { size: B, executable };

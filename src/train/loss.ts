@@ -1,66 +1,162 @@
-/** Contrastive losses over a batch of pairs. */
+/**
+ * Contrastive losses over a batch. Each compares some rows of the batch with all of them and gives these rows' share of
+ * the batch's loss: the shares of rows that make up the batch add up to it, whether replicas hold them or blocks.
+ */
 
 import {
+  abs,
   add,
   allGather,
+  and,
   cast,
+  concat,
   div,
   equal,
+  exp,
+  iota,
+  log,
   matmul,
+  maximum,
   mean,
   mul,
+  neg,
+  not,
   or,
+  replicaIndex,
   reshape,
   softmaxCrossEntropy,
   sum,
   transpose,
+  where,
 } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 
-export interface ContrastedFeatures {
-  readonly images: Tensor;
-  readonly texts: Tensor;
-  readonly scale: Tensor;
+/** Rows of a batch: what the towers made of them, and which they are. */
+export interface Rows {
+  /** f32[b,…] by name, e.g. `images` and `texts`: unit vectors f32[b,E]. */
+  readonly features: Readonly<Record<string, Tensor>>;
+  /** i32[b]: equal numbers are the same image. */
+  readonly imageIds: Tensor;
+  /** i32[b]: equal numbers are the same caption. */
+  readonly textIds: Tensor;
+  /** i32[b]: places in the whole batch. */
+  readonly places: Tensor;
 }
 
-export interface PairIds {
-  readonly imageIds: Tensor;
-  readonly textIds: Tensor;
+/** What a loss makes of cosines. */
+export interface Logits {
+  /** f32[]: factor. */
+  readonly scale: Tensor;
+  /** f32[]: added to the scaled cosines; softmax takes no notice of it. */
+  readonly bias?: Tensor | undefined;
+}
+
+/** The rows of one of `replicas` replicas, which together hold the batch in order, and the batch's. */
+export function acrossReplicas(
+  rows: Omit<Rows, "places">,
+  replicas: number,
+): { readonly own: Rows; readonly all: Rows } {
+  const b = rows.imageIds.shape[0]!;
+  if (replicas === 1) {
+    const own = { ...rows, places: iota("i32", [b]) };
+    return { own, all: own };
+  }
+  const everywhere = (x: Tensor) => allGather(x, replicas);
+  return {
+    own: { ...rows, places: add(iota("i32", [b]), mul(replicaIndex(replicas), b)) },
+    all: {
+      features: Object.fromEntries(Object.entries(rows.features).map(([name, x]) => [name, everywhere(x)])),
+      imageIds: everywhere(rows.imageIds),
+      textIds: everywhere(rows.textIds),
+      places: iota("i32", [b * replicas]),
+    },
+  };
+}
+
+/** What `values`, one a row of `own` f32[b], are of a mean over `all` rows. */
+export const shareOfMean = (values: Tensor, own: Rows, all: Rows): Tensor =>
+  mul(mean(values), own.imageIds.shape[0]! / all.imageIds.shape[0]!);
+
+/**
+ * CLIP's loss (Radford et al. 2021) of every pair, f32[b]: the cross-entropy of its image over the texts and of its text
+ * over the images, halved.
+ *
+ * Image i and text j belong together when i = j, when their rows show the same image (equal image ids: another caption
+ * of one image), or when their captions are equal (equal text ids). A row with several such partners shares its target
+ * equally among them, so that no true pair is pushed apart; without repetitions this is open_clip's `ClipLoss`.
+ * @param smoothing share of each target that is spread over all columns, as in PyTorch's `cross_entropy`.
+ */
+export function softmaxPairs(own: Rows, all: Rows, { scale }: Logits, smoothing = 0): Tensor {
+  const { images, texts } = own.features as PairFeatures;
+  const targets = smooth(shared(together(own, all)), smoothing);
+  const logitsOf = (rows: Tensor, columns: Tensor) => mul(matmul(rows, columns, { transB: true }), scale); // [b,B]
+  const byImage = logitsOf(images, (all.features as PairFeatures).texts);
+  // Of all rows, one product serves both ways.
+  const byText = own === all ? transpose(byImage) : logitsOf(texts, (all.features as PairFeatures).images);
+  return mul(add(softmaxCrossEntropy(byImage, targets), softmaxCrossEntropy(byText, targets)), 0.5);
 }
 
 /**
- * CLIP's loss: cross-entropy of every image over the texts and of every text over the images, halved.
- *
- * images, texts: unit vectors f32[B,E]; scale f32[]; imageIds, textIds i32[B]. Image i and text j belong together
- * when i = j, when their rows show the same image (equal image ids: another caption of one image), or when their
- * captions are equal (equal text ids). A row with several such partners shares its target equally among them, so
- * that no true pair is pushed apart; without repetitions this is open_clip's `ClipLoss`.
- *
- * With several replicas, each has b of the B rows: its loss is its rows' share of the mean over all of them,
- * compared with the columns of all replicas; the replicas' losses add up to the loss of the whole batch.
+ * SigLIP's loss (Zhai et al. 2023; open_clip's `SigLipLoss`) of every image, f32[b]: −Σⱼ log σ(± (s cos(i,j) + bias)) over
+ * all texts, + for those that belong to it (see `softmaxPairs`), − for all others.
  */
-export function clipLoss(features: ContrastedFeatures, ids: PairIds, replicas = 1): Tensor {
-  const [byImage, byText] = pairLosses(features, ids, replicas);
-  return mul(add(mean(byImage), mean(byText)), 0.5 / replicas);
+export function sigmoidPairs(own: Rows, all: Rows, { scale, bias }: Logits): Tensor {
+  const { images } = own.features as PairFeatures;
+  const { texts } = all.features as PairFeatures;
+  const cosines = mul(matmul(images, texts, { transB: true }), scale);
+  const logits = bias === undefined ? cosines : add(cosines, bias);
+  const wrong = where(together(own, all), neg(logits), logits);
+  // −log σ(−x) = max(x, 0) + log(1 + e^−|x|)
+  return sum(add(maximum(wrong, 0), log(add(exp(neg(abs(wrong))), 1))), 1);
 }
 
-/** The loss of every image over the texts, f32[b], and of every text over the images, f32[b]; see `clipLoss`. */
-export function pairLosses(
-  { images, texts, scale }: ContrastedFeatures,
-  { imageIds, textIds }: PairIds,
-  replicas = 1,
-): [byImage: Tensor, byText: Tensor] {
-  const all = (x: Tensor) => allGather(x, replicas);
-  const together = cast(or(samePair(imageIds, all(imageIds)), samePair(textIds, all(textIds))), "f32"); // [b,B]
-  const targets = div(together, sum(together, 1, true));
-  const logitsOf = (rows: Tensor, columns: Tensor) =>
-    mul(matmul(rows, all(columns), { transB: true }), scale); // [b,B]
-  const byImage = logitsOf(images, texts);
-  // Alone, one product serves both ways.
-  const byText = replicas === 1 ? transpose(byImage) : logitsOf(texts, images);
-  return [softmaxCrossEntropy(byImage, targets), softmaxCrossEntropy(byText, targets)];
+/**
+ * SimCLR's NT-Xent (Chen et al. 2020), as in SLIP's losses.py, of every image, f32[b]: the mean over its two views of the
+ * cross-entropy over the 2B − 1 other views of the batch, whose target is the image's other view, or all other views of
+ * equal images (equal image ids), equally.
+ * @param views names of the two features, unit vectors f32[b,D].
+ */
+export function viewPairs(
+  own: Rows,
+  all: Rows,
+  [first, second]: readonly [string, string],
+  temperature: number,
+): Tensor {
+  const self = sameNumber(own.places, all.places);
+  const same = sameNumber(own.imageIds, all.imageIds);
+  const targets = shared(concat([same, and(same, not(self))].map(asNumbers), 1)); // [b,2B]
+  const oneView = (view: string, other: string) => {
+    const against = (name: string) =>
+      div(matmul(own.features[view]!, all.features[name]!, { transB: true }), temperature);
+    const logits = concat([against(other), where(self, NEVER, against(view))], 1);
+    return softmaxCrossEntropy(logits, targets);
+  };
+  return mul(add(oneView(first, second), oneView(second, first)), 0.5);
 }
 
-/** bool[b,B]: whether ids i and j are equal. */
-const samePair = (rows: Tensor, columns: Tensor): Tensor =>
+interface PairFeatures extends Readonly<Record<string, Tensor>> {
+  readonly images: Tensor;
+  readonly texts: Tensor;
+}
+
+/** A logit that softmax gives no weight. */
+const NEVER = -1e9;
+
+const asNumbers = (x: Tensor): Tensor => cast(x, "f32");
+
+/** bool[b,B]: which images and texts belong together. */
+const together = (own: Rows, all: Rows): Tensor =>
+  or(sameNumber(own.imageIds, all.imageIds), sameNumber(own.textIds, all.textIds));
+
+/** bool[b,B]: whether numbers i and j are equal. */
+const sameNumber = (rows: Tensor, columns: Tensor): Tensor =>
   equal(reshape(rows, [rows.shape[0]!, 1]), reshape(columns, [1, columns.shape[0]!]));
+
+/** Rows of 0 and 1 as targets: each 1 an equal share. */
+function shared(marks: Tensor): Tensor {
+  const numbers = asNumbers(marks);
+  return div(numbers, sum(numbers, 1, true));
+}
+
+const smooth = (targets: Tensor, smoothing: number): Tensor =>
+  smoothing === 0 ? targets : add(mul(targets, 1 - smoothing), smoothing / targets.shape[1]!);

@@ -107,10 +107,11 @@ export class Measurement {
    * The plan with its length; store it in the run folder before the next step.
    * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
    * @param recurring what takes time besides the steps.
+   * @param meanCost of the run's steps, in units of those that were measured.
    */
-  fix(plan: Plan, elapsedSeconds: number, recurring: readonly Recurring[] = []): Plan {
+  fix(plan: Plan, elapsedSeconds: number, recurring: readonly Recurring[] = [], meanCost = 1): Plan {
     const { totalSteps, secondsPerStep } = stepsWithin(
-      this.stepSeconds,
+      this.stepSeconds.map((seconds) => seconds * meanCost),
       this.budgetSeconds,
       elapsedSeconds,
       (perStep) => overheadOf(recurring, plan, perStep),

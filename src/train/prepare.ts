@@ -121,6 +121,7 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
     config: {
       ...config,
       init_logit_scale: Math.log(recipe.logitScaleInit),
+      ...(recipe.logitBiasInit === undefined ? {} : { init_logit_bias: recipe.logitBiasInit }),
       vision_cfg: {
         ...config.vision_cfg,
         ...(recipe.forceImageSize === undefined ? {} : { image_size: recipe.forceImageSize }),

@@ -27,6 +27,8 @@ import {
   type Values,
 } from "./fields.js";
 import { cooldownShapes, scheduleShapes } from "./schedule.js";
+import { strategyNames } from "./strategies/index.js";
+import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
 
 /** Settings under the headings of the help. */
 export const recipeGroups = {
@@ -37,12 +39,23 @@ export const recipeGroups = {
     ),
     forceImageSize: optional(integer(8, 2048), "Side of the square input in pixels, instead of the model's."),
     forceContextLength: optional(integer(2, 4096), "Text tokens per caption, instead of the model's."),
-    logitScaleInit: defaulted(
+    logitScaleInit: optional(
       real({ above: 0, max: 1000 }),
-      1 / 0.07,
-      "Inverse temperature at the start (not its logarithm).",
+      "Inverse temperature at the start (not its logarithm); 1 / 0.07 unless the strategy has its own.",
     ),
     logitScaleMax: defaulted(real({ above: 0, max: 1000 }), 100, "Clamp of the inverse temperature."),
+  },
+  Strategy: {
+    strategy: defaulted(
+      choice(strategyNames),
+      "clip",
+      "What is learned from a batch; see docs/strategies.md.",
+    ),
+    ...strategyFields,
+    dropPath: optional(
+      real({ min: 0, below: 1 }),
+      "Stochastic depth of the image tower: share of the samples whose last residual branch is left out; the model's own otherwise.",
+    ),
   },
   Data: {
     trainData: required(
@@ -283,8 +296,9 @@ export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as
 export type RecipeInput = Inputs<RecipeFields>;
 
 /** A checked recipe, defaults filled in. */
-export type Recipe = Omit<Values<RecipeFields>, "name"> & {
+export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit"> & {
   readonly name: string;
+  readonly logitScaleInit: number;
 };
 
 /** The keys that say how long a run is. */
@@ -305,6 +319,7 @@ export function checkRecipe(input: RecipeInput, name?: string): Recipe {
   const values = checkAll(recipeFields, withFraction(input));
   const recipe: Recipe = {
     ...values,
+    ...completeStrategy(values),
     cooldown: values.schedule === "const-cooldown" ? (values.cooldown ?? DEFAULT_COOLDOWN) : undefined,
     name: values.name ?? name ?? (typeof values.model === "string" ? lastPart(values.model) : "run"),
   };
@@ -372,6 +387,7 @@ const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
 
 /** What must hold between keys; each gives the message or undefined. */
 const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
+  ...strategyRules,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

@@ -8,21 +8,24 @@ import { leaves } from "../core/tree.js";
 import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
-import type { Clip } from "../models/clip.js";
 import { initialize, type ParameterSpecs } from "../nn/parameters.js";
-import { batchTypes, type StepOptions, stateTypes, trainStep } from "./step.js";
+import type { LogitValues } from "./held-out.js";
+import { batchTypes, type StepOptions, stateTypes, trained, trainStep } from "./step.js";
+import type { Strategy } from "./strategies/strategy.js";
 
 /** One batch in host memory; the arrays are only read during `step`. */
 export interface HostBatch {
   /** u8[B,S,S,3], or normalized f32[B,3,S,S], as the step was built. */
   readonly images: TypedArray;
+  /** As many further views as the strategy needs, each like `images`. */
+  readonly views?: readonly TypedArray[] | undefined;
   /** i32[B,T] */
   readonly tokens: Int32Array;
   /** i32[B]: equal numbers are the same image. */
   readonly imageIds: Int32Array;
   /** i32[B]: equal numbers are the same caption. */
   readonly textIds: Int32Array;
-  /** What the model draws in training, by name; none of the plain models does. */
+  /** What the strategy's pass draws (`Strategy.noise`), by name; plain models draw nothing. */
   readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
 }
 
@@ -38,8 +41,8 @@ export interface StepMetrics {
 export class StepRunner implements Disposable {
   private constructor(
     private readonly engine: Engine,
-    private readonly options: StepOptions,
-    private readonly executable: Executable,
+    private options: StepOptions,
+    private executable: Executable,
     private readonly types: ReadonlyMap<string, TensorType>,
     private state: Record<string, DeviceBuffer>,
   ) {}
@@ -61,6 +64,16 @@ export class StepRunner implements Disposable {
     return new StepRunner(engine, options, executable, types, state);
   }
 
+  /** Goes on by another strategy with the same state; what was compiled before is freed. */
+  async follow(strategy: Strategy): Promise<void> {
+    if (strategy === this.options.strategy) return;
+    const options = { ...this.options, strategy };
+    const executable = await this.engine.compile(trainStep(options), { name: "train step" });
+    this.executable[Symbol.dispose]();
+    this.executable = executable;
+    this.options = options;
+  }
+
   get graph(): Graph {
     return this.executable.graph;
   }
@@ -77,6 +90,11 @@ export class StepRunner implements Disposable {
     const types = batchTypes(this.options);
     for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
       give(`batch.${key}`, types[key], batch[key], true);
+    types.views.forEach((type, i) => {
+      const view = batch.views?.[i];
+      if (view === undefined) throw new InternalError(`train step: the batch has no view ${i}`);
+      give(`batch.views.${i}`, type, view, true);
+    });
     for (const [name, type] of Object.entries(types.noise)) {
       const data = batch.noise?.[name];
       if (data === undefined) throw new InternalError(`train step: the batch has no noise ${name}`);
@@ -104,20 +122,20 @@ export class StepRunner implements Disposable {
     };
   }
 
-  /** The engine's buffers of the model's variables, its weights or their average; valid until the next step. */
+  /** The engine's buffers of the CLIP's variables, its weights or their average; valid until the next step. */
   variables(weights: "params" | "ema"): Record<string, DeviceBuffer> {
+    const { clip } = this.options;
+    const group = (name: string) => (clip.statistics[name] === undefined ? weights : "statistics");
     return Object.fromEntries(
-      Object.entries(this.state).flatMap(([name, buffer]) => {
-        const [group, rest] = splitGroup(name);
-        return group === weights || group === "statistics" ? [[rest, buffer]] : [];
-      }),
+      Object.keys(clip.variables).map((name) => [name, this.state[`${group(name)}.${name}`]!]),
     );
   }
 
-  /** The factor on the cosines that `weights`, buffers of this engine, hold. */
-  async logitScale(weights: Readonly<Record<string, DeviceBuffer>>): Promise<number> {
-    const [logarithm] = await this.engine.download(weights.logit_scale!);
-    return Math.exp(Number(logarithm));
+  /** What the model with `weights`, buffers of this engine, makes of cosines. */
+  async logits(weights: Readonly<Record<string, DeviceBuffer>>): Promise<LogitValues> {
+    const read = async (buffer: DeviceBuffer) => Number((await this.engine.download(buffer))[0]);
+    const { logit_scale: scale, logit_bias: bias } = weights;
+    return { scale: Math.exp(await read(scale!)), bias: bias === undefined ? 0 : await read(bias) };
   }
 
   /** The state by name, with its types; arrays may be the engine's own memory: use them before the next step. */
@@ -136,10 +154,14 @@ export class StepRunner implements Disposable {
 }
 
 /** The state before the first step, by name: what `StepRunner.create` takes. */
-export function initialState(clip: Clip, key: Key): Record<string, TypedArray> {
+export function initialState(
+  options: Pick<StepOptions, "clip" | "strategy">,
+  key: Key,
+): Record<string, TypedArray> {
+  const { parameters, statistics } = trained(options);
   const start = (group: string, specs: ParameterSpecs) =>
     Object.entries(initialize(specs, key)).map(([name, data]) => [`${group}.${name}`, data] as const);
-  return Object.fromEntries([...start("params", clip.parameters), ...start("statistics", clip.statistics)]);
+  return Object.fromEntries([...start("params", parameters), ...start("statistics", statistics)]);
 }
 
 /** `params.visual.proj` as `params` and `visual.proj`. */

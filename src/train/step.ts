@@ -4,31 +4,24 @@ import { UsageError } from "../core/errors.js";
 import type { TensorType } from "../core/shape.js";
 import { gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
-import {
-  add,
-  allReduceSum,
-  barrier,
-  constant,
-  div,
-  maximum,
-  minimum,
-  mul,
-  sqrt,
-  sub,
-  sumOfSquares,
-} from "../graph/ops/index.js";
+import { allReduceSum, barrier } from "../graph/ops/index.js";
 import { mixedPrecision } from "../graph/precision.js";
 import type { Tensor } from "../graph/tensor.js";
 import { trace } from "../graph/trace.js";
-import type { Clip } from "../models/clip.js";
+import type { Clip, Variables } from "../models/clip.js";
 import { normalizeImages } from "../nn/images.js";
 import { noiseTypes } from "../nn/noise.js";
-import { parameterTypes, type Training } from "../nn/parameters.js";
-import { clipLoss } from "./loss.js";
-import { decaysWeight, type Optimizer } from "./optimizer.js";
+import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parameters.js";
+import { acrossReplicas, type Logits } from "./loss.js";
+import type { Optimizer } from "./optimizer.js";
+import { plainClip } from "./strategies/clip.js";
+import type { Strategy } from "./strategies/strategy.js";
+import { globalNorm, update } from "./update.js";
 
 export interface StepOptions {
   readonly clip: Clip;
+  /** What is trained beside the CLIP, what of a batch is encoded, and the loss. Default: CLIP's on whole images. */
+  readonly strategy?: Strategy | undefined;
   readonly optimizer: Optimizer;
   readonly batchSize: number;
   /** Tokens in a row; at most the model's context length. */
@@ -47,25 +40,45 @@ export interface StepOptions {
   readonly precision?: "f32" | "bf16" | undefined;
 }
 
-/** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
-const CLIP_EPSILON = 1e-6;
+export const strategyOf = ({ clip, strategy }: Pick<StepOptions, "clip" | "strategy">): Strategy =>
+  strategy ?? plainClip(clip);
 
-/** State of a run as tensor types: `params.NAME`, `statistics.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`. */
-export function stateTypes({ clip, optimizer, ema }: Pick<StepOptions, "clip" | "optimizer" | "ema">) {
-  const params = parameterTypes(clip.parameters);
+/** All that is trained, and all running statistics: the model's, and the strategy's. */
+export function trained(options: Pick<StepOptions, "clip" | "strategy">): {
+  readonly parameters: ParameterSpecs;
+  readonly statistics: ParameterSpecs;
+} {
+  const { clip } = options;
+  const { parameters, statistics } = strategyOf(options);
+  return {
+    parameters: { ...clip.parameters, ...parameters },
+    statistics: { ...clip.statistics, ...statistics },
+  };
+}
+
+/**
+ * State of a run as tensor types: `params.NAME`, `statistics.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`, which
+ * is of the model alone.
+ */
+export function stateTypes(options: Pick<StepOptions, "clip" | "strategy" | "optimizer" | "ema">) {
+  const { clip, optimizer, ema } = options;
+  const { parameters, statistics } = trained(options);
+  const params = parameterTypes(parameters);
   const slots = Object.fromEntries(
     Object.entries(params).map(([name, type]) => [name, optimizer.slots(type.shape)]),
   );
   return {
     params,
-    statistics: parameterTypes(clip.statistics),
+    statistics: parameterTypes(statistics),
     slots,
-    ...(ema ? { ema: params } : {}),
+    ...(ema ? { ema: parameterTypes(clip.parameters) } : {}),
   };
 }
 
 /** Batch inputs of one replica as tensor types. Throws `UsageError` unless the replicas divide the batch. */
-export function batchTypes({ clip, batchSize, contextLength: T, normalization, replicas = 1 }: StepOptions) {
+export function batchTypes(options: StepOptions) {
+  const { clip, batchSize, contextLength: T, normalization, replicas = 1 } = options;
+  const strategy = strategyOf(options);
   const B = batchSize / replicas;
   if (!Number.isInteger(B)) {
     throw new UsageError(
@@ -80,12 +93,32 @@ export function batchTypes({ clip, batchSize, contextLength: T, normalization, r
   const ids: TensorType = { dtype: "i32", shape: [B] };
   return {
     images,
+    views: Array.from({ length: strategy.views }, () => images),
     tokens: { dtype: "i32", shape: [B, T] } as TensorType,
     imageIds: ids,
     textIds: ids,
-    noise: noiseTypes(clip.noise, B),
+    noise: noiseTypes(strategy.noise, B),
   };
 }
+
+/** Types of the scalars of a step: the optimizer's, and `emaDecay`. */
+export function scalarTypes({ optimizer, ema }: Pick<StepOptions, "optimizer" | "ema">) {
+  const scalar: TensorType = { dtype: "f32", shape: [] };
+  const names = [...Object.keys(optimizer.scalars(1, 1)), ...(ema ? ["emaDecay"] : [])];
+  return Object.fromEntries(names.map((name) => [name, scalar]));
+}
+
+/** What a tower reads: bytes made numbers. */
+export const readImages = (images: Tensor, { normalization }: Pick<StepOptions, "normalization">): Tensor =>
+  normalization === undefined ? images : normalizeImages(images, normalization.mean, normalization.std);
+
+export const logitsOf = (clip: Clip, variables: Variables): Logits => ({
+  scale: clip.logitScale(variables),
+  bias: clip.logitBias(variables),
+});
+
+export const inPrecision = (graph: Graph, { precision }: Pick<StepOptions, "precision">): Graph =>
+  precision === "bf16" ? mixedPrecision(graph) : graph;
 
 /**
  * Inputs: the state (`stateTypes`), `batch.*` (`batchTypes`) and `scalars.*` (the optimizer's, and `emaDecay`).
@@ -93,97 +126,32 @@ export function batchTypes({ clip, batchSize, contextLength: T, normalization, r
  * (before clipping), `metrics.logitScale` (before the step).
  */
 export function trainStep(options: StepOptions): Graph {
-  const { clip, optimizer, clipNorm, maxLogitScale = 100, ema = false, normalization } = options;
-  const { replicas = 1, precision = "f32" } = options;
-  const scalar: TensorType = { dtype: "f32", shape: [] };
-  const scalarNames = [...Object.keys(optimizer.scalars(1, 1)), ...(ema ? ["emaDecay"] : [])];
-  const types = {
-    ...stateTypes(options),
-    batch: batchTypes(options),
-    scalars: Object.fromEntries(scalarNames.map((name) => [name, scalar])),
-  };
+  const { clip, replicas = 1 } = options;
+  const strategy = strategyOf(options);
+  const types = { ...stateTypes(options), batch: batchTypes(options), scalars: scalarTypes(options) };
   const step = trace(types, (inputs) => {
     const { batch } = inputs;
     const params: Record<string, Tensor> = inputs.params;
-    const scalars: Record<string, Tensor> = inputs.scalars;
-    const images =
-      normalization === undefined
-        ? batch.images
-        : normalizeImages(batch.images, normalization.mean, normalization.std);
-    const scale = clip.logitScale(params);
+    const images = [batch.images, ...batch.views].map((view) => readImages(view, options));
     const variables: Record<string, Tensor> = { ...params, ...inputs.statistics };
     const training: Training = { noise: batch.noise, replicas, statistics: {} };
+    const logits = logitsOf(clip, params);
     const features = {
-      images: clip.encodeImage(variables, images, training),
-      texts: clip.encodeText(variables, batch.tokens, training),
-      scale,
+      ...strategy.encodeImages(variables, images, training),
+      ...strategy.encodeTexts(variables, batch.tokens, training),
     };
-    const ownLoss = clipLoss(features, batch, replicas);
+    const { own, all } = acrossReplicas({ ...batch, features }, replicas);
+    const ownLoss = strategy.loss(own, all, logits);
     const loss = allReduceSum(ownLoss, replicas);
 
-    const names = Object.keys(params);
     const found = gradients(ownLoss, Object.values(params)).map((g) => allReduceSum(g, replicas));
     const gradientNorm = globalNorm(found);
     // An output of its own, made before any update: an engine that goes depth first from the outputs then walks
     // through the gradients in the order of the norm's sum, and not down to the first parameter's at once, with
     // every cotangent on the way kept.
     const reportedNorm = barrier(gradientNorm, loss);
-    // Without clipping, too, no weight changes before the last gradient: it can then be written over where it lies.
-    const gradientScale =
-      clipNorm === undefined
-        ? barrier(constant(1), gradientNorm)
-        : minimum(div(clipNorm, add(gradientNorm, CLIP_EPSILON)), 1);
-
-    const next: {
-      params: Record<string, Tensor>;
-      statistics: Record<string, Tensor>;
-      slots: Record<string, Record<string, Tensor>>;
-      ema?: Record<string, Tensor>;
-    } = {
-      params: {},
-      statistics: training.statistics,
-      slots: {},
-    };
-    names.forEach((name, i) => {
-      const parameter = params[name]!;
-      const updated = optimizer.update({
-        parameter,
-        gradient: found[i]!,
-        gradientScale,
-        slots: (inputs.slots as Record<string, Record<string, Tensor>>)[name]!,
-        scalars,
-        decays: decaysWeight(name, parameter.shape),
-      });
-      next.params[name] =
-        name === "logit_scale" ? clamp(updated.parameter, 0, Math.log(maxLogitScale)) : updated.parameter;
-      next.slots[name] = updated.slots;
-    });
-    if (ema) {
-      const averages = (inputs as unknown as { ema: Record<string, Tensor> }).ema;
-      next.ema = Object.fromEntries(
-        names.map((name) => {
-          const old = averages[name]!;
-          return [name, add(next.params[name]!, mul(sub(old, next.params[name]!), scalars.emaDecay!))];
-        }),
-      );
-    }
-    return { next, metrics: { loss, gradientNorm: reportedNorm, logitScale: scale } };
+    const next = { ...update(options, inputs, found, gradientNorm), statistics: training.statistics };
+    return { next, metrics: { loss, gradientNorm: reportedNorm, logitScale: logits.scale } };
   });
-  return precision === "bf16" ? mixedPrecision(step) : step;
-}
-
-const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
-
-/**
- * Length of all tensors taken as one vector. Summed in the order in which the tensors were made, one after the
- * other: an engine that goes depth first then finishes each gradient where the backward pass makes it.
- */
-function globalNorm(tensors: readonly Tensor[]): Tensor {
-  const byAge = [...tensors].sort((a, b) => a.node.id - b.node.id);
-  let total: Tensor | undefined;
-  for (const t of byAge) {
-    const square = sumOfSquares(t);
-    total = total === undefined ? square : add(total, square);
-  }
-  return sqrt(total ?? constant(0));
+  return inPrecision(step, options);
 }

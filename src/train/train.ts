@@ -1,19 +1,17 @@
 /** The training loop, from a recipe to a run's folder. */
 
 import { performance } from "node:perf_hooks";
-import type { TypedArray } from "../core/dtype.js";
 import { UsageError } from "../core/errors.js";
 import { foldIn, keyFromSeed } from "../core/random.js";
-import { encodeSafetensors, SafetensorsFile } from "../core/safetensors.js";
 import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
 import { openEngine } from "../engines/registry.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
-import { type Clip, makeClip } from "../models/clip.js";
+import { makeClip } from "../models/clip.js";
 import { drawNoise } from "../nn/noise.js";
 import { countParameters } from "../nn/parameters.js";
-import type { Checkpoint, Score } from "../storage/checkpoint.js";
+import type { Score } from "../storage/checkpoint.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { ticker } from "./duration.js";
 import { HeldOutLoss } from "./held-out.js";
@@ -24,8 +22,10 @@ import { clockOf, Measurement, makePlan, type Plan, scheduleOf } from "./plan.js
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./prepare.js";
 import type { Recipe } from "./recipe.js";
 import { Run } from "./run-folder.js";
-import { type HostBatch, initialState, StepRunner, splitGroup } from "./runner.js";
+import { type HostBatch, initialState, StepRunner } from "./runner.js";
 import { learningRate } from "./schedule.js";
+import { readState, stateFiles } from "./state-files.js";
+import { type Phases, phasesOf } from "./strategies/phases.js";
 
 /** What a checkpoint remembers besides tensors. */
 interface Progress {
@@ -71,7 +71,10 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
   try {
     const plan = run.savePlan(makePlan(recipe, loader.samplesPerEpoch));
     await using engine = await openEngine(recipe.engine, recipe);
-    const clip = makeClip(model.config, { rematerialize: recipe.gradCheckpointing });
+    const clip = makeClip(model.config, {
+      rematerialize: recipe.gradCheckpointing,
+      dropPath: recipe.dropPath,
+    });
     const { tokenizer } = model;
     const optimizer = makeOptimizer(recipe.optimizer, {
       beta1: recipe.beta1,
@@ -80,12 +83,17 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       weightDecay: recipe.wd,
     });
     const ema = recipe.emaDecay > 0;
+    const phases = phasesOf(recipe, clip);
+    const { strategy } = phases;
     const initial =
-      run.resumed === undefined ? initialState(clip, keyFromSeed(recipe.seed)) : readState(run.resumed, clip);
+      run.resumed === undefined
+        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed))
+        : readState(run.resumed, { clip, strategy });
     using runner = await StepRunner.create(
       engine,
       {
         clip,
+        strategy,
         optimizer,
         batchSize: recipe.batchSize,
         contextLength: tokenizer.contextLength,
@@ -105,7 +113,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       normalization: pipelines.normalization,
       workers: recipe.workers,
     });
-    using heldOut = new HeldOutLoss(engine, recipe.batchSize);
+    using heldOut = new HeldOutLoss(engine, recipe.batchSize, strategy.pairs);
     const evaluate = makeEvaluation({
       recipe,
       heldOut,
@@ -117,7 +125,8 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
     });
     const description =
       `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
-      `batch ${recipe.batchSize}; ${model.tokenizerNote}, context ${tokenizer.contextLength}`;
+      `batch ${recipe.batchSize}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+      phases.describe(tokenizer.contextLength);
     return await loop({
       started,
       recipe,
@@ -126,7 +135,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       plan,
       dataset: data.train,
       loader,
-      clip,
+      phases,
       runner,
       description,
       optimizer,
@@ -148,7 +157,7 @@ interface Loop {
   readonly plan: Plan;
   readonly dataset: Dataset;
   readonly loader: Loader;
-  readonly clip: Clip;
+  readonly phases: Phases;
   readonly runner: StepRunner;
   readonly description: string;
   readonly optimizer: ReturnType<typeof makeOptimizer>;
@@ -158,7 +167,7 @@ interface Loop {
 }
 
 async function loop(context: Loop): Promise<TrainResult> {
-  const { recipe, hooks, run, loader, clip, runner, optimizer, ema, evaluate } = context;
+  const { recipe, hooks, run, loader, phases, runner, optimizer, ema, evaluate } = context;
   let { plan } = context;
   let schedule = scheduleOf(recipe, plan);
   const before = run.resumed?.state as unknown as Progress | undefined;
@@ -170,6 +179,7 @@ async function loop(context: Loop): Promise<TrainResult> {
   const doctor = new Doctor(
     {
       batchSize: recipe.batchSize,
+      chanceLoss: phases.strategy.chance?.(recipe.batchSize),
       warmupSteps: schedule.warmupSteps,
       totalSteps: plan.totalSteps,
       logitScaleMax: recipe.logitScaleMax,
@@ -210,7 +220,9 @@ async function loop(context: Loop): Promise<TrainResult> {
     noteSkipped(batch, broken, hooks);
     const lr = learningRate(schedule, step);
     const { host, duplicateCaptionShare } = hostBatch(batch, context.tokenizer);
-    const noise = drawNoise(clip.noise, foldIn(keyFromSeed(recipe.seed), "step", step), recipe.batchSize);
+    const strategy = phases.at(step, plan.totalSteps);
+    await runner.follow(strategy);
+    const noise = drawNoise(strategy.noise, foldIn(keyFromSeed(recipe.seed), "step", step), recipe.batchSize);
     const scalars = { ...optimizer.scalars(step + 1, lr), ...(ema ? { emaDecay: recipe.emaDecay } : {}) };
     const metrics = await runner.step({ ...host, noise }, scalars);
     batch.release();
@@ -244,7 +256,7 @@ async function loop(context: Loop): Promise<TrainResult> {
           seconds: await timed(() => evaluate(step, { val: false, zeroshot: true })),
         },
       ];
-      plan = run.savePlan(measurement.fix(plan, seconds(), recurring));
+      plan = run.savePlan(measurement.fix(plan, seconds(), recurring, phases.meanCost()));
       schedule = scheduleOf(recipe, plan);
       doctor.planned({ totalSteps: plan.totalSteps, warmupSteps: schedule.warmupSteps });
     }
@@ -264,7 +276,7 @@ async function loop(context: Loop): Promise<TrainResult> {
         hooks.onMessage?.(message, "warning");
     }
     if (saves.due(step, seconds()) || ends || hooks.signal?.aborted) {
-      const files = await stateFiles(runner);
+      const files = stateFiles(await runner.snapshot(), phases.strategy);
       const saved = run.saveCheckpoint(step, files, { ...progress() }, scoreOf(recipe, records));
       hooks.onCheckpoint?.(step, saved.path);
     }
@@ -368,8 +380,8 @@ function makeEvaluation(context: {
     if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
       const context = { ...at, split: "val" };
       const found = await retrieval(encoder, val, context);
-      const scale = await runner.logitScale(weights);
-      const loss = await heldOut.measure({ ...found, images: found.images.features }, scale);
+      const logits = await runner.logits(weights);
+      const loss = await heldOut.measure({ ...found, images: found.images.features }, logits);
       if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
       records.push(...found.records);
     }
@@ -387,45 +399,4 @@ function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): Score | 
   if (wanted === undefined) return undefined;
   const found = records.find(({ metric }) => wanted === metric || wanted.endsWith(`/${metric}`));
   return found === undefined ? undefined : { metric: wanted, value: found.value };
-}
-
-/** Which file of a checkpoint holds a group of the state. */
-const FILES: Readonly<Record<string, string>> = {
-  params: "params.safetensors",
-  slots: "optimizer.safetensors",
-  ema: "ema.safetensors",
-};
-
-/**
- * The state as checkpoint files: parameters and statistics under open_clip's names, beside the moving average the
- * statistics once more, so that either file is a whole model; the optimizer's as NAME.SLOT.
- */
-async function stateFiles(runner: StepRunner): Promise<Record<string, Iterable<Uint8Array>>> {
-  const state = [...(await runner.snapshot())].map(([path, { type, data }]) => {
-    const [group, name] = splitGroup(path);
-    return { group, tensor: { name, ...type, data } };
-  });
-  const files: Record<string, Iterable<Uint8Array>> = {};
-  for (const [group, file] of Object.entries(FILES)) {
-    if (!state.some((s) => s.group === group)) continue;
-    const isModel = group !== "slots";
-    const tensors = state
-      .filter((s) => s.group === group || (isModel && s.group === "statistics"))
-      .map(({ tensor }) => tensor);
-    files[file] = { [Symbol.iterator]: () => encodeSafetensors(tensors, { format: "pt" }) };
-  }
-  return files;
-}
-
-function readState(checkpoint: Checkpoint, { statistics }: Clip): Record<string, TypedArray> {
-  const state: Record<string, TypedArray> = {};
-  for (const [group, name] of Object.entries(FILES)) {
-    if (!checkpoint.files.includes(name)) continue;
-    using file = new SafetensorsFile(`${checkpoint.path}/${name}`);
-    for (const tensor of file.names) {
-      const to = statistics[tensor] === undefined ? group : "statistics";
-      state[`${to}.${tensor}`] = file.read(tensor);
-    }
-  }
-  return state;
 }

@@ -1,0 +1,67 @@
+/** Settings of a recipe that only some strategies take. */
+
+import { integer, kebab, list, optional, real, type Values } from "./fields.js";
+import { kindOf, type StrategyName, strategies } from "./strategies/index.js";
+import { type StrategyOptions, strategyDefaults } from "./strategies/strategy.js";
+
+export const strategyFields = {
+  labelSmoothing: optional(
+    real({ min: 0, below: 1 }),
+    "Share of each softmax target that is spread over the batch (default 0); not of siglip.",
+  ),
+  maskRatio: optional(real({ above: 0, below: 1 }), "Of flip: share of each image left out (default 0.5)."),
+  unmaskedTuning: optional(
+    real({ min: 0, max: 1 }),
+    "Of flip: share of the samples, the last ones, that are seen whole (default 0), e.g. 0.05.",
+  ),
+  sslScale: optional(real({ min: 0 }), "Of slip: weight of the loss on views (default 1)."),
+  sslTemperature: optional(real({ above: 0 }), "Of slip: temperature of that loss (default 0.1)."),
+  sslHead: optional(
+    list(integer(1, 65_536), { separator: ",", length: 2 }),
+    "Of slip: hidden and output channels of the head on the views (default 4096,256).",
+  ),
+  logitBiasInit: optional(
+    real(),
+    "Of siglip: what is added to the scaled cosines at the start (default -10).",
+  ),
+} as const;
+
+type Given = Values<typeof strategyFields> & {
+  readonly strategy: StrategyName;
+  readonly logitScaleInit: number | undefined;
+};
+
+const optionNames = Object.keys(strategyDefaults) as (keyof StrategyOptions)[];
+
+/** Defaults of the chosen strategy's settings; those of others stay absent. */
+export function completeStrategy(given: Given) {
+  const { options, logits } = kindOf(given.strategy);
+  const completed = Object.fromEntries(
+    optionNames.map((key) => [
+      key,
+      given[key] ?? (options.includes(key) ? strategyDefaults[key] : undefined),
+    ]),
+  ) as Pick<Given, keyof StrategyOptions>;
+  return {
+    ...completed,
+    logitScaleInit: given.logitScaleInit ?? logits.scale,
+    logitBiasInit: given.logitBiasInit ?? logits.bias,
+  };
+}
+
+/** What must hold between them; each gives the message or undefined. */
+export const strategyRules: readonly ((recipe: Given) => string | undefined)[] = [
+  (recipe) => {
+    const { options } = kindOf(recipe.strategy);
+    const stray = optionNames.find((key) => recipe[key] !== undefined && !options.includes(key));
+    if (stray === undefined) return undefined;
+    const takers = Object.entries(strategies)
+      .filter(([, kind]) => (kind.options as readonly string[]).includes(stray))
+      .map(([name]) => name);
+    return `${stray}: ${recipe.strategy} takes no such setting; got ${stray}=${JSON.stringify(recipe[stray])}. Remove --${kebab(stray)}, or use --strategy ${takers.join(" or ")}.`;
+  },
+  ({ strategy, logitBiasInit }) =>
+    logitBiasInit !== undefined && kindOf(strategy).logits.bias === undefined
+      ? `logitBiasInit: only siglip learns a bias; got logitBiasInit=${logitBiasInit} with strategy=${strategy}. Remove it, or use --strategy siglip.`
+      : undefined,
+];
