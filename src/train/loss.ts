@@ -25,6 +25,7 @@ import {
   replicaIndex,
   reshape,
   softmaxCrossEntropy,
+  sub,
   sum,
   transpose,
   where,
@@ -41,6 +42,14 @@ export interface Rows {
   readonly textIds: Tensor;
   /** i32[b]: places in the whole batch. */
   readonly places: Tensor;
+  /** f32[b]: 1 for rows of the batch and 0 for padding, whose ids are those of no row. Default: no padding. */
+  readonly weights?: Tensor | undefined;
+}
+
+/** All rows of a batch. */
+export interface WholeBatch extends Rows {
+  /** How many there are, without padding: what a mean is over. */
+  readonly count: number;
 }
 
 /** What a loss makes of cosines. */
@@ -51,15 +60,19 @@ export interface Logits {
   readonly bias?: Tensor | undefined;
 }
 
-/** The rows of one of `replicas` replicas, which together hold the batch in order, and the batch's. */
+/**
+ * The rows of one of `replicas` replicas, which together hold the batch in order, and the batch's.
+ * @param count rows of the batch; needed where there is padding.
+ */
 export function acrossReplicas(
   rows: Omit<Rows, "places">,
   replicas: number,
-): { readonly own: Rows; readonly all: Rows } {
+  count = rows.imageIds.shape[0]! * replicas,
+): { readonly own: Rows; readonly all: WholeBatch } {
   const b = rows.imageIds.shape[0]!;
   if (replicas === 1) {
-    const own = { ...rows, places: iota("i32", [b]) };
-    return { own, all: own };
+    const all = { ...rows, places: iota("i32", [b]), count };
+    return { own: all, all };
   }
   const everywhere = (x: Tensor) => allGather(x, replicas);
   return {
@@ -69,13 +82,17 @@ export function acrossReplicas(
       imageIds: everywhere(rows.imageIds),
       textIds: everywhere(rows.textIds),
       places: iota("i32", [b * replicas]),
+      weights: rows.weights && everywhere(rows.weights),
+      count,
     },
   };
 }
 
 /** What `values`, one a row of `own` f32[b], are of a mean over `all` rows. */
-export const shareOfMean = (values: Tensor, own: Rows, all: Rows): Tensor =>
-  mul(mean(values), own.imageIds.shape[0]! / all.imageIds.shape[0]!);
+export const shareOfMean = (values: Tensor, { weights }: Rows, { count }: WholeBatch): Tensor =>
+  weights === undefined
+    ? mul(mean(values), values.shape[0]! / count)
+    : mul(sum(mul(values, weights)), 1 / count);
 
 /**
  * CLIP's loss (Radford et al. 2021) of every pair, f32[b]: the cross-entropy of its image over the texts and of its text
@@ -86,13 +103,17 @@ export const shareOfMean = (values: Tensor, own: Rows, all: Rows): Tensor =>
  * equally among them, so that no true pair is pushed apart; without repetitions this is open_clip's `ClipLoss`.
  * @param smoothing share of each target that is spread over all columns, as in PyTorch's `cross_entropy`.
  */
-export function softmaxPairs(own: Rows, all: Rows, { scale }: Logits, smoothing = 0): Tensor {
+export function softmaxPairs(own: Rows, all: WholeBatch, { scale }: Logits, smoothing = 0): Tensor {
   const { images, texts } = own.features as PairFeatures;
-  const targets = smooth(shared(together(own, all)), smoothing);
-  const logitsOf = (rows: Tensor, columns: Tensor) => mul(matmul(rows, columns, { transB: true }), scale); // [b,B]
+  const targets = smooth(shared(together(own, all)), smoothing, all);
+  const logitsOf = (rows: Tensor, columns: Tensor) =>
+    withoutPadding(mul(matmul(rows, columns, { transB: true }), scale), all); // [b,B]
   const byImage = logitsOf(images, (all.features as PairFeatures).texts);
   // Of all rows, one product serves both ways.
-  const byText = own === all ? transpose(byImage) : logitsOf(texts, (all.features as PairFeatures).images);
+  const byText =
+    own === all && all.weights === undefined
+      ? transpose(byImage)
+      : logitsOf(texts, (all.features as PairFeatures).images);
   return mul(add(softmaxCrossEntropy(byImage, targets), softmaxCrossEntropy(byText, targets)), 0.5);
 }
 
@@ -100,14 +121,15 @@ export function softmaxPairs(own: Rows, all: Rows, { scale }: Logits, smoothing 
  * SigLIP's loss (Zhai et al. 2023; open_clip's `SigLipLoss`) of every image, f32[b]: −Σⱼ log σ(± (s cos(i,j) + bias)) over
  * all texts, + for those that belong to it (see `softmaxPairs`), − for all others.
  */
-export function sigmoidPairs(own: Rows, all: Rows, { scale, bias }: Logits): Tensor {
+export function sigmoidPairs(own: Rows, all: WholeBatch, { scale, bias }: Logits): Tensor {
   const { images } = own.features as PairFeatures;
   const { texts } = all.features as PairFeatures;
   const cosines = mul(matmul(images, texts, { transB: true }), scale);
   const logits = bias === undefined ? cosines : add(cosines, bias);
   const wrong = where(together(own, all), neg(logits), logits);
   // −log σ(−x) = max(x, 0) + log(1 + e^−|x|)
-  return sum(add(maximum(wrong, 0), log(add(exp(neg(abs(wrong))), 1))), 1);
+  const losses = add(maximum(wrong, 0), log(add(exp(neg(abs(wrong))), 1)));
+  return sum(all.weights === undefined ? losses : mul(losses, all.weights), 1);
 }
 
 /**
@@ -118,7 +140,7 @@ export function sigmoidPairs(own: Rows, all: Rows, { scale, bias }: Logits): Ten
  */
 export function viewPairs(
   own: Rows,
-  all: Rows,
+  all: WholeBatch,
   [first, second]: readonly [string, string],
   temperature: number,
 ): Tensor {
@@ -127,7 +149,10 @@ export function viewPairs(
   const targets = shared(concat([same, and(same, not(self))].map(asNumbers), 1)); // [b,2B]
   const oneView = (view: string, other: string) => {
     const against = (name: string) =>
-      div(matmul(own.features[view]!, all.features[name]!, { transB: true }), temperature);
+      withoutPadding(
+        div(matmul(own.features[view]!, all.features[name]!, { transB: true }), temperature),
+        all,
+      );
     const logits = concat([against(other), where(self, NEVER, against(view))], 1);
     return softmaxCrossEntropy(logits, targets);
   };
@@ -158,5 +183,13 @@ function shared(marks: Tensor): Tensor {
   return div(numbers, sum(numbers, 1, true));
 }
 
-const smooth = (targets: Tensor, smoothing: number): Tensor =>
-  smoothing === 0 ? targets : add(mul(targets, 1 - smoothing), smoothing / targets.shape[1]!);
+/** A share of the targets spread over the batch's columns. */
+function smooth(targets: Tensor, smoothing: number, { weights, count }: WholeBatch): Tensor {
+  if (smoothing === 0) return targets;
+  const each = smoothing / count;
+  return add(mul(targets, 1 - smoothing), weights === undefined ? each : mul(weights, each));
+}
+
+/** Logits f32[b,B] in which padding is no rival. */
+const withoutPadding = (logits: Tensor, { weights }: WholeBatch): Tensor =>
+  weights === undefined ? logits : add(logits, mul(sub(1, weights), NEVER));

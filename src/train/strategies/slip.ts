@@ -91,7 +91,7 @@ export const slip: StrategyKind = {
   description:
     "clip, and two more views of each image that must find each other among the batch's views. Two to three times the cost.",
   source: "Mu et al. 2022, SLIP: Self-supervision meets Language-Image Pre-training; facebookresearch/SLIP",
-  views: ["slip-ssl", "slip-ssl"],
+  views: ["simclr", "simclr"],
   options: ["labelSmoothing", "sslScale", "sslTemperature", "sslHead"],
   logits: { scale: CLIP_SCALE },
   build,
