@@ -53,7 +53,7 @@ async function train(engine: Engine, precision: "f32" | "bf16") {
     };
     losses.push((await runner.step(batch, optimizer.scalars(step, 1e-3))).loss);
   }
-  const weights = [...(await runner.snapshot())]
+  const weights = [...(await runner.state.snapshot())]
     .filter(([name]) => name.startsWith("params."))
     .flatMap(([, { data }]) => [...(data as Float32Array)]);
   return { losses, weights };

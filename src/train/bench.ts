@@ -11,7 +11,8 @@ import { makeClip } from "../models/clip.js";
 import type { ClipConfig } from "../models/config.js";
 import { drawNoise } from "../nn/noise.js";
 import { makeOptimizer } from "./optimizer.js";
-import { initialState, StepRunner } from "./runner.js";
+import { StepRunner } from "./runner.js";
+import { initialState } from "./state.js";
 
 export interface StepBenchOptions {
   readonly config: ClipConfig;

@@ -1,16 +1,12 @@
 /** A compiled train step and the state that it carries from step to step. */
 
 import type { TypedArray } from "../core/dtype.js";
-import { InternalError, UsageError } from "../core/errors.js";
-import type { Key } from "../core/random.js";
-import { formatType, sizeOfShape, type TensorType } from "../core/shape.js";
-import { leaves } from "../core/tree.js";
+import { InternalError } from "../core/errors.js";
+import type { TensorType } from "../core/shape.js";
 import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
-import { isTensorType } from "../graph/trace.js";
-import { initialize, type ParameterSpecs } from "../nn/parameters.js";
-import type { LogitValues } from "./held-out.js";
-import { batchTypes, type StepOptions, stateTypes, trained, trainStep } from "./step.js";
+import { RunState } from "./state.js";
+import { batchTypes, type StepOptions, trainStep } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
 
 /** One batch in host memory; the arrays are only read during `step`. */
@@ -43,8 +39,7 @@ export class StepRunner implements Disposable {
     private readonly engine: Engine,
     private options: StepOptions,
     private executable: Executable,
-    private readonly types: ReadonlyMap<string, TensorType>,
-    private state: Record<string, DeviceBuffer>,
+    readonly state: RunState,
   ) {}
 
   /**
@@ -57,11 +52,7 @@ export class StepRunner implements Disposable {
     initial: Readonly<Record<string, TypedArray>>,
   ): Promise<StepRunner> {
     const executable = await engine.compile(trainStep(options), { name: "train step" });
-    const types = new Map(leaves(stateTypes(options), isTensorType).map(({ path, value }) => [path, value]));
-    const state: Record<string, DeviceBuffer> = {};
-    for (const [name, type] of types)
-      state[name] = engine.upload(type, startOf(name, type, initial), { adopt: true });
-    return new StepRunner(engine, options, executable, types, state);
+    return new StepRunner(engine, options, executable, new RunState(engine, options, initial));
   }
 
   /** Goes on by another strategy with the same state; what was compiled before is freed. */
@@ -80,7 +71,7 @@ export class StepRunner implements Disposable {
 
   /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */
   async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
-    const inputs: Record<string, DeviceBuffer> = { ...this.state };
+    const inputs: Record<string, DeviceBuffer> = { ...this.state.buffers };
     const temporary: DeviceBuffer[] = [];
     const give = (name: string, type: TensorType, data: TypedArray, each = false) => {
       const buffer = this.engine.upload(type, data, { adopt: true, each });
@@ -105,7 +96,7 @@ export class StepRunner implements Disposable {
     }
     const outputs = await this.executable.run(inputs);
     for (const buffer of temporary) buffer[Symbol.dispose]();
-    const next: Record<string, DeviceBuffer> = {};
+    this.state.advance(outputs);
     const read = async (name: string): Promise<number> => {
       const buffer = outputs[`metrics.${name}`];
       if (buffer === undefined) throw new InternalError(`train step: gives no ${name}`);
@@ -113,8 +104,6 @@ export class StepRunner implements Disposable {
       buffer[Symbol.dispose]();
       return Number(value);
     };
-    for (const name of this.types.keys()) next[name] = outputs[`next.${name}`]!;
-    this.state = next;
     return {
       loss: await read("loss"),
       gradientNorm: await read("gradientNorm"),
@@ -122,62 +111,8 @@ export class StepRunner implements Disposable {
     };
   }
 
-  /** The engine's buffers of the CLIP's variables, its weights or their average; valid until the next step. */
-  variables(weights: "params" | "ema"): Record<string, DeviceBuffer> {
-    const { clip } = this.options;
-    const group = (name: string) => (clip.statistics[name] === undefined ? weights : "statistics");
-    return Object.fromEntries(
-      Object.keys(clip.variables).map((name) => [name, this.state[`${group(name)}.${name}`]!]),
-    );
-  }
-
-  /** What the model with `weights`, buffers of this engine, makes of cosines. */
-  async logits(weights: Readonly<Record<string, DeviceBuffer>>): Promise<LogitValues> {
-    const read = async (buffer: DeviceBuffer) => Number((await this.engine.download(buffer))[0]);
-    const { logit_scale: scale, logit_bias: bias } = weights;
-    return { scale: Math.exp(await read(scale!)), bias: bias === undefined ? 0 : await read(bias) };
-  }
-
-  /** The state by name, with its types; arrays may be the engine's own memory: use them before the next step. */
-  async snapshot(): Promise<Map<string, { readonly type: TensorType; readonly data: TypedArray }>> {
-    const out = new Map<string, { type: TensorType; data: TypedArray }>();
-    for (const [name, type] of this.types) {
-      out.set(name, { type, data: await this.engine.download(this.state[name]!) });
-    }
-    return out;
-  }
-
   [Symbol.dispose](): void {
-    for (const buffer of Object.values(this.state)) buffer[Symbol.dispose]();
+    this.state[Symbol.dispose]();
     this.executable[Symbol.dispose]();
   }
-}
-
-/** The state before the first step, by name: what `StepRunner.create` takes. */
-export function initialState(
-  options: Pick<StepOptions, "clip" | "strategy">,
-  key: Key,
-): Record<string, TypedArray> {
-  const { parameters, statistics } = trained(options);
-  const start = (group: string, specs: ParameterSpecs) =>
-    Object.entries(initialize(specs, key)).map(([name, data]) => [`${group}.${name}`, data] as const);
-  return Object.fromEntries([...start("params", parameters), ...start("statistics", statistics)]);
-}
-
-/** `params.visual.proj` as `params` and `visual.proj`. */
-export function splitGroup(name: string): [group: string, rest: string] {
-  const dot = name.indexOf(".");
-  return [name.slice(0, dot), name.slice(dot + 1)];
-}
-
-function startOf(name: string, type: TensorType, initial: Readonly<Record<string, TypedArray>>): TypedArray {
-  const size = sizeOfShape(type.shape);
-  const fallback = name.startsWith("ema.") ? initial[name.replace("ema.", "params.")]?.slice() : undefined;
-  const given = initial[name] ?? fallback ?? (name.startsWith("slots.") ? new Float32Array(size) : undefined);
-  if (given === undefined || given.length !== size) {
-    throw new UsageError(
-      `train step: the state needs ${name} as ${formatType(type)}; got ${given === undefined ? "nothing" : `${given.length} numbers`}.`,
-    );
-  }
-  return given;
 }

@@ -5,7 +5,7 @@ import { encodeSafetensors, SafetensorsFile } from "../core/safetensors.js";
 import type { TensorType } from "../core/shape.js";
 import type { Clip } from "../models/clip.js";
 import type { Checkpoint } from "../storage/checkpoint.js";
-import { splitGroup } from "./runner.js";
+import { splitGroup } from "./state.js";
 import type { Strategy } from "./strategies/strategy.js";
 
 const OPTIMIZER = "optimizer.safetensors";

@@ -22,8 +22,9 @@ import { clockOf, Measurement, makePlan, type Plan, scheduleOf } from "./plan.js
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./prepare.js";
 import type { Recipe } from "./recipe.js";
 import { Run } from "./run-folder.js";
-import { type HostBatch, initialState, StepRunner } from "./runner.js";
+import { type HostBatch, StepRunner } from "./runner.js";
 import { learningRate } from "./schedule.js";
+import { initialState } from "./state.js";
 import { readState, stateFiles } from "./state-files.js";
 import { type Phases, phasesOf } from "./strategies/phases.js";
 
@@ -276,7 +277,7 @@ async function loop(context: Loop): Promise<TrainResult> {
         hooks.onMessage?.(message, "warning");
     }
     if (saves.due(step, seconds()) || ends || hooks.signal?.aborted) {
-      const files = stateFiles(await runner.snapshot(), phases.strategy);
+      const files = stateFiles(await runner.state.snapshot(), phases.strategy);
       const saved = run.saveCheckpoint(step, files, { ...progress() }, scoreOf(recipe, records));
       hooks.onCheckpoint?.(step, saved.path);
     }
@@ -373,14 +374,14 @@ function makeEvaluation(context: {
 }): Evaluation {
   const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
   return async (step, what) => {
-    const weights = runner.variables(ema ? "ema" : "params");
+    const weights = runner.state.variables(ema ? "ema" : "params");
     encoder.use(weights);
     const at = { step, samplesSeen: step * recipe.batchSize };
     const records: EvaluationRecord[] = [];
     if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
       const context = { ...at, split: "val" };
       const found = await retrieval(encoder, val, context);
-      const logits = await runner.logits(weights);
+      const logits = await runner.state.logits(weights);
       const loss = await heldOut.measure({ ...found, images: found.images.features }, logits);
       if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
       records.push(...found.records);
