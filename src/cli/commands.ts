@@ -8,6 +8,7 @@ import { evaluateCommand } from "./commands/evaluate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { modelsCommand } from "./commands/models.js";
 import { reportCommand } from "./commands/report.js";
+import { strategiesCommand } from "./commands/strategies.js";
 import { trainCommand } from "./commands/train.js";
 
 export const commands: readonly Command[] = Object.freeze([
@@ -17,6 +18,7 @@ export const commands: readonly Command[] = Object.freeze([
   embedCommand,
   reportCommand,
   modelsCommand,
+  strategiesCommand,
   benchCommand,
   enginesCommand,
 ]);

@@ -112,7 +112,10 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
       onEvaluation(scores) {
         const heldOut = scores.find(({ metric }) => metric === "val_loss");
         // In smaller batches a pair has fewer rivals, and the loss is lower.
-        const compares = heldOut !== undefined && heldOut.n >= recipe.batchSize && losses.length > 0;
+        // What is smoothed, or has a loss of its own beside, is another loss.
+        const sameLoss = recipe.strategy !== "slip" && (recipe.labelSmoothing ?? 0) === 0;
+        const compares =
+          heldOut !== undefined && sameLoss && heldOut.n >= recipe.batchSize && losses.length > 0;
         const trainLoss = compares ? losses.reduce((sum, loss) => sum + loss, 0) / losses.length : undefined;
         for (const line of scoreLines(scores, terminal.columns - 2, trainLoss)) say(`  ${line}`);
       },
