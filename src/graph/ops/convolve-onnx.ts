@@ -145,13 +145,44 @@ const plainForward: Way = {
   write: (b, operands, of) => b.node("Conv", operands, { ...windowOf(of) })[0]!,
 };
 
-/** Blocks of input channels: every channel by itself, few channels unblocked, or whole blocks. */
-function blocksOf(of: Convolution, block: number): "depthwise" | "few" | "whole" | undefined {
-  if (block === 0 || of.dtype !== "f32" || of.O % block !== 0) return undefined;
-  if (isDepthwise(of)) return "depthwise";
-  if (of.groups === 1 && of.C < block) return "few";
-  const fits = (of.C / of.groups) % block === 0 && (of.O / of.groups) % block === 0;
-  return fits ? "whole" : undefined;
+/** A convolution's channels in whole blocks: how its inputs come, and how many there are, the last block filled up. */
+interface Blocks {
+  /** Every channel by itself; too few for a block, so left plain; or blocks. */
+  readonly inputs: "depthwise" | "few" | "whole";
+  readonly C: number;
+  readonly O: number;
+}
+
+/** Reordering takes channels in fours. */
+const REORDERED = 4;
+
+function blocksOf(of: Convolution, block: number): Blocks | undefined {
+  const { O, C, groups, dtype } = of;
+  if (block === 0 || dtype !== "f32" || O % REORDERED !== 0) return undefined;
+  const filled = (channels: number) => Math.ceil(channels / block) * block;
+  if (groups === 1 && C < block) return { inputs: "few", C, O: filled(O) };
+  if (C % REORDERED !== 0) return undefined;
+  if (isDepthwise(of)) return { inputs: "depthwise", C: filled(C), O: filled(C) };
+  const whole = groups === 1 || ((C / groups) % block === 0 && (O / groups) % block === 0);
+  return whole ? { inputs: "whole", C: filled(C), O: filled(O) } : undefined;
+}
+
+/** Multiply-adds in a nanosecond: few products a sum are no more than what surrounds them. */
+function blockedRate({ inputs, C }: Blocks, { kernel }: Convolution): number {
+  if (inputs === "depthwise") return Rate.blockedDepthwise;
+  return Rate.blocked * (inputs === "few" ? Math.min(1, (C * area(kernel)) / 64) : 1);
+}
+
+/** The kernel [O,I,h,w] with zeros for the channels that fill up the last blocks. */
+function filledKernel(
+  b: OnnxContext,
+  w: string,
+  from: readonly [number, number],
+  to: readonly [number, number],
+) {
+  if (from[0] === to[0] && from[1] === to[1]) return w;
+  const widths = [0, 0, 0, 0, to[0] - from[0], to[1] - from[1], 0, 0];
+  return b.node("Pad", [w, b.ints(widths), b.scalar("f32", 0)])[0]!;
 }
 
 /** Moving image, result and kernel into blocks and out of them. */
@@ -164,24 +195,26 @@ const blockedForward: Way = {
   estimate(of, block) {
     const blocks = blocksOf(of, block);
     if (blocks === undefined) return undefined;
-    return macs(of) / (blocks === "depthwise" ? Rate.blockedDepthwise : Rate.blocked) + reorderings(of);
+    const filled = isDepthwise(of) ? blocks.C / of.C : (blocks.C / of.C) * (blocks.O / of.O);
+    return (macs(of) * filled) / blockedRate(blocks, of) + reorderings(of);
   },
   write(b, [x, w], of) {
     const n = b.channelBlock;
-    const { C, O, groups, kernel } = of;
-    const K = area(kernel);
-    const blocks = blocksOf(of, n);
-    let filter: string;
-    if (blocks === "depthwise") {
-      filter = toBlocks(b, reshape(b, w, [1, C, ...kernel])); // [1,C/n,K,n]
-    } else {
-      // n outputs innermost: [O/n,n,I·K] to [O/n,I·K,n]; then, where inputs come in blocks, [.., K,n inputs,n outputs].
-      filter = toBlocks(b, reshape(b, w, [O / n, n, C / groups, K]));
-      if (blocks === "whole" && K > 1)
-        filter = transpose(b, reshape(b, filter, [(O * C) / groups / n / n, n, K, n]), [0, 2, 1, 3]);
+    const { inputs, C, O } = blocksOf(of, n)!;
+    const K = area(of.kernel);
+    if (inputs === "depthwise") {
+      const filter = toBlocks(b, reshape(b, w, [1, of.C, ...of.kernel])); // [1,C/n,K,n]
+      const each = { ...windowOf(of), group: C };
+      return blockedConv(b, toBlocks(b, x), reshape(b, filter, [C, 1, ...of.kernel]), each, of.O);
     }
-    const shaped = reshape(b, filter, [O, C / groups, ...kernel]);
-    return blockedConv(b, blocks === "few" ? x : toBlocks(b, x), shaped, windowOf(of), O);
+    const I = C / of.groups;
+    const kernel = filledKernel(b, w, [of.O, of.C / of.groups], [O, I]);
+    // n outputs innermost: [O/n,n,I·K] to [O/n,I·K,n]; then, where inputs come in blocks, [.., K,n inputs,n outputs].
+    let filter = toBlocks(b, reshape(b, kernel, [O / n, n, I, K]));
+    if (inputs === "whole" && K > 1)
+      filter = transpose(b, reshape(b, filter, [(O * I) / n / n, n, K, n]), [0, 2, 1, 3]);
+    const image = inputs === "few" ? x : toBlocks(b, x);
+    return blockedConv(b, image, reshape(b, filter, [O, I, ...of.kernel]), windowOf(of), of.O);
   },
 };
 
@@ -236,24 +269,34 @@ const blockedTurnedConv: Way = {
   estimate(of, block) {
     const conv = turned(of);
     const blocks = conv && blocksOf(conv, block);
-    return blocks === undefined || blocks === "few" ? undefined : blockedForward.estimate(conv!, block);
+    return blocks === undefined || blocks.inputs === "few"
+      ? undefined
+      : blockedForward.estimate(conv!, block);
   },
   write(b, [g, w], of) {
     const n = b.channelBlock;
     const conv = turned(of)!;
-    const { C, O, groups, kernel } = of;
-    const [o, I, K] = [O / groups, C / groups, area(kernel)];
+    const blocks = blocksOf(conv, n)!;
+    // In the names of the convolution that is turned: from its results O to its image's C.
+    const [O, C] = [blocks.C, blocks.O];
+    const { groups, kernel } = of;
+    const K = area(kernel);
     // Turning round is one reversal of the flat kernel axis, done where runs of n or n·n lie inside it.
-    let filter: string;
-    if (isDepthwise(of)) {
-      filter = reshape(b, toBlocks(b, reshape(b, w, [1, C, ...kernel])), [C / n, K, n]);
-      if (K > 1) filter = reverse(b, filter, [1]);
-    } else {
-      const rows = reshape(b, toBlocks(b, reshape(b, w, [O, I, K, 1])), [groups, o / n, n, I / n, K, n]);
-      filter = reshape(b, transpose(b, rows, [0, 3, 1, 4, 2, 5]), [(groups * I * o) / n / n, K, n * n]);
-      if (K > 1) filter = reverse(b, filter, [1]);
+    if (blocks.inputs === "depthwise") {
+      const rows = reshape(b, toBlocks(b, reshape(b, w, [1, of.C, ...kernel])), [C / n, K, n]);
+      const filter = reshape(b, K > 1 ? reverse(b, rows, [1]) : rows, [C, 1, ...kernel]);
+      return blockedConv(b, toBlocks(b, g), filter, { ...windowOf(conv), group: C }, of.C);
     }
-    return blockedConv(b, toBlocks(b, g), reshape(b, filter, [C, o, ...kernel]), windowOf(conv), C);
+    const [o, I] = [O / groups, C / groups];
+    const filled = filledKernel(b, w, [of.O, of.C / groups], [O, I]);
+    const rows = reshape(b, toBlocks(b, reshape(b, filled, [O, I, K, 1])), [groups, o / n, n, I / n, K, n]);
+    const exchanged = reshape(b, transpose(b, rows, [0, 3, 1, 4, 2, 5]), [
+      (groups * I * o) / n / n,
+      K,
+      n * n,
+    ]);
+    const filter = reshape(b, K > 1 ? reverse(b, exchanged, [1]) : exchanged, [C, o, ...kernel]);
+    return blockedConv(b, toBlocks(b, g), filter, windowOf(conv), of.C);
   },
 };
 
@@ -302,16 +345,18 @@ const exchangedConv: Way = {
 const blockedChannels: Way = {
   name: "blocked channels",
   estimate(of, block) {
-    if (blocksOf(of, block) !== "depthwise") return undefined;
+    const fits = block > 0 && of.dtype === "f32" && (of.B * of.C) % REORDERED === 0;
+    if (!fits || !isDepthwise(of)) return undefined;
     const copies = (imageSize(of) + resultSize(of)) / Rate.reorder + (of.B * kernelSize(of)) / Rate.copy;
     return macs(of) / Rate.blockedIntoKernel + copies;
   },
   write(b, [x, g], of) {
     const { B, C, h, v, kernel, stride } = of;
     const { image, size, pads } = reached(b, x, of);
+    const filled = Math.ceil((B * C) / b.channelBlock) * b.channelBlock;
     const images = toBlocks(b, reshape(b, image, [1, B * C, ...size]));
-    const kernels = reshape(b, toBlocks(b, reshape(b, g, [1, B * C, h, v])), [B * C, 1, h, v]);
-    const window = { kernel_shape: [h, v], dilations: stride, pads, group: B * C };
+    const kernels = reshape(b, toBlocks(b, reshape(b, g, [1, B * C, h, v])), [filled, 1, h, v]);
+    const window = { kernel_shape: [h, v], dilations: stride, pads, group: filled };
     const each = reshape(b, blockedConv(b, images, kernels, window, B * C), [B, C, 1, ...kernel]);
     return b.node("ReduceSum", [each, b.ints([0])], { keepdims: 0 })[0]!;
   },

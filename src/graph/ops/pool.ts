@@ -32,6 +32,11 @@ const poolCases = (
   [
     { name: "halving", x: [2, 3, 4, 6], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0] } },
     {
+      name: "halving, with a rest",
+      x: [1, 2, 5, 4],
+      attrs: { kernel: [2, 3], stride: [2, 3], padding: [0, 0, 0, 0] },
+    },
+    {
       name: "overlapping, padded",
       x: [2, 2, 6, 6],
       attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] },
@@ -76,14 +81,9 @@ const avgPoolOp: Op<WindowAttrs> = {
     ];
   },
   vjp([g], { inputs: [x], attrs }) {
+    const { stride, padding } = attrs;
     const [C, H, W] = x!.shape.slice(1) as [number, number, number];
-    return [
-      convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], {
-        stride: attrs.stride,
-        padding: attrs.padding,
-        groups: C,
-      }),
-    ];
+    return [convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], { stride, padding, groups: C })];
   },
   cost: streaming,
   simplify: "never",
