@@ -1,6 +1,6 @@
 /**
  * Every way to write a convolution and its gradients for ONNX Runtime, in turns in one process, and which the cost
- * rule of `src/graph/ops/convolve-onnx.ts` chooses.
+ * rule of `src/graph/ops/convolve-onnx/` chooses.
  *
  *     npx tsc -p . && node dist/bench/convolutions.js [--only "depthwise|64 px"] [--rounds 3] [--threads 2]
  *
@@ -14,14 +14,10 @@ import { channelBlock } from "../src/engines/channel-block.js";
 import type { DeviceBuffer, Executable } from "../src/engines/engine.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import type { AnyOp, Attrs } from "../src/graph/op.js";
-import {
-  type Convolution,
-  cheapest,
-  forwardWays,
-  imageWays,
-  kernelWays,
-  type Way,
-} from "../src/graph/ops/convolve-onnx.js";
+import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
+import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
+import { kernelWays } from "../src/graph/ops/convolve-onnx/kernel.js";
+import { type Convolution, cheapest, type Way } from "../src/graph/ops/convolve-onnx/way.js";
 import { allOps, slice } from "../src/graph/ops/index.js";
 import { apply } from "../src/graph/tensor.js";
 import { trace } from "../src/graph/trace.js";

@@ -8,14 +8,10 @@ import { channelBlock } from "../src/engines/channel-block.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { emitOnnx } from "../src/graph/emit/onnx.js";
 import { type AnyOp, type Attrs, type CaseInput, normal } from "../src/graph/op.js";
-import {
-  type Convolution,
-  cheapest,
-  forwardWays,
-  imageWays,
-  kernelWays,
-  type Way,
-} from "../src/graph/ops/convolve-onnx.js";
+import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
+import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
+import { kernelWays } from "../src/graph/ops/convolve-onnx/kernel.js";
+import { type Convolution, cheapest, type Way } from "../src/graph/ops/convolve-onnx/way.js";
 import { allOps, conv } from "../src/graph/ops/index.js";
 import { apply } from "../src/graph/tensor.js";
 import { trace } from "../src/graph/trace.js";

@@ -6,7 +6,10 @@ import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core
 import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast } from "./compare.js";
-import { type Convolution, cheapest, forwardWays, imageWays, kernelWays } from "./convolve-onnx.js";
+import { forwardWays } from "./convolve-onnx/forward.js";
+import { imageWays } from "./convolve-onnx/image.js";
+import { kernelWays } from "./convolve-onnx/kernel.js";
+import { type Convolution, cheapest } from "./convolve-onnx/way.js";
 import { requireFloat } from "./elementwise.js";
 
 export interface ConvAttrs {
