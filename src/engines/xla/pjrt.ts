@@ -6,6 +6,7 @@
 import { existsSync } from "node:fs";
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { InternalError, UsageError } from "../../core/errors.js";
+import { outOfMemory } from "../failure.js";
 import {
   api,
   errorCodes,
@@ -38,12 +39,15 @@ const pluginFunction = koffi.proto("void *PjrtFunction(void *args)");
 const RTLD_NOW = 2;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
 
+export const cLibrary = (): LibraryHandle =>
+  koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+
 /**
  * Loads a shared library that stays until the process ends: XLA's threads outlive whoever unloads it, and a
  * process that unloads it at its end crashes there.
  */
 export function loadForever(path: string): LibraryHandle {
-  const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  const libc = cLibrary();
   const dlopen = libc.func("void *dlopen(const char *path, int flags)");
   const dlerror = libc.func("const char *dlerror()");
   if (dlopen(path, RTLD_NOW | RTLD_NODELETE) === null) {
@@ -267,12 +271,7 @@ const loaded = new Map<string, Pjrt>();
 
 /** Our error for a plugin's. */
 export function errorOf(what: string, { code, message }: Status): Error {
-  if (code === OUT_OF_MEMORY) {
-    return new UsageError(
-      `xla: the device's memory must suffice; got "${message}" from ${what}. ` +
-        "Use a smaller batch, rematerialization or another device.",
-    );
-  }
+  if (code === OUT_OF_MEMORY) return outOfMemory("xla", what, message);
   return new InternalError(`xla: ${what} failed (${errorCodes[code] ?? code}): ${message}`);
 }
 
