@@ -1,12 +1,14 @@
 /** What engines say when a device gives up, so that whoever runs them can tell it from a mistake in a call. */
 
-import { UsageError } from "../core/errors.js";
+import { InternalError, UsageError } from "../core/errors.js";
 
 /** Stands as the `cause` of the error. */
-class MemoryShortage {
+export class DeviceTrouble {
   constructor(
-    /** Engine and, in its own words, what it could not have. */
     readonly engine: string,
+    /** `memory`: the device has too little; `execution`: anything else that stops a device. */
+    readonly kind: "memory" | "execution",
+    /** In the engine's own words. */
     readonly detail: string,
   ) {}
 }
@@ -16,13 +18,24 @@ export const outOfMemory = (engine: string, doing: string, detail: string): Usag
   new UsageError(
     `${engine}: the device's memory must suffice; got "${detail}" from ${doing}. ` +
       "Use a smaller batch, rematerialization or another device.",
-    { cause: new MemoryShortage(engine, detail) },
+    { cause: new DeviceTrouble(engine, "memory", detail) },
   );
 
-/** What `outOfMemory` said of an error; undefined for others. */
-export function memoryShortage(error: unknown): { readonly engine: string; readonly detail: string } | undefined {
-  const cause = error instanceof Error ? error.cause : undefined;
-  return cause instanceof MemoryShortage ? cause : undefined;
+/** The error for a device that fails at what it was given. */
+export const deviceFailed = (engine: string, doing: string, detail: string): InternalError =>
+  new InternalError(`${engine}: ${doing} failed: ${detail}`, {
+    cause: new DeviceTrouble(engine, "execution", detail),
+  });
+
+/** What a device had; undefined for errors of another kind. */
+export function troubleOf(error: unknown): DeviceTrouble | undefined {
+  const first = firstError(error);
+  if (!(first instanceof Error)) return undefined;
+  // V8's words for memory of its own that the machine does not have.
+  if (first instanceof RangeError && /allocation failed/.test(first.message)) {
+    return new DeviceTrouble("the machine", "memory", first.message);
+  }
+  return first.cause instanceof DeviceTrouble ? first.cause : undefined;
 }
 
 /** The error that began it, where cleaning up after it failed as well. */

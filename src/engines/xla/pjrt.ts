@@ -6,18 +6,20 @@
 import { existsSync } from "node:fs";
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { InternalError, UsageError } from "../../core/errors.js";
-import { outOfMemory } from "../failure.js";
+import { deviceFailed, outOfMemory } from "../failure.js";
 import {
   api,
   errorCodes,
   type FieldOf,
   type FunctionName,
   functions,
+  INVALID_ARGUMENT,
   KNOWN_MINOR,
   type Layout,
   namedValue,
   OUT_OF_MEMORY,
   SPARE_BYTES,
+  UNIMPLEMENTED,
 } from "./layout.js";
 
 export type Pointer = bigint;
@@ -272,7 +274,10 @@ const loaded = new Map<string, Pjrt>();
 /** Our error for a plugin's. */
 export function errorOf(what: string, { code, message }: Status): Error {
   if (code === OUT_OF_MEMORY) return outOfMemory("xla", what, message);
-  return new InternalError(`xla: ${what} failed (${errorCodes[code] ?? code}): ${message}`);
+  const text = `${errorCodes[code] ?? code}: ${message}`;
+  // What a plugin answers to a wrong call or program, on any device.
+  const ourFault = code === INVALID_ARGUMENT || code === UNIMPLEMENTED;
+  return ourFault ? new InternalError(`xla: ${what} failed: ${text}`) : deviceFailed("xla", what, text);
 }
 
 export type OptionValue = string | number | boolean | readonly number[] | { readonly float: number };
