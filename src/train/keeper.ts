@@ -57,6 +57,8 @@ export interface KeeperContext {
   readonly loader: Loader;
   readonly runner: StepRunner;
   readonly evaluate: Evaluation;
+  /** What there is to evaluate on. */
+  readonly has: { readonly val: boolean; readonly zeroshot: boolean };
   readonly guard: Guard;
 }
 
@@ -72,7 +74,7 @@ export class Keeper {
   private asked = false;
 
   constructor(private readonly context: KeeperContext) {
-    const { recipe, run, plan } = context;
+    const { recipe, run, plan, has } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
     this.losses = [...(this.before?.losses ?? [])];
@@ -91,10 +93,11 @@ export class Keeper {
       recipe.time === undefined ? undefined : new Measurement(recipe.time.value, run.resumed?.step ?? 0);
     const tick = (key: "saveFrequency" | "valFrequency" | "zeroshotFrequency") =>
       ticker(recipe[key], () => clockOf(this.plan), key, this.seconds());
+    const never: Ticker = { due: () => false };
     this.tickers = {
       save: tick("saveFrequency"),
-      val: tick("valFrequency"),
-      zeroshot: tick("zeroshotFrequency"),
+      val: has.val ? tick("valFrequency") : never,
+      zeroshot: has.zeroshot ? tick("zeroshotFrequency") : never,
     };
   }
 

@@ -140,6 +140,7 @@ async function trainHere(
         ...{ recipe, heldOut, encoder, runner, ema: recipe.emaDecay > 0 },
         ...{ val: data.val, zeroshotData: data.zeroshot },
       }),
+      has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
     });
     const among = count === 1 ? "" : ` over ${count} processes`;
     keeper.begin(
