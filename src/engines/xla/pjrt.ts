@@ -273,7 +273,8 @@ const loaded = new Map<string, Pjrt>();
 
 /** Our error for a plugin's. */
 export function errorOf(what: string, { code, message }: Status): Error {
-  if (code === OUT_OF_MEMORY) return outOfMemory("xla", what, message);
+  // A program that is under way says it in words only.
+  if (code === OUT_OF_MEMORY || /out of memory/i.test(message)) return outOfMemory("xla", what, message);
   const text = `${errorCodes[code] ?? code}: ${message}`;
   // What a plugin answers to a wrong call or program, on any device.
   const ourFault = code === INVALID_ARGUMENT || code === UNIMPLEMENTED;
