@@ -185,10 +185,12 @@ const errorCallback = koffi.pointer(
 describe("Store", () => {
   let store: Store;
   let other: Store;
+  let address: number;
   const bytes = (...values: number[]) => Uint8Array.from(values);
 
   before(async () => {
-    const at = { host: "127.0.0.1", port: await freePort(), count: 2 };
+    address = await freePort();
+    const at = { host: "127.0.0.1", port: address, count: 2 };
     [store, other] = await Promise.all([Store.join({ ...at, index: 0 }), Store.join({ ...at, index: 1 })]);
   });
   after(async () => {
@@ -224,6 +226,23 @@ describe("Store", () => {
     order.push("second comes");
     await Promise.all([first, other.barrier("b", 5000)]);
     assert.deepEqual(order, ["second comes", "left"]);
+  });
+
+  test("a will is put when its process goes away, unless it is withdrawn or said before", async () => {
+    const mortal = await Store.join({ index: 1, count: 2, host: "127.0.0.1", port: address });
+    await mortal.will("gone", bytes(1));
+    await mortal.will("gone", bytes(2));
+    await mortal.put("kept", bytes(3));
+    await mortal.remove("kept");
+    const waiting = store.get("gone", 5000);
+    await mortal[Symbol.asyncDispose]();
+    assert.deepEqual(await waiting, bytes(2));
+    await assert.rejects(store.get("kept", 10), /must write kept/);
+    const calm = await Store.join({ index: 1, count: 2, host: "127.0.0.1", port: address });
+    await calm.will("withdrawn", bytes(4));
+    await calm.will("withdrawn");
+    await calm[Symbol.asyncDispose]();
+    await assert.rejects(store.get("withdrawn", 50), /must write withdrawn/);
   });
 
   test("nobody at the address, and a port that is taken", async () => {
