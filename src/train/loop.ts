@@ -122,8 +122,15 @@ async function send(
   batch.release();
   const { epoch, indices } = batch;
   const sent: SentStep = {
-    ...{ step: step + 1, epoch, indices, lr, duplicateCaptionShare },
-    ...{ metrics, beganAt, dataAt, doneAt: undefined },
+    step: step + 1,
+    epoch,
+    indices,
+    lr,
+    duplicateCaptionShare,
+    metrics,
+    beganAt,
+    dataAt,
+    doneAt: undefined,
   };
   const stamp = () => {
     sent.doneAt = performance.now();

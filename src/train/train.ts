@@ -135,10 +135,23 @@ async function trainHere(
     );
     using heldOut = new HeldOutLoss(engine, batchSize);
     const keeper = new Keeper({
-      ...{ started, recipe, hooks, run, plan, dataset: data.train, loader, runner, guard },
+      started,
+      recipe,
+      hooks,
+      run,
+      plan,
+      dataset: data.train,
+      loader,
+      runner,
+      guard,
       evaluate: makeEvaluation({
-        ...{ recipe, heldOut, encoder, runner, ema: recipe.emaDecay > 0 },
-        ...{ val: data.val, zeroshotData: data.zeroshot },
+        recipe,
+        heldOut,
+        encoder,
+        runner,
+        ema: recipe.emaDecay > 0,
+        val: data.val,
+        zeroshotData: data.zeroshot,
       }),
       has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
     });
