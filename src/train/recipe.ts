@@ -169,6 +169,11 @@ export const recipeGroups = {
   },
   Optimizer: {
     batchSize: defaulted(integer(2), 64, "Pairs per step; the others in the batch are the negatives."),
+    microBatch: optional(
+      integer(1),
+      "Pairs computed at a time, for any batch in little memory: two passes with the whole batch's gradient, a third more time; batch norms see these alone.",
+    ),
+    textMicroBatch: optional(integer(1), "Texts computed at a time, instead of --micro-batch."),
     optimizer: defaulted(choice(["adamw", "adafactor"]), "adamw", "Update rule.", { aliases: ["opt"] }),
     lr: defaulted(real({ above: 0 }), 5e-4, "Peak learning rate."),
     wd: defaulted(real({ min: 0 }), 0.2, "Decoupled weight decay, on matrices only."),
@@ -269,6 +274,7 @@ export const recipeGroups = {
       flag(),
       false,
       "Compute each block's intermediates again in the backward pass instead of keeping them: less memory, more time.",
+      { free: true },
     ),
     threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
     workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {
@@ -400,6 +406,15 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
     vocabSize !== undefined && tokenizer !== "bpe"
       ? `vocabSize: a tokenizer from a file has its own size; got vocabSize=${vocabSize} with tokenizer=${tokenizer}. Remove it, or use --tokenizer bpe.`
       : undefined,
+  ({ batchSize, microBatch, textMicroBatch }) => {
+    if (textMicroBatch !== undefined && microBatch === undefined)
+      return `textMicroBatch: texts come in parts where images do; got textMicroBatch=${textMicroBatch} without microBatch. Add ${says("microBatch")}.`;
+    const parts = { microBatch, textMicroBatch };
+    for (const [key, size] of Object.entries(parts))
+      if (size !== undefined && batchSize % size !== 0)
+        return `${key}: must divide the batch; got ${key}=${size}, batchSize=${batchSize}. Choose powers of two.`;
+    return undefined;
+  },
   ({ cropScale: [least, most] }) =>
     least! > most!
       ? `cropScale: the least must not exceed the most; got cropScale=${least},${most}. Write ${most},${least}.`

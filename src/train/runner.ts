@@ -2,24 +2,25 @@
 
 import type { TypedArray } from "../core/dtype.js";
 import { InternalError } from "../core/errors.js";
-import type { TensorType } from "../core/shape.js";
+import { sizeOfShape, type TensorType } from "../core/shape.js";
 import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
+import { type BatchShare, shareOf, spread, weightsOf } from "./shares.js";
 import { RunState } from "./state.js";
 import { batchTypes, type StepOptions, trainStep } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
 
-/** One batch in host memory; the arrays are only read during `step`. */
+/** This process's n rows of a batch in host memory; the arrays are only read during `start`. */
 export interface HostBatch {
-  /** u8[B,S,S,3], or normalized f32[B,3,S,S], as the step was built. */
+  /** u8[n,S,S,3], or normalized f32[n,3,S,S], as the step was built. */
   readonly images: TypedArray;
   /** As many further views as the strategy needs, each like `images`. */
   readonly views?: readonly TypedArray[] | undefined;
-  /** i32[B,T] */
+  /** i32[n,T] */
   readonly tokens: Int32Array;
-  /** i32[B]: equal numbers are the same image. */
+  /** i32[n], from 0: equal numbers are the same image, in the rows of all processes. */
   readonly imageIds: Int32Array;
-  /** i32[B]: equal numbers are the same caption. */
+  /** i32[n], from 0: equal numbers are the same caption, in the rows of all processes. */
   readonly textIds: Int32Array;
   /** What the strategy's pass draws (`Strategy.noise`), by name; plain models draw nothing. */
   readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
@@ -33,14 +34,26 @@ export interface StepMetrics {
   readonly logitScale: number;
 }
 
+/** A step that the engine has taken. */
+export interface RunningStep {
+  /** Rejects with what it failed with. */
+  readonly metrics: Promise<StepMetrics>;
+}
+
 /** Runs train steps; parameters and optimizer state stay in the engine's memory. */
 export class StepRunner implements Disposable {
+  /** The rows that `start` takes. */
+  readonly share: BatchShare;
+
   private constructor(
     private readonly engine: Engine,
     private options: StepOptions,
     private executable: Executable,
     readonly state: RunState,
-  ) {}
+  ) {
+    const { batchSize, replicas = 1, firstReplica: first = 0 } = options;
+    this.share = shareOf(batchSize, replicas, { first, devices: engine.capabilities.devices });
+  }
 
   /**
    * Compiles the step. `initial` gives the state by name (`params.NAME`, `statistics.NAME`, `slots.NAME.SLOT`,
@@ -69,8 +82,11 @@ export class StepRunner implements Disposable {
     return this.executable.graph;
   }
 
-  /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */
-  async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
+  /**
+   * Starts one step, and returns once the engine has taken it; what it gives may come later, and another step may be
+   * started before. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept.
+   */
+  async start(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<RunningStep> {
     const inputs: Record<string, DeviceBuffer> = { ...this.state.buffers };
     const temporary: DeviceBuffer[] = [];
     const give = (name: string, type: TensorType, data: TypedArray, each = false) => {
@@ -78,25 +94,47 @@ export class StepRunner implements Disposable {
       temporary.push(buffer);
       inputs[name] = buffer;
     };
-    const types = batchTypes(this.options);
-    for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
-      give(`batch.${key}`, types[key], batch[key], true);
-    types.views.forEach((type, i) => {
-      const view = batch.views?.[i];
-      if (view === undefined) throw new InternalError(`train step: the batch has no view ${i}`);
-      give(`batch.views.${i}`, type, view, true);
+    const { noise, weights, views, ...types } = batchTypes(this.options);
+    const giveRows = (name: string, type: TensorType, data: TypedArray | undefined, fill?: number) => {
+      const width = sizeOfShape(type.shape.slice(1));
+      const rows = this.share.end - this.share.start;
+      if (data?.length !== rows * width) {
+        throw new InternalError(
+          `train step: ${name} has ${data?.length} numbers, not ${rows} rows of ${width}`,
+        );
+      }
+      give(name, type, spread(data, width, this.share, fill), true);
+    };
+    giveRows("batch.images", types.images, batch.images);
+    views.forEach((type, i) => {
+      giveRows(`batch.views.${i}`, type, batch.views?.[i]);
     });
-    for (const [name, type] of Object.entries(types.noise)) {
-      const data = batch.noise?.[name];
-      if (data === undefined) throw new InternalError(`train step: the batch has no noise ${name}`);
-      give(`batch.noise.${name}`, type, data, true);
-    }
+    giveRows("batch.tokens", types.tokens, batch.tokens);
+    // Padding has no partner among the rows.
+    giveRows("batch.imageIds", types.imageIds, batch.imageIds, -1);
+    giveRows("batch.textIds", types.textIds, batch.textIds, -1);
+    for (const [name, type] of Object.entries(noise))
+      giveRows(`batch.noise.${name}`, type, batch.noise?.[name]);
+    if (weights !== undefined) give("batch.weights", weights, weightsOf(this.share), true);
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));
     }
     const outputs = await this.executable.run(inputs);
     for (const buffer of temporary) buffer[Symbol.dispose]();
     this.state.advance(outputs);
+    const metrics = this.read(outputs);
+    // Whoever waits for it is told; until somebody does, a failure is not unhandled.
+    metrics.catch(() => {});
+    return { metrics };
+  }
+
+  /** One step from beginning to end. */
+  async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
+    const { metrics } = await this.start(batch, scalars);
+    return metrics;
+  }
+
+  private async read(outputs: Readonly<Record<string, DeviceBuffer>>): Promise<StepMetrics> {
     const read = async (name: string): Promise<number> => {
       const buffer = outputs[`metrics.${name}`];
       if (buffer === undefined) throw new InternalError(`train step: gives no ${name}`);

@@ -14,6 +14,7 @@ import { noiseTypes } from "../nn/noise.js";
 import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parameters.js";
 import { acrossReplicas, type Logits } from "./loss.js";
 import type { Optimizer } from "./optimizer.js";
+import { shareOf } from "./shares.js";
 import { plainClip } from "./strategies/clip.js";
 import type { Strategy } from "./strategies/strategy.js";
 import { globalNorm, update } from "./update.js";
@@ -36,6 +37,8 @@ export interface StepOptions {
   readonly ema?: boolean | undefined;
   /** Copies of the step that run together and share the batch. Default 1. */
   readonly replicas?: number | undefined;
+  /** The first replica of this process. Default 0. */
+  readonly firstReplica?: number | undefined;
   /** Number format of matrix products and convolutions. Default f32. */
   readonly precision?: "f32" | "bf16" | undefined;
 }
@@ -75,14 +78,15 @@ export function stateTypes(options: Pick<StepOptions, "clip" | "strategy" | "opt
   };
 }
 
-/** Batch inputs of one replica as tensor types. Throws `UsageError` unless the replicas divide the batch. */
+/** Batch inputs of one replica as tensor types. Throws `UsageError` when there are more replicas than rows. */
 export function batchTypes(options: StepOptions) {
   const { clip, batchSize, contextLength: T, normalization, replicas = 1 } = options;
   const strategy = strategyOf(options);
-  const B = batchSize / replicas;
-  if (!Number.isInteger(B)) {
+  const { height: B } = shareOf(batchSize, replicas);
+  const padded = B * replicas !== batchSize;
+  if (padded && Object.keys(trained(options).statistics).length > 0) {
     throw new UsageError(
-      `train step: the devices must divide the batch; got batchSize=${batchSize}, devices=${replicas}. Change one.`,
+      `batchSize: the devices must divide it where the model has batch norms; got batchSize=${batchSize}, devices=${replicas}. Use ${B * replicas}, or another number of devices.`,
     );
   }
   const S = clip.config.vision_cfg.image_size;
@@ -98,6 +102,8 @@ export function batchTypes(options: StepOptions) {
     imageIds: ids,
     textIds: ids,
     noise: noiseTypes(strategy.noise, B),
+    /** 1 for a row of the batch, 0 for padding. */
+    ...(padded ? { weights: { dtype: "f32", shape: [B] } as TensorType } : {}),
   };
 }
 
@@ -140,7 +146,8 @@ export function trainStep(options: StepOptions): Graph {
       ...strategy.encodeImages(variables, images, training),
       ...strategy.encodeTexts(variables, batch.tokens, training),
     };
-    const { own, all } = acrossReplicas({ ...batch, features }, replicas);
+    const { weights } = batch as { weights?: Tensor };
+    const { own, all } = acrossReplicas({ ...batch, features, weights }, replicas, options.batchSize);
     const ownLoss = strategy.loss(own, all, logits);
     const loss = allReduceSum(ownLoss, replicas);
 

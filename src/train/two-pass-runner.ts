@@ -8,7 +8,7 @@ import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
-import type { HostBatch, StepMetrics } from "./runner.js";
+import type { HostBatch, RunningStep, StepMetrics } from "./runner.js";
 import { RunState } from "./state.js";
 import { batchTypes, trained } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
@@ -81,6 +81,12 @@ export class TwoPassRunner implements Disposable {
   /** The programs as compiled, by name. */
   get graphs(): Readonly<Record<string, Graph>> {
     return Object.fromEntries(executables(this.programs).map(([name, { graph }]) => [name, graph]));
+  }
+
+  /** As `StepRunner.start`, but the step is done when it returns. */
+  async start(batch: BatchParts, scalars: Readonly<Record<string, number>>): Promise<RunningStep> {
+    const metrics = await this.step(batch, scalars);
+    return { metrics: Promise.resolve(metrics) };
   }
 
   /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */

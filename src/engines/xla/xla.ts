@@ -281,7 +281,10 @@ export class Xla implements Engine {
     const optimized = optimize(graph, "stablehlo");
     requireCapabilities(this.name, this.capabilities, optimized);
     const text = emitStableHlo(optimized);
-    const options = compileOptionsBytes(this.replicas, this.flags);
+    // Where replicas do not meet, no other process need compile or run the program.
+    const meet = optimized.nodes.some(({ op }) => op.traits.includes("collective"));
+    const replicas = meet ? this.replicas : this.devices.map(({ id }) => id);
+    const options = compileOptionsBytes(replicas, this.flags);
     const key = cacheKey(text, options, this.identity);
     const pointer = (await this.restore(key)) ?? (await this.build(key, text, options, name));
     const { outputs, devices } = this.client.inspect(pointer);

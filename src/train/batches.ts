@@ -1,0 +1,122 @@
+/** From the loader's rows to what a step takes: a batch at once, or in parts that are read once for each pass. */
+
+import { UsageError } from "../core/errors.js";
+import { foldIn, keyFromSeed } from "../core/random.js";
+import type { Batch, Loader } from "../data/index.js";
+import { drawNoise } from "../nn/noise.js";
+import { captionIds, hostBatch, repeatedShare } from "./host-batch.js";
+import type { HostBatch } from "./runner.js";
+import type { Strategy } from "./strategies/strategy.js";
+import type { BatchParts } from "./two-pass-runner.js";
+
+export interface BatchesOptions {
+  readonly loader: Loader;
+  readonly tokenizer: { encodeBatch(texts: readonly string[]): Int32Array };
+  readonly seed: number;
+  /** Parts of a batch, each a batch of the loader's; 1: it is read at once, and once. */
+  readonly parts: number;
+  /** Told of every batch that the loader has made. */
+  readonly onLoaded: (batch: Batch) => void;
+}
+
+/** Passes over the parts of a batch. */
+export const PASSES = 2;
+
+/** The batches of a run's steps. */
+export class Batches {
+  constructor(private readonly options: BatchesOptions) {}
+
+  /** The batch of the step after `step` steps, with what `strategy` draws. */
+  open(step: number, strategy: Strategy): OpenBatch {
+    return new OpenBatch(this.options, step, strategy);
+  }
+}
+
+/** A batch while its step is made. Close it when the engine has taken it. */
+export class OpenBatch implements BatchParts {
+  private held: Batch | undefined;
+  private visits = 0;
+  private waitedMs = 0;
+  private firstEpoch = 0;
+  private readonly samples: Uint32Array[] = [];
+  private readonly captions: (readonly string[])[] = [];
+  private readonly idOf = new Map<string, number>();
+  private shareOfWhole: number | undefined;
+
+  constructor(
+    private readonly options: BatchesOptions,
+    private readonly step: number,
+    private readonly strategy: Strategy,
+  ) {}
+
+  /** All of this process's rows at once; only where the batch has one part. */
+  async whole(): Promise<HostBatch> {
+    const batch = await this.load(this.step);
+    const { host, duplicateCaptionShare } = hostBatch(batch, this.options.tokenizer);
+    this.samples.push(batch.indices);
+    this.shareOfWhole = duplicateCaptionShare;
+    const { start, end } = batch.rows;
+    return { ...host, noise: this.noise(end - start, start) };
+  }
+
+  async part(index: number): Promise<HostBatch> {
+    const { parts, tokenizer } = this.options;
+    const batch = await this.load(this.step * parts * PASSES + this.visits);
+    const rows = batch.indices.length;
+    const seen = this.samples[index];
+    if (seen === undefined) {
+      this.samples.push(batch.indices);
+      this.captions.push(batch.captions);
+    } else if (seen.some((sample, row) => sample !== batch.indices[row])) {
+      throw new UsageError(
+        `data: an image must be readable in both passes over its batch; got other samples in the second, in step ${this.step + 1}. Check the disk; the same command continues from the last checkpoint.`,
+      );
+    }
+    const textIds = captionIds(batch.captions, this.idOf, index * rows);
+    return {
+      images: batch.images,
+      tokens: tokenizer.encodeBatch(batch.captions),
+      imageIds: Int32Array.from(batch.indices),
+      textIds,
+      noise: this.noise(rows, index * rows),
+    };
+  }
+
+  get epoch(): number {
+    return this.firstEpoch;
+  }
+  /** Samples of this process's rows. */
+  get indices(): Uint32Array {
+    return Uint32Array.from(this.samples.flatMap((part) => [...part]));
+  }
+  /** Share of the batch's captions that another row has too. */
+  get duplicateCaptionShare(): number {
+    return this.shareOfWhole ?? repeatedShare(this.captions.flat());
+  }
+  /** Time spent waiting for data, seconds. */
+  get waited(): number {
+    return this.waitedMs / 1000;
+  }
+
+  close(): void {
+    this.held?.release();
+    this.held = undefined;
+  }
+
+  private async load(visit: number): Promise<Batch> {
+    this.close();
+    const batch = await this.options.loader.batch(visit);
+    this.held = batch;
+    if (this.visits === 0) this.firstEpoch = batch.epoch;
+    this.visits++;
+    this.waitedMs += batch.waitMs;
+    this.options.onLoaded(batch);
+    return batch;
+  }
+
+  /** What rows from `first` on draw: the same in each pass. */
+  private noise(rows: number, first: number) {
+    const key = foldIn(keyFromSeed(this.options.seed), "step", this.step);
+    return drawNoise(this.strategy.noise, key, rows, first);
+  }
+}
