@@ -3,7 +3,7 @@
 import { makeClip } from "../../models/clip.js";
 import { defaulted, flag, integer, kebab, list, optional, real, text } from "../../train/fields.js";
 import { readModel } from "../../train/prepare.js";
-import { relativeCost, sampleCost } from "../../train/strategies/cost.js";
+import { relativeCost, sampleMacs } from "../../train/strategies/cost.js";
 import { kindOf, makeStrategy, strategyNames } from "../../train/strategies/index.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
@@ -82,8 +82,9 @@ function costsOf(
     model,
     strategy: strategy.name,
     seen: strategy.seen ?? (strategy.views === 0 ? "the image" : `the image and ${strategy.views} views`),
-    gmacs: sampleCost(clip, strategy, T).forwardMacs / 1e9,
-    ...relativeCost(clip, strategy, T),
+    gmacs: sampleMacs(clip, strategy, T) / 1e9,
+    forward: relativeCost(clip, strategy, T),
+    training: relativeCost(clip, strategy, T, { backward: true }),
   });
   return [
     row(makeStrategy("clip", clip)),

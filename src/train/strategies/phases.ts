@@ -35,14 +35,14 @@ export function phasesOf(chosen: Chosen, clip: Clip): Phases {
     },
     meanCost() {
       if (unmaskedTuning === 0) return 1;
-      return 1 - unmaskedTuning + unmaskedTuning / relativeCost(clip, strategy, T).training;
+      return 1 - unmaskedTuning + unmaskedTuning / relativeCost(clip, strategy, T, { backward: true });
     },
     describe(contextLength) {
-      const { forward } = relativeCost(clip, strategy, contextLength);
+      const cost = relativeCost(clip, strategy, contextLength);
       const parts = [name, ...(strategy.seen === undefined ? [] : [strategy.seen])];
       if (strategy.views > 0) parts.push(`${strategy.views} further views`);
       if (unmaskedTuning > 0) parts.push(`the last ${100 * unmaskedTuning} % whole`);
-      return `${parts.join(", ")}: ${forward.toFixed(2)} × the multiply-adds of clip`;
+      return `${parts.join(", ")}: ${cost.toFixed(2)} × the multiply-adds of clip`;
     },
   };
 }
