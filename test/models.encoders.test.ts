@@ -38,10 +38,10 @@ function bothModes(clip: Clip, images: TensorType, cotangent: TensorType) {
   const variables = parameterTypes(visual(clip.variables));
   const names = Object.keys(visual(clip.parameters));
   const noise = noiseTypes(clip.noise, images.shape[0]!);
-  return trace({ variables, images, cotangent, noise }, (x) => {
+  return trace({ variables, image: images, cotangent, noise }, (x) => {
     const given: Training = { noise: x.noise, replicas: 1, statistics: {} };
     const pass = (training?: Training) => {
-      const features = clip.imageFeatures(x.variables, x.images, training);
+      const features = clip.imageFeatures(x.variables, x.image, training);
       return { features, embedding: clip.projectImage(x.variables, features) };
     };
     const train = pass(given);

@@ -2,6 +2,8 @@
 
 import { convNext } from "./convnext.js";
 import { mixer } from "./mixer.js";
+import { resnet } from "./resnet.js";
+import { swin } from "./swin.js";
 import type { TrunkFamily } from "./timm.js";
 
-export const trunkFamilies: readonly TrunkFamily[] = [convNext, mixer];
+export const trunkFamilies: readonly TrunkFamily[] = [resnet, convNext, swin, mixer];

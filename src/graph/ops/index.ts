@@ -18,7 +18,7 @@ export * from "./contract.js";
 export { avgPool, conv, maxPool } from "./convolve.js";
 export * from "./elementwise.js";
 export * from "./fused.js";
-export { gather, scatterAdd } from "./lookup.js";
+export { gather, pickRows, scatterAdd } from "./lookup.js";
 export {
   barrier,
   broadcastTo,
