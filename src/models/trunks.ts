@@ -1,5 +1,6 @@
 /** The families of timm's models that are built. A new one is a file with a `TrunkFamily`, and a line here. */
 
+import { resnet } from "./resnet.js";
 import type { TrunkFamily } from "./timm.js";
 
-export const trunkFamilies: readonly TrunkFamily[] = [];
+export const trunkFamilies: readonly TrunkFamily[] = [resnet as TrunkFamily];
