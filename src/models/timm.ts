@@ -118,6 +118,12 @@ function trunkOf({ timm_model_name: name, timm_model_args: own }: TimmConfig, wh
   return { family, args: parsed.data };
 }
 
+/** Name of the family of timm's models that a `vision_cfg` is of, if of one. */
+export const familyOf = (vision: object): string | undefined =>
+  "timm_model_name" in vision
+    ? architectures.get((vision as TimmConfig).timm_model_name)?.family.name
+    : undefined;
+
 const schema = z.strictObject({
   timm_model_name: z.string(),
   timm_model_args: z.record(z.string(), z.unknown()).exactOptional(),
