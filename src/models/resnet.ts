@@ -14,10 +14,10 @@ import type { Trunk, TrunkContext, TrunkFamily } from "./timm.js";
 export interface ResNetArgs {
   /** `"BasicBlock"`: two 3×3 convolutions. `"Bottleneck"`: 1×1, 3×3, 1×1, the last four times as wide. */
   readonly block: "BasicBlock" | "Bottleneck";
-  /** Blocks of each stage. */
-  readonly layers: readonly number[];
-  /** Planes of each stage. Default 64, 128, 256, 512. */
-  readonly channels?: readonly number[];
+  /** Blocks of the four stages. */
+  readonly layers: readonly [number, number, number, number];
+  /** Planes of the four stages. Default 64, 128, 256, 512. */
+  readonly channels?: readonly [number, number, number, number];
   /** A bottleneck is `planes · base_width / 64 · cardinality` wide. Default 64. */
   readonly base_width?: number;
   /** Groups of a bottleneck's 3×3 convolution. Default 1. */
@@ -53,8 +53,8 @@ const defaults = {
 const args = z
   .strictObject({
     block: z.enum(["BasicBlock", "Bottleneck"]),
-    layers: z.array(count).nonempty(),
-    channels: z.array(count).nonempty().exactOptional(),
+    layers: z.tuple([count, count, count, count]),
+    channels: z.tuple([count, count, count, count]).exactOptional(),
     base_width: count.exactOptional(),
     cardinality: count.exactOptional(),
     stem_type: z.enum(["", "deep", "deep_tiered"]).exactOptional(),
@@ -62,10 +62,6 @@ const args = z
     replace_stem_pool: z.boolean().exactOptional(),
     avg_down: z.boolean().exactOptional(),
     zero_init_last: z.boolean().exactOptional(),
-  })
-  .refine(({ layers, channels = [0, 0, 0, 0] }) => layers.length === channels.length, {
-    path: ["channels"],
-    error: "needs one number for each of layers",
   })
   .refine(
     ({ block, base_width = 64, cardinality = 1 }) =>
@@ -266,12 +262,12 @@ function features(p: Scope, images: Tensor, plan: Plan, dropPath: DropPath, opti
   return mean(x, [2, 3]);
 }
 
-const basic = (layers: readonly number[], more: Partial<ResNetArgs> = {}): ResNetArgs => ({
+const basic = (layers: ResNetArgs["layers"], more: Partial<ResNetArgs> = {}): ResNetArgs => ({
   block: "BasicBlock",
   layers,
   ...more,
 });
-const bottleneck = (layers: readonly number[], more: Partial<ResNetArgs> = {}): ResNetArgs => ({
+const bottleneck = (layers: ResNetArgs["layers"], more: Partial<ResNetArgs> = {}): ResNetArgs => ({
   block: "Bottleneck",
   layers,
   ...more,
