@@ -5,17 +5,7 @@
 
 import { UsageError } from "../core/errors.js";
 import { formatType, sizeOfShape } from "../core/shape.js";
-import {
-  add,
-  allReduceMean,
-  channelAffine,
-  channelMoments,
-  div,
-  mul,
-  sqrt,
-  square,
-  sub,
-} from "../graph/ops/index.js";
+import { add, batchNorm as batchNormOp, channelAffine, div, mul, sqrt, sub } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { type Init, ones, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "./parameters.js";
 
@@ -57,29 +47,23 @@ const MOMENTUM = 0.1;
  * Throws `UsageError` where a training batch has one value in a channel, which has no variance.
  */
 export function batchNorm(p: Scope, x: Tensor): Tensor {
-  const { mean, variance } = p.training === undefined ? runningMoments(p) : batchMoments(p, x);
-  const factor = div(p.get("weight"), sqrt(add(variance, EPSILON)));
-  return channelAffine(x, factor, sub(p.get("bias"), mul(mean, factor)));
-}
-
-const runningMoments = (p: Scope) => ({ mean: p.get("running_mean"), variance: p.get("running_var") });
-
-function batchMoments(p: Scope, x: Tensor): { mean: Tensor; variance: Tensor } {
-  const replicas = p.training?.replicas ?? 1;
+  const weight = p.get("weight");
+  const bias = p.get("bias");
+  if (p.training === undefined) {
+    const factor = div(weight, sqrt(add(p.get("running_var"), EPSILON)));
+    return channelAffine(x, factor, sub(bias, mul(p.get("running_mean"), factor)));
+  }
+  const { replicas } = p.training;
   const N = (replicas * sizeOfShape(x.shape)) / x.shape[1]!;
   if (N === 1) {
     throw new UsageError(
       `batch norm: a training batch needs several values in a channel; got ${formatType(x)} in all. Train with a larger batch or larger images.`,
     );
   }
-  const own = channelMoments(x);
-  const mean = allReduceMean(own.mean, replicas);
-  // Each replica's spread about the mean of all: its own about its own mean, and that mean's distance.
-  const variance =
-    replicas === 1 ? own.variance : allReduceMean(add(own.variance, square(sub(own.mean, mean))), replicas);
-  const moved = (name: string, now: Tensor) =>
-    p.update(name, add(mul(p.get(name), 1 - MOMENTUM), mul(now, MOMENTUM)));
-  moved("running_mean", mean);
-  moved("running_var", mul(variance, N / (N - 1)));
-  return { mean, variance };
+  const { y, mean, variance } = batchNormOp(x, weight, bias, { epsilon: EPSILON, replicas });
+  const move = (name: string, now: Tensor, factor = 1) =>
+    p.update(name, add(mul(p.get(name), 1 - MOMENTUM), mul(now, MOMENTUM * factor)));
+  move("running_mean", mean);
+  move("running_var", variance, N / (N - 1));
+  return y;
 }

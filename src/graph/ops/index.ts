@@ -32,7 +32,7 @@ export {
   transpose,
   unbroadcast,
 } from "./movement.js";
-export { channelAffine, channelMoments } from "./normalize.js";
+export { batchNorm, channelAffine, channelDot } from "./normalize.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
 

@@ -1,11 +1,12 @@
-/** What batch normalization is made of: statistics, factors and products of the channels of images in NCHW. */
+/** Batch normalization of images in NCHW, and what it is made of. */
 
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { normal, type Op, type Ref, streaming, uniform } from "../op.js";
+import { type Case, type CollectiveOp, normal, type Op, type Ref, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { add, div, mul, requireFloat, sub } from "./elementwise.js";
-import { broadcastTo, reshape } from "./movement.js";
+import { allReduceMean, allReduceSum } from "./collective.js";
+import { add, div, mul, requireFloat, sqrt, sub } from "./elementwise.js";
+import { reshape } from "./movement.js";
 import { mean, sum } from "./reduce.js";
 
 type None = Record<never, never>;
@@ -19,10 +20,24 @@ function requireImages(what: string, ...images: readonly TensorType[]): void {
   }
 }
 
+/** The type [C] of what belongs to the channels of images `x`. */
 const channelsOf = (x: TensorType): TensorType => ({ dtype: x.dtype, shape: [x.shape[1]!] });
+
+function requireChannels(what: string, x: TensorType, vectors: readonly TensorType[]): void {
+  const wanted = formatType(channelsOf(x));
+  if (vectors.some((v) => formatType(v) !== wanted)) {
+    throw new UsageError(
+      `${what}: ${formatType(x)} needs ${wanted} for its channels; got ${vectors.map(formatType).join(", ")}.`,
+    );
+  }
+}
+
+/** Elements of one channel. */
 const perChannel = (x: TensorType): number => sizeOfShape(x.shape) / x.shape[1]!;
 /** [C] as [C,1,1], which lies on the channels of images. */
 const overImages = (v: Tensor): Tensor => reshape(v, [v.shape[0]!, 1, 1]);
+/** All axes but that of the channels. */
+const PLACES = [0, 2, 3];
 
 /** Calls `visit` with the channel and the flat index of every element. */
 function byChannel(shape: Shape, visit: (c: number, at: number) => void): void {
@@ -31,71 +46,14 @@ function byChannel(shape: Shape, visit: (c: number, at: number) => void): void {
     for (let i = 0; i < H * W; i++) visit(plane % C, plane * H * W + i);
 }
 
-const momentsOp: Op<None> = {
-  name: "channelMoments",
-  doc: "Mean and biased variance of every channel: [B,C,H,W] gives [C] and [C].",
-  source: "Ioffe, Szegedy 2015, algorithm 1",
-  traits: ["reduction"],
-  infer([x]) {
-    requireImages("channelMoments", x!);
-    return [channelsOf(x!), channelsOf(x!)];
-  },
-  reference([x]) {
-    const N = perChannel(x!);
-    const mu = new Float64Array(x!.shape[1]!);
-    const variance = new Float64Array(mu.length);
-    byChannel(x!.shape, (c, at) => {
-      mu[c]! += x!.data[at]! / N;
-    });
-    byChannel(x!.shape, (c, at) => {
-      variance[c]! += (x!.data[at]! - mu[c]!) ** 2 / N;
-    });
-    return [mu, variance];
-  },
-  // dx = g_mean / N + 2 g_variance (x − mean) / N
-  vjp([gMean, gVariance], { inputs: [x], outputs: [mu] }) {
-    const N = perChannel(x!);
-    const share = gMean === undefined ? undefined : div(gMean, N);
-    if (gVariance === undefined) return [broadcastTo(overImages(share!), x!.shape)];
-    const slope = mul(gVariance, 2 / N);
-    const offset = mul(slope, mu!);
-    return [channelAffine(x!, slope, share === undefined ? mul(offset, -1) : sub(share, offset))];
-  },
-  cost: streaming,
-  simplify: "never",
-  decompose([x]) {
-    const mu = mean(x!, [0, 2, 3]);
-    const centred = sub(x!, overImages(mu));
-    return [mu, mean(mul(centred, centred), [0, 2, 3])];
-  },
-  onnx: "decompose",
-  stablehlo: "decompose",
-  cases: [
-    { name: "images", inputs: [normal([3, 4, 2, 3], 1, 2, 1)], attrs: {} },
-    { name: "one image", inputs: [normal([1, 2, 3, 3], 2)], attrs: {} },
-    { name: "single pixels", inputs: [normal([5, 3, 1, 1], 3)], attrs: {} },
-  ],
-};
-
-/** Mean and biased variance, each [C], of every channel of images `x` [B,C,H,W]. */
-export function channelMoments(x: Tensor): { readonly mean: Tensor; readonly variance: Tensor } {
-  const [mu, variance] = apply(momentsOp, [x], {});
-  return { mean: mu!, variance: variance! };
-}
-
 const affineOp: Op<None> = {
   name: "channelAffine",
   doc: "Every channel times its factor, plus its shift if there is one: [B,C,H,W], [C] and [C] give [B,C,H,W].",
-  source: "Ioffe, Szegedy 2015, algorithm 1",
+  source: "ONNX BatchNormalization",
   traits: [],
-  infer([x, factor, shift]) {
+  infer([x, ...vectors]) {
     requireImages("channelAffine", x!);
-    const wanted = formatType(channelsOf(x!));
-    if ([factor!, shift ?? factor!].some((v) => formatType(v) !== wanted)) {
-      throw new UsageError(
-        `channelAffine: factor and shift of ${formatType(x!)} must be ${wanted}; got ${[factor!, ...(shift === undefined ? [] : [shift])].map(formatType).join(", ")}.`,
-      );
-    }
+    requireChannels("channelAffine", x!, vectors);
     return [{ dtype: x!.dtype, shape: x!.shape }];
   },
   reference([x, factor, shift]) {
@@ -105,20 +63,26 @@ const affineOp: Op<None> = {
     });
     return [out];
   },
-  vjp([g], { inputs: [x, factor, shift] }) {
-    return [
-      channelAffine(g!, factor!),
-      channelDot(g!, x!),
-      ...(shift === undefined ? [] : [sum(g!, [0, 2, 3])]),
-    ];
-  },
+  vjp: ([g], { inputs: [x, factor, shift] }) => [
+    channelAffine(g!, factor!),
+    channelDot(g!, x!),
+    ...(shift === undefined ? [] : [sum(g!, PLACES)]),
+  ],
   cost: streaming,
   simplify: "never",
   decompose([x, factor, shift]) {
     const scaled = mul(x!, overImages(factor!));
     return [shift === undefined ? scaled : add(scaled, overImages(shift))];
   },
-  onnx: "decompose",
+  // One pass over the images, where Mul and Add take two.
+  onnx(b, [x, factor, shift]) {
+    const C = factor!.shape[0]!;
+    const filled = (value: number) => b.constant(x!.dtype, [C], new Float32Array(C).fill(value));
+    const zeros = filled(0);
+    return b.node("BatchNormalization", [x!.name, factor!.name, shift?.name ?? zeros, zeros, filled(1)], {
+      epsilon: { float: 0 },
+    });
+  },
   stablehlo: "decompose",
   cases: [
     {
@@ -138,13 +102,13 @@ export const channelAffine = (x: Tensor, factor: Tensor, shift?: Tensor): Tensor
 const dotOp: Op<None> = {
   name: "channelDot",
   doc: "Products of two images, summed over every channel: [B,C,H,W] twice gives [C].",
-  source: "the gradient of channelAffine in its factor",
+  source: "ONNX ReduceSumSquare, where both are the same",
   traits: ["reduction", "commutative"],
   infer([x, y]) {
     requireImages("channelDot", x!, y!);
     return [channelsOf(x!)];
   },
-  reference([x, y]: readonly Ref[]) {
+  reference([x, y]) {
     const out = new Float64Array(x!.shape[1]!);
     byChannel(x!.shape, (c, at) => {
       out[c]! += x!.data[at]! * y!.data[at]!;
@@ -154,8 +118,14 @@ const dotOp: Op<None> = {
   vjp: ([g], { inputs: [x, y] }) => [channelAffine(y!, g!), channelAffine(x!, g!)],
   cost: streaming,
   simplify: "never",
-  decompose: ([x, y]) => [sum(mul(x!, y!), [0, 2, 3])],
-  onnx: "decompose",
+  decompose: ([x, y]) => [sum(mul(x!, y!), PLACES)],
+  onnx(b, [x, y]) {
+    const [type, of] =
+      x!.name === y!.name
+        ? ["ReduceSumSquare", x!.name]
+        : ["ReduceSum", b.node("Mul", [x!.name, y!.name])[0]!];
+    return b.node(type!, [of!, b.ints(PLACES)], { keepdims: 0 });
+  },
   stablehlo: "decompose",
   cases: [
     { name: "images", inputs: [normal([3, 4, 2, 3], 1), normal([3, 4, 2, 3], 2)], attrs: {} },
@@ -164,6 +134,118 @@ const dotOp: Op<None> = {
 };
 
 /** [C]: the sum of `x` ⊙ `y`, images [B,C,H,W], over every channel. */
-const channelDot = (x: Tensor, y: Tensor): Tensor => apply(dotOp, [x, y], {})[0]!;
+export const channelDot = (x: Tensor, y: Tensor): Tensor => apply(dotOp, [x, y], {})[0]!;
 
-export const normalizeOps = [momentsOp, affineOp, dotOp];
+interface BatchNormAttrs {
+  readonly epsilon: number;
+  /** Copies of the program whose batches are one: the statistics are those of all of them. */
+  readonly replicas: number;
+  readonly [key: string]: number;
+}
+
+/** What a batch norm gives out: y, the mean, the variance, and x less the mean. */
+function normalizeBatches(all: readonly (readonly Ref[])[], { epsilon }: BatchNormAttrs): Float64Array[][] {
+  const [first] = all[0]!;
+  const N = perChannel(first!) * all.length;
+  const mu = new Float64Array(first!.shape[1]!);
+  const variance = new Float64Array(mu.length);
+  for (const [x] of all) {
+    byChannel(x!.shape, (c, at) => {
+      mu[c]! += x!.data[at]! / N;
+    });
+  }
+  for (const [x] of all) {
+    byChannel(x!.shape, (c, at) => {
+      variance[c]! += (x!.data[at]! - mu[c]!) ** 2 / N;
+    });
+  }
+  return all.map(([x, weight, bias]) => {
+    const y = new Float64Array(x!.data.length);
+    const centred = new Float64Array(x!.data.length);
+    byChannel(x!.shape, (c, at) => {
+      centred[at] = x!.data[at]! - mu[c]!;
+      y[at] = (centred[at]! / Math.sqrt(variance[c]! + epsilon)) * weight!.data[c]! + bias!.data[c]!;
+    });
+    return [y, mu.slice(), variance.slice(), centred];
+  });
+}
+
+const batchNormOp: CollectiveOp<BatchNormAttrs> = {
+  name: "batchNorm",
+  doc: "(x − mean) / √(variance + ε) · weight + bias by channel: [B,C,H,W], [C], [C] give y [B,C,H,W], mean [C], biased variance [C] and x − mean [B,C,H,W].",
+  source: "Ioffe, Szegedy 2015; PyTorch SyncBatchNorm",
+  traits: ["reduction", "collective"],
+  infer([x, weight, bias]) {
+    requireImages("batchNorm", x!);
+    requireChannels("batchNorm", x!, [weight!, bias!]);
+    const images = { dtype: x!.dtype, shape: x!.shape };
+    return [images, channelsOf(x!), channelsOf(x!), images];
+  },
+  across: normalizeBatches,
+  reference(inputs, attrs) {
+    if (attrs.replicas === 1) return normalizeBatches([inputs], attrs)[0]!;
+    throw new UsageError(
+      `interpret: batchNorm needs the inputs of all ${attrs.replicas} replicas. Use interpretReplicas.`,
+    );
+  },
+  // With x̂ the normalized x and N values in a channel of all replicas:
+  // dx = weight / √(variance + ε) · (g − Σ g / N − x̂ Σ g x̂ / N), which is g and x − mean, each times a factor by channel.
+  vjp([g, ...others], { inputs: [x, weight], outputs: [, , variance, centred], attrs }) {
+    if (g === undefined || others.some((s) => s !== undefined)) {
+      throw new UsageError("batchNorm: its statistics are not differentiable; work them out with mean().");
+    }
+    const { epsilon, replicas } = attrs;
+    const N = perChannel(x!) * replicas;
+    const inverse = div(1, sqrt(add(variance!, epsilon)));
+    const factor = mul(weight!, inverse);
+    const total = sum(g, PLACES);
+    const dWeight = mul(channelDot(g, centred!), inverse);
+    const share = (v: Tensor) => mul(mul(allReduceSum(v, replicas), -1 / N), factor);
+    const pull = channelAffine(centred!, mul(share(dWeight), inverse), share(total));
+    return [add(channelAffine(g, factor), pull), dWeight, total];
+  },
+  cost: streaming,
+  simplify: "never",
+  decompose([x, weight, bias], { epsilon, replicas }) {
+    const N = perChannel(x!);
+    const mu = allReduceMean(mean(x!, PLACES), replicas);
+    const centred = sub(x!, overImages(mu));
+    // Of what is centred: squares less the mean's square lose the variance where the mean is large.
+    const variance = allReduceMean(mul(channelDot(centred, centred), 1 / N), replicas);
+    const factor = div(weight!, sqrt(add(variance, epsilon)));
+    return [channelAffine(centred, factor, bias!), mu, variance, centred];
+  },
+  onnx: "decompose",
+  stablehlo: "decompose",
+  cases: batchNormCases(),
+};
+
+function batchNormCases(): Case<BatchNormAttrs>[] {
+  const of = (name: string, x: Shape, scale: number, shift: number): Case<BatchNormAttrs> => ({
+    name,
+    inputs: [normal(x, 1, scale, shift), uniform([x[1]!], 2, 0.5, 1.5), normal([x[1]!], 3)],
+    attrs: { epsilon: 1e-5, replicas: 1 },
+  });
+  return [
+    of("images", [3, 4, 2, 3], 2, 1),
+    of("one image", [1, 2, 3, 3], 1, 0),
+    of("single pixels", [5, 3, 1, 1], 1, 0),
+    { ...of("far from zero", [2, 3, 4, 4], 0.5, 100), smooth: false },
+  ];
+}
+
+/**
+ * Images `x` [B,C,H,W] less the mean of each channel, over its deviation, times `weight` [C] plus `bias` [C]; and the mean and
+ * biased variance, each [C]. Statistics are those of the batches of all `replicas`.
+ */
+export function batchNorm(
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor,
+  { epsilon = 1e-5, replicas = 1 }: Partial<BatchNormAttrs> = {},
+): { readonly y: Tensor; readonly mean: Tensor; readonly variance: Tensor } {
+  const [y, mu, variance] = apply(batchNormOp, [x, weight, bias], { epsilon, replicas });
+  return { y: y!, mean: mu!, variance: variance! };
+}
+
+export const normalizeOps = [affineOp, dotOp, batchNormOp];
