@@ -9,6 +9,7 @@ import { elementwiseOps } from "./elementwise.js";
 import { fusedOps } from "./fused.js";
 import { lookupOps } from "./lookup.js";
 import { movementOps } from "./movement.js";
+import { normalizeOps } from "./normalize.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
@@ -31,6 +32,7 @@ export {
   transpose,
   unbroadcast,
 } from "./movement.js";
+export { batchNorm, channelAffine, channelDot } from "./normalize.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
 
@@ -44,6 +46,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   contract: contractOps as unknown as AnyOp[],
   convolve: convolveOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
+  normalize: normalizeOps as unknown as AnyOp[],
   fused: fusedOps as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],
 });
