@@ -1,16 +1,14 @@
 /** The families of timm's models that are built. A new one is a file with a `TrunkFamily`, and a line here. */
 
-<<<<<<< HEAD
 import { convNext } from "./convnext.js";
 import { mixer } from "./mixer.js";
 import { resnet } from "./resnet.js";
 import { swin } from "./swin.js";
 import type { TrunkFamily } from "./timm.js";
 
-export const trunkFamilies: readonly TrunkFamily[] = [resnet, convNext, swin, mixer];
-=======
-import { resnet } from "./resnet.js";
-import type { TrunkFamily } from "./timm.js";
-
-export const trunkFamilies: readonly TrunkFamily[] = [resnet as TrunkFamily];
->>>>>>> resnet
+export const trunkFamilies: readonly TrunkFamily[] = [
+  resnet as TrunkFamily,
+  convNext as TrunkFamily,
+  swin,
+  mixer as TrunkFamily,
+];
