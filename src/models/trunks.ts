@@ -6,9 +6,4 @@ import { resnet } from "./resnet.js";
 import { swin } from "./swin.js";
 import type { TrunkFamily } from "./timm.js";
 
-export const trunkFamilies: readonly TrunkFamily[] = [
-  resnet as TrunkFamily,
-  convNext as TrunkFamily,
-  swin,
-  mixer as TrunkFamily,
-];
+export const trunkFamilies: readonly TrunkFamily[] = [resnet, convNext, swin, mixer];
