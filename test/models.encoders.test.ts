@@ -66,7 +66,7 @@ async function compare(engine: Engine, name: string): Promise<void> {
   const graph = bothModes(clip, images, file.info("cotangent"));
   using executable = await engine.compile(graph, { name });
   const inputs = graph.inputs.map(({ name: path, tensor }) => {
-    const stored = path.replace("variables.", "initial.");
+    const stored = path === "images" ? "image" : path.replace("variables.", "initial.");
     return [path, engine.upload(tensor, read(stored))] as const;
   });
   const outputs = await executable.run(Object.fromEntries(inputs));
