@@ -266,7 +266,7 @@ function productOf(p: Scope): [Tensor, Tensor] {
 
 /** x + weight · x · n + bias, where n is a channel's length over the pixels, over the mean of these; x [B,H,W,C]. */
 function globalResponseNorm(p: Scope, x: Tensor): Tensor {
-  // The least positive number keeps the slope of the root finite where a channel is 0 everywhere.
+  // A floor near 0 keeps the slope of the root finite where a channel is 0 everywhere.
   const length = sqrt(maximum(sum(mul(x, x), [1, 2], true), 1e-37)); // [B,1,1,C]
   const relative = div(length, add(mean(length, -1, true), 1e-6));
   return add(mul(x, add(mul(relative, p.get("weight")), 1)), p.get("bias"));
