@@ -197,16 +197,15 @@ function scoreBias(p: Scope, { heads: H, window, windows }: Block): Tensor {
   return add(position, where(visible, constant(0), constant(Number.NEGATIVE_INFINITY)));
 }
 
-/** Attention within windows of x [T·G,B,C]: T tokens of a window, G windows. */
+/** Attention within windows of x [G·T,B,C]: G windows of T tokens. */
 function windowAttention(p: Scope, x: Tensor, block: Block, qkvBias: boolean): Tensor {
   const { heads: H } = block;
   const { area: T, count: G } = block.windows;
   const [, B, C] = x.shape as [number, number, number];
   const D = C / H;
-  const joint = linear(p.in("qkv"), x, { bias: qkvBias }); // [T·G,B,3C]
-  // Moved, not read in place as in transformer.ts: products of such small matrices lose more by rows that lie far apart.
+  const joint = linear(p.in("qkv"), x, { bias: qkvBias }); // [G·T,B,3C]
   const byHead = (part: Tensor) =>
-    reshape(transpose(reshape(part, [T, G, B, H, D]), [1, 2, 3, 0, 4]), [G * B, H, T, D]);
+    reshape(transpose(reshape(part, [G, T, B, H, D]), [0, 2, 3, 1, 4]), [G * B, H, T, D]);
   const [q, k, v] = split(joint, 2, 3).map(byHead) as [Tensor, Tensor, Tensor]; // [G·B,H,T,D]
   const bias = scoreBias(p, block);
   // With one bias for all windows, they need no axis of their own.
@@ -214,8 +213,8 @@ function windowAttention(p: Scope, x: Tensor, block: Block, qkvBias: boolean): T
   const scores = matmul(q, k, { transB: true, alpha: D ** -0.5 });
   const seen = add(reshape(scores, [groups, (G * B) / groups, H, T, T]), bias);
   const mixed = matmul(softmax(reshape(seen, [G * B, H, T, T])), v); // [G·B,H,T,D]
-  const byToken = transpose(reshape(mixed, [G, B, H, T, D]), [3, 0, 1, 2, 4]);
-  return linear(p.in("proj"), reshape(byToken, [T * G, B, C]));
+  const byToken = transpose(reshape(mixed, [G, B, H, T, D]), [0, 3, 1, 2, 4]);
+  return linear(p.in("proj"), reshape(byToken, [G * T, B, C]));
 }
 
 /** x [N,B,C] in the block's order: + attn(norm1 x), then + mlp(norm2 x), each branch sometimes left out. */
