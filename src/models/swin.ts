@@ -4,6 +4,7 @@ import { z } from "zod";
 import {
   add,
   constant,
+  equal,
   gather,
   gelu,
   linearMap,
@@ -14,6 +15,7 @@ import {
   softmax,
   split,
   transpose,
+  where,
 } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { rematerialize } from "../graph/trace.js";
@@ -180,27 +182,39 @@ function mergePatches(p: Scope, x: Tensor, from: readonly number[], to: readonly
   return linear(p.in("reduction"), layerNorm(p.in("norm"), joined, EPSILON), { bias: false });
 }
 
-/** Attention within windows of x [T·G,B,C]: T tokens of a window, G windows. */
-function windowAttention(p: Scope, x: Tensor, block: Block, qkvBias: boolean): Tensor {
-  const { heads: H, window } = block;
-  const { area: T, count: G, mask } = block.windows;
-  const [, B, C] = x.shape as [number, number, number];
-  const joint = linear(p.in("qkv"), x, { bias: qkvBias }); // [T·G,B,3C]
-  const byHead = (part: Tensor) => transpose(reshape(part, [T, G * B, H, C / H]), [1, 2, 0, 3]);
-  const [q, k, v] = split(joint, 2, 3).map(byHead) as [Tensor, Tensor, Tensor]; // [G·B,H,T,D]
-
+/**
+ * What is added to the scores, [1 or G,1,H,T,T]: a learned number for each offset between two tokens, and −∞ where they
+ * do not see each other. timm has -100 there: its weights of e^-100 are denormal numbers, which slow products down.
+ */
+function scoreBias(p: Scope, { heads: H, window, windows }: Block): Tensor {
+  const { area: T, count: G, regions } = windows;
   const offsets = constant(relativeOffsets(window), { dtype: "i32" });
-  const position = transpose(gather(p.get("relative_position_bias_table"), offsets)); // [H,T·T]
-  const bias =
-    mask === undefined
-      ? reshape(position, [1, 1, H, T, T])
-      : add(reshape(position, [1, 1, H, T, T]), constant(mask, { shape: [G, 1, 1, T, T] }));
+  const table = p.get("relative_position_bias_table", [(2 * window - 1) ** 2, H]);
+  const position = reshape(transpose(gather(table, offsets)), [1, 1, H, T, T]);
+  if (regions === undefined) return position;
+  const region = constant(regions, { dtype: "i32" });
+  const visible = equal(reshape(region, [G, 1, 1, T, 1]), reshape(region, [G, 1, 1, 1, T]));
+  return add(position, where(visible, constant(0), constant(Number.NEGATIVE_INFINITY)));
+}
+
+/** Attention within windows of x [G·T,B,C]: G windows of T tokens. */
+function windowAttention(p: Scope, x: Tensor, block: Block, qkvBias: boolean): Tensor {
+  const { heads: H } = block;
+  const { area: T, count: G } = block.windows;
+  const [, B, C] = x.shape as [number, number, number];
+  const D = C / H;
+  const joint = linear(p.in("qkv"), x, { bias: qkvBias }); // [G·T,B,3C]
+  const byHead = (part: Tensor) =>
+    reshape(transpose(reshape(part, [G, T, B, H, D]), [0, 2, 3, 1, 4]), [G * B, H, T, D]);
+  const [q, k, v] = split(joint, 2, 3).map(byHead) as [Tensor, Tensor, Tensor]; // [G·B,H,T,D]
+  const bias = scoreBias(p, block);
   // With one bias for all windows, they need no axis of their own.
-  const [groups, each] = mask === undefined ? [1, G * B] : [G, B];
-  const scores = matmul(q, k, { transB: true, alpha: (C / H) ** -0.5 });
-  const seen = add(reshape(scores, [groups, each, H, T, T]), bias);
+  const groups = bias.shape[0]!;
+  const scores = matmul(q, k, { transB: true, alpha: D ** -0.5 });
+  const seen = add(reshape(scores, [groups, (G * B) / groups, H, T, T]), bias);
   const mixed = matmul(softmax(reshape(seen, [G * B, H, T, T])), v); // [G·B,H,T,D]
-  return linear(p.in("proj"), reshape(transpose(mixed, [2, 0, 1, 3]), [T * G, B, C]));
+  const byToken = transpose(reshape(mixed, [G, B, H, T, D]), [0, 3, 1, 2, 4]);
+  return linear(p.in("proj"), reshape(byToken, [G * T, B, C]));
 }
 
 /** x [N,B,C] in the block's order: + attn(norm1 x), then + mlp(norm2 x), each branch sometimes left out. */

@@ -8,18 +8,16 @@ export interface Windows {
   readonly area: number;
   /** Windows G, those that reach beyond the grid included. */
   readonly count: number;
-  /**
-   * The grid's token at [token of the window, window], flat [w²·G]; -1 beyond the grid. Tokens lie outermost, so that
-   * attention reads its heads where they are.
-   */
+  /** The grid's tokens, window by window, flat [G·w²]; -1 beyond the grid. */
   readonly tokens: readonly number[];
   /** Whether some reach beyond the grid, whose side is then no multiple of theirs. */
   readonly padded: boolean;
-  /** What scores get, flat [G,w²,w²]: 0, or -100 between tokens that are only next to each other by the shift. */
-  readonly mask?: readonly number[];
+  /**
+   * With a shift, the region of each window's token, flat [G,w²]: tokens of two regions are only next to each other by
+   * the shift, and do not see each other.
+   */
+  readonly regions?: readonly number[];
 }
-
-const BLOCKED = -100;
 
 /**
  * Windows of side `w` over a grid of side `n`, which begin at row and column `shift`; what is before that comes after
@@ -30,27 +28,21 @@ export function makeWindows(n: number, w: number, shift: number): Windows {
   const side = across * w;
   const area = w * w;
   const count = across * across;
-  /** Row and column, in the shifted grid, of a window's token. */
-  const placeOf = (token: number, window: number) => ({
-    row: Math.floor(window / across) * w + Math.floor(token / w),
-    column: (window % across) * w + (token % w),
+  /** Rows and columns, in the shifted grid, of the windows' tokens. */
+  const places = Array.from({ length: count * area }, (_, i) => {
+    const [window, token] = [Math.floor(i / area), i % area];
+    return {
+      row: Math.floor(window / across) * w + Math.floor(token / w),
+      column: (window % across) * w + (token % w),
+    };
   });
-
-  const tokens = Array.from({ length: area * count }, (_, i) => {
-    const { row, column } = placeOf(Math.floor(i / count), i % count);
-    return row < n && column < n ? ((row + shift) % n) * n + ((column + shift) % n) : -1;
-  });
-
+  const tokens = places.map(({ row, column }) =>
+    row < n && column < n ? ((row + shift) % n) * n + ((column + shift) % n) : -1,
+  );
   // Only the last window of a row or column holds what came round; timm draws the line at the padded side.
   const bandOf = (at: number) => (at < side - w ? 0 : at < side - shift ? 1 : 2);
-  const regions = Array.from({ length: count }, (_, window) =>
-    Array.from({ length: area }, (_, token) => {
-      const { row, column } = placeOf(token, window);
-      return 3 * bandOf(row) + bandOf(column);
-    }),
-  );
-  const mask = regions.flatMap((region) => region.flatMap((a) => region.map((b) => (a === b ? 0 : BLOCKED))));
-  return { area, count, tokens, padded: side !== n, ...(shift > 0 ? { mask } : {}) };
+  const regions = places.map(({ row, column }) => 3 * bandOf(row) + bandOf(column));
+  return { area, count, tokens, padded: side !== n, ...(shift > 0 ? { regions } : {}) };
 }
 
 /** For each pair of tokens of a window of side `w`, flat [w²,w²]: which of the (2w-1)² offsets lies between them. */
