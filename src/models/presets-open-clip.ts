@@ -102,5 +102,5 @@ export const openClipPresets: readonly Preset[] = [
   openClip("RN50x4", 640, resnet([4, 6, 10, 6], 80, 288), plus, "four times RN50's compute, 288 pixels"),
   openClip("convnext_tiny", 1024, timm("convnext_tiny", "", 0.1), base, "ConvNeXt-T"),
   openClip("convnext_base", 512, timm("convnext_base", "", 0.1), base, "ConvNeXt-B"),
-  openClip("swin_base_patch4_window7_224", 640, timm("swin_base_patch4_window7_224", "avg"), plus, "Swin-B"),
+  openClip("swin_base_patch4_window7_224", 640, timm("swin_base_patch4_window7_224", ""), plus, "Swin-B"),
 ];
