@@ -2,9 +2,9 @@
 
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { contracting, given, normal, type Op, type Ref, streaming, uniform } from "../op.js";
+import { contracting, normal, type Op, type Ref, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { cast, greater, lessEqual, where } from "./compare.js";
+import { lessEqual, where } from "./compare.js";
 import { matmul } from "./contract.js";
 import {
   add,
@@ -13,7 +13,6 @@ import {
   erf64,
   exp,
   log,
-  maximum,
   mul,
   neg,
   requireFloat,
@@ -347,59 +346,6 @@ const geluOp: Op<GeluAttrs> = {
 /** Gaussian error linear unit. */
 export const gelu = (x: Tensor, kind: GeluKind = "erf"): Tensor => apply(geluOp, [x], { kind })[0]!;
 
-const positiveOp: Op<None> = {
-  name: "positive",
-  doc: "1 where x is above 0, else 0.",
-  source: "ONNX HardSigmoid",
-  traits: ["elementwise"],
-  infer: ([x]) => {
-    requireFloat("positive", x!);
-    return [{ dtype: x!.dtype, shape: x!.shape }];
-  },
-  reference: ([x]) => [x!.data.map((v) => (v > 0 ? 1 : 0))],
-  vjp: "zero",
-  cost: streaming,
-  simplify: "never",
-  decompose: ([x]) => [cast(greater(x!, 0), x!.dtype)],
-  // min(1, max(0, αx)) with an α that takes all but denormal numbers past 1: half the time of Greater and Cast.
-  onnx: (b, [x]) => b.node("HardSigmoid", [x!.name], { alpha: { float: 3e38 }, beta: { float: 0 } }),
-  stablehlo: "decompose",
-  cases: [
-    { name: "random", inputs: [uniform([3, 5], 1, -3, 3)], attrs: {}, smooth: false },
-    {
-      name: "edges",
-      inputs: [given("f32", [8], [0, -0, 1e-37, -1e-37, 1e38, -1e38, Infinity, -Infinity])],
-      attrs: {},
-      smooth: false,
-    },
-  ],
-};
-
-const reluOp: Op<None> = {
-  name: "relu",
-  doc: "The greater of x and 0; the gradient at 0 is 0.",
-  source: "ONNX Relu",
-  traits: ["elementwise"],
-  infer: ([x]) => {
-    requireFloat("relu", x!);
-    return [{ dtype: x!.dtype, shape: x!.shape }];
-  },
-  reference: ([x]) => [x!.data.map((v) => Math.max(v, 0))],
-  // From y, not x: then x need not be kept.
-  vjp: ([g], { outputs: [y] }) => [mul(g!, apply(positiveOp, [y!], {})[0]!)],
-  cost: streaming,
-  simplify: "never",
-  decompose: ([x]) => [maximum(x!, 0)],
-  onnx: (b, [x]) => b.node("Relu", [x!.name]),
-  stablehlo: "decompose",
-  cases: [
-    { name: "random", inputs: [uniform([3, 5], 1, -3, 3)], attrs: {} },
-    { name: "edges", inputs: [given("f32", [4], [-1, 0, -0, 2])], attrs: {}, smooth: false },
-  ],
-};
-/** The greater of x and 0. */
-export const relu = (x: Tensor): Tensor => apply(reluOp, [x], {})[0]!;
-
 interface AttentionAttrs {
   /** Query i sees keys 0 … i only. */
   readonly causal: boolean;
@@ -531,13 +477,4 @@ const crossEntropyOp: Op<None> = {
 export const softmaxCrossEntropy = (logits: Tensor, targets: Tensor): Tensor =>
   apply(crossEntropyOp, [logits, targets], {})[0]!;
 
-export const fusedOps = [
-  softmaxOp,
-  logSoftmaxOp,
-  layerNormOp,
-  affineOp,
-  geluOp,
-  reluOp,
-  attentionOp,
-  crossEntropyOp,
-];
+export const fusedOps = [softmaxOp, logSoftmaxOp, layerNormOp, affineOp, geluOp, attentionOp, crossEntropyOp];

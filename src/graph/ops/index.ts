@@ -1,6 +1,7 @@
 /** Every operation, by family. */
 
 import type { AnyOp } from "../op.js";
+import { activationOps } from "./activation.js";
 import { collectiveOps } from "./collective.js";
 import { compareOps } from "./compare.js";
 import { contractOps } from "./contract.js";
@@ -14,6 +15,7 @@ import { poolOps } from "./pool.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
+export { relu } from "./activation.js";
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
@@ -49,6 +51,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   convolve: convolveOps as unknown as AnyOp[],
   pool: poolOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
+  activation: activationOps as unknown as AnyOp[],
   normalize: normalizeOps as unknown as AnyOp[],
   fused: fusedOps as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],

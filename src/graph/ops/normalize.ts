@@ -1,13 +1,24 @@
 /** Batch normalization of images in NCHW, and what it is made of. */
 
 import { UsageError } from "../../core/errors.js";
-import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { type Case, type CollectiveOp, normal, type Op, type Ref, streaming, uniform } from "../op.js";
+import { formatType, type Shape, sameShape, sizeOfShape, type TensorType } from "../../core/shape.js";
+import {
+  type AnyOp,
+  type Case,
+  type CollectiveOp,
+  normal,
+  type Op,
+  type Ref,
+  streaming,
+  uniform,
+} from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { allReduceMean, allReduceSum } from "./collective.js";
-import { add, div, mul, requireFloat, sqrt, sub } from "./elementwise.js";
+import { cast, greater } from "./compare.js";
+import { add, div, maximum, mul, requireFloat, sqrt, sub } from "./elementwise.js";
 import { reshape } from "./movement.js";
 import { mean, sum } from "./reduce.js";
+import { constant } from "./source.js";
 
 type None = Record<never, never>;
 
@@ -46,58 +57,98 @@ function byChannel(shape: Shape, visit: (c: number, at: number) => void): void {
     for (let i = 0; i < H * W; i++) visit(plane % C, plane * H * W + i);
 }
 
-const affineOp: Op<None> = {
+interface AffineAttrs {
+  /** Whether what is below zero becomes zero. */
+  readonly relu: boolean;
+  readonly [key: string]: boolean;
+}
+
+/** Smaller planes than this cost more as a depthwise convolution than as passes of their own. */
+const FUSED_PLANE = 64;
+
+const affineOp: Op<AffineAttrs> = {
   name: "channelAffine",
-  doc: "Every channel times its factor, plus its shift if there is one: [B,C,H,W], [C] and [C] give [B,C,H,W].",
-  source: "ONNX BatchNormalization",
+  doc: "Every channel times its factor, plus its shift, plus other images if there are some; then relu, if asked: [B,C,H,W], [C], [C] and [B,C,H,W] give [B,C,H,W].",
+  source: "ONNX BatchNormalization; com.microsoft FusedConv",
   traits: [],
-  infer([x, ...vectors]) {
-    requireImages("channelAffine", x!);
-    requireChannels("channelAffine", x!, vectors);
+  infer([x, factor, shift, plus]) {
+    requireImages("channelAffine", x!, plus ?? x!);
+    requireChannels("channelAffine", x!, [factor!, shift!]);
     return [{ dtype: x!.dtype, shape: x!.shape }];
   },
-  reference([x, factor, shift]) {
+  reference([x, factor, shift, plus], { relu }) {
     const out = new Float64Array(x!.data.length);
     byChannel(x!.shape, (c, at) => {
-      out[at] = x!.data[at]! * factor!.data[c]! + (shift?.data[c] ?? 0);
+      const y = x!.data[at]! * factor!.data[c]! + shift!.data[c]! + (plus?.data[at] ?? 0);
+      out[at] = relu ? Math.max(y, 0) : y;
     });
     return [out];
   },
-  vjp: ([g], { inputs: [x, factor, shift] }) => [
-    channelAffine(g!, factor!),
-    channelDot(g!, x!),
-    ...(shift === undefined ? [] : [sum(g!, PLACES)]),
-  ],
+  vjp([g], { inputs: [x, factor, , plus], outputs: [y], attrs: { relu } }) {
+    const own = relu ? mul(g!, cast(greater(y!, 0), g!.dtype)) : g!;
+    const rest = plus === undefined ? [] : [own];
+    return [channelAffine(own, factor!), channelDot(own, x!), sum(own, PLACES), ...rest];
+  },
   cost: streaming,
   simplify: "never",
-  decompose([x, factor, shift]) {
-    const scaled = mul(x!, overImages(factor!));
-    return [shift === undefined ? scaled : add(scaled, overImages(shift))];
+  decompose([x, factor, shift, plus], { relu }) {
+    const moved = add(mul(x!, overImages(factor!)), overImages(shift!));
+    const y = plus === undefined ? moved : add(moved, plus);
+    return [relu ? maximum(y, 0) : y];
   },
-  // One pass over the images, where Mul and Add take two.
-  onnx(b, [x, factor, shift]) {
-    const C = factor!.shape[0]!;
+  // In one pass: a 1×1 convolution of every channel by itself can add images and rectify while it writes.
+  onnx(b, [x, factor, shift, plus], { relu }) {
+    const [, C, H, W] = x!.shape as [number, number, number, number];
+    if ((relu || plus !== undefined) && H * W >= FUSED_PLANE) {
+      const kernel = b.node("Reshape", [factor!.name, b.ints([C, 1, 1, 1])])[0]!;
+      const rest = plus === undefined ? [] : [plus.name];
+      return b.node(
+        "FusedConv",
+        [x!.name, kernel, shift!.name, ...rest],
+        { group: C, kernel_shape: [1, 1], ...(relu ? { activation: "Relu" } : {}) },
+        { domain: "com.microsoft" },
+      );
+    }
     const filled = (value: number) => b.constant(x!.dtype, [C], new Float32Array(C).fill(value));
-    const zeros = filled(0);
-    return b.node("BatchNormalization", [x!.name, factor!.name, shift?.name ?? zeros, zeros, filled(1)], {
-      epsilon: { float: 0 },
-    });
+    const inputs = [x!.name, factor!.name, shift!.name, filled(0), filled(1)];
+    let y = b.node("BatchNormalization", inputs, { epsilon: { float: 0 } });
+    if (plus !== undefined) y = b.node("Add", [y[0]!, plus.name]);
+    return relu ? b.node("Relu", y) : y;
   },
   stablehlo: "decompose",
-  cases: [
-    {
-      name: "with a shift",
-      inputs: [normal([2, 3, 2, 4], 1), uniform([3], 2, -2, 2), normal([3], 3)],
-      attrs: {},
-    },
-    { name: "without", inputs: [normal([2, 3, 3, 3], 4), uniform([3], 5, -2, 2)], attrs: {} },
-    { name: "single pixels", inputs: [normal([4, 3, 1, 1], 6), normal([3], 7), normal([3], 8)], attrs: {} },
-  ],
+  cases: [false, true].flatMap((relu) =>
+    [
+      { name: "images", x: [2, 3, 2, 4], plus: false },
+      { name: "single pixels", x: [4, 3, 1, 1], plus: false },
+      { name: "large planes", x: [2, 3, 8, 9], plus: false },
+      { name: "and other images", x: [2, 3, 3, 3], plus: true },
+      { name: "and other images, large planes", x: [2, 3, 9, 8], plus: true },
+    ].map(({ name, x, plus }) => ({
+      name: relu ? `${name}, relu` : name,
+      inputs: [normal(x, 1), uniform([3], 2, -2, 2), normal([3], 3), ...(plus ? [normal(x, 4)] : [])],
+      attrs: { relu },
+    })),
+  ),
 };
 
-/** Images `x` [B,C,H,W], each channel times `factor` [C], plus `shift` [C] or nothing. */
-export const channelAffine = (x: Tensor, factor: Tensor, shift?: Tensor): Tensor =>
-  apply(affineOp, shift === undefined ? [x, factor] : [x, factor, shift], {})[0]!;
+/** Images `x` [B,C,H,W], each channel times `factor` [C], plus `shift` [C] and images `plus`, if given. */
+export function channelAffine(x: Tensor, factor: Tensor, shift?: Tensor, plus?: Tensor): Tensor {
+  const by = shift ?? constant(0, { dtype: x.dtype, shape: factor.shape });
+  return apply(affineOp, [x, factor, by, ...(plus === undefined ? [] : [plus])], { relu: false })[0]!;
+}
+
+/** relu(x) as one operation with the channelAffine, and the sum with other images, that `x` is; undefined if it is none. */
+export function rectified(x: Tensor): Tensor | undefined {
+  const isOpen = ({ node }: Tensor) =>
+    node.op === (affineOp as unknown as AnyOp) && node.attrs.relu === false;
+  if (isOpen(x)) return apply(affineOp, x.node.inputs, { relu: true })[0]!;
+  const [a, b] = x.node.inputs;
+  if (x.node.op.name !== "add" || !sameShape(a!.shape, x.shape) || !sameShape(b!.shape, x.shape))
+    return undefined;
+  const [affine, plus] = isOpen(a!) ? [a!, b!] : [b!, a!];
+  if (!isOpen(affine) || affine.node.inputs.length > 3) return undefined;
+  return apply(affineOp, [...affine.node.inputs, plus], { relu: true })[0]!;
+}
 
 const dotOp: Op<None> = {
   name: "channelDot",
@@ -201,8 +252,8 @@ const batchNormOp: CollectiveOp<BatchNormAttrs> = {
     const total = sum(g, PLACES);
     const dWeight = mul(channelDot(g, centred!), inverse);
     const share = (v: Tensor) => mul(mul(allReduceSum(v, replicas), -1 / N), factor);
-    const pull = channelAffine(centred!, mul(share(dWeight), inverse), share(total));
-    return [add(channelAffine(g, factor), pull), dWeight, total];
+    const pull = channelAffine(centred!, mul(share(dWeight), inverse));
+    return [channelAffine(g, factor, share(total), pull), dWeight, total];
   },
   cost: streaming,
   simplify: "never",
