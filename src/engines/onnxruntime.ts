@@ -84,6 +84,9 @@ class Session implements Executable {
     private readonly inPlace: ReadonlySet<string>,
   ) {}
 
+  /** ONNX Runtime allocates as it goes. */
+  plannedMemory(): undefined {}
+
   async run(inputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, DeviceBuffer>> {
     const feeds: Record<string, ort.Tensor> = {};
     const held = new Map<string, HostBuffer>();
@@ -130,6 +133,7 @@ export class OnnxRuntime implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
+    device: { platform: "cpu" },
     donation: true,
     devices: 1,
     replicas: 1,
@@ -139,7 +143,11 @@ export class OnnxRuntime implements Engine {
 
   constructor(private readonly options: OnnxRuntimeOptions = {}) {}
 
-  async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Executable> {
+  async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
+    const [flag] = Object.keys(flags);
+    if (flag !== undefined) {
+      throw new UsageError(`onnxruntime: has no compiler flags; got ${flag}. Leave it out, or use --engine xla.`);
+    }
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
     const model = emitOnnx(optimized);

@@ -13,7 +13,14 @@ import { emitStableHlo } from "../../graph/emit/stablehlo.js";
 import type { Graph } from "../../graph/graph.js";
 import { optimize } from "../../graph/passes.js";
 import { requireCapabilities } from "../capabilities.js";
-import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "../engine.js";
+import type {
+  Capabilities,
+  CompileOptions,
+  DeviceBuffer,
+  Engine,
+  Executable,
+  PlannedMemory,
+} from "../engine.js";
 import { cacheKey, ProgramCache } from "./cache.js";
 import { Client, type Device, type MemoryStats, type StoreCallbacks } from "./client.js";
 import { compileOptionsBytes, type XlaFlags } from "./options.js";
@@ -172,8 +179,7 @@ class Program implements Executable {
     });
   }
 
-  /** Bytes that a run needs on each device, as the compiler plans them. */
-  plannedMemory() {
+  plannedMemory(): PlannedMemory {
     return this.owner.client.plannedMemory(this.pointer);
   }
 
@@ -215,6 +221,7 @@ export class Xla implements Engine {
       computeDtypes: ["f32", "bf16", "f16"],
       dtypes: ["f32", "bf16", "f16", "i32", "i64", "u8", "bool"],
       donation: true,
+      device: { platform: client.platform, computeCapability: devices[0]!.computeCapability },
       devices: devices.length,
       replicas: replicas.length,
     };
@@ -276,12 +283,12 @@ export class Xla implements Engine {
     );
   }
 
-  async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Program> {
+  async compile(graph: Graph, { name = "graph", flags }: CompileOptions = {}): Promise<Program> {
     this.requireOpen();
-    const optimized = optimize(graph, "stablehlo");
+    const optimized = optimize(graph, "stablehlo", this.capabilities.device);
     requireCapabilities(this.name, this.capabilities, optimized);
     const text = emitStableHlo(optimized);
-    const options = compileOptionsBytes(this.replicas, this.flags);
+    const options = compileOptionsBytes(this.replicas, { ...this.flags, ...flags });
     const key = cacheKey(text, options, this.identity);
     const pointer = (await this.restore(key)) ?? (await this.build(key, text, options, name));
     const { outputs, devices } = this.client.inspect(pointer);

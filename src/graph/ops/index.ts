@@ -1,6 +1,7 @@
 /** Every operation, by family. */
 
 import type { AnyOp } from "../op.js";
+import { attentionOps } from "./attention.js";
 import { collectiveOps } from "./collective.js";
 import { compareOps } from "./compare.js";
 import { contractOps } from "./contract.js";
@@ -12,6 +13,7 @@ import { movementOps } from "./movement.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
+export { attention } from "./attention.js";
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
@@ -44,7 +46,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   contract: contractOps as unknown as AnyOp[],
   convolve: convolveOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
-  fused: fusedOps as unknown as AnyOp[],
+  fused: [...fusedOps, ...attentionOps] as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],
 });
 
