@@ -4,6 +4,7 @@
  * memory given beforehand, and a donated input's memory takes its output in place.
  */
 
+import { cpus } from "node:os";
 import ort from "onnxruntime-node";
 import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
@@ -133,7 +134,7 @@ export class OnnxRuntime implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
-    device: { platform: "cpu" },
+    device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,
     replicas: 1,
@@ -146,7 +147,9 @@ export class OnnxRuntime implements Engine {
   async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
     const [flag] = Object.keys(flags);
     if (flag !== undefined) {
-      throw new UsageError(`onnxruntime: has no compiler flags; got ${flag}. Leave it out, or use --engine xla.`);
+      throw new UsageError(
+        `onnxruntime: has no compiler flags; got ${flag}. Leave it out, or use --engine xla.`,
+      );
     }
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);

@@ -73,12 +73,7 @@ export type Vjp<A> =
   | "decompose"
   | NotDifferentiable;
 
-type Lower<C, A> = (
-  context: C,
-  inputs: readonly Arg[],
-  attrs: A,
-  outputs: readonly TensorType[],
-) => string[];
+type Lower<C, A> = (context: C, inputs: readonly Arg[], attrs: A, outputs: readonly TensorType[]) => string[];
 
 export type Lowering<C, A> = Lower<C, A> | "decompose" | NotLowered;
 
@@ -86,6 +81,8 @@ export type Lowering<C, A> = Lower<C, A> | "decompose" | NotLowered;
 export interface DeviceKind {
   /** As PJRT names it: `cpu`, `cuda`, … */
   readonly platform: string;
+  /** For people, e.g. `NVIDIA H200`. */
+  readonly name?: string | undefined;
   /** NVIDIA's compute capability, e.g. 9 for Hopper, 10.3 for Blackwell Ultra. */
   readonly computeCapability?: number | undefined;
 }

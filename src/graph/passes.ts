@@ -96,7 +96,8 @@ export function decomposeFor(graph: Graph, target: "onnx" | "stablehlo", device?
     current = rewrite(current, (node, inputs) => {
       const { op, attrs } = node;
       const lowering = op[target];
-      const whole = typeof lowering === "function" || (target === "stablehlo" && kernelFor(op, device, inputs, attrs));
+      const whole =
+        typeof lowering === "function" || (target === "stablehlo" && kernelFor(op, device, inputs, attrs));
       if (whole || op.decompose === "primitive" || isUnsupported(lowering)) return undefined;
       again = true;
       return op.decompose(inputs, attrs);

@@ -197,6 +197,23 @@ function copyArray(type: TensorType, data: TypedArray): TypedArray {
   return out;
 }
 
+/** The compiler's error as the caller's where it is about a flag, or with what to try where a kernel was asked for. */
+function explained(error: unknown, flags: XlaFlags, { nodes }: Graph): unknown {
+  if (!(error instanceof InternalError)) return error;
+  const wrong = /(?:No such compile option: '|While setting option )(\w+)/.exec(error.message)?.[1];
+  if (wrong !== undefined && wrong in flags) {
+    return new UsageError(
+      `xla: flags must be options of the plugin's XLA with values of their kind; got ${wrong}=${flags[wrong]}: ` +
+        `${error.message}. Correct it or leave it out.`,
+    );
+  }
+  const kernel = nodes.find(({ op }) => typeof op.stablehlo === "object" && "kernel" in op.stablehlo);
+  if (kernel !== undefined) {
+    error.message += ` (${kernel.op.name} is written as a kernel of the device's; --attention plain avoids that)`;
+  }
+  return error;
+}
+
 /** XLA on the devices of one plugin. Made by `Xla.open`. */
 export class Xla implements Engine {
   readonly name = "xla";
@@ -221,7 +238,11 @@ export class Xla implements Engine {
       computeDtypes: ["f32", "bf16", "f16"],
       dtypes: ["f32", "bf16", "f16", "i32", "i64", "u8", "bool"],
       donation: true,
-      device: { platform: client.platform, computeCapability: devices[0]!.computeCapability },
+      device: {
+        platform: client.platform,
+        name: devices[0]!.kind,
+        computeCapability: devices[0]!.computeCapability,
+      },
       devices: devices.length,
       replicas: replicas.length,
     };
@@ -288,9 +309,14 @@ export class Xla implements Engine {
     const optimized = optimize(graph, "stablehlo", this.capabilities.device);
     requireCapabilities(this.name, this.capabilities, optimized);
     const text = emitStableHlo(optimized);
-    const options = compileOptionsBytes(this.replicas, { ...this.flags, ...flags });
+    const allFlags = { ...this.flags, ...flags };
+    const options = compileOptionsBytes(this.replicas, allFlags);
     const key = cacheKey(text, options, this.identity);
-    const pointer = (await this.restore(key)) ?? (await this.build(key, text, options, name));
+    const pointer =
+      (await this.restore(key)) ??
+      (await this.build(key, text, options, name).catch((error) => {
+        throw explained(error, allFlags, optimized);
+      }));
     const { outputs, devices } = this.client.inspect(pointer);
     // Results are written where `execute` says: too few places would be written over.
     if (outputs !== optimized.outputs.length || devices.length !== this.devices.length) {

@@ -5,11 +5,11 @@
 
 import { UsageError } from "../../core/errors.js";
 import { formatType, sameShape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { cudnnAttention, cudnnFits } from "./cudnn.js";
 import { type Case, type CaseInput, contracting, given, normal, type Op, type Ref } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast, lessEqual, where } from "./compare.js";
 import { matmul } from "./contract.js";
+import { cudnnAttention, cudnnFits } from "./cudnn.js";
 import { add, exp, log, mul, requireFloat, sub } from "./elementwise.js";
 import { softmax } from "./fused.js";
 import { reshape } from "./movement.js";
@@ -137,12 +137,7 @@ const attentionOp: Op<AttentionAttrs> = {
 function gradientInputs([q, k, v, g]: readonly CaseInput[], attrs: AttentionAttrs): CaseInput[] {
   const { dtype, shape } = q!;
   const [y, statistics] = attend([q!, k!, v!], attrs);
-  return [
-    ...[q!, k!, v!],
-    given(dtype, shape, [...y]),
-    given("f32", shape.slice(0, 3), [...statistics]),
-    g!,
-  ];
+  return [...[q!, k!, v!], given(dtype, shape, [...y]), given("f32", shape.slice(0, 3), [...statistics]), g!];
 }
 
 /**

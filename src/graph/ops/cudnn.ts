@@ -5,8 +5,8 @@
  */
 
 import type { TensorType } from "../../core/shape.js";
-import type { Arg, DeviceKind } from "../op.js";
 import type { StableHloContext } from "../emit/stablehlo.js";
+import type { Arg, DeviceKind } from "../op.js";
 
 interface Attributes {
   readonly causal: boolean;
@@ -17,7 +17,10 @@ interface Attributes {
 const SHORTEST = 32;
 
 /** bf16 from Ampere on; head sizes in steps of 8 to 128, from Hopper on to 256. */
-export function cudnnFits({ platform, computeCapability = 0 }: DeviceKind, [q]: readonly TensorType[]): boolean {
+export function cudnnFits(
+  { platform, computeCapability = 0 }: DeviceKind,
+  [q]: readonly TensorType[],
+): boolean {
   const [, , T = 0, D = 0] = q!.shape;
   return (
     platform === "cuda" &&
