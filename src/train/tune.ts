@@ -62,7 +62,7 @@ const cpu: readonly OptionSet[] = [
 export const optionSets: Readonly<Record<string, readonly OptionSet[]>> = Object.freeze({ cuda, cpu });
 
 /** A set faster than what was given by less than this is not worth its name. */
-const WORTH = 1.02;
+export const WORTH = 1.02;
 
 export interface Trial {
   readonly name: string;
@@ -76,7 +76,9 @@ export interface Trial {
 
 export interface Tuning {
   readonly trials: readonly Trial[];
-  /** The fastest, if it is faster by 2 % than both measurements of what was given. */
+  /** By what factor the two measurements of what was given differ, at least 1. */
+  readonly noise: number;
+  /** The fastest, if it is faster than both of them by 2 % and by more than the noise. */
   readonly best: Trial | undefined;
 }
 
@@ -129,8 +131,9 @@ export async function tuneStep(
   }
   const again = await attempt({ name: "as given, again", about: "" });
   const [fastest] = [...trials].sort((a, b) => rate(b) - rate(a));
-  const given = Math.max(rate(first), rate(again));
-  return { trials, best: rate(fastest!) > WORTH * given ? fastest : undefined };
+  const [slow, fast] = [rate(first), rate(again)].sort((a, b) => a - b) as [number, number];
+  const noise = slow === 0 ? 1 : fast / slow;
+  return { trials, noise, best: rate(fastest!) > Math.max(WORTH, noise) * fast ? fastest : undefined };
 }
 
 function wordsOf({ flags = {}, attention, precision }: OptionSet): string[] {

@@ -8,7 +8,7 @@ import { benchStep, type StepBenchOptions, type StepBenchResult } from "../../tr
 import { choice, defaulted, flag, integer, list, optional, text } from "../../train/fields.js";
 import { readModel } from "../../train/prepare.js";
 import { precisions } from "../../train/step.js";
-import { type Tuning, tuneStep } from "../../train/tune.js";
+import { type Tuning, tuneStep, WORTH } from "../../train/tune.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand, type Terminal } from "../command.js";
 import { engineOptions } from "./engines.js";
@@ -191,7 +191,7 @@ const rowOf = (batchSize: number, result: StepBenchResult): string[] => [
   result.compileSeconds.toFixed(1),
 ];
 
-function printTuning(terminal: Terminal, { trials, best }: Tuning): void {
+function printTuning(terminal: Terminal, { trials, noise, best }: Tuning): void {
   const base = trials[0]!.result?.imagesPerSecond;
   const rows = trials.map(({ name, result }) =>
     result === undefined
@@ -211,9 +211,10 @@ function printTuning(terminal: Terminal, { trials, best }: Tuning): void {
   for (const { name, about, words } of trials) {
     if (about !== "") terminal.out(`${name}: ${about} (${words.join(" ")})\n`);
   }
+  terminal.out(`\nThe same options twice: a factor of ${noise.toFixed(2)} between them.`);
   terminal.out(
     best === undefined
-      ? "\nNothing is faster than what was given by 2 %.\n"
+      ? ` Nothing is faster by more than that and ${percent(WORTH - 1)}.\n`
       : `\nFastest: ${best.name}. Add: ${best.words.join(" ")}\n`,
   );
 }
