@@ -49,6 +49,7 @@ interface Measured {
   readonly devices?: number;
   readonly matmulGflops?: number;
   readonly attention?: string;
+  readonly precision?: string;
   readonly compileSeconds?: number;
   /** The peer's only: compiling included. */
   readonly firstStepSeconds?: number;
@@ -123,7 +124,7 @@ interface Row extends Case {
   readonly imagesPerSecond: number | undefined;
   /** Ours over each peer, by its name: the median, and round by round. */
   readonly ratios?: Readonly<Record<string, { median: number | undefined; rounds: (number | undefined)[] }>>;
-  /** By our count of multiply-adds and our measured rate of products, for both. */
+  /** By our count of multiply-adds and our measured rate of products of the same format, for both. */
   readonly mfu: number | undefined;
   readonly peakMemoryBytes: number | undefined;
   readonly firstSeconds: number | undefined;
@@ -144,10 +145,13 @@ for (const text of cases) {
     process.stderr.write(`${text}: round ${round + 1} of ${values.rounds}\n`);
   }
   const anyOurs = rounds.flatMap((r) => r.ours).find((m) => m !== undefined);
-  const describe = (list: readonly (Measured | undefined)[]) => {
+  const describe = (list: readonly (Measured | undefined)[], isF32: boolean) => {
     const imagesPerSecond = median(list.map((m) => m?.imagesPerSecond));
     const secondsAStep = imagesPerSecond === undefined ? undefined : Number(batch) / imagesPerSecond;
-    const rate = median(rounds.flatMap((r) => r.ours.map((m) => m?.matmulGflops)));
+    const sameFormat = (precision: string | undefined) => (precision === "f32") === isF32;
+    const rate = median(
+      rounds.flatMap((r) => r.ours.map((m) => (sameFormat(m?.precision) ? m?.matmulGflops : undefined))),
+    );
     return {
       imagesPerSecond,
       mfu:
@@ -167,10 +171,17 @@ for (const text of cases) {
       }),
     );
     const attention = list.find((m) => m !== undefined)?.attention;
-    rows.push({ ...one, what: `ours, ${precision}`, ...describe(list), ratios, attention });
+    rows.push({
+      ...one,
+      what: `ours, ${precision}`,
+      ...describe(list, precision === "f32"),
+      ratios,
+      attention,
+    });
   });
   peers.forEach((variant, j) => {
-    rows.push({ ...one, what: `open_clip, ${variant}`, ...describe(rounds.map((r) => r.theirs[j])) });
+    const list = rounds.map((r) => r.theirs[j]);
+    rows.push({ ...one, what: `open_clip, ${variant}`, ...describe(list, variant.startsWith("f32")) });
   });
 }
 
