@@ -63,14 +63,8 @@ export const benchCommand = defineCommand({
   },
   examples: [
     ["clipwright bench step --model ViT-B-32 --batch 16 --context 77 --json", "For a script."],
-    [
-      "clipwright bench step --engine xla --precision bf16 --model ViT-B-16 --batch 256,1024,4096",
-      "On a GPU.",
-    ],
-    [
-      "clipwright bench step --engine xla --precision bf16 --model ViT-B-16 --batch 1024 --tune",
-      "Choose options.",
-    ],
+    ["clipwright bench step --engine xla --precision bf16 --batch 256,1024", "Several batch sizes on a GPU."],
+    ["clipwright bench step --engine xla --precision bf16 --tune", "Choose XLA's options by measuring."],
   ],
   async run({ options, positionals, terminal }) {
     if (positionals[0] !== "step") {
@@ -154,37 +148,28 @@ function printRuns(terminal: Terminal, model: string, engine: Engine, runs: read
     `\n${model}, ${first.imageSize} pixels, ${first.contextLength} tokens, ${first.precision}, attention ${first.attention}\n` +
       `${engine.name} on ${platform}${name === undefined || name === platform ? "" : `: ${name}`}${times}\n\n`,
   );
-  const head = [
-    "batch",
-    "images/s",
-    "step s",
-    "TFLOP/s",
-    "matmul",
-    "MFU",
-    "peak GiB",
-    "planned",
-    "compile s",
-  ];
+  const [unit, gflops] = first.matmulGflops < 1000 ? (["GFLOP/s", 1] as const) : (["TFLOP/s", 1000] as const);
+  const head = ["batch", "images/s", "step s", unit, "matmul", "MFU", "peak GiB", "planned", "compile s"];
   const rows = runs.flatMap(({ batchSize, result }) =>
-    result === undefined ? [] : [rowOf(batchSize, result)],
+    result === undefined ? [] : [rowOf(batchSize, result, gflops)],
   );
   terminal.out(alignColumns([head, ...rows]));
   for (const { batchSize, error } of runs)
     if (error !== undefined) terminal.out(`batch ${batchSize}: ${error}\n`);
   terminal.out(
-    `\nTFLOP/s of a device: ${(first.macs / 1e9).toFixed(1)} G multiply-adds a step at batch ${first.batchSize}; ` +
+    `\n${unit} of a device: ${(first.macs / 1e9).toFixed(1)} G multiply-adds a step at batch ${first.batchSize}; ` +
       `matmul: its rate on ${first.matmulSide}² products; MFU: their ratio.\n` +
       `peak: of the ${first.peakMemoryOf}; planned: by the compiler${first.plannedBytes === undefined ? " (this engine makes no plan)" : ""}; ` +
       `the graph's account: ${runs.map(({ result }) => gib(result?.predictedPeakBytes)).join(", ")}.\n`,
   );
 }
 
-const rowOf = (batchSize: number, result: StepBenchResult): string[] => [
+const rowOf = (batchSize: number, result: StepBenchResult, gflops: number): string[] => [
   `${batchSize}`,
   rounded(result.imagesPerSecond),
   (batchSize / result.imagesPerSecond).toPrecision(3),
-  rounded(result.gflops / 1000),
-  rounded(result.matmulGflops / 1000),
+  rounded(result.gflops / gflops),
+  rounded(result.matmulGflops / gflops),
   percent(result.shareOfMatmul),
   gib(result.peakMemoryBytes),
   gib(result.plannedBytes),
