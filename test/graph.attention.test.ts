@@ -127,6 +127,12 @@ describe("mixedPrecision of attention", () => {
     );
   });
 
+  test("reads the rounded result backwards without rounding it again", () => {
+    const graph = optimize(mixedPrecision(step, { device: hopper }), "stablehlo", hopper);
+    const backward = graph.nodes.find(({ op }) => op.name === "attentionGradient")!;
+    assert.equal(backward.inputs[3]!.node.op.name, "attention");
+  });
+
   test("takes it apart elsewhere", () => {
     for (const device of [undefined, { platform: "cpu" }]) {
       const graph = optimize(mixedPrecision(step, { device }), "stablehlo", device);
