@@ -3,7 +3,7 @@
  * same model, batch and context. Prints a table of medians and of the ratios round by round.
  *
  *     npm run bench:peers -- --case ViT-S-32:32:77 --case ViT-B-32:16:77 --rounds 3 --steps 5 --threads 2
- *     npm run bench:peers -- --case ViT-B-16:1024:77 --case ViT-B-16:1024:16      (on a GPU)
+ *     npm run bench:peers -- --case ViT-B-16:512:77 --case ViT-B-16:512:16      (on a GPU)
  *
  * Where PyTorch sees a GPU: ours on XLA in bf16 and bf16-results beside open_clip's amp_bf16, with and without
  * torch.compile. Elsewhere: ours on ONNX Runtime beside open_clip, both in f32. `--engine`, `--ours` and `--peer`
@@ -87,7 +87,7 @@ const engine = values.engine ?? (onGpu ? "xla" : "onnxruntime");
 const oursPrecisions = values.ours ?? (onGpu ? ["bf16", "bf16-results"] : ["f32"]);
 const peers = values.peer ?? (onGpu ? ["amp_bf16", "amp_bf16+compile"] : ["f32"]);
 const steps = values.steps ?? (onGpu ? "20" : "5");
-const cases = values.case ?? (onGpu ? ["ViT-B-32:1024:77", "ViT-B-16:1024:77"] : ["ViT-S-32:32:77"]);
+const cases = values.case ?? (onGpu ? ["ViT-B-32:1024:77", "ViT-B-16:512:77"] : ["ViT-S-32:32:77"]);
 const threads = onGpu ? undefined : (values.threads ?? "2");
 
 const common = ({ model, batch, context }: Case): string[] => [
