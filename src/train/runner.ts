@@ -5,7 +5,7 @@ import { InternalError, UsageError } from "../core/errors.js";
 import type { Key } from "../core/random.js";
 import { formatType, sizeOfShape, type TensorType } from "../core/shape.js";
 import { leaves } from "../core/tree.js";
-import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
+import type { CompileOptions, DeviceBuffer, Engine, Executable, PlannedMemory } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
 import type { Clip } from "../models/clip.js";
@@ -46,14 +46,16 @@ export class StepRunner implements Disposable {
 
   /**
    * Compiles the step. `initial` gives the state by name (`params.NAME`, `statistics.NAME`, `slots.NAME.SLOT`,
-   * `ema.NAME`): all parameters and statistics; slots default to zeros and averages to the parameters.
+   * `ema.NAME`): all parameters and statistics; slots default to zeros and averages to the parameters. `flags` are the
+   * compiler's, for the step.
    */
   static async create(
     engine: Engine,
     options: StepOptions,
     initial: Readonly<Record<string, TypedArray>>,
+    { flags }: Pick<CompileOptions, "flags"> = {},
   ): Promise<StepRunner> {
-    const executable = await engine.compile(trainStep(options), { name: "train step" });
+    const executable = await engine.compile(trainStep(options), { name: "train step", flags });
     const types = new Map(leaves(stateTypes(options), isTensorType).map(({ path, value }) => [path, value]));
     const state: Record<string, DeviceBuffer> = {};
     for (const [name, type] of types)
@@ -63,6 +65,11 @@ export class StepRunner implements Disposable {
 
   get graph(): Graph {
     return this.executable.graph;
+  }
+
+  /** What the compiler plans for a step, where it makes plans. */
+  plannedMemory(): PlannedMemory | undefined {
+    return this.executable.plannedMemory();
   }
 
   /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */

@@ -4,6 +4,7 @@ import { UsageError } from "../core/errors.js";
 import type { TensorType } from "../core/shape.js";
 import { gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
+import type { DeviceKind } from "../graph/op.js";
 import {
   add,
   allReduceSum,
@@ -44,8 +45,14 @@ export interface StepOptions {
   /** Copies of the step that run together and share the batch. Default 1. */
   readonly replicas?: number | undefined;
   /** Number format of matrix products and convolutions. Default f32. */
-  readonly precision?: "f32" | "bf16" | undefined;
+  readonly precision?: Precision | undefined;
+  /** What the step runs on: in bf16, attention is a kernel of its where it has one. Default: plain products. */
+  readonly device?: DeviceKind | undefined;
 }
+
+/** `bf16`: products take bf16 and give f32. `bf16-results`: they give bf16, too, as PyTorch's autocast does. */
+export const precisions = ["f32", "bf16", "bf16-results"] as const;
+export type Precision = (typeof precisions)[number];
 
 /** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
 const CLIP_EPSILON = 1e-6;
@@ -94,7 +101,7 @@ export function batchTypes({ clip, batchSize, contextLength: T, normalization, r
  */
 export function trainStep(options: StepOptions): Graph {
   const { clip, optimizer, clipNorm, maxLogitScale = 100, ema = false, normalization } = options;
-  const { replicas = 1, precision = "f32" } = options;
+  const { replicas = 1, precision = "f32", device } = options;
   const scalar: TensorType = { dtype: "f32", shape: [] };
   const scalarNames = [...Object.keys(optimizer.scalars(1, 1)), ...(ema ? ["emaDecay"] : [])];
   const types = {
@@ -169,7 +176,8 @@ export function trainStep(options: StepOptions): Graph {
     }
     return { next, metrics: { loss, gradientNorm: reportedNorm, logitScale: scale } };
   });
-  return precision === "bf16" ? mixedPrecision(step) : step;
+  if (precision === "f32") return step;
+  return mixedPrecision(step, { device, results: precision === "bf16" ? "f32" : "bf16" });
 }
 
 const clamp = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);

@@ -7,6 +7,7 @@ import { foldIn, keyFromSeed } from "../core/random.js";
 import { encodeSafetensors, SafetensorsFile } from "../core/safetensors.js";
 import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
 import { openEngine } from "../engines/registry.js";
+import { parseXlaFlagWords } from "../engines/xla/options.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
@@ -95,8 +96,10 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
         ema,
         replicas: engine.capabilities.replicas,
         precision: recipe.precision,
+        device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
       },
       initial,
+      { flags: parseXlaFlagWords(recipe.xlaFlag ?? []) },
     );
     using encoder = await Encoder.create(engine, {
       clip,

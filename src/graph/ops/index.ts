@@ -2,6 +2,7 @@
 
 import type { AnyOp } from "../op.js";
 import { activationOps } from "./activation.js";
+import { attentionOps } from "./attention.js";
 import { collectiveOps } from "./collective.js";
 import { compareOps } from "./compare.js";
 import { contractOps } from "./contract.js";
@@ -16,6 +17,7 @@ import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
 export { relu } from "./activation.js";
+export { attention } from "./attention.js";
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
@@ -53,7 +55,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   lookup: lookupOps as unknown as AnyOp[],
   activation: activationOps as unknown as AnyOp[],
   normalize: normalizeOps as unknown as AnyOp[],
-  fused: fusedOps as unknown as AnyOp[],
+  fused: [...fusedOps, ...attentionOps] as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],
 });
 
