@@ -84,6 +84,36 @@ describe("createLoader", () => {
     }
   });
 
+  test("parts of a batch's rows, made apart, are the whole batch, broken images or not", async () => {
+    for (const dataset of [good, holed]) {
+      const options = { ...base, pipeline: everything, dataset };
+      const bounds = [0, 3, 3, 7];
+      await using whole = createLoader(options);
+      for (const step of [0, 2]) {
+        const expected = await whole.batch(step);
+        const parts: Batch[] = [];
+        for (const [i, start] of bounds.slice(0, -1).entries()) {
+          await using loader = createLoader({ ...options, rows: { start, end: bounds[i + 1]! } });
+          parts.push(await loader.batch(step));
+        }
+        for (const key of ["images", "indices", "captionIndices", "captions"] as const)
+          assert.deepEqual(
+            parts.flatMap((part) => [...part[key]]),
+            [...expected[key]],
+            key,
+          );
+        for (const { planned, epoch } of parts) {
+          assert.deepEqual(planned, expected.planned);
+          assert.equal(epoch, expected.epoch);
+        }
+      }
+    }
+    assert.throws(
+      () => createLoader({ ...base, pipeline: everything, rows: { start: 2, end: 8 } }),
+      /rows must lie/,
+    );
+  });
+
   test("sees every sample once an epoch, across batches that straddle epochs", async () => {
     const batches = await contents({ ...base, batchSize: 4 }, [0, 1, 2, 3, 4]);
     const order = batches.flatMap((b) => b.indices);

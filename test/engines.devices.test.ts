@@ -8,38 +8,47 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { interpretReplicas } from "../src/graph/interpret.js";
 import { allGather, allReduceSum, reduceScatter, replicaIndex } from "../src/graph/ops/index.js";
 import { trace } from "../src/graph/trace.js";
+import { shareOf, spread, weightsOf } from "../src/train/shares.js";
 import { assertClose } from "./support/close.js";
+import { contrastStep, sizes } from "./support/contrast.js";
 import { openXla, withXla } from "./support/engines.js";
-import { parallelStep, sizes, waves } from "./support/parallel.js";
+import { waves } from "./support/waves.js";
 
 const DEVICES = 4;
-const ROWS = 3;
+/** What four devices do not divide. */
+const BATCH = 10;
 
 test("an engine with one device refuses a program over four", async () => {
   const engine = new OnnxRuntime();
-  await assert.rejects(engine.compile(parallelStep(ROWS, DEVICES)), (error: Unsupported) => {
+  await assert.rejects(engine.compile(contrastStep(BATCH, DEVICES)), (error: Unsupported) => {
     assert.ok(error instanceof Unsupported);
     assert.match(error.message, /runs 1 replica of a program; got .* over 4/);
     return true;
   });
 });
 
-/** Losses and final parameters of `steps` steps from a fixed start; every third batch lacks its last rows. */
-async function train(engine: Engine, step: Executable, rows: number, each: boolean, steps: number) {
+/** Losses and final parameters of `steps` steps from a fixed start. */
+async function train(engine: Engine, step: Executable, steps: number) {
   const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
+  const share = shareOf(BATCH, engine.capabilities.replicas);
   let params: Record<string, DeviceBuffer> = {
     "params.image": engine.upload(f32(sizes.joint, sizes.image), waves(sizes.joint * sizes.image, 1)),
     "params.text": engine.upload(f32(sizes.joint, sizes.text), waves(sizes.joint * sizes.text, 2)),
     "params.scale": engine.upload(f32(), Float32Array.of(1)),
   };
-  const all = DEVICES * ROWS;
+  const rows = (width: number, phase: number) =>
+    engine.upload(f32(share.height, width), spread(waves(BATCH * width, phase), width, share), {
+      each: true,
+    });
+  // Two pairs of rows that belong together, on different devices.
+  const ids = spread(Int32Array.of(0, 1, 2, 3, 4, 0, 6, 7, 2, 9), 1, share, -1);
   const losses: number[] = [];
   for (let i = 0; i < steps; i++) {
-    const weight = Float32Array.from({ length: all }, (_, k) => (i % 3 === 2 && k >= all - 4 ? 0 : 1));
     const batch = {
-      images: engine.upload(f32(rows, sizes.image), waves(all * sizes.image, 3 + i), { each }),
-      texts: engine.upload(f32(rows, sizes.text), waves(all * sizes.text, 4 + 2 * i), { each }),
-      weight: engine.upload(f32(rows), weight, { each }),
+      images: rows(sizes.image, 3 + i),
+      texts: rows(sizes.text, 4 + 2 * i),
+      ids: engine.upload({ dtype: "i32", shape: [share.height] }, ids, { each: true }),
+      weights: engine.upload(f32(share.height), weightsOf(share), { each: true }),
     };
     const { loss, ...rest } = await step.run({ ...params, ...batch });
     losses.push(Number((await engine.download(loss!))[0]));
@@ -106,12 +115,12 @@ withXla("several devices", () => {
       }
     });
 
-    test("twelve steps on four devices are those on one with the whole batch, uneven batches included", async () => {
+    test("twelve steps on four devices are those on one, of a batch that they do not divide", async () => {
       const single = await openXla();
-      const whole = await single.compile(parallelStep(DEVICES * ROWS, 1));
-      const split = await engine.compile(parallelStep(ROWS, DEVICES));
-      const expected = await train(single, whole, DEVICES * ROWS, false, 12);
-      const got = await train(engine, split, ROWS, true, 12);
+      const whole = await single.compile(contrastStep(BATCH, 1));
+      const split = await engine.compile(contrastStep(BATCH, DEVICES));
+      const expected = await train(single, whole, 12);
+      const got = await train(engine, split, 12);
       assertClose(got.losses, expected.losses, 1e-5, "losses");
       for (const [name, values] of Object.entries(expected.last)) {
         const replicas = got.last[name]!;
@@ -126,7 +135,7 @@ withXla("several devices", () => {
     });
 
     test("a program over another number of replicas is refused", async () => {
-      await assert.rejects(engine.compile(parallelStep(ROWS, 2)), Unsupported);
+      await assert.rejects(engine.compile(contrastStep(BATCH, 2)), Unsupported);
     });
 
     test("inputs freed while a run starts are kept until it has", async () => {

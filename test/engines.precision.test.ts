@@ -24,7 +24,7 @@ import { mixedPrecision } from "../src/graph/precision.js";
 import { trace } from "../src/graph/trace.js";
 import { assertClose } from "./support/close.js";
 import { openXla, withXla } from "./support/engines.js";
-import { waves } from "./support/parallel.js";
+import { waves } from "./support/waves.js";
 
 const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
 

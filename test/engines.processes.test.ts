@@ -7,7 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
 import { UsageError } from "../src/core/errors.js";
-import { openEngineGroup } from "../src/engines/group.js";
+import type { Engine } from "../src/engines/engine.js";
+import { type Processes, together } from "../src/engines/group.js";
 import { firstSlurmNode, processGroup } from "../src/engines/processes.js";
 import { keyValueGet, keyValuePut, keyValueTryGet } from "../src/engines/xla/layout.js";
 import { Block, memoryAt } from "../src/engines/xla/pjrt.js";
@@ -134,20 +135,35 @@ describe("clientOptions", () => {
   });
 });
 
-describe("openEngineGroup", () => {
+describe("together", () => {
   test("a process on its own has the engine, number 0, and nobody to wait for", async () => {
-    const group = await openEngineGroup("onnxruntime", { threads: 1 }, undefined);
-    assert.deepEqual([group.engine.name, group.index, group.count], ["onnxruntime", 0, 1]);
-    await group.barrier("alone");
-    await group[Symbol.asyncDispose]();
+    const result = await together("onnxruntime", async ({ index, count, openEngine, share }) => {
+      const engine = await openEngine("onnxruntime", { threads: 1 });
+      return [engine.name, index, count, await share("alone", () => 7)];
+    });
+    assert.deepEqual(result, ["onnxruntime", 0, 1, 7]);
   });
 
   test("an engine that cannot join processes refuses to run beside itself", async () => {
     const place = processGroup({ RANK: "1", WORLD_SIZE: "2", MASTER_ADDR: "127.0.0.1" });
     await assert.rejects(
-      openEngineGroup("onnxruntime", {}, place),
+      together("onnxruntime", async () => {}, { place }),
       /runs in one process; got process 1 of 2, by torchrun's variables/,
     );
+  });
+
+  test("what a device says while it is closed does not hide why it failed", async () => {
+    const open = async () =>
+      ({
+        async [Symbol.asyncDispose]() {
+          throw new Error("the device is gone");
+        },
+      }) as unknown as Engine;
+    const work = async ({ openEngine }: Processes) => {
+      await openEngine("onnxruntime");
+      throw new UsageError("the first");
+    };
+    await assert.rejects(together("onnxruntime", work, { open }), { message: "the first" });
   });
 });
 
@@ -169,10 +185,12 @@ const errorCallback = koffi.pointer(
 describe("Store", () => {
   let store: Store;
   let other: Store;
+  let address: number;
   const bytes = (...values: number[]) => Uint8Array.from(values);
 
   before(async () => {
-    const at = { host: "127.0.0.1", port: await freePort(), count: 2 };
+    address = await freePort();
+    const at = { host: "127.0.0.1", port: address, count: 2 };
     [store, other] = await Promise.all([Store.join({ ...at, index: 0 }), Store.join({ ...at, index: 1 })]);
   });
   after(async () => {
@@ -208,6 +226,23 @@ describe("Store", () => {
     order.push("second comes");
     await Promise.all([first, other.barrier("b", 5000)]);
     assert.deepEqual(order, ["second comes", "left"]);
+  });
+
+  test("a will is put when its process goes away, unless it is withdrawn or said before", async () => {
+    const mortal = await Store.join({ index: 1, count: 2, host: "127.0.0.1", port: address });
+    await mortal.will("gone", bytes(1));
+    await mortal.will("gone", bytes(2));
+    await mortal.put("kept", bytes(3));
+    await mortal.remove("kept");
+    const waiting = store.get("gone", 5000);
+    await mortal[Symbol.asyncDispose]();
+    assert.deepEqual(await waiting, bytes(2));
+    await assert.rejects(store.get("kept", 10), /must write kept/);
+    const calm = await Store.join({ index: 1, count: 2, host: "127.0.0.1", port: address });
+    await calm.will("withdrawn", bytes(4));
+    await calm.will("withdrawn");
+    await calm[Symbol.asyncDispose]();
+    await assert.rejects(store.get("withdrawn", 50), /must write withdrawn/);
   });
 
   test("nobody at the address, and a port that is taken", async () => {

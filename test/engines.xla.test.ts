@@ -16,11 +16,12 @@ import { after, describe, test } from "node:test";
 import { decode, encode } from "../src/core/dtype.js";
 import { UsageError } from "../src/core/errors.js";
 import { sizeOfShape } from "../src/core/shape.js";
+import { troubleOf } from "../src/engines/failure.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { parseXlaFlags, parseXlaFlagWords } from "../src/engines/xla/options.js";
 import { gradients } from "../src/graph/grad.js";
 import type { Graph } from "../src/graph/graph.js";
-import { add, cast, gelu, matmul, mean, mul, square, sub, tanh } from "../src/graph/ops/index.js";
+import { add, cast, gelu, iota, matmul, mean, mul, square, sub, sum, tanh } from "../src/graph/ops/index.js";
 import type { Tensor } from "../src/graph/tensor.js";
 import { rematerialize, trace } from "../src/graph/trace.js";
 import { assertClose } from "./support/close.js";
@@ -270,6 +271,28 @@ withXla("the engine", () => {
       await assert.rejects(openXla({ devices: 0 }), /devices must be an integer/);
       await assert.rejects(openXla({ plugin: "/nowhere.so" }), /plugin must exist/);
       await assert.rejects(openXla({ plugin: process.execPath }), UsageError);
+    });
+
+    test("memory that no machine has is an error with words, and the engine goes on", async () => {
+      const rows = 2 ** 24;
+      const graph = trace({ x: f32(2) }, ({ x }) => {
+        const many = mul(cast(iota("i32", [rows, 2], 0), "f32"), x);
+        return { y: sum(gelu(matmul(many, many, { transB: true }))) }; // a PiB between
+      });
+      using program = await engine.compile(graph);
+      using x = engine.upload(f32(2), Float32Array.of(1, 2));
+      const { y } = await program.run({ x });
+      await assert.rejects(engine.download(y!), (error: Error) => {
+        assert.ok(error instanceof UsageError);
+        assert.match(error.message, /the device's memory must suffice; got ".*[Oo]ut of memory/);
+        assert.equal(troubleOf(error)?.kind, "memory");
+        return true;
+      });
+      y![Symbol.dispose]();
+      using small = await engine.compile(trace({ x: f32(2) }, ({ x: v }) => ({ y: add(v, 1) })));
+      const { y: sums } = await small.run({ x });
+      assert.deepEqual([...(await engine.download(sums!))], [2, 3]);
+      sums![Symbol.dispose]();
     });
 
     test("XLA_FLAGS is read as words", () => {

@@ -10,7 +10,8 @@ import { optimize } from "../src/graph/passes.js";
 import type { Tensor } from "../src/graph/tensor.js";
 import { trace } from "../src/graph/trace.js";
 import { assertClose } from "./support/close.js";
-import { parallelStep, sizes, waves } from "./support/parallel.js";
+import { contrastStep } from "./support/contrast.js";
+import { waves } from "./support/waves.js";
 
 const REPLICAS = 3;
 const inputs = Array.from({ length: REPLICAS }, (_, r) => ({ x: waves(12, r) }));
@@ -70,38 +71,8 @@ describe("interpretReplicas", () => {
     });
   }
 
-  test("a step on three replicas is the step on one with all rows", () => {
-    const params = {
-      "params.image": waves(sizes.joint * sizes.image, 1),
-      "params.text": waves(sizes.joint * sizes.text, 2),
-      "params.scale": [1.5],
-    };
-    const rows = 2;
-    const whole = {
-      images: waves(REPLICAS * rows * sizes.image, 3),
-      texts: waves(REPLICAS * rows * sizes.text, 4),
-      weight: Float32Array.of(1, 1, 1, 1, 1, 0),
-    };
-    const cut = (x: Float32Array, r: number) =>
-      x.subarray((r * x.length) / REPLICAS, ((r + 1) * x.length) / REPLICAS);
-    const expected = interpret(parallelStep(REPLICAS * rows, 1), { ...params, ...whole });
-    const got = interpretReplicas(
-      parallelStep(rows, REPLICAS),
-      Array.from({ length: REPLICAS }, (_, r) => ({
-        ...params,
-        images: cut(whole.images, r),
-        texts: cut(whole.texts, r),
-        weight: cut(whole.weight, r),
-      })),
-    );
-    for (const own of got) {
-      for (const [name, { data }] of Object.entries(expected))
-        assertClose(own[name]!.data, data, 1e-12, name);
-    }
-  });
-
   test("with one replica nothing of them is left", () => {
-    const names = optimize(parallelStep(4, 1), "onnx").nodes.flatMap((n) => n.op.traits);
+    const names = optimize(contrastStep(4, 1), "onnx").nodes.flatMap((n) => n.op.traits);
     assert.equal(names.includes("collective"), false);
   });
 });

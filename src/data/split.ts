@@ -17,6 +17,8 @@ export interface SplitOptions extends DuplicateOptions, Pick<ExamineOptions, "wo
 export interface Split {
   readonly train: Dataset;
   readonly heldOut: Dataset;
+  /** Samples on the held-out side, ascending: what `splitAt` takes. */
+  readonly heldOutIndices: readonly number[];
   /** Samples that share their picture, exactly or nearly, with another one; each group is on one side. */
   readonly duplicates: number;
 }
@@ -52,23 +54,31 @@ export async function splitByImage(dataset: Dataset, options: SplitOptions): Pro
   }
   const ranked = [...groups.values()].sort((a, b) => (a.rank < b.rank ? -1 : 1));
   const heldOut: number[] = [];
-  const train: number[] = [];
   for (const { members } of ranked) {
     if (heldOut.length + members.length <= wanted) heldOut.push(...members);
-    else train.push(...members);
   }
-  if (heldOut.length === 0 || train.length === 0) {
+  if (heldOut.length === 0 || heldOut.length === dataset.length) {
     throw new UsageError(
       `split: ${dataset.length} samples are ${groups.size} distinct images, too few to hold out ${wanted} without sharing one.`,
     );
   }
-  const ascending = (indices: number[]): number[] => indices.sort((a, b) => a - b);
+  heldOut.sort((a, b) => a - b);
   return {
-    train: subset(dataset, ascending(train), `${dataset.name} train`),
-    heldOut: subset(dataset, ascending(heldOut), `${dataset.name} held out`),
+    ...splitAt(dataset, heldOut),
+    heldOutIndices: heldOut,
     duplicates: [...groups.values()].reduce(
       (n, { members }) => n + (members.length > 1 ? members.length : 0),
       0,
     ),
+  };
+}
+
+/** The two sides of a split that is known: the samples `heldOut`, ascending, and the others. */
+export function splitAt(dataset: Dataset, heldOut: readonly number[]): Pick<Split, "train" | "heldOut"> {
+  const gone = new Set(heldOut);
+  const rest = Array.from({ length: dataset.length }, (_, i) => i).filter((i) => !gone.has(i));
+  return {
+    train: subset(dataset, rest, `${dataset.name} train`),
+    heldOut: subset(dataset, heldOut, `${dataset.name} held out`),
   };
 }

@@ -16,6 +16,7 @@ import { requireCapabilities } from "./capabilities.js";
 import { channelBlock } from "./channel-block.js";
 import { overwritable } from "./donation.js";
 import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
+import { deviceFailed, outOfMemory } from "./failure.js";
 
 export interface OnnxRuntimeOptions {
   /** Threads within an operation. Default: the number of physical cores, as ONNX Runtime counts them. */
@@ -115,7 +116,9 @@ class Session implements Executable {
       );
       return { name, type: { dtype: tensor.dtype, shape: tensor.shape }, data, source };
     });
-    await this.session.run(feeds, fetches);
+    await this.session.run(feeds, fetches).catch((error: Error) => {
+      throw failureOf("a run", error);
+    });
     const outputs: Record<string, DeviceBuffer> = {};
     for (const { name, type, data, source } of targets) {
       source?.[Symbol.dispose]();
@@ -128,6 +131,12 @@ class Session implements Executable {
     void this.session.release();
   }
 }
+
+/** How ONNX Runtime says that an allocation failed. */
+const NO_MEMORY = /bad_alloc|bad allocation|failed to allocate/i;
+
+const failureOf = (doing: string, { message }: Error): Error =>
+  (NO_MEMORY.test(message) ? outOfMemory : deviceFailed)("onnxruntime", doing, message);
 
 /** ONNX Runtime on the CPU. */
 export class OnnxRuntime implements Engine {
@@ -168,6 +177,7 @@ export class OnnxRuntime implements Engine {
       ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
       ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     }).catch((error: Error) => {
+      if (NO_MEMORY.test(error.message)) throw failureOf(`compiling ${name}`, error);
       throw new InternalError(`onnxruntime: refused the model of ${name}: ${error.message}`);
     });
     return new Session(optimized, session, this, overwritable(optimized));

@@ -6,10 +6,11 @@ import { readJson, writeJsonAtomic } from "../core/files.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import { type Normalization, normalizations } from "../data/normalizations.js";
 import { evaluationPipeline, type Pipeline, trainingPipeline } from "../data/pixels/pipeline.js";
-import { splitByImage } from "../data/split.js";
+import { splitAt, splitByImage } from "../data/split.js";
 import { loadTokenizer } from "../data/tokenizer/load.js";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../data/tokenizer/train-bpe.js";
+import type { Processes } from "../engines/group.js";
 import { classesOf } from "../evaluate/tasks.js";
 import { loadTemplates } from "../evaluate/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../models/config.js";
@@ -27,8 +28,16 @@ export interface RunData {
   readonly zeroshot: Dataset | undefined;
 }
 
-/** Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. */
-export async function openRunData(recipe: Recipe, onProgress: (line: string) => void): Promise<RunData> {
+/**
+ * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. Process 0 looks at
+ * the images for that, and it alone opens what is evaluated.
+ */
+export async function openRunData(
+  recipe: Recipe,
+  onProgress: (line: string) => void,
+  processes: Pick<Processes, "index" | "share">,
+): Promise<RunData> {
+  const evaluates = processes.index === 0;
   const options = { onProgress, ...datasetOptions(recipe) };
   const weights = recipe.trainDataUpsamplingFactors;
   const all = await openDataset(recipe.trainData, {
@@ -37,23 +46,30 @@ export async function openRunData(recipe: Recipe, onProgress: (line: string) => 
   });
   requireCaptions(all, "trainData");
   const zeroshot =
-    recipe.zeroshotData === undefined ? undefined : await openDataset(recipe.zeroshotData, { onProgress });
+    recipe.zeroshotData === undefined || !evaluates
+      ? undefined
+      : await openDataset(recipe.zeroshotData, { onProgress });
   if (zeroshot !== undefined) {
     // What is wrong with them is told now, not after the first epoch.
     await classesOf(zeroshot, recipe.zeroshotClassnames);
     if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
   }
   if (recipe.valSplit > 0) {
-    onProgress(
-      `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
-    );
-    const { train, heldOut } = await splitByImage(all, {
-      fraction: recipe.valSplit,
-      ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+    const indices = await processes.share("held out", async () => {
+      onProgress(
+        `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
+      );
+      const { heldOutIndices } = await splitByImage(all, {
+        fraction: recipe.valSplit,
+        ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+      });
+      return heldOutIndices;
     });
+    const { train, heldOut } = splitAt(all, indices);
     return { train, val: heldOut, zeroshot };
   }
-  const val = recipe.valData === undefined ? undefined : await openDataset(recipe.valData, options);
+  const val =
+    recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
   if (val !== undefined) requireCaptions(val, "valData");
   return { train: all, val, zeroshot };
 }

@@ -267,6 +267,7 @@ export const recipeGroups = {
       flag(),
       false,
       "Compute each block's intermediates again in the backward pass instead of keeping them: less memory, more time.",
+      { free: true },
     ),
     threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
     workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {

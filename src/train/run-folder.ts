@@ -15,6 +15,7 @@
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Disk, type FileContent, namesIn, realDisk, replaceFile, textOf } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { withFileErrors } from "../core/files.js";
@@ -189,6 +190,47 @@ export class Run implements Disposable {
 /** Runs what opening a run does to the disk; a failure names the option that says where runs are. */
 const opening = <T>(path: string, body: () => T): T =>
   withFileErrors("open the run", path, body, "The place for runs is given with --logs.");
+
+/** How long a folder may take to be seen by another machine. */
+const SEEN_WITHIN_MS = 60_000;
+
+/**
+ * A run that process 0 has opened, for the others, which only read it: its folder, and the checkpoint of `step` to
+ * continue from. Throws `UsageError` when this process does not see the folder.
+ */
+export async function followRun(
+  recipe: Recipe,
+  step: number | undefined,
+  patienceMs = SEEN_WITHIN_MS,
+): Promise<{ readonly path: string; readonly resumed: Checkpoint | undefined }> {
+  const path = resolve(recipe.logs, recipe.name);
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const resumed = listCheckpoints(join(path, "checkpoints")).find((each) => each.step === step);
+    if (existsSync(join(path, CONFIG)) && (step === undefined || resumed !== undefined))
+      return { path, resumed };
+    if (Date.now() > deadline) {
+      const what = step === undefined ? CONFIG : `the checkpoint of step ${step}`;
+      throw new UsageError(
+        `run: every process must see the folder that process 0 writes; got no ${what} in ${path}. Put --logs on a disk that all machines share.`,
+      );
+    }
+    await delay(100);
+  }
+}
+
+/** Refuses a recipe that is not process 0's. Throws `UsageError`. */
+export function refuseOtherRecipe(first: Readonly<Record<string, unknown>>, recipe: Recipe): void {
+  const own = recipeToJson(recipe);
+  const different = [...decisiveDifferences(first, own), "name", "logs"].filter(
+    (key) => JSON.stringify(first[key]) !== JSON.stringify(own[key]),
+  );
+  if (different.length === 0) return;
+  const shown = different.map((key) => `${kebab(key)} ${JSON.stringify(own[key])}`).join(", ");
+  throw new UsageError(
+    `run: all processes must have one recipe; got ${shown}, and not what process 0 has. Start them with the same command.`,
+  );
+}
 
 /** Keys in which two recipes differ and that decide the weights. */
 export function decisiveDifferences(

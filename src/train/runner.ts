@@ -10,17 +10,18 @@ import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
 import type { Clip } from "../models/clip.js";
 import { initialize, type ParameterSpecs } from "../nn/parameters.js";
+import { type BatchShare, shareOf, spread, weightsOf } from "./shares.js";
 import { batchTypes, type StepOptions, stateTypes, trainStep } from "./step.js";
 
-/** One batch in host memory; the arrays are only read during `step`. */
+/** This process's n rows of a batch in host memory; the arrays are only read during `start`. */
 export interface HostBatch {
-  /** u8[B,S,S,3], or normalized f32[B,3,S,S], as the step was built. */
+  /** u8[n,S,S,3], or normalized f32[n,3,S,S], as the step was built. */
   readonly images: TypedArray;
-  /** i32[B,T] */
+  /** i32[n,T] */
   readonly tokens: Int32Array;
-  /** i32[B]: equal numbers are the same image. */
+  /** i32[n], from 0: equal numbers are the same image, in the rows of all processes. */
   readonly imageIds: Int32Array;
-  /** i32[B]: equal numbers are the same caption. */
+  /** i32[n], from 0: equal numbers are the same caption, in the rows of all processes. */
   readonly textIds: Int32Array;
   /** What the model draws in training, by name; none of the plain models does. */
   readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
@@ -34,15 +35,27 @@ export interface StepMetrics {
   readonly logitScale: number;
 }
 
+/** A step that the engine has taken. */
+export interface RunningStep {
+  /** Rejects with what it failed with. */
+  readonly metrics: Promise<StepMetrics>;
+}
+
 /** Runs train steps; parameters and optimizer state stay in the engine's memory. */
 export class StepRunner implements Disposable {
+  /** The rows that `start` takes. */
+  readonly share: BatchShare;
+
   private constructor(
     private readonly engine: Engine,
     private readonly options: StepOptions,
     private readonly executable: Executable,
     private readonly types: ReadonlyMap<string, TensorType>,
     private state: Record<string, DeviceBuffer>,
-  ) {}
+  ) {
+    const { batchSize, replicas = 1, firstReplica: first = 0 } = options;
+    this.share = shareOf(batchSize, replicas, { first, devices: engine.capabilities.devices });
+  }
 
   /**
    * Compiles the step. `initial` gives the state by name (`params.NAME`, `statistics.NAME`, `slots.NAME.SLOT`,
@@ -72,8 +85,11 @@ export class StepRunner implements Disposable {
     return this.executable.plannedMemory();
   }
 
-  /** One step. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept. */
-  async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
+  /**
+   * Starts one step, and returns once the engine has taken it; what it gives may come later, and another step may be
+   * started before. `scalars` are the optimizer's of this step, and `emaDecay` where an average is kept.
+   */
+  async start(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<RunningStep> {
     const inputs: Record<string, DeviceBuffer> = { ...this.state };
     const temporary: DeviceBuffer[] = [];
     const give = (name: string, type: TensorType, data: TypedArray, each = false) => {
@@ -81,20 +97,46 @@ export class StepRunner implements Disposable {
       temporary.push(buffer);
       inputs[name] = buffer;
     };
-    const types = batchTypes(this.options);
-    for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
-      give(`batch.${key}`, types[key], batch[key], true);
-    for (const [name, type] of Object.entries(types.noise)) {
-      const data = batch.noise?.[name];
-      if (data === undefined) throw new InternalError(`train step: the batch has no noise ${name}`);
-      give(`batch.noise.${name}`, type, data, true);
-    }
+    const { noise, weights, ...types } = batchTypes(this.options);
+    const giveRows = (name: string, type: TensorType, data: TypedArray | undefined, fill?: number) => {
+      const width = sizeOfShape(type.shape.slice(1));
+      const rows = this.share.end - this.share.start;
+      if (data?.length !== rows * width) {
+        throw new InternalError(
+          `train step: ${name} has ${data?.length} numbers, not ${rows} rows of ${width}`,
+        );
+      }
+      give(name, type, spread(data, width, this.share, fill), true);
+    };
+    giveRows("batch.images", types.images, batch.images);
+    giveRows("batch.tokens", types.tokens, batch.tokens);
+    // Padding has no partner among the rows.
+    giveRows("batch.imageIds", types.imageIds, batch.imageIds, -1);
+    giveRows("batch.textIds", types.textIds, batch.textIds, -1);
+    for (const [name, type] of Object.entries(noise))
+      giveRows(`batch.noise.${name}`, type, batch.noise?.[name]);
+    if (weights !== undefined) give("batch.weights", weights, weightsOf(this.share), true);
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));
     }
     const outputs = await this.executable.run(inputs);
     for (const buffer of temporary) buffer[Symbol.dispose]();
     const next: Record<string, DeviceBuffer> = {};
+    for (const name of this.types.keys()) next[name] = outputs[`next.${name}`]!;
+    this.state = next;
+    const metrics = this.read(outputs);
+    // Whoever waits for it is told; until somebody does, a failure is not unhandled.
+    metrics.catch(() => {});
+    return { metrics };
+  }
+
+  /** One step from beginning to end. */
+  async step(batch: HostBatch, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
+    const { metrics } = await this.start(batch, scalars);
+    return metrics;
+  }
+
+  private async read(outputs: Readonly<Record<string, DeviceBuffer>>): Promise<StepMetrics> {
     const read = async (name: string): Promise<number> => {
       const buffer = outputs[`metrics.${name}`];
       if (buffer === undefined) throw new InternalError(`train step: gives no ${name}`);
@@ -102,8 +144,6 @@ export class StepRunner implements Disposable {
       buffer[Symbol.dispose]();
       return Number(value);
     };
-    for (const name of this.types.keys()) next[name] = outputs[`next.${name}`]!;
-    this.state = next;
     return {
       loss: await read("loss"),
       gradientNorm: await read("gradientNorm"),

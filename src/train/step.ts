@@ -27,6 +27,7 @@ import { noiseTypes } from "../nn/noise.js";
 import { parameterTypes, type Training } from "../nn/parameters.js";
 import { clipLoss } from "./loss.js";
 import { decaysWeight, type Optimizer } from "./optimizer.js";
+import { shareOf } from "./shares.js";
 
 export interface StepOptions {
   readonly clip: Clip;
@@ -44,6 +45,8 @@ export interface StepOptions {
   readonly ema?: boolean | undefined;
   /** Copies of the step that run together and share the batch. Default 1. */
   readonly replicas?: number | undefined;
+  /** The first replica of this process. Default 0. */
+  readonly firstReplica?: number | undefined;
   /** Number format of matrix products and convolutions. Default f32. */
   readonly precision?: Precision | undefined;
   /** What the step runs on: in bf16, attention is a kernel of its where it has one. Default: plain products. */
@@ -71,12 +74,13 @@ export function stateTypes({ clip, optimizer, ema }: Pick<StepOptions, "clip" | 
   };
 }
 
-/** Batch inputs of one replica as tensor types. Throws `UsageError` unless the replicas divide the batch. */
+/** Batch inputs of one replica as tensor types. Throws `UsageError` when there are more replicas than rows. */
 export function batchTypes({ clip, batchSize, contextLength: T, normalization, replicas = 1 }: StepOptions) {
-  const B = batchSize / replicas;
-  if (!Number.isInteger(B)) {
+  const { height: B } = shareOf(batchSize, replicas);
+  const padded = B * replicas !== batchSize;
+  if (padded && Object.keys(clip.statistics).length > 0) {
     throw new UsageError(
-      `train step: the devices must divide the batch; got batchSize=${batchSize}, devices=${replicas}. Change one.`,
+      `batchSize: the devices must divide it where the model has batch norms; got batchSize=${batchSize}, devices=${replicas}. Use ${B * replicas}, or another number of devices.`,
     );
   }
   const S = clip.config.vision_cfg.image_size;
@@ -91,6 +95,8 @@ export function batchTypes({ clip, batchSize, contextLength: T, normalization, r
     imageIds: ids,
     textIds: ids,
     noise: noiseTypes(clip.noise, B),
+    /** 1 for a row of the batch, 0 for padding. */
+    ...(padded ? { weights: { dtype: "f32", shape: [B] } as TensorType } : {}),
   };
 }
 
@@ -125,7 +131,9 @@ export function trainStep(options: StepOptions): Graph {
       texts: clip.encodeText(variables, batch.tokens, training),
       scale,
     };
-    const ownLoss = clipLoss(features, batch, replicas);
+    const { weights } = batch as { weights?: Tensor };
+    const padding = weights && { weights, rows: options.batchSize };
+    const ownLoss = clipLoss(features, batch, { replicas, padding });
     const loss = allReduceSum(ownLoss, replicas);
 
     const names = Object.keys(params);

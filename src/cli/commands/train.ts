@@ -1,5 +1,6 @@
 /** `clipwright train RECIPE [--key value]`. */
 
+import { processGroup } from "../../engines/processes.js";
 import { evaluationTable } from "../../evaluate/records.js";
 import { defaulted, flag } from "../../train/fields.js";
 import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
@@ -50,7 +51,8 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
       try {
         const view = json === true ? jsonEvents(terminal) : peopleEvents(recipe, terminal);
         const result = await train(recipe, { ...view.hooks, signal: stop.signal });
-        view.end(result);
+        // Of several processes one speaks.
+        if ((processGroup()?.index ?? 0) === 0) view.end(result);
         return result.finished ? 0 : INTERRUPTED;
       } finally {
         stop.release();

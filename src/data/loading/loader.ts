@@ -21,6 +21,14 @@ export interface LoaderOptions {
   readonly memoryLimitBytes?: number;
   /** Steps made ahead, default 2. */
   readonly prefetch?: number;
+  /** The rows of every batch that are made here, from `start` to before `end`; default all. */
+  readonly rows?: BatchRows;
+}
+
+/** A part of a batch's rows: `start` and those after it, before `end`. */
+export interface BatchRows {
+  readonly start: number;
+  readonly end: number;
 }
 
 export interface SkippedSample {
@@ -33,13 +41,18 @@ export interface Batch {
   readonly step: number;
   /** Passes over the data begun before this batch, from 0; with weighted sources, by the total number of samples. */
   readonly epoch: number;
-  /** [B, size, size, 3] uint8 RGB, in shared memory; valid until `release`. */
+  /** Which of the batch's B rows these are; n = end − start. */
+  readonly rows: BatchRows;
+  /** [n, size, size, 3] uint8 RGB, in shared memory; valid until `release`. */
   readonly images: Uint8Array;
-  /** [B] sample indices in the data set. */
+  /** [n] sample indices in the data set. */
   readonly indices: Uint32Array;
-  /** [B] position of the caption among the sample's captions. */
+  /** [n] position of the caption among the sample's captions. */
   readonly captionIndices: Uint32Array;
+  /** [n] */
   readonly captions: readonly string[];
+  /** [B] captions of the whole batch as if every image could be read: the same on whichever rows are made. */
+  readonly planned: readonly string[];
   /** Time that `batch` waited for the workers, milliseconds. */
   readonly waitMs: number;
   /** Unreadable samples for which the next ones in order stand in this batch. */
@@ -74,6 +87,7 @@ export class Loader {
   private readonly pipeline: Pipeline;
   private readonly captions: "random" | "first";
   private readonly prefetch: number;
+  private readonly rows: BatchRows;
   private readonly order: SampleOrder;
   private readonly augmentKey: Key;
   private readonly captionKey: Key;
@@ -100,7 +114,14 @@ export class Loader {
         `loader: memoryLimitBytes is 0 … 64 GiB; got memoryLimitBytes=${memoryLimitBytes}.`,
       );
     }
+    const rows = options.rows ?? { start: 0, end: batchSize };
+    if (!(rows.start >= 0 && rows.start <= rows.end && rows.end <= batchSize)) {
+      throw new UsageError(
+        `loader: rows must lie in the batch; got ${rows.start} … ${rows.end} of batchSize=${batchSize}.`,
+      );
+    }
     this.dataset = dataset;
+    this.rows = rows;
     this.batchSize = batchSize;
     this.pipeline = pipeline;
     this.prefetch = prefetch;
@@ -165,42 +186,53 @@ export class Loader {
   }
 
   private async prepare(step: number): Promise<Omit<Batch, "waitMs">> {
-    const B = this.batchSize;
-    const firstPosition = step * B;
-    const buffer = this.freeBuffers.pop() ?? new SharedArrayBuffer(B * this.pipeline.size ** 2 * 3);
-    const indices = new Uint32Array(B);
-    const attempts = new Uint32Array(B);
+    const { start, end } = this.rows;
+    const n = end - start;
+    const planned = this.plan(step);
+    const firstPosition = step * this.batchSize + start;
+    const buffer = this.freeBuffers.pop() ?? new SharedArrayBuffer(n * this.pipeline.size ** 2 * 3);
+    const indices = new Uint32Array(n);
+    const attempts = new Uint32Array(n);
     const skipped = new Map<number, SkippedSample>();
-    let open = Array.from({ length: B }, (_, place) => place);
+    let open = Array.from({ length: n }, (_, place) => place);
     while (open.length > 0) {
       for (const place of open) indices[place] = this.choose(firstPosition + place, attempts, place, skipped);
       open = await this.fill(buffer, indices, open, firstPosition);
     }
-    const captionIndices = new Uint32Array(B);
-    const captions: string[] = [];
-    for (const [place, index] of indices.entries()) {
-      const own = this.dataset.sample(index).captions;
-      if (this.captions === "random" && own.length > 1) {
-        captionIndices[place] = new Random(foldIn(this.captionKey, firstPosition + place)).integer(
-          own.length,
-        );
-      }
-      captions.push(own[captionIndices[place]!]!);
-    }
+    const drawn = Array.from(indices, (index, place) => this.captionOf(index, firstPosition + place));
     let held = true;
     return {
       step,
-      epoch: Math.floor(firstPosition / this.samplesPerEpoch),
+      epoch: Math.floor((step * this.batchSize) / this.samplesPerEpoch),
+      rows: this.rows,
       images: new Uint8Array(buffer),
       indices,
-      captionIndices,
-      captions,
+      captionIndices: Uint32Array.from(drawn, ({ nth }) => nth),
+      captions: drawn.map(({ caption }) => caption),
+      planned,
       skipped: [...skipped.values()].sort((a, b) => a.index - b.index),
       release: () => {
         if (held) this.freeBuffers.push(buffer);
         held = false;
       },
     };
+  }
+
+  /** The caption of a sample at a position, and its place among the sample's. */
+  private captionOf(index: number, position: number): { nth: number; caption: string } {
+    const own = this.dataset.sample(index).captions;
+    const chosen = this.captions === "random" && own.length > 1;
+    const nth = chosen ? new Random(foldIn(this.captionKey, position)).integer(own.length) : 0;
+    return { nth, caption: own[nth]! };
+  }
+
+  /** Captions of the whole batch of `step`, broken images or not. */
+  private plan(step: number): string[] {
+    return Array.from({ length: this.batchSize }, (_, row) => {
+      const position = step * this.batchSize + row;
+      const { source, nth } = this.order.locate(position);
+      return this.captionOf(this.order.draw(source, nth), position).caption;
+    });
   }
 
   /** The sample of a position: the first readable one from its place in the source's order on. */

@@ -257,6 +257,7 @@ export const errorCodes: Readonly<Record<number, string>> = {
   15: "data loss",
   16: "unauthenticated",
 };
+export const INVALID_ARGUMENT = 3;
 export const OUT_OF_MEMORY = 8;
 export const NOT_FOUND = 5;
 export const UNIMPLEMENTED = 12;

@@ -6,17 +6,20 @@
 import { existsSync } from "node:fs";
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { InternalError, UsageError } from "../../core/errors.js";
+import { deviceFailed, outOfMemory } from "../failure.js";
 import {
   api,
   errorCodes,
   type FieldOf,
   type FunctionName,
   functions,
+  INVALID_ARGUMENT,
   KNOWN_MINOR,
   type Layout,
   namedValue,
   OUT_OF_MEMORY,
   SPARE_BYTES,
+  UNIMPLEMENTED,
 } from "./layout.js";
 
 export type Pointer = bigint;
@@ -38,12 +41,15 @@ const pluginFunction = koffi.proto("void *PjrtFunction(void *args)");
 const RTLD_NOW = 2;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
 
+export const cLibrary = (): LibraryHandle =>
+  koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+
 /**
  * Loads a shared library that stays until the process ends: XLA's threads outlive whoever unloads it, and a
  * process that unloads it at its end crashes there.
  */
 export function loadForever(path: string): LibraryHandle {
-  const libc = koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+  const libc = cLibrary();
   const dlopen = libc.func("void *dlopen(const char *path, int flags)");
   const dlerror = libc.func("const char *dlerror()");
   if (dlopen(path, RTLD_NOW | RTLD_NODELETE) === null) {
@@ -267,13 +273,12 @@ const loaded = new Map<string, Pjrt>();
 
 /** Our error for a plugin's. */
 export function errorOf(what: string, { code, message }: Status): Error {
-  if (code === OUT_OF_MEMORY) {
-    return new UsageError(
-      `xla: the device's memory must suffice; got "${message}" from ${what}. ` +
-        "Use a smaller batch, rematerialization or another device.",
-    );
-  }
-  return new InternalError(`xla: ${what} failed (${errorCodes[code] ?? code}): ${message}`);
+  // A program that is under way says it in words only.
+  if (code === OUT_OF_MEMORY || /out of memory/i.test(message)) return outOfMemory("xla", what, message);
+  const text = `${errorCodes[code] ?? code}: ${message}`;
+  // What a plugin answers to a wrong call or program, on any device.
+  const ourFault = code === INVALID_ARGUMENT || code === UNIMPLEMENTED;
+  return ourFault ? new InternalError(`xla: ${what} failed: ${text}`) : deviceFailed("xla", what, text);
 }
 
 export type OptionValue = string | number | boolean | readonly number[] | { readonly float: number };

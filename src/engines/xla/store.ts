@@ -4,6 +4,7 @@ import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { InternalError, UsageError } from "../../core/errors.js";
 import type { ProcessGroup } from "../processes.js";
 import type { StoreCallbacks } from "./client.js";
+import { cLibrary } from "./pjrt.js";
 import type { Kind } from "./storeWire.js";
 import { MAILBOX_BYTES, type WorkerData } from "./storeWorker.js";
 import type { ProcessPlace } from "./xla.js";
@@ -15,6 +16,7 @@ type Member = Pick<ProcessGroup, "index" | "count"> & { readonly localIndex?: nu
 
 export class Store implements AsyncDisposable {
   private nextId = 0;
+  private abandoned = false;
   private readonly open = new Map<
     number,
     { resolve: (value: Uint8Array | undefined) => void; reject: (error: Error) => void }
@@ -93,7 +95,7 @@ export class Store implements AsyncDisposable {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
       this.open.set(id, { resolve, reject });
-      this.link.ref();
+      if (!this.abandoned) this.link.ref();
       this.link.postMessage({ id, question: { kind, key, value, timeoutMs } });
     });
   }
@@ -109,10 +111,20 @@ export class Store implements AsyncDisposable {
     if (value === undefined) {
       throw new UsageError(
         `processes: another process must write ${key}; got nothing within ${Math.round(timeoutMs / 1000)} s. ` +
-          "Look into the logs of the others.",
+          "Look into the logs of the others, and whether the launcher has started them all.",
       );
     }
     return value;
+  }
+
+  /** Takes a value away; none there is fine. */
+  async remove(key: string): Promise<void> {
+    await this.ask("remove", key, new Uint8Array(), 0);
+  }
+
+  /** What is put under `key` if this process goes away without a word; no `value` withdraws it. */
+  async will(key: string, value?: Uint8Array): Promise<void> {
+    await this.ask("will", key, value ?? new Uint8Array(), 0);
   }
 
   /** Returns when every process has called it with the same, unused `name`. */
@@ -122,19 +134,34 @@ export class Store implements AsyncDisposable {
     for (let other = 0; other < count; other++) await this.get(`barrier/${name}/${other}`, timeoutMs);
   }
 
-  /** Waits until all processes leave, then ends the threads; process 0, which serves the others, goes last. */
-  async leave(): Promise<void> {
+  /**
+   * Waits until all processes leave, withdraws the will under `will`, and ends the threads; process 0, which serves
+   * the others, goes last.
+   */
+  async leave(will?: string): Promise<void> {
     const { index, count } = this.group;
     await this.barrier("leave");
+    if (will !== undefined) await this.will(will);
     if (index !== 0) await this.put(`left/${index}`, new Uint8Array());
     for (let other = 1; index === 0 && other < count; other++) await this.get(`left/${other}`, JOIN_MS);
     await this[Symbol.asyncDispose]();
+  }
+
+  /** Lets the process end although the store is open: PJRT may still be inside a callback. */
+  abandon(): void {
+    this.abandoned = true;
+    for (const worker of [this.link, ...this.others]) worker.unref();
   }
 
   /** Ends the threads at once. PJRT must not call any more: dispose the engine first. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.link, ...this.others].map((w) => w.terminate()));
   }
+}
+
+/** Ends the process at once: Node's own way waits for its threads, of which one may wait for a device for ever. */
+export function exitNow(code: number): void {
+  cLibrary().func("void _exit(int status)")(code);
 }
 
 function spawn(data: WorkerData, transfer: readonly MessagePort[]) {

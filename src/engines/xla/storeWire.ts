@@ -1,13 +1,17 @@
 /**
- * The store that processes share, on TCP: a map from texts to bytes, with reads that wait. Frames are a 32-bit
- * little-endian length and a body; a request's body is id, kind, timeout, key and value, an answer's is id,
- * status and value.
+ * The store that processes share, on TCP: a map from texts to bytes, with reads that wait, and wills: what is to be
+ * written when a process goes away without a word. Frames are a 32-bit little-endian length and a body; a request's
+ * body is id, kind, timeout, key and value, an answer's is id, status and value.
  */
 
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { UsageError } from "../../core/errors.js";
 
-export const kinds = { put: 1, get: 2, tryGet: 3 } as const;
+/**
+ * `will` leaves a value that the server puts under the key when the connection ends, unless the key is there then;
+ * the next will takes its place, and one without a value withdraws it.
+ */
+export const kinds = { put: 1, get: 2, tryGet: 3, remove: 4, will: 5 } as const;
 export type Kind = keyof typeof kinds;
 export const statuses = { ok: 0, missing: 1 } as const;
 
@@ -27,15 +31,22 @@ const frame = (body: Uint8Array): Buffer => {
 
 /** Calls `each` with the body of every whole frame that arrives. */
 function readFrames(socket: Socket, each: (body: Buffer) => void): void {
-  let pending: Buffer = Buffer.alloc(0);
+  let chunks: Buffer[] = [];
+  let bytes = 0;
+  /** Of the next frame, its length's own four included; four while that is not known. */
+  let wanted = 4;
   socket.on("data", (chunk: Buffer) => {
-    pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    while (pending.length >= 4) {
-      const size = pending.readUInt32LE(0);
-      if (pending.length < 4 + size) return;
-      const body = pending.subarray(4, 4 + size);
-      pending = pending.subarray(4 + size);
-      each(body);
+    chunks.push(chunk);
+    bytes += chunk.length;
+    // Joined only when there is a whole frame, or a long one would be copied with each of its pieces.
+    while (bytes >= wanted) {
+      const all = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+      const size = all.readUInt32LE(0);
+      const rest = bytes < 4 + size ? all : all.subarray(4 + size);
+      chunks = [rest];
+      bytes = rest.length;
+      wanted = rest === all ? 4 + size : 4;
+      if (rest !== all) each(all.subarray(4, 4 + size));
     }
   });
 }
@@ -44,9 +55,20 @@ function readFrames(socket: Socket, each: (body: Buffer) => void): void {
 export function serveStore(port: number): Promise<Server> {
   const values = new Map<string, Buffer>();
   const waiting = new Map<string, Set<() => void>>();
+  const put = (key: string, value: Buffer) => {
+    values.set(key, value);
+    for (const wake of waiting.get(key) ?? []) wake();
+    waiting.delete(key);
+  };
   const server = createServer((socket) => {
+    let will: { readonly key: string; readonly value: Buffer } | undefined;
+    const reads = new Set<() => void>();
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
+    socket.on("close", () => {
+      for (const cancel of reads) cancel();
+      if (will !== undefined && !values.has(will.key)) put(will.key, will.value);
+    });
     readFrames(socket, (body) => {
       const id = body.readUInt32LE(HEAD.id);
       const kind = body.readUInt8(HEAD.kind);
@@ -60,30 +82,28 @@ export function serveStore(port: number): Promise<Server> {
         if (value !== undefined) out.set(value, 5);
         if (!socket.destroyed) socket.write(frame(out));
       };
-      if (kind === kinds.put) {
-        values.set(key, Buffer.from(body.subarray(HEAD.key + keyLength)));
-        answer(new Uint8Array());
-        for (const wake of waiting.get(key) ?? []) wake();
-        waiting.delete(key);
-        return;
-      }
+      const value = Buffer.from(body.subarray(HEAD.key + keyLength));
+      if (kind === kinds.put) put(key, value);
+      else if (kind === kinds.remove) values.delete(key);
+      else if (kind === kinds.will) will = value.length === 0 ? undefined : { key, value };
+      // Whoever waits for a value has it before its writer goes on, and perhaps ends this server.
+      if (kind !== kinds.get && kind !== kinds.tryGet) return answer(new Uint8Array());
       const known = values.get(key);
       if (known !== undefined || kind === kinds.tryGet) return answer(known);
       const wakers = waiting.get(key) ?? new Set();
       waiting.set(key, wakers);
-      const wake = () => {
+      const cancel = () => {
         clearTimeout(timer);
+        wakers.delete(wake);
+        reads.delete(cancel);
+      };
+      const wake = () => {
+        cancel();
         answer(values.get(key));
       };
-      const timer = setTimeout(() => {
-        wakers.delete(wake);
-        answer(undefined);
-      }, timeoutMs);
+      const timer = setTimeout(wake, timeoutMs);
       wakers.add(wake);
-      socket.on("close", () => {
-        clearTimeout(timer);
-        wakers.delete(wake);
-      });
+      reads.add(cancel);
     });
   });
   return new Promise((resolve, reject) => {

@@ -310,7 +310,10 @@ export class Xla implements Engine {
     requireCapabilities(this.name, this.capabilities, optimized);
     const text = emitStableHlo(optimized);
     const allFlags = { ...this.flags, ...flags };
-    const options = compileOptionsBytes(this.replicas, allFlags);
+    // Where replicas do not meet, no other process need compile or run the program.
+    const meet = optimized.nodes.some(({ op }) => op.traits.includes("collective"));
+    const replicas = meet ? this.replicas : this.devices.map(({ id }) => id);
+    const options = compileOptionsBytes(replicas, allFlags);
     const key = cacheKey(text, options, this.identity);
     const pointer =
       (await this.restore(key)) ??

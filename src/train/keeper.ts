@@ -1,0 +1,264 @@
+/** What process 0 does beside the steps: it tells, logs, diagnoses, evaluates, saves, and decides what comes next. */
+
+import { performance } from "node:perf_hooks";
+import { UsageError } from "../core/errors.js";
+import type { Dataset, Loader } from "../data/index.js";
+import type { EvaluationRecord } from "../evaluate/records.js";
+import { Doctor, type DoctorMemory } from "./diagnose.js";
+import { type Ticker, ticker } from "./duration.js";
+import { type Evaluation, scoreOf } from "./evaluation.js";
+import type { Guard } from "./failure.js";
+import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
+import { addStep, metricsLine, nothingLogged, type Unlogged } from "./metrics.js";
+import { clockOf, Measurement, type Plan, scheduleOf } from "./plan.js";
+import type { Recipe } from "./recipe.js";
+import type { Run } from "./run-folder.js";
+import type { StepRunner } from "./runner.js";
+import { stateFiles } from "./state-files.js";
+
+/** What a checkpoint remembers besides tensors. */
+interface Progress {
+  /** Wall-clock time of training so far, all sittings together. */
+  readonly seconds: number;
+  readonly samplesSeen: number;
+  /** Losses of the last steps, oldest first. */
+  readonly losses: readonly number[];
+  readonly unlogged: Unlogged;
+  readonly doctor: DoctorMemory;
+}
+
+/** Losses that the result's mean is over. */
+const LAST_LOSSES = 50;
+
+/** A step that is done, for the record. */
+export interface DoneStep extends Omit<StepReport, "totalSteps" | "samplesSeen"> {
+  readonly epoch: number;
+  /** Samples of this process's rows. */
+  readonly indices: Uint32Array;
+}
+
+/** What follows a step when the others have waited for it. */
+export interface Pause {
+  /** The run ends here, as somebody asked. */
+  readonly stop: boolean;
+  readonly plan: Plan;
+  /** Step of the last checkpoint. */
+  readonly saved?: number | undefined;
+}
+
+export interface KeeperContext {
+  /** When this sitting began, by `performance.now()`. */
+  readonly started: number;
+  readonly recipe: Recipe;
+  readonly hooks: TrainHooks;
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly dataset: Dataset;
+  readonly loader: Loader;
+  readonly runner: StepRunner;
+  readonly evaluate: Evaluation;
+  /** What there is to evaluate on. */
+  readonly has: { readonly val: boolean; readonly zeroshot: boolean };
+  readonly guard: Guard;
+}
+
+export class Keeper {
+  private plan: Plan;
+  private readonly before: Progress | undefined;
+  private readonly doctor: Doctor;
+  private readonly measurement: Measurement | undefined;
+  private readonly tickers: Readonly<Record<"save" | "val" | "zeroshot", Ticker>>;
+  private readonly losses: number[];
+  private unlogged: Unlogged;
+  private due = { save: false, val: false, zeroshot: false };
+  private asked = false;
+
+  constructor(private readonly context: KeeperContext) {
+    const { recipe, run, plan, has } = context;
+    this.plan = plan;
+    this.before = run.resumed?.state as unknown as Progress | undefined;
+    this.losses = [...(this.before?.losses ?? [])];
+    this.unlogged = this.before?.unlogged ?? nothingLogged;
+    this.doctor = new Doctor(
+      {
+        batchSize: recipe.batchSize,
+        warmupSteps: scheduleOf(recipe, plan).warmupSteps,
+        totalSteps: plan.totalSteps,
+        logitScaleMax: recipe.logitScaleMax,
+        gradClipNorm: recipe.gradClipNorm,
+      },
+      this.before?.doctor,
+    );
+    this.measurement =
+      recipe.time === undefined ? undefined : new Measurement(recipe.time.value, run.resumed?.step ?? 0);
+    const tick = (key: "saveFrequency" | "valFrequency" | "zeroshotFrequency") =>
+      ticker(recipe[key], () => clockOf(this.plan), key, this.seconds());
+    const never: Ticker = { due: () => false };
+    this.tickers = {
+      save: tick("saveFrequency"),
+      val: has.val ? tick("valFrequency") : never,
+      zeroshot: has.zeroshot ? tick("zeroshotFrequency") : never,
+    };
+  }
+
+  /** Tells what the run turned out to be. */
+  begin(description: string): void {
+    const { hooks, run, recipe } = this.context;
+    hooks.onStart?.({
+      folder: run.path,
+      recipe,
+      step: run.resumed?.step ?? 0,
+      totalSteps: this.plan.totalSteps,
+      warmupSteps: scheduleOf(recipe, this.plan).warmupSteps,
+      description,
+    });
+  }
+
+  /** Asks for a stop after the step under way, as the hooks' signal does. */
+  stop(): void {
+    this.asked = true;
+  }
+
+  get stopping(): boolean {
+    return this.asked || this.context.hooks.signal?.aborted === true;
+  }
+
+  /** Decides, once `step` is under way, whether all wait for something before the next. */
+  after(step: number): { pause: boolean } {
+    const { tickers } = this;
+    const seconds = this.seconds();
+    this.due = {
+      save: tickers.save.due(step, seconds),
+      val: tickers.val.due(step, seconds),
+      zeroshot: tickers.zeroshot.due(step, seconds),
+    };
+    const { save, val, zeroshot } = this.due;
+    const measured = this.plan.totalSteps === undefined;
+    return { pause: save || val || zeroshot || measured || this.isLast(step) || this.stopping };
+  }
+
+  /** Records a step. Throws `UsageError` when its loss is not finite. */
+  async took(done: DoneStep): Promise<void> {
+    const { hooks, run, recipe, loader } = this.context;
+    const { epoch, indices, ...signals } = done;
+    const { step } = done;
+    const report: StepReport = {
+      ...signals,
+      totalSteps: this.plan.totalSteps,
+      samplesSeen: step * recipe.batchSize,
+    };
+    this.losses.push(report.loss);
+    if (this.losses.length > LAST_LOSSES) this.losses.shift();
+    this.unlogged = addStep(this.unlogged, report);
+    hooks.onStep?.(report);
+    this.diagnose(report, indices);
+    const filling = epoch === 0 && loader.stats().cachedBytes > 0;
+    if (this.plan.totalSteps === undefined && this.measurement?.add(report.stepSeconds, filling)) {
+      await this.fixPlan(this.measurement, step);
+    }
+    if (step % recipe.logEveryNSteps === 0 || this.isLast(step)) {
+      run.appendMetrics(metricsLine(this.unlogged, report, epoch, this.seconds()));
+      this.unlogged = nothingLogged;
+    }
+  }
+
+  /** Does what is due after `step`, all steps being done. */
+  async pause(step: number): Promise<Pause> {
+    const { hooks, run, recipe, runner, guard } = this.context;
+    const { save, val, zeroshot } = this.due;
+    const ends = this.isLast(step);
+    let records: readonly EvaluationRecord[] = [];
+    if (val || zeroshot || ends) {
+      records = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
+      for (const record of records) run.appendEvaluation({ ...record });
+      if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+      const loss = records.find(({ metric }) => metric === "val_loss")?.value;
+      for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))
+        hooks.onMessage?.(message, "warning");
+    }
+    const stop = this.stopping;
+    if (save || ends || stop) {
+      const files = await guard(`reading the state after step ${step}`, stateFiles(runner));
+      const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
+      hooks.onCheckpoint?.(step, saved.path);
+    }
+    return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
+  }
+
+  /** What the run has come to after `step` steps. */
+  result(step: number): TrainResult {
+    return resultOf(this.context.run, step, this.progress(step), this.isLast(step));
+  }
+
+  private isLast(step: number): boolean {
+    return this.plan.totalSteps !== undefined && step >= this.plan.totalSteps;
+  }
+
+  private seconds(): number {
+    return (this.before?.seconds ?? 0) + (performance.now() - this.context.started) / 1000;
+  }
+
+  private progress(step: number): Progress {
+    return {
+      seconds: this.seconds(),
+      samplesSeen: step * this.context.recipe.batchSize,
+      losses: this.losses,
+      unlogged: this.unlogged,
+      doctor: this.doctor.memory,
+    };
+  }
+
+  private evaluate(step: number, what: { val: boolean; zeroshot: boolean }): Promise<EvaluationRecord[]> {
+    return this.context.guard(`the evaluation after step ${step}`, this.context.evaluate(step, what));
+  }
+
+  /** Fixes the length of a time-limited run. */
+  private async fixPlan(measurement: Measurement, step: number): Promise<void> {
+    const { recipe, run } = this.context;
+    const timed = async (what: { val: boolean; zeroshot: boolean }): Promise<number> => {
+      const start = performance.now();
+      await this.evaluate(step, what);
+      return (performance.now() - start) / 1000;
+    };
+    const recurring = [
+      { every: recipe.valFrequency, seconds: await timed({ val: true, zeroshot: false }) },
+      { every: recipe.zeroshotFrequency, seconds: await timed({ val: false, zeroshot: true }) },
+    ];
+    this.plan = run.savePlan(measurement.fix(this.plan, this.seconds(), recurring));
+    const { warmupSteps } = scheduleOf(recipe, this.plan);
+    this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
+  }
+
+  private diagnose(report: StepReport, indices: Uint32Array): void {
+    const { hooks, dataset } = this.context;
+    const finite = Number.isFinite(report.loss) && Number.isFinite(report.gradNorm);
+    const sampleKeys = finite ? undefined : Array.from(indices, (i) => dataset.sample(i).key);
+    for (const { rule, message } of this.doctor.step({ ...report, sampleKeys })) {
+      if (rule === "non-finite-loss") throw new UsageError(message);
+      hooks.onMessage?.(message, "warning");
+    }
+  }
+}
+
+/** What a run has come to that was done before. */
+export const resultOfDone = (run: Run): TrainResult =>
+  resultOf(run, run.resumed!.step, run.resumed!.state as unknown as Progress, true);
+
+function resultOf(run: Run, step: number, progress: Progress, finished: boolean): TrainResult {
+  const { losses, samplesSeen, seconds } = progress;
+  // Lines that `clipwright evaluate` has added count no samples.
+  const lines = run
+    .readEvaluation()
+    .filter((line) => line.samplesSeen !== undefined) as unknown as ScoreLine[];
+  const last = lines.at(-1)?.step;
+  return {
+    folder: run.path,
+    step,
+    totalSteps: run.plan?.totalSteps ?? step,
+    samplesSeen,
+    seconds,
+    loss: losses.reduce((n, l) => n + l, 0) / Math.max(1, losses.length),
+    finished,
+    evaluation: lines.filter((line) => line.step === last),
+  };
+}
