@@ -17,7 +17,7 @@ import { makeOptimizer } from "../src/train/optimizer.js";
 import { trainStep } from "../src/train/step.js";
 import { assertClose } from "./support/close.js";
 import { fixture } from "./support/fixture.js";
-import { waves } from "./support/parallel.js";
+import { waves } from "./support/waves.js";
 
 const hopper: DeviceKind = { platform: "cuda", computeCapability: 9 };
 

@@ -13,7 +13,7 @@ import { makeOptimizer } from "../src/train/optimizer.js";
 import { initialState } from "../src/train/runner.js";
 import { batchTypes, type StepOptions, trainStep } from "../src/train/step.js";
 import { assertClose } from "./support/close.js";
-import { waves } from "./support/parallel.js";
+import { waves } from "./support/waves.js";
 
 const clip = makeClip({
   embed_dim: 4,
