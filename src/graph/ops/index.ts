@@ -11,6 +11,7 @@ import { fusedOps } from "./fused.js";
 import { lookupOps } from "./lookup.js";
 import { movementOps } from "./movement.js";
 import { normalizeOps } from "./normalize.js";
+import { poolOps } from "./pool.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
@@ -18,7 +19,7 @@ export { relu } from "./activation.js";
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
-export { avgPool, conv, maxPool } from "./convolve.js";
+export { conv } from "./convolve.js";
 export * from "./elementwise.js";
 export * from "./fused.js";
 export { gather, scatterAdd } from "./lookup.js";
@@ -35,6 +36,7 @@ export {
   unbroadcast,
 } from "./movement.js";
 export { batchNorm, channelAffine, channelDot } from "./normalize.js";
+export { avgPool, maxPool } from "./pool.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
 
@@ -47,6 +49,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   movement: movementOps as unknown as AnyOp[],
   contract: contractOps as unknown as AnyOp[],
   convolve: convolveOps as unknown as AnyOp[],
+  pool: poolOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
   activation: activationOps as unknown as AnyOp[],
   normalize: normalizeOps as unknown as AnyOp[],
