@@ -47,7 +47,8 @@ ${count(() => 1)} operations with ${count((op) => op.cases.length)} cases. Each 
 
 - **gradient**: *formula*, written in the same operations; *decomposed*, that of the decomposition; *zero*, constant
   almost everywhere; or why there is none.
-- **ONNX**, **StableHLO**: *direct*, a lowering of its own; *decomposed*, lowered as simpler operations; or why there is none.
+- **ONNX**, **StableHLO**: *direct*, a lowering of its own; *decomposed*, lowered as simpler operations; *cuDNN*,
+  a kernel that some devices have for some inputs; or why there is none.
 - **cases**: inputs on which the reference, each engine, the decomposition and the gradient agree
   (\`test/engines.conformance.test.ts\`).
 
@@ -63,7 +64,8 @@ function gradientKind({ vjp }: AnyOp): string {
 
 function loweringKind(lowering: AnyOp["onnx"] | AnyOp["stablehlo"]): string {
   if (typeof lowering === "function") return "direct";
-  return lowering === "decompose" ? "decomposed" : `none: ${lowering.unsupported}`;
+  if (lowering === "decompose") return "decomposed";
+  return "kernel" in lowering ? `${lowering.kernel}, or decomposed` : `none: ${lowering.unsupported}`;
 }
 
 function recipeDocument(): string {

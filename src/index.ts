@@ -36,7 +36,8 @@ export * as graph from "./graph/index.js";
 export { type ModelSummary, summarize } from "./models/catalog.js";
 export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config.js";
-export { findPreset, type PreprocessConfig, type Preset, presets } from "./models/presets.js";
+export type { PreprocessConfig, Preset } from "./models/preset.js";
+export { findPreset, presets } from "./models/presets.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type RecipeInput } from "./train/recipe.js";
 

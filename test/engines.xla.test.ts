@@ -14,14 +14,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { decode, encode } from "../src/core/dtype.js";
-import { InternalError, UsageError } from "../src/core/errors.js";
+import { UsageError } from "../src/core/errors.js";
+import { sizeOfShape } from "../src/core/shape.js";
 import { troubleOf } from "../src/engines/failure.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
-import { parseXlaFlags } from "../src/engines/xla/options.js";
+import { parseXlaFlags, parseXlaFlagWords } from "../src/engines/xla/options.js";
 import { gradients } from "../src/graph/grad.js";
 import type { Graph } from "../src/graph/graph.js";
-import { add, cast, gelu, iota, matmul, mean, mul, square, sub, sum } from "../src/graph/ops/index.js";
-import { trace } from "../src/graph/trace.js";
+import { add, cast, gelu, iota, matmul, mean, mul, square, sub, sum, tanh } from "../src/graph/ops/index.js";
+import type { Tensor } from "../src/graph/tensor.js";
+import { rematerialize, trace } from "../src/graph/trace.js";
 import { assertClose } from "./support/close.js";
 import { openXla, withXla } from "./support/engines.js";
 
@@ -89,6 +91,71 @@ withXla("the engine", () => {
       assert.deepEqual([...(await engine.download(next!))], [2, 3, 4]);
       await assert.rejects(program.run({ w }), UsageError);
       next![Symbol.dispose]();
+    });
+
+    test("rematerialization more than halves what a program keeps, and gives the same gradients", async () => {
+      const layers = 8;
+      const chain = (kept: boolean): Graph => {
+        const layer = (x: Tensor, w: Tensor) => gelu(tanh(matmul(gelu(x), w)));
+        const step = kept ? layer : rematerialize(layer);
+        return trace(
+          { x: f32(512, 32), w: Array.from({ length: layers }, () => f32(32, 32)) },
+          ({ x, w }) => {
+            const y = w.reduce(step, x);
+            return { d: gradients(mean(square(y)), w) };
+          },
+        );
+      };
+      const outcomes = [];
+      for (const kept of [true, false]) {
+        using program = await engine.compile(chain(kept));
+        const inputs = Object.fromEntries(
+          program.graph.inputs.map(({ name, tensor }) => [
+            name,
+            engine.upload(tensor, numbers(sizeOfShape(tensor.shape), 0.3)),
+          ]),
+        );
+        const outputs = await program.run(inputs);
+        const gradient = decode("f32", await engine.download(outputs["d.0"]!)).slice();
+        for (const buffer of [...Object.values(inputs), ...Object.values(outputs)]) buffer[Symbol.dispose]();
+        outcomes.push({ gradient, temporary: program.plannedMemory().temporary });
+      }
+      const [kept, made] = outcomes as [(typeof outcomes)[0], (typeof outcomes)[0]];
+      assert.ok(made.temporary < 0.5 * kept.temporary, `${made.temporary} bytes against ${kept.temporary}`);
+      assertClose(made.gradient, kept.gradient, 1e-6, "gradient of the first weight");
+    });
+
+    test("flags reach one compilation, and are part of what it is kept under", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "clipwright-xla-flags-"));
+      const cached = await openXla({ cache: folder });
+      try {
+        const programs = () => readdirSync(folder).length;
+        const flags = { xla_backend_optimization_level: 0 };
+        (await cached.compile(descent(), { flags }))[Symbol.dispose]();
+        assert.equal(programs(), 1);
+        (await cached.compile(descent(), { flags }))[Symbol.dispose]();
+        assert.equal(programs(), 1, "the same flags again");
+        (await cached.compile(descent()))[Symbol.dispose]();
+        assert.equal(programs(), 2, "without them");
+      } finally {
+        await cached[Symbol.asyncDispose]();
+        rmSync(folder, { recursive: true });
+      }
+    });
+
+    test("a flag that the plugin does not know, or of another kind, is the caller's error", async () => {
+      for (const [flags, why] of [
+        [{ xla_gpu_autotune_levle: 2 }, /xla_gpu_autotune_levle=2: .*No such compile option/],
+        [{ xla_gpu_autotune_level: "high" }, /xla_gpu_autotune_level=high: .*not a valid int32/],
+      ] as const) {
+        await assert.rejects(engine.compile(descent(), { flags }), (error: UsageError) => {
+          assert.ok(error instanceof UsageError);
+          assert.match(error.message, why);
+          return true;
+        });
+      }
+      await using strict = await openXla({ flags: parseXlaFlags("--xla_no_such_flag=1") });
+      await assert.rejects(strict.compile(descent()), /xla_no_such_flag=1: .*No such compile option/);
     });
 
     test("50 steps stay with ONNX Runtime's from the same start", async () => {
@@ -206,17 +273,6 @@ withXla("the engine", () => {
       await assert.rejects(openXla({ plugin: process.execPath }), UsageError);
     });
 
-    test("an unknown flag is an error with the plugin's words, not the end of the process", async () => {
-      const strict = await openXla({ flags: parseXlaFlags("--xla_no_such_flag=1") });
-      const graph = trace({ w: f32(1) }, ({ w }) => ({ y: add(w, 1) }));
-      await assert.rejects(strict.compile(graph), (error: Error) => {
-        assert.ok(error instanceof InternalError);
-        assert.match(error.message, /xla_no_such_flag/);
-        return true;
-      });
-      await strict[Symbol.asyncDispose]();
-    });
-
     test("memory that no machine has is an error with words, and the engine goes on", async () => {
       const rows = 2 ** 24;
       const graph = trace({ x: f32(2) }, ({ x }) => {
@@ -245,7 +301,17 @@ withXla("the engine", () => {
         xla_b: "True",
         xla_c: "3",
       });
-      assert.throws(() => parseXlaFlags("xla_a"), /needs words like/);
+      assert.throws(() => parseXlaFlags("xla_a"), /XLA_FLAGS: needs words like/);
+    });
+
+    test("--xla-flag is read as NAME=VALUE", () => {
+      assert.deepEqual(parseXlaFlagWords(["xla_a=false", "--xla_b=", "xla_c", "xla_d=x=y"]), {
+        xla_a: "False",
+        xla_b: "",
+        xla_c: "True",
+        xla_d: "x=y",
+      });
+      assert.throws(() => parseXlaFlagWords(["autotune=2"]), /--xla-flag: needs words like xla_name=value/);
     });
   });
 

@@ -38,10 +38,10 @@ function bothModes(clip: Clip, images: TensorType, cotangent: TensorType) {
   const variables = parameterTypes(visual(clip.variables));
   const names = Object.keys(visual(clip.parameters));
   const noise = noiseTypes(clip.noise, images.shape[0]!);
-  return trace({ variables, images, cotangent, noise }, (x) => {
+  return trace({ variables, image: images, cotangent, noise }, (x) => {
     const given: Training = { noise: x.noise, replicas: 1, statistics: {} };
     const pass = (training?: Training) => {
-      const features = clip.imageFeatures(x.variables, x.images, training);
+      const features = clip.imageFeatures(x.variables, x.image, training);
       return { features, embedding: clip.projectImage(x.variables, features) };
     };
     const train = pass(given);
@@ -66,7 +66,7 @@ async function compare(engine: Engine, name: string): Promise<void> {
   const graph = bothModes(clip, images, file.info("cotangent"));
   using executable = await engine.compile(graph, { name });
   const inputs = graph.inputs.map(({ name: path, tensor }) => {
-    const stored = path.replace("variables.", "initial.");
+    const stored = path === "images" ? "image" : path.replace("variables.", "initial.");
     return [path, engine.upload(tensor, read(stored))] as const;
   });
   const outputs = await executable.run(Object.fromEntries(inputs));

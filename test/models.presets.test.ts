@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { type ClipConfig, completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
+import { encoderOf } from "../src/models/encoders.js";
 import { findPreset, presets } from "../src/models/presets.js";
 import type { CompleteVitConfig } from "../src/models/vit.js";
 
@@ -49,10 +50,12 @@ function countOnPaper(config: ClipConfig): { vision: number; text: number; total
   return { vision, text, total: vision + text + 1 };
 }
 
+const hasVit = ({ config }: { config: ClipConfig }): boolean => encoderOf(config.vision_cfg).name === "ViT";
+
 describe("presets", () => {
-  it("have the sizes that PyTorch counts, to the unit", () => {
+  it("have the sizes that PyTorch counts, to the unit; test/models.catalog.test.ts counts the other towers", () => {
     assert.deepEqual(Object.keys(counted).sort(), presets.map((preset) => preset.name).sort());
-    for (const { name, config } of presets) {
+    for (const { name, config } of presets.filter(hasVit)) {
       const { vision, text, total } = counted[name]!;
       assert.deepEqual(countOnPaper(config), { vision, text, total }, name);
     }
@@ -60,7 +63,9 @@ describe("presets", () => {
 
   it("have open_clip's own configurations under its names", () => {
     for (const { name, family, config } of presets) {
-      if (family === "open_clip") assert.deepEqual(config, counted[name]!.config, name);
+      if (family !== "open_clip") continue;
+      const theirs = parseClipConfig(counted[name]!.config, name);
+      assert.deepEqual(completeClipConfig(config), completeClipConfig(theirs), name);
     }
   });
 
@@ -72,9 +77,12 @@ describe("presets", () => {
       "ViT-S-16": 62_257_537,
       "ViT-S-32": 63_085_825,
       "ViT-L-16": 427_739_393,
+      RN50: 102_007_137,
+      RN101: 119_688_033,
+      RN50x4: 178_300_601,
     };
     for (const [name, total] of Object.entries(published)) {
-      assert.equal(countOnPaper(findPreset(name).config).total, total, name);
+      assert.equal(counted[name]!.total, total, name);
     }
   });
 
@@ -86,6 +94,10 @@ describe("presets", () => {
       "paper-B-32": 87_455_232,
       "paper-B-16": 85_798_656,
       "paper-L-16": 303_301_632,
+      "paper-RN50": 23_508_032,
+      "paper-ConvNeXt-T": 27_820_128,
+      "paper-Swin-T": 27_519_354,
+      "paper-Mixer-B-32": 59_524_428,
     };
     for (const [name, trunk] of Object.entries(trunks)) {
       assert.equal(counted[name]!.vision_without_projection, trunk, name);
@@ -94,8 +106,11 @@ describe("presets", () => {
   });
 
   it("use extensions only where the paper's models need them", () => {
-    for (const { name, family, config } of presets) {
-      assert.deepEqual(extensionsIn(config), family === "paper" ? ["vision_cfg.conv_bias"] : [], name);
+    for (const { name, config } of presets) {
+      const own = /^paper-.*-\d+$/.test(name) && hasVit({ config }) ? ["vision_cfg.conv_bias"] : [];
+      const small =
+        /^clipwright-.*m$/.test(name) && !hasVit({ config }) ? ["vision_cfg.timm_model_args"] : [];
+      assert.deepEqual(extensionsIn(config), [...own, ...small], name);
     }
   });
 

@@ -7,6 +7,7 @@ import { before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { keyFromSeed, Random } from "../src/core/random.js";
+import { SafetensorsFile } from "../src/core/safetensors.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
 /** How often a run is killed; `CLIPWRIGHT_KILLS=10 node dist/test/run.js train.resume` for more. */
@@ -22,16 +23,20 @@ const model = {
   text_cfg: { context_length: 12, width: 32, heads: 2, layers: 1 },
 };
 
+/** Batch norms, whose running statistics are state, and stochastic depth. */
+const resnet = {
+  ...model,
+  vision_cfg: {
+    image_size: 16,
+    timm_model_name: "resnet18d",
+    timm_model_args: { layers: [1, 1, 1, 1], channels: [4, 4, 8, 8], stem_width: 4 },
+    timm_drop_path: 0.2,
+  },
+};
+
 /** Everything that could make a resumed run differ: several captions, augmentation, moving average, held-out pairs. */
-const settings = (name: string): string[] => [
-  ...[
-    "--model",
-    join(folder, "tiny.json"),
-    "--train-data",
-    join(folder, "pairs"),
-    "--logs",
-    join(folder, "runs"),
-  ],
+const settings = (name: string, file = "tiny.json"): string[] => [
+  ...["--model", join(folder, file), "--train-data", join(folder, "pairs"), "--logs", join(folder, "runs")],
   ...["--name", name, "--batch-size", "8", "--vocab-size", "300", "--ema-decay", "0.9", "--threads", "1"],
   ...["--val-split", "0.2", "--val-frequency", "11 steps", "--save-frequency", "5 steps", "--workers", "1"],
   ...[
@@ -139,6 +144,7 @@ suite("clipwright train, ended and run again", { concurrency: 2 }, () => {
 
   before(async () => {
     put(folder, "tiny.json", JSON.stringify(model));
+    put(folder, "resnet.json", JSON.stringify(resnet));
     for (let i = 0; i < 40; i++) {
       put(folder, `pairs/${i}.png`, await pngOf(i, 24 + (i % 5), 20 + (i % 7)));
       put(folder, `pairs/${i}.txt`, `picture number ${i}\na drawing, the ${i}th\nsomething of kind ${i % 4}`);
@@ -201,6 +207,30 @@ suite("clipwright train, ended and run again", { concurrency: 2 }, () => {
     assert.equal(rest.code, 0, rest.err);
     assert.match(rest.err, new RegExp(`Continues .* from step ${step} of 40`));
     assertSameRun("stopped", "whole");
+  });
+
+  test("running statistics go on from where they were, and lie beside the weights and beside their average", async () => {
+    const run = (name: string) => [...settings(name, "resnet.json"), "--steps", "8"];
+    const { code, err } = await clipwright(run("statistics"));
+    assert.equal(code, 0, err);
+    await clipwright(run("statistics-killed"), async (child, ended) => {
+      await isThere(join(runFolder("statistics-killed"), "checkpoints", "step-00000005"))(ended);
+      child.kill("SIGKILL");
+    });
+    const rest = await clipwright(run("statistics-killed"));
+    assert.equal(rest.code, 0, rest.err);
+    assertSameRun("statistics-killed", "statistics");
+
+    const checkpoint = join(runFolder("statistics"), "checkpoints", lastCheckpoint("statistics"));
+    using weights = new SafetensorsFile(join(checkpoint, "params.safetensors"));
+    using averages = new SafetensorsFile(join(checkpoint, "ema.safetensors"));
+    const statistics = weights.names.filter((name) => /\.running_(mean|var)$/.test(name));
+    assert.equal(statistics.length, 2 * 15);
+    for (const name of statistics) {
+      const values = weights.read(name);
+      assert.ok(!values.every((v) => v === (name.endsWith("mean") ? 0 : 1)), `${name} moved`);
+      assert.deepEqual(averages.read(name), values);
+    }
   });
 
   test("a run that is done says what it said at its end, and changes nothing", async () => {

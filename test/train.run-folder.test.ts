@@ -338,6 +338,22 @@ suite("Run lock", () => {
     sitting(recipe, 4);
   });
 
+  test("what a process left that was killed while it took the lock is removed", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    const { pid } = spawnSync(process.execPath, ["-e", ""]);
+    const folder = join(root, recipe.name);
+    const remains = [`.lock-${pid}-1`, `.lock-${pid}-2`, `lock.json.stale-${pid}`];
+    for (const name of remains)
+      writeFileSync(
+        join(folder, name),
+        name.endsWith("1") ? "{" : JSON.stringify({ pid, host: hostname(), since: "then" }),
+      );
+    sitting(recipe, 4);
+    const left = readdirSync(folder).filter((name) => name.includes("lock"));
+    assert.deepEqual(left, []);
+  });
+
   test("that of another machine is not", () => {
     const recipe = recipeFor();
     sitting(recipe, 2);

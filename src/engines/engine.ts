@@ -3,12 +3,15 @@
 import type { DType, TypedArray } from "../core/dtype.js";
 import type { TensorType } from "../core/shape.js";
 import type { Graph } from "../graph/graph.js";
+import type { DeviceKind } from "../graph/op.js";
 
 export interface Capabilities {
   /** Dtypes that buffers can have. */
   readonly dtypes: readonly DType[];
   /** Dtypes that the operands of matrix products and convolutions can have. */
   readonly computeDtypes: readonly DType[];
+  /** What its programs run on, for lowerings to kernels that only some devices have. */
+  readonly device: DeviceKind;
   /** Whether an output can take an input's memory. */
   readonly donation: boolean;
   /** Devices of this process that a program runs on at once. */
@@ -27,6 +30,8 @@ export interface DeviceBuffer extends Disposable {
 export interface Executable extends Disposable {
   /** As compiled: optimized for the engine. */
   readonly graph: Graph;
+  /** Undefined where the engine's compiler makes no plan. */
+  plannedMemory(): PlannedMemory | undefined;
   /**
    * Runs the graph. Buffers of donated inputs are spent; outputs are new handles, on the same memory where
    * donated. May return while the device still computes: a later run or `download` waits for it, and throws
@@ -39,6 +44,23 @@ export interface Executable extends Disposable {
 export interface CompileOptions {
   /** For messages and profiles. Default "graph". */
   readonly name?: string;
+  /**
+   * Options of the engine's compiler for this program alone, by the compiler's own names (XLA's debug options,
+   * e.g. `xla_gpu_autotune_level: 2`), over those of the engine. ONNX Runtime has none.
+   */
+  readonly flags?: CompilerFlags | undefined;
+}
+
+export type CompilerFlags = Readonly<Record<string, string | number | boolean>>;
+
+/** Bytes that one run needs on each device, as the compiler plans them. */
+export interface PlannedMemory {
+  readonly arguments: number;
+  readonly outputs: number;
+  /** Of the outputs, what lies in arguments' memory. */
+  readonly shared: number;
+  /** What lives only during the run. */
+  readonly temporary: number;
 }
 
 export interface Engine extends AsyncDisposable {

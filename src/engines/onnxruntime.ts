@@ -4,6 +4,7 @@
  * memory given beforehand, and a donated input's memory takes its output in place.
  */
 
+import { cpus } from "node:os";
 import ort from "onnxruntime-node";
 import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
@@ -86,6 +87,9 @@ class Session implements Executable {
     private readonly inPlace: ReadonlySet<string>,
   ) {}
 
+  /** ONNX Runtime allocates as it goes. */
+  plannedMemory(): undefined {}
+
   async run(inputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, DeviceBuffer>> {
     const feeds: Record<string, ort.Tensor> = {};
     const held = new Map<string, HostBuffer>();
@@ -140,6 +144,7 @@ export class OnnxRuntime implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
+    device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,
     replicas: 1,
@@ -149,7 +154,13 @@ export class OnnxRuntime implements Engine {
 
   constructor(private readonly options: OnnxRuntimeOptions = {}) {}
 
-  async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Executable> {
+  async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
+    const [flag] = Object.keys(flags);
+    if (flag !== undefined) {
+      throw new UsageError(
+        `onnxruntime: has no compiler flags; got ${flag}. Leave it out, or use --engine xla.`,
+      );
+    }
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
     const model = emitOnnx(optimized, { channelBlock: await channelBlock() });

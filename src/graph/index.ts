@@ -14,6 +14,7 @@ export {
   argmax,
   attention,
   avgPool,
+  batchNorm,
   broadcastTo,
   cast,
   concat,

@@ -73,10 +73,30 @@ export type Vjp<A> =
   | "decompose"
   | NotDifferentiable;
 
-export type Lowering<C, A> =
-  | ((context: C, inputs: readonly Arg[], attrs: A, outputs: readonly TensorType[]) => string[])
-  | "decompose"
-  | NotLowered;
+type Lower<C, A> = (context: C, inputs: readonly Arg[], attrs: A, outputs: readonly TensorType[]) => string[];
+
+export type Lowering<C, A> = Lower<C, A> | "decompose" | NotLowered;
+
+/** What runs a program, as far as lowerings ask. */
+export interface DeviceKind {
+  /** As PJRT names it: `cpu`, `cuda`, … */
+  readonly platform: string;
+  /** For people, e.g. `NVIDIA H200`. */
+  readonly name?: string | undefined;
+  /** NVIDIA's compute capability, e.g. 9 for Hopper, 10.3 for Blackwell Ultra. */
+  readonly computeCapability?: number | undefined;
+}
+
+/** A lowering to a kernel that some devices have for some inputs; elsewhere the operation is decomposed. */
+export interface KernelLowering<C, A> {
+  /** Whose kernel it is. */
+  readonly kernel: string;
+  /** Whether `device` has it for inputs of these types. */
+  fits(device: DeviceKind, inputs: readonly TensorType[], attrs: A): boolean;
+  /** Inputs that mixed precision rounds; the others stay in f32. */
+  readonly rounded: readonly number[];
+  readonly lower: Lower<C, A>;
+}
 
 export interface CaseInput extends TensorType {
   readonly data: Float64Array;
@@ -109,7 +129,7 @@ export interface Op<A extends Attrs = Attrs> {
   /** The same function in simpler operations; "primitive" when it is one. */
   readonly decompose: ((inputs: readonly Tensor[], attrs: A) => Tensor[]) | "primitive";
   readonly onnx: Lowering<OnnxContext, A>;
-  readonly stablehlo: Lowering<StableHloContext, A>;
+  readonly stablehlo: Lowering<StableHloContext, A> | KernelLowering<StableHloContext, A>;
   readonly cases: readonly Case<A>[];
 }
 
@@ -121,6 +141,17 @@ export interface CollectiveOp<A extends Attrs = Attrs> extends Op<A> {
 
 /** An operation whose attributes' types have been forgotten. */
 export type AnyOp = Op<Attrs>;
+
+/** The kernel that `op` becomes on `device` for inputs of these types, if there is one. */
+export function kernelFor(
+  { stablehlo }: AnyOp,
+  device: DeviceKind | undefined,
+  inputs: readonly TensorType[],
+  attrs: Attrs,
+): KernelLowering<StableHloContext, Attrs> | undefined {
+  if (device === undefined || typeof stablehlo !== "object" || !("kernel" in stablehlo)) return undefined;
+  return stablehlo.fits(device, inputs, attrs) ? stablehlo : undefined;
+}
 
 const bytesOf = (types: readonly TensorType[]): number =>
   types.reduce((n, t) => n + sizeOfShape(t.shape) * sizeOf(t.dtype), 0);

@@ -3,7 +3,7 @@
 import { sizeOfShape } from "../core/shape.js";
 import { type Graph, makeGraph } from "./graph.js";
 import { evaluateNode } from "./interpret.js";
-import type { AnyOp, Attrs, Ref } from "./op.js";
+import { type AnyOp, type Attrs, type DeviceKind, kernelFor, type Ref } from "./op.js";
 import { constant } from "./ops/source.js";
 import { cloneNode, type Node, outputsOf, type Tensor } from "./tensor.js";
 
@@ -87,24 +87,31 @@ export function simplify(graph: Graph): Graph {
   );
 }
 
-/** Nodes whose lowering for `target` is "decompose" replaced by their decompositions. */
-export function decomposeFor(graph: Graph, target: "onnx" | "stablehlo"): Graph {
+/** Nodes whose lowering for `target` is "decompose", or to a kernel that `device` lacks, taken apart. */
+export function decomposeFor(graph: Graph, target: "onnx" | "stablehlo", device?: DeviceKind): Graph {
   let again = true;
   let current = graph;
   while (again) {
     again = false;
     current = rewrite(current, (node, inputs) => {
-      if (node.op[target] !== "decompose" || node.op.decompose === "primitive") return undefined;
+      const { op, attrs } = node;
+      const lowering = op[target];
+      const whole =
+        typeof lowering === "function" || (target === "stablehlo" && kernelFor(op, device, inputs, attrs));
+      if (whole || op.decompose === "primitive" || isUnsupported(lowering)) return undefined;
       again = true;
-      return node.op.decompose(inputs, node.attrs);
+      return op.decompose(inputs, attrs);
     });
   }
   return current;
 }
 
+const isUnsupported = (lowering: AnyOp["onnx"] | AnyOp["stablehlo"]): boolean =>
+  typeof lowering === "object" && "unsupported" in lowering;
+
 /** What every engine wants done before it lowers a graph. */
-export function optimize(graph: Graph, target: "onnx" | "stablehlo"): Graph {
-  let current = decomposeFor(graph, target);
+export function optimize(graph: Graph, target: "onnx" | "stablehlo", device?: DeviceKind): Graph {
+  let current = decomposeFor(graph, target, device);
   for (let before = -1; before !== current.nodes.length; ) {
     before = current.nodes.length;
     current = shareSubexpressions(simplify(foldConstants(current)));

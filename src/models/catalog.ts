@@ -5,7 +5,7 @@ import { trace } from "../graph/trace.js";
 import { countParameters, type ParameterSpecs, parameterTypes } from "../nn/parameters.js";
 import { makeClip, towerOf } from "./clip.js";
 import type { ClipConfig } from "./config.js";
-import type { Preset } from "./presets.js";
+import type { Preset } from "./preset.js";
 
 export interface ModelSummary {
   readonly name: string;
@@ -74,9 +74,13 @@ export function towerCosts(config: ClipConfig) {
   }));
   const of = (graph: typeof image) => {
     const { macs } = costOf(graph);
-    const inputs = new Set(graph.inputs.map((i) => i.tensor.node.id));
+    // What is made from weights alone is there once, whatever the batch.
+    const data = graph.inputs.filter(({ name }) => !name.startsWith("params.")).map((i) => i.tensor.node.id);
+    const perSample = new Set(data);
+    for (const node of graph.nodes)
+      if (node.inputs.some((t) => perSample.has(t.node.id))) perSample.add(node.id);
     const outputBytes = graph.nodes
-      .filter((n) => !inputs.has(n.id) && !n.op.traits.includes("view") && !n.op.traits.includes("source"))
+      .filter((n) => perSample.has(n.id) && !data.includes(n.id) && !n.op.traits.includes("view"))
       .reduce(
         (n, node) => n + node.outputs.reduce((m, t) => m + 4 * t.shape.reduce((a, d) => a * d, 1), 0),
         0,

@@ -22,11 +22,12 @@ import {
   transformerKwargs,
 } from "./config-fields.js";
 import { encoderOf } from "./encoders.js";
+import type { ModifiedResNetConfig } from "./modified-resnet.js";
 import type { TimmConfig } from "./timm.js";
 import type { VitConfig } from "./vit.js";
 
 /** The image tower, by the encoder that reads it. */
-export type VisionConfig = VitConfig | TimmConfig;
+export type VisionConfig = VitConfig | ModifiedResNetConfig | TimmConfig;
 
 /** The text tower. */
 export interface TextConfig extends TransformerConfig {

@@ -24,7 +24,7 @@ export interface TimmConfig {
   readonly timm_model_args?: Readonly<Record<string, unknown>>;
   /** Side of the square input, pixels. Default 224. */
   readonly image_size?: number;
-  /** Stochastic depth: share of the samples whose last residual branch is left out in training. Default none. */
+  /** Stochastic depth: share of the samples whose last residual branch is left out in training. Default the family's. */
   readonly timm_drop_path?: number | null;
   /** The mean; `""` is the model's own pooling, which is the mean in every family that is built. Default `"avg"`. */
   readonly timm_pool?: "" | "avg";
@@ -76,6 +76,8 @@ export interface TrunkFamily<A extends object = object> {
   readonly architectures: Readonly<Record<string, A>>;
   /** What the arguments may be. */
   readonly args: z.ZodType<A>;
+  /** Stochastic depth where the configuration says nothing, as timm has it. Default 0. */
+  readonly dropPath?: number;
   /** Sides of the square input are multiples of this. */
   sizeStep(args: A): number;
   build(args: A, context: TrunkContext): Trunk;
@@ -170,7 +172,7 @@ export const timm: ImageEncoder<TimmConfig, CompleteTimmConfig> = {
     const { family, args } = trunkOf(vision);
     const trunk = family.build(args, {
       imageSize: vision.image_size,
-      dropPath: dropPath ?? vision.timm_drop_path ?? 0,
+      dropPath: dropPath ?? vision.timm_drop_path ?? family.dropPath ?? 0,
       rematerialize,
     });
     const bound = uniformInit(trunk.width ** -0.5);

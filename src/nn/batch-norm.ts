@@ -1,17 +1,21 @@
-/** Batch normalization (Ioffe, Szegedy 2015), with PyTorch's numbers, over the whole batch of all replicas. */
+/**
+ * Batch normalization (Ioffe, Szegedy 2015) of images, with PyTorch's numbers. The statistics of a training pass are
+ * those of the whole batch, whatever number of replicas share it.
+ */
 
-import { add, allReduceMean, div, mean, mul, reshape, sqrt, square, sub } from "../graph/ops/index.js";
+import { UsageError } from "../core/errors.js";
+import { formatType, sizeOfShape } from "../core/shape.js";
+import { add, batchNorm as batchNormOp, channelAffine, div, mul, sqrt, sub } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
-import { ones, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "./parameters.js";
+import { type Init, ones, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "./parameters.js";
 
+/** Parameters and running statistics of layers, by name. */
 export interface Declared {
   readonly parameters: ParameterSpecs;
   readonly statistics: ParameterSpecs;
 }
 
-const isDeclared = (layer: ParameterSpecs | Declared): layer is Declared =>
-  layer.statistics !== undefined && !("shape" in layer.statistics);
-
+/** Several layers as one, each under its name: `{ bn1: … }` has `bn1.weight`. */
 export const declare = (layers: Readonly<Record<string, ParameterSpecs | Declared>>): Declared => {
   const parameters: Record<string, ParameterSpecs[string]> = {};
   const statistics: Record<string, ParameterSpecs[string]> = {};
@@ -23,25 +27,43 @@ export const declare = (layers: Readonly<Record<string, ParameterSpecs | Declare
   return { parameters, statistics };
 };
 
-export const batchNormSpecs = (C: number): Declared => ({
-  parameters: { weight: spec([C], ones), bias: spec([C], zeros) },
+const isDeclared = (layer: ParameterSpecs | Declared): layer is Declared =>
+  layer.statistics !== undefined && !("shape" in layer.statistics);
+
+/** `weight` and `bias` [C]; `running_mean` and `running_var` [C]. */
+export const batchNormSpecs = (C: number, weight: Init = ones): Declared => ({
+  parameters: { weight: spec([C], weight), bias: spec([C], zeros) },
   statistics: { running_mean: spec([C], zeros), running_var: spec([C], ones) },
 });
 
-/** x [B,C,H,W], each channel less its mean, over its deviation, times `weight` plus `bias`. */
+/** Added to the variance; PyTorch's default. */
+const EPSILON = 1e-5;
+/** Weight of a new batch in the running statistics; PyTorch's default. */
+const MOMENTUM = 0.1;
+
+/**
+ * x [B,C,H,W], each channel less its mean, over its deviation, times `weight` plus `bias`. In training with the
+ * statistics of the batch over all replicas, which move the running ones; in evaluation with the running ones.
+ * Throws `UsageError` where a training batch has one value in a channel, which has no variance.
+ */
 export function batchNorm(p: Scope, x: Tensor): Tensor {
-  const [B, C, H, W] = x.shape as [number, number, number, number];
-  const replicas = p.training?.replicas ?? 1;
-  const wide = (y: Tensor) => reshape(y, [1, C, 1, 1]);
-  let centre = p.get("running_mean");
-  let variance = p.get("running_var");
-  if (p.training !== undefined) {
-    const N = B * H * W * replicas;
-    centre = allReduceMean(mean(x, [0, 2, 3]), replicas);
-    variance = allReduceMean(mean(square(sub(x, wide(centre))), [0, 2, 3]), replicas);
-    p.update("running_mean", add(mul(p.get("running_mean"), 0.9), mul(centre, 0.1)));
-    p.update("running_var", add(mul(p.get("running_var"), 0.9), mul(variance, (0.1 * N) / (N - 1))));
+  const weight = p.get("weight");
+  const bias = p.get("bias");
+  if (p.training === undefined) {
+    const factor = div(weight, sqrt(add(p.get("running_var"), EPSILON)));
+    return channelAffine(x, factor, sub(bias, mul(p.get("running_mean"), factor)));
   }
-  const factor = div(p.get("weight"), sqrt(add(variance, 1e-5)));
-  return add(mul(sub(x, wide(centre)), wide(factor)), wide(p.get("bias")));
+  const { replicas } = p.training;
+  const N = (replicas * sizeOfShape(x.shape)) / x.shape[1]!;
+  if (N === 1) {
+    throw new UsageError(
+      `batch norm: a training batch needs several values in a channel; got ${formatType(x)} in all. Train with a larger batch or larger images.`,
+    );
+  }
+  const { y, mean, variance } = batchNormOp(x, weight, bias, { epsilon: EPSILON, replicas });
+  const move = (name: string, now: Tensor, factor = 1) =>
+    p.update(name, add(mul(p.get(name), 1 - MOMENTUM), mul(now, MOMENTUM * factor)));
+  move("running_mean", mean);
+  move("running_var", variance, N / (N - 1));
+  return y;
 }

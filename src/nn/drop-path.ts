@@ -17,14 +17,20 @@ export interface DropPath {
 }
 
 /**
- * The share left out grows linearly from 0 at the first of `blocks` to `rate` at the last. Each block has `branches`
- * residual branches, which draw apart.
+ * The share left out grows linearly from 0 at the first of `blocks` to `rate` at the last, or is `rate` at all of them.
+ * Each block has `branches` residual branches, which draw apart.
  */
-export function makeDropPath(rate: number, blocks: number, branches = 1): DropPath {
+export function makeDropPath(
+  rate: number,
+  blocks: number,
+  branches = 1,
+  shares: "linear" | "constant" = "linear",
+): DropPath {
   return {
     noise: rate > 0 ? { drop_path: { kind: "uniform", shape: [blocks * branches] } } : {},
     apply(p, y, block, branch = 0, axis = 0) {
-      const share = blocks > 1 ? (rate * block) / (blocks - 1) : 0;
+      const reached = shares === "constant" ? 1 : blocks > 1 ? block / (blocks - 1) : 0;
+      const share = rate * reached;
       if (p.training === undefined || share === 0) return y;
       const column = block * branches + branch;
       const draw = slice(p.noise("drop_path"), 1, column, column + 1); // [B,1]

@@ -12,6 +12,8 @@ import type { Tensor } from "../graph/tensor.js";
 export type Init =
   | { readonly kind: "constant"; readonly value: number }
   | { readonly kind: "normal"; readonly std: number }
+  /** Normal, drawn again beyond two standard deviations, then scaled so that the deviation is `std`. */
+  | { readonly kind: "truncated"; readonly std: number }
   /** Uniform in [-bound, bound). */
   | { readonly kind: "uniform"; readonly bound: number };
 
@@ -25,6 +27,7 @@ export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 export const zeros: Init = { kind: "constant", value: 0 };
 export const ones: Init = { kind: "constant", value: 1 };
 export const normalInit = (std: number): Init => ({ kind: "normal", std });
+export const truncatedNormalInit = (std: number): Init => ({ kind: "truncated", std });
 export const uniformInit = (bound: number): Init => ({ kind: "uniform", bound });
 
 export const spec = (shape: Shape, init: Init): ParameterSpec => ({ shape, init });
@@ -41,6 +44,16 @@ export const countParameters = (specs: ParameterSpecs): number =>
 export const parameterTypes = (specs: ParameterSpecs): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(specs).map(([name, { shape }]) => [name, { dtype: "f32", shape }]));
 
+/** Standard deviation of a normal number cut off at ±2: √(1 − 4 φ(2) / (2 Φ(2) − 1)). */
+const TRUNCATED_STD = 0.8796256610342398;
+
+function truncated(random: Random): number {
+  for (;;) {
+    const value = random.normal();
+    if (Math.abs(value) <= 2) return value;
+  }
+}
+
 /**
  * Starting values. Each parameter draws from a key of its own name, so that adding one changes no other.
  */
@@ -52,6 +65,8 @@ export function initialize(specs: ParameterSpecs, key: Key): Record<string, Floa
       if (init.kind === "constant") data.fill(init.value);
       else if (init.kind === "normal")
         for (let i = 0; i < data.length; i++) data[i] = random.normal() * init.std;
+      else if (init.kind === "truncated")
+        for (let i = 0; i < data.length; i++) data[i] = (truncated(random) * init.std) / TRUNCATED_STD;
       else for (let i = 0; i < data.length; i++) data[i] = (2 * random.uniform() - 1) * init.bound;
       return [name, data];
     }),

@@ -2,8 +2,8 @@
 
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
-import { type Disk, removeQuietly, textOf } from "../core/disk.js";
+import { dirname, join } from "node:path";
+import { type Disk, namesIn, removeQuietly, textOf } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { withFileErrors } from "../core/files.js";
 
@@ -82,12 +82,26 @@ function tryLink(disk: Disk, from: string, to: string): boolean {
   }
 }
 
-const held = (disk: Disk, path: string, text: string): Lock => ({
-  path,
-  [Symbol.dispose]() {
-    if (textOf(path) === text) removeQuietly(disk, path);
-  },
-});
+function held(disk: Disk, path: string, text: string): Lock {
+  removeRemains(disk, dirname(path));
+  return {
+    path,
+    [Symbol.dispose]() {
+      if (textOf(path) === text) removeQuietly(disk, path);
+    },
+  };
+}
+
+/** Removes what processes left that were killed while they took the lock. */
+function removeRemains(disk: Disk, folder: string): void {
+  for (const name of namesIn(folder)) {
+    const pid = /^(?:\.lock-|lock\.json\.stale-)(\d+)/.exec(name)?.[1];
+    if (pid === undefined || Number(pid) === process.pid) continue;
+    const path = join(folder, name);
+    const owner = parseOwner(textOf(path) ?? "") ?? { pid: Number(pid), host: hostname(), born: undefined };
+    if (isGone(owner)) removeQuietly(disk, path);
+  }
+}
 
 function parseOwner(text: string): Owner | undefined {
   try {
@@ -99,7 +113,7 @@ function parseOwner(text: string): Owner | undefined {
 }
 
 /** True when the process has ended, as far as this machine can tell. */
-function isGone({ pid, host, born }: Owner): boolean {
+function isGone({ pid, host, born }: Omit<Owner, "since">): boolean {
   if (host !== hostname()) return false;
   try {
     process.kill(pid, 0);

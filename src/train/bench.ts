@@ -1,147 +1,233 @@
-/** How fast a train step runs, and how close that is to what the engine can do. */
+/** How fast a train step runs, and how close that is to what the device can do. */
 
 import { keyFromSeed, Random } from "../core/random.js";
-import type { Engine } from "../engines/engine.js";
+import type { CompilerFlags, Engine, PlannedMemory } from "../engines/engine.js";
 import { costOf } from "../graph/cost.js";
+import type { Graph } from "../graph/graph.js";
 import { matmul, sum } from "../graph/ops/index.js";
+import { optimize } from "../graph/passes.js";
 import { mixedPrecision } from "../graph/precision.js";
 import { trace } from "../graph/trace.js";
-import { towerCosts } from "../models/catalog.js";
 import { makeClip } from "../models/clip.js";
 import type { ClipConfig } from "../models/config.js";
 import { drawNoise } from "../nn/noise.js";
 import { makeOptimizer } from "./optimizer.js";
 import { StepRunner } from "./runner.js";
 import { initialState } from "./state.js";
+import { type Precision, type StepOptions, trainStep } from "./step.js";
 
 export interface StepBenchOptions {
+  /** The model, with the image size and context length to measure at. */
   readonly config: ClipConfig;
-  /** Pairs a step. */
+  /** Pairs a step, over all devices. */
   readonly batchSize: number;
-  /** Tokens a text; default the model's context length. */
-  readonly contextLength?: number | undefined;
   /** Timed steps, after two that are not. Default 5. */
   readonly steps?: number | undefined;
   readonly rematerialize?: boolean | undefined;
   /** Number format of products, of the step and of the measured rate. Default f32. */
-  readonly precision?: "f32" | "bf16" | undefined;
+  readonly precision?: Precision | undefined;
+  /** `auto` (default): a kernel of the device's where it has one. */
+  readonly attention?: "auto" | "plain" | undefined;
+  /** The compiler's, for the step only. */
+  readonly flags?: CompilerFlags | undefined;
 }
 
 export interface StepBenchResult {
+  readonly batchSize: number;
+  readonly imageSize: number;
+  readonly contextLength: number;
+  readonly precision: Precision;
+  readonly devices: number;
+  /** `plain`, or whose kernel attention is. */
+  readonly attention: string;
   /** By the median step. */
   readonly imagesPerSecond: number;
-  /** Seconds of each timed step. */
+  /** Seconds of each timed step: the upload of the batch, the step, and reading its loss. */
   readonly seconds: readonly number[];
-  /** Forward multiply-adds of one pair · 3 (forward and backward) · 2 · images a second / 1e9. */
+  /** Multiply-adds of a step on each device, as its graph counts them, without what is computed a second time. */
+  readonly macs: number;
+  /** 2 · `macs` / the median step / 1e9: a device's rate. */
   readonly gflops: number;
-  /** The engine's rate on a square f32 matrix product of side `MATMUL_SIDE`, measured between the steps. */
+  /** A device's rate on a chain of square matrix products in the same precision, measured between the steps. */
   readonly matmulGflops: number;
-  /** `gflops` / `matmulGflops`. */
+  /** Side of those products. */
+  readonly matmulSide: number;
+  /** `gflops` / `matmulGflops`: MFU by the measured rate. */
   readonly shareOfMatmul: number;
-  /** Most memory this process held, bytes. */
+  /** Most memory so far: by the device's allocator, else of this process. Bytes. */
   readonly peakMemoryBytes: number;
-  /** What the graph's own account predicts, bytes. */
+  readonly peakMemoryOf: "device" | "process";
+  /** What the compiler plans for the step on each device, arguments included; undefined where it makes no plan. Bytes. */
+  readonly plannedBytes: number | undefined;
+  /** What the graph's own account predicts on each device, bytes. */
   readonly predictedPeakBytes: number;
+  /** Tracing and compiling, or loading what was compiled before. */
   readonly compileSeconds: number;
-  /** Multiply-adds of one pair's forward pass. */
-  readonly forwardMacs: number;
 }
 
-const MATMUL_SIDE = 2048;
 const WARM_UP = 2;
 
-/** Times whole train steps (forward, backward, clipping, AdamW) on random data. */
+/** Times whole train steps (upload, forward, backward, clipping, AdamW, reading the loss) on random data. */
 export async function benchStep(engine: Engine, options: StepBenchOptions): Promise<StepBenchResult> {
-  const { config, batchSize, steps = 5, precision = "f32" } = options;
-  const clip = makeClip(config, { rematerialize: options.rematerialize });
-  const contextLength = options.contextLength ?? clip.config.text_cfg.context_length;
-  const optimizer = makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 });
-  const initial = initialState({ clip }, keyFromSeed(0));
-  const normalization = { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] };
-  const matmulSeconds = await matmulTimer(engine, precision);
+  const { config, batchSize, steps = 5, precision = "f32", rematerialize = false, flags } = options;
+  const { device, replicas, devices } = engine.capabilities;
+  const step = stepOptions(config, {
+    rematerialize,
+    batchSize,
+    replicas,
+    precision,
+    device: options.attention === "plain" ? undefined : device,
+  });
+  const { clip, optimizer, contextLength } = step;
   const before = performance.now();
-  using runner = await StepRunner.create(
-    engine,
-    {
-      clip,
-      optimizer,
-      batchSize,
-      contextLength,
-      normalization,
-      clipNorm: 1,
-      replicas: engine.capabilities.replicas,
-      precision,
-    },
-    initial,
-  );
+  using runner = await StepRunner.create(engine, step, initialState({ clip }, keyFromSeed(0)), { flags });
   const compileSeconds = (performance.now() - before) / 1000;
+  using products = await MatmulChain.create(engine, precision);
+  const imageSize = clip.config.vision_cfg.image_size;
+  // This process uploads the rows of its own devices.
+  const rows = (batchSize / replicas) * devices;
   const batch = {
-    ...randomBatch(
-      batchSize,
-      clip.config.vision_cfg.image_size,
-      contextLength,
-      clip.config.text_cfg.vocab_size,
-    ),
-    noise: drawNoise(clip.noise, keyFromSeed(0), batchSize),
+    ...randomBatch(rows, imageSize, contextLength, clip.config.text_cfg.vocab_size),
+    noise: drawNoise(clip.noise, keyFromSeed(0), rows),
   };
 
   const seconds: number[] = [];
-  const products: number[] = [];
+  const productSeconds: number[] = [];
   for (let i = 1; i <= WARM_UP + steps; i++) {
     const start = performance.now();
     await runner.step(batch, optimizer.scalars(i, 1e-4));
-    if (i > WARM_UP) {
-      seconds.push((performance.now() - start) / 1000);
-      products.push(await matmulSeconds());
-    }
+    if (i <= WARM_UP) continue;
+    seconds.push((performance.now() - start) / 1000);
+    productSeconds.push(await products.seconds());
   }
-  const costs = towerCosts({ ...config, text_cfg: { ...config.text_cfg, context_length: contextLength } });
-  const forwardMacs = costs.image.macs + costs.text.macs;
-  const imagesPerSecond = batchSize / median(seconds);
-  const gflops = (forwardMacs * 6 * imagesPerSecond) / 1e9;
-  const matmulGflops = (2 * MATMUL_SIDE ** 3) / median(products) / 1e9;
+  const attention = kernelIn(runner.graph) ?? "plain";
+  // Neither what is computed again nor what a kernel makes twice is work that the model asks for.
+  const asWritten = attention === "plain" && !rematerialize ? runner.graph : plainStep(config, step);
+  const { macs } = costOf(asWritten);
+  const gflops = (2 * macs) / median(seconds) / 1e9;
+  const matmulGflops = (2 * products.side ** 3) / median(productSeconds) / 1e9;
+  const onDevice = engine.peakMemory();
+  const planned = runner.plannedMemory();
   return {
-    imagesPerSecond,
+    batchSize,
+    imageSize,
+    contextLength,
+    precision,
+    devices: replicas,
+    attention,
+    imagesPerSecond: batchSize / median(seconds),
     seconds,
+    macs,
     gflops,
     matmulGflops,
+    matmulSide: products.side,
     shareOfMatmul: gflops / matmulGflops,
-    peakMemoryBytes: engine.peakMemory() ?? process.resourceUsage().maxRSS * 1024,
+    peakMemoryBytes: onDevice ?? process.resourceUsage().maxRSS * 1024,
+    peakMemoryOf: onDevice === undefined ? "process" : "device",
+    plannedBytes: planned && totalBytes(planned),
     predictedPeakBytes: costOf(runner.graph).peakBytes,
     compileSeconds,
-    forwardMacs,
   };
 }
 
-/** Seconds of one matrix product, by a chain of several where calling the engine takes time of its own. */
-async function matmulTimer(engine: Engine, precision: "f32" | "bf16"): Promise<() => Promise<number>> {
-  const type = { dtype: "f32" as const, shape: [MATMUL_SIDE, MATMUL_SIDE] };
-  const chained = engine.name === "onnxruntime" ? 1 : 16;
-  const graph = trace({ a: type, b: type }, ({ a, b }) => {
-    let y = a;
-    for (let i = 0; i < chained; i++) y = matmul(y, b, { alpha: chained === 1 ? 1 : 1 / MATMUL_SIDE });
-    return { y: chained === 1 ? y : sum(y) };
-  });
-  const executable = await engine.compile(precision === "bf16" ? mixedPrecision(graph) : graph);
-  const random = new Random(keyFromSeed(1));
-  const data = Float32Array.from({ length: MATMUL_SIDE ** 2 }, () => random.normal());
-  const inputs = { a: engine.upload(type, data), b: engine.upload(type, data) };
-  const once = async () => {
-    const start = performance.now();
-    const { y } = await executable.run(inputs);
-    await engine.download(y!);
-    y![Symbol.dispose]();
-    return (performance.now() - start) / 1000 / chained;
+function stepOptions(
+  config: ClipConfig,
+  {
+    rematerialize,
+    ...rest
+  }: { readonly rematerialize: boolean } & Pick<
+    StepOptions,
+    "batchSize" | "replicas" | "precision" | "device"
+  >,
+): StepOptions {
+  const clip = makeClip(config, { rematerialize });
+  return {
+    ...rest,
+    clip,
+    optimizer: makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 }),
+    contextLength: clip.config.text_cfg.context_length,
+    normalization: { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] },
+    clipNorm: 1,
   };
-  await once();
-  return once;
+}
+
+/** The step with nothing recomputed and attention as products. */
+const plainStep = (config: ClipConfig, step: StepOptions): Graph =>
+  optimize(trainStep({ ...step, clip: makeClip(config), device: undefined }), "stablehlo");
+
+/** Whose kernel computes attention in `graph`. */
+function kernelIn(graph: Graph): string | undefined {
+  for (const { op } of graph.nodes) {
+    if (typeof op.stablehlo === "object" && "kernel" in op.stablehlo) return op.stablehlo.kernel;
+  }
+  return undefined;
+}
+
+export const totalBytes = (plan: PlannedMemory): number =>
+  plan.arguments + plan.outputs - plan.shared + plan.temporary;
+
+/** A chain of square products y ← y B, each as large as the last. */
+class MatmulChain implements Disposable {
+  private constructor(
+    readonly side: number,
+    private readonly once: () => Promise<number>,
+    private readonly free: () => void,
+  ) {}
+
+  static async create(engine: Engine, precision: Precision): Promise<MatmulChain> {
+    // Large enough that a device of a thousand teraflops does not wait for its next order.
+    const [side, length] = engine.capabilities.device.platform === "cpu" ? [2048, 1] : [8192, 16];
+    const type = { dtype: "f32", shape: [side, side] } as const;
+    const chain = trace({ a: type, b: type }, ({ a, b }) => {
+      let y = a;
+      for (let i = 0; i < length; i++) y = matmul(y, b);
+      return { y: sum(y) };
+    });
+    const graph = precision === "f32" ? chain : mixedPrecision(chain, { results: "bf16" });
+    const executable = await engine.compile(graph, { name: "matmul chain" });
+    const random = new Random(keyFromSeed(1));
+    const data = Float32Array.from({ length: side ** 2 }, () => random.normal());
+    // Of this scale, a product has its left factor's size.
+    const a = engine.upload(type, data);
+    const b = engine.upload(
+      type,
+      data.map((x) => x / Math.sqrt(side)),
+    );
+    const once = async () => {
+      const start = performance.now();
+      const { y } = await executable.run({ a, b });
+      await engine.download(y!);
+      const seconds = (performance.now() - start) / 1000 / length;
+      y![Symbol.dispose]();
+      return seconds;
+    };
+    await once();
+    return new MatmulChain(side, once, () => {
+      a[Symbol.dispose]();
+      b[Symbol.dispose]();
+      executable[Symbol.dispose]();
+    });
+  }
+
+  /** Seconds of one product. */
+  seconds(): Promise<number> {
+    return this.once();
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
 }
 
 function randomBatch(B: number, S: number, T: number, vocabulary: number) {
   const random = new Random(keyFromSeed(2));
   const numbers = Int32Array.from({ length: B }, (_, i) => i);
+  // Drawing 600 million bytes would take longer than the steps: one image's are repeated.
+  const image = Uint8Array.from({ length: S * S * 3 }, () => random.uint32() & 255);
+  const images = new Uint8Array(B * image.length);
+  for (let i = 0; i < B; i++) images.set(image, i * image.length);
   return {
-    images: Uint8Array.from({ length: B * S * S * 3 }, () => random.uint32() & 255),
+    images,
     tokens: Int32Array.from({ length: B * T }, () => random.integer(vocabulary)),
     imageIds: numbers,
     textIds: numbers,

@@ -145,6 +145,21 @@ export function real(
   };
 }
 
+const multiples: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9, B: 1e9 };
+
+/** A number above 0 that may be written with a multiple: 200M, 1.3G. */
+export const amount = (): Kind<number> => ({
+  schema: z.number().gt(0),
+  rule: "must be a number above 0, such as 200M or 1.3G",
+  placeholder: "N",
+  arity: "one",
+  fromText(word) {
+    const match = /^(\d+(?:\.\d+)?)([kKMGB]?)$/.exec(word.trim());
+    return match ? Number(match[1]) * multiples[match[2]!]! : word;
+  },
+  toJson: same,
+});
+
 /** One of a few words; `synonyms` maps other words to them. */
 export function choice<const W extends string>(
   words: readonly W[],

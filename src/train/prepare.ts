@@ -15,7 +15,8 @@ import { classesOf } from "../evaluate/tasks.js";
 import { loadTemplates } from "../evaluate/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../models/config.js";
 import { encoderOf } from "../models/encoders.js";
-import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
+import { openaiPreprocess, type PreprocessConfig } from "../models/preset.js";
+import { findPreset } from "../models/presets.js";
 import { datasetOptions } from "./data-fields.js";
 import type { Recipe } from "./recipe.js";
 

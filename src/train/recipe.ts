@@ -27,6 +27,7 @@ import {
   type Values,
 } from "./fields.js";
 import { cooldownShapes, scheduleShapes } from "./schedule.js";
+import { precisions } from "./step.js";
 import { strategyNames } from "./strategies/index.js";
 import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
 
@@ -266,9 +267,19 @@ export const recipeGroups = {
     ),
     devices: defaulted(integer(1), 1, "Devices that share every batch; XLA.", { free: true }),
     precision: defaulted(
-      choice(["f32", "bf16"], { fp32: "f32", amp_bf16: "bf16" }),
+      choice(precisions, { fp32: "f32", amp_bf16: "bf16" }),
       "f32",
-      "Number format of products; all else and the weights stay f32. bf16 on XLA.",
+      "Number format of products' operands; all else and the weights stay f32. bf16-results rounds what products give, too: less memory. bf16 on XLA.",
+    ),
+    attention: defaulted(
+      choice(["auto", "plain"]),
+      "auto",
+      "auto: in bf16 on NVIDIA's GPUs cuDNN's flash attention, where its limits allow; plain: products and a softmax.",
+    ),
+    xlaFlag: optional(
+      list(text("NAME=VALUE")),
+      "An option of XLA's for compiling the train step, e.g. xla_gpu_autotune_level=2; may be repeated.",
+      { free: true },
     ),
     gradCheckpointing: defaulted(
       flag(),

@@ -3,7 +3,7 @@
 import type { TypedArray } from "../core/dtype.js";
 import { InternalError } from "../core/errors.js";
 import { sizeOfShape, type TensorType } from "../core/shape.js";
-import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
+import type { CompileOptions, DeviceBuffer, Engine, Executable, PlannedMemory } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { type BatchShare, shareOf, spread, weightsOf } from "./shares.js";
 import { RunState } from "./state.js";
@@ -50,6 +50,7 @@ export class StepRunner implements Disposable {
     private options: StepOptions,
     private executable: Executable,
     readonly state: RunState,
+    private readonly compile: (options: StepOptions) => Promise<Executable>,
   ) {
     const { batchSize, replicas = 1, firstReplica: first = 0 } = options;
     this.share = shareOf(batchSize, replicas, { first, devices: engine.capabilities.devices });
@@ -57,22 +58,30 @@ export class StepRunner implements Disposable {
 
   /**
    * Compiles the step. `initial` gives the state by name (`params.NAME`, `statistics.NAME`, `slots.NAME.SLOT`,
-   * `ema.NAME`): all parameters and statistics; slots default to zeros and averages to the parameters.
+   * `ema.NAME`): all parameters and statistics; slots default to zeros and averages to the parameters. `flags` are the
+   * compiler's, for the step.
    */
   static async create(
     engine: Engine,
     options: StepOptions,
     initial: Readonly<Record<string, TypedArray>>,
+    { flags }: Pick<CompileOptions, "flags"> = {},
   ): Promise<StepRunner> {
-    const executable = await engine.compile(trainStep(options), { name: "train step" });
-    return new StepRunner(engine, options, executable, new RunState(engine, options, initial));
+    const compile = (step: StepOptions) => engine.compile(trainStep(step), { name: "train step", flags });
+    return new StepRunner(
+      engine,
+      options,
+      await compile(options),
+      new RunState(engine, options, initial),
+      compile,
+    );
   }
 
   /** Goes on by another strategy with the same state; what was compiled before is freed. */
   async follow(strategy: Strategy): Promise<void> {
     if (strategy === this.options.strategy) return;
     const options = { ...this.options, strategy };
-    const executable = await this.engine.compile(trainStep(options), { name: "train step" });
+    const executable = await this.compile(options);
     this.executable[Symbol.dispose]();
     this.executable = executable;
     this.options = options;
@@ -80,6 +89,11 @@ export class StepRunner implements Disposable {
 
   get graph(): Graph {
     return this.executable.graph;
+  }
+
+  /** What the compiler plans for a step, where it makes plans. */
+  plannedMemory(): PlannedMemory | undefined {
+    return this.executable.plannedMemory();
   }
 
   /**

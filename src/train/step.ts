@@ -4,6 +4,7 @@ import { UsageError } from "../core/errors.js";
 import type { TensorType } from "../core/shape.js";
 import { gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
+import type { DeviceKind } from "../graph/op.js";
 import { allReduceSum, barrier } from "../graph/ops/index.js";
 import { mixedPrecision } from "../graph/precision.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -40,8 +41,14 @@ export interface StepOptions {
   /** The first replica of this process. Default 0. */
   readonly firstReplica?: number | undefined;
   /** Number format of matrix products and convolutions. Default f32. */
-  readonly precision?: "f32" | "bf16" | undefined;
+  readonly precision?: Precision | undefined;
+  /** What the step runs on: in bf16, attention is a kernel of its where it has one. Default: plain products. */
+  readonly device?: DeviceKind | undefined;
 }
+
+/** `bf16`: products take bf16 and give f32. `bf16-results`: they give bf16, too, as PyTorch's autocast does. */
+export const precisions = ["f32", "bf16", "bf16-results"] as const;
+export type Precision = (typeof precisions)[number];
 
 export const strategyOf = ({ clip, strategy }: Pick<StepOptions, "clip" | "strategy">): Strategy =>
   strategy ?? plainClip(clip);
@@ -123,8 +130,14 @@ export const logitsOf = (clip: Clip, variables: Variables): Logits => ({
   bias: clip.logitBias(variables),
 });
 
-export const inPrecision = (graph: Graph, { precision }: Pick<StepOptions, "precision">): Graph =>
-  precision === "bf16" ? mixedPrecision(graph) : graph;
+/** The program in the number format of a run, and with the kernels of its device. */
+export function inPrecision(
+  graph: Graph,
+  { precision = "f32", device }: Pick<StepOptions, "precision" | "device">,
+): Graph {
+  if (precision === "f32") return graph;
+  return mixedPrecision(graph, { device, results: precision === "bf16" ? "f32" : "bf16" });
+}
 
 /**
  * Inputs: the state (`stateTypes`), `batch.*` (`batchTypes`) and `scalars.*` (the optimizer's, and `emaDecay`).

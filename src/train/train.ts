@@ -5,6 +5,7 @@ import { UsageError } from "../core/errors.js";
 import { keyFromSeed } from "../core/random.js";
 import { createLoader } from "../data/index.js";
 import { type Processes, type TogetherOptions, together } from "../engines/group.js";
+import { parseXlaFlagWords } from "../engines/xla/options.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { makeClip } from "../models/clip.js";
 import { countParameters } from "../nn/parameters.js";
@@ -134,13 +135,15 @@ async function trainHere(
       replicas: engine.capabilities.replicas,
       firstReplica: index * engine.capabilities.devices,
       precision: recipe.precision,
+      device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
     };
+    const flags = parseXlaFlagWords(recipe.xlaFlag ?? []);
     const { microBatch, textMicroBatch } = recipe;
     using runner = await guard<StepRunner | TwoPassRunner>(
       "compiling the step",
       microBatch === undefined
-        ? StepRunner.create(engine, stepOptions, initial)
-        : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial),
+        ? StepRunner.create(engine, stepOptions, initial, { flags })
+        : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial, { flags }),
     );
     const compute = { recipe, processes, loader, phases, runner, optimizer, tokenizer, guard, hooks };
     const onSaved = (step: number) => {

@@ -4,7 +4,7 @@ import type { TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { sizeOfShape, type TensorType } from "../core/shape.js";
 import { leaves } from "../core/tree.js";
-import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
+import type { CompileOptions, DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
@@ -55,6 +55,7 @@ export class TwoPassRunner implements Disposable {
     private options: TwoPassOptions,
     private programs: Programs,
     readonly state: RunState,
+    private readonly compile: Compile,
   ) {}
 
   /** See `StepRunner.create`. Throws `UsageError` where the parts do not fit the batch or the devices. */
@@ -62,17 +63,19 @@ export class TwoPassRunner implements Disposable {
     engine: Engine,
     options: TwoPassOptions,
     initial: Readonly<Record<string, TypedArray>>,
+    { flags }: Pick<CompileOptions, "flags"> = {},
   ): Promise<TwoPassRunner> {
     checkParts(options);
-    const programs = await compileAll(engine, options);
-    return new TwoPassRunner(engine, options, programs, new RunState(engine, options, initial));
+    const compile: Compile = (graph, name) => engine.compile(graph, { name, flags });
+    const programs = await compileAll(compile, options);
+    return new TwoPassRunner(engine, options, programs, new RunState(engine, options, initial), compile);
   }
 
   /** Goes on by another strategy with the same state; what was compiled before is freed. */
   async follow(strategy: Strategy): Promise<void> {
     if (strategy === this.options.strategy) return;
     const options = { ...this.options, strategy };
-    const programs = await compileAll(this.engine, options);
+    const programs = await compileAll(this.compile, options);
     dispose(this.programs);
     this.programs = programs;
     this.options = options;
@@ -323,13 +326,14 @@ function checkParts({
   }
 }
 
-async function compileAll(engine: Engine, options: TwoPassOptions): Promise<Programs> {
+type Compile = (graph: Graph, name: string) => Promise<Executable>;
+
+async function compileAll(compile: Compile, options: TwoPassOptions): Promise<Programs> {
   const images = imagesForward(options);
   const texts = textsForward(options);
   const imageFeatures = featureTypes(images);
   const textFeatures = featureTypes(texts);
   const all = wholeBatch({ ...imageFeatures, ...textFeatures }, options.batchSize);
-  const compile = (graph: Graph, name: string) => engine.compile(graph, { name });
   return {
     imageFeatures,
     textFeatures,

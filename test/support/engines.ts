@@ -64,8 +64,10 @@ export const enginesForSteps: readonly EngineUnderTest[] = engines.flatMap((unde
     : [];
 });
 
-export const runsOn = (op: Pick<Op, "onnx" | "stablehlo">, { target }: EngineUnderTest): boolean =>
-  typeof op[target] === "function" || op[target] === "decompose";
+export function runsOn(op: Pick<Op, "onnx" | "stablehlo">, { target }: EngineUnderTest): boolean {
+  const lowering = op[target];
+  return typeof lowering !== "object" || "kernel" in lowering;
+}
 
 /** Whether the engine has these dtypes; where it lacks one, its refusal is tested. */
 export const has = ({ capabilities }: Engine, types: readonly TensorType[]): boolean =>

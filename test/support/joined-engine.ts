@@ -45,6 +45,7 @@ export class JoinedEngine implements Engine {
       donation: true,
       devices,
       replicas: devices * place.count,
+      device: { platform: "cpu" },
     };
   }
 
@@ -76,7 +77,7 @@ export class JoinedEngine implements Engine {
       }
       return outputs;
     };
-    return { graph, run, [Symbol.dispose]() {} };
+    return { graph, run, plannedMemory: () => undefined, [Symbol.dispose]() {} };
   }
 
   upload(type: TensorType, data: TypedArray, { each = false }: { each?: boolean } = {}): DeviceBuffer {

@@ -37,6 +37,7 @@ export function watchedEngine(watch: Watch, firstStep = 0): Engine {
           if (isStep(graph)) metrics.set(outputs["metrics.loss"]!, starts);
           return outputs;
         },
+        plannedMemory: () => program.plannedMemory(),
         [Symbol.dispose]: () => program[Symbol.dispose](),
       };
     },

@@ -1,81 +1,205 @@
 /** `clipwright bench step`: how fast a train step runs here. */
 
 import { UsageError } from "../../core/errors.js";
+import type { Engine } from "../../engines/engine.js";
 import { openEngine } from "../../engines/registry.js";
-import { benchStep } from "../../train/bench.js";
-import { choice, defaulted, flag, integer, optional, text } from "../../train/fields.js";
+import { parseXlaFlagWords } from "../../engines/xla/options.js";
+import { benchStep, type StepBenchOptions, type StepBenchResult } from "../../train/bench.js";
+import { choice, defaulted, flag, integer, list, optional, text } from "../../train/fields.js";
 import { readModel } from "../../train/prepare.js";
-import { defineCommand } from "../command.js";
+import { precisions } from "../../train/step.js";
+import { type Tuning, tuneStep, WORTH } from "../../train/tune.js";
+import { alignColumns } from "../columns.js";
+import { defineCommand, type Terminal } from "../command.js";
 import { engineOptions } from "./engines.js";
 
 export const benchCommand = defineCommand({
   name: "bench",
-  summary: "Measure a whole train step: images a second, share of the engine's matmul rate, memory.",
+  summary: "Measure a whole train step: images a second, share of the device's matmul rate, memory.",
+  description:
+    "A step is the upload of a batch of bytes, forward, backward, clipping, AdamW, and reading the loss. The share (MFU) is the step's rate, by the multiply-adds that its graph counts, over the device's rate on large matrix products in the same precision, measured between the steps.",
   positionals: [{ name: "WHAT", doc: "step", required: true }],
   options: {
     Bench: {
       model: defaulted(text("NAME|FILE"), "ViT-S-32", "Preset, or a model's JSON."),
-      batch: defaulted(integer(2), 32, "Pairs a step.", { aliases: ["batch-size"] }),
+      batch: defaulted(list(integer(2), { separator: "," }), [32], "Pairs a step; several: 256,512,1024.", {
+        aliases: ["batch-size"],
+      }),
       context: optional(integer(2), "Tokens a text; the model's otherwise.", {
         aliases: ["force-context-length"],
       }),
+      forceImageSize: optional(integer(1), "Side of the images; the model's otherwise."),
       steps: defaulted(integer(1), 5, "Timed steps, after two that are not."),
       ...engineOptions,
-      precision: defaulted(choice(["f32", "bf16"]), "f32", "Number format of products; bf16 on XLA."),
+      precision: defaulted(
+        choice(precisions, { fp32: "f32", amp_bf16: "bf16" }),
+        "f32",
+        "Number format of products; bf16 and bf16-results on XLA.",
+      ),
+      attention: defaulted(
+        choice(["auto", "plain"]),
+        "auto",
+        "auto: a kernel of the device's where it has one; plain: products and a softmax.",
+      ),
       devices: defaulted(integer(1), 1, "Devices that share the batch; XLA."),
       threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
       rematerialize: defaulted(
         flag(),
         false,
         "Recompute blocks in the backward pass: less memory, more time.",
-        {
-          aliases: ["grad-checkpointing"],
-        },
+        { aliases: ["grad-checkpointing"] },
+      ),
+      xlaFlag: optional(
+        list(text("NAME=VALUE")),
+        "An option of XLA's for compiling the step; may be repeated.",
+      ),
+      tune: defaulted(
+        flag(),
+        false,
+        "Try XLA's options for this model and device, print what each brings, and the fastest.",
       ),
     },
     Output: { json: defaulted(flag(), false, "Print the numbers as JSON.") },
   },
-  examples: [["clipwright bench step --model ViT-B-32 --batch 16 --context 77 --json", "For a script."]],
+  examples: [
+    ["clipwright bench step --model ViT-B-32 --batch 16 --context 77 --json", "For a script."],
+    ["clipwright bench step --engine xla --precision bf16 --batch 256,1024", "Several batch sizes on a GPU."],
+    ["clipwright bench step --engine xla --precision bf16 --tune", "Choose XLA's options by measuring."],
+  ],
   async run({ options, positionals, terminal }) {
     if (positionals[0] !== "step") {
       throw new UsageError(`bench: can measure "step"; got ${positionals[0]}. Write: clipwright bench step.`);
     }
+    if (options.tune && options.batch.length > 1) {
+      throw new UsageError(
+        `bench: --tune measures one batch size; got ${options.batch.join()}. Keep the one you train with.`,
+      );
+    }
     const { config } = readModel(options.model);
-    await using engine = await openEngine(options.engine, options);
-    const result = await benchStep(engine, {
-      config,
-      batchSize: options.batch,
-      contextLength: options.context,
+    const { context, forceImageSize } = options;
+    const measured: Omit<StepBenchOptions, "batchSize"> = {
+      config: {
+        ...config,
+        vision_cfg: { ...config.vision_cfg, ...(forceImageSize && { image_size: forceImageSize }) },
+        text_cfg: { ...config.text_cfg, ...(context && { context_length: context }) },
+      },
       steps: options.steps,
       rematerialize: options.rematerialize,
       precision: options.precision,
-    });
-    const about = {
-      model: options.model,
-      batch: options.batch,
-      context: options.context,
-      engine: engine.name,
+      attention: options.attention,
+      flags: parseXlaFlagWords(options.xlaFlag ?? []),
     };
-    if (options.json) {
-      terminal.out(`${JSON.stringify({ ...about, ...result }, null, 2)}\n`);
+    await using engine = await openEngine(options.engine, options);
+    const about = { model: options.model, engine: engine.name, device: engine.capabilities.device };
+    const say = options.json ? () => {} : (line: string) => terminal.err(`${line}\n`);
+    if (options.tune) {
+      const found = await tuneStep(engine, { ...measured, batchSize: options.batch[0]! }, (trial) =>
+        say(
+          `${trial.name}: ${trial.result ? `${rounded(trial.result.imagesPerSecond)} images/s` : trial.error}`,
+        ),
+      );
+      if (options.json) printJson(terminal, { ...about, ...found });
+      else printTuning(terminal, found);
       return 0;
     }
-    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-    const lines = [
-      ["images a second", result.imagesPerSecond.toFixed(2)],
-      ["step", `${Math.min(...result.seconds).toFixed(3)} to ${Math.max(...result.seconds).toFixed(3)} s`],
-      ["rate", `${result.gflops.toFixed(0)} GFLOP/s, forward × 3`],
-      [
-        "engine's matmul",
-        `${result.matmulGflops.toFixed(0)} GFLOP/s; the step reaches ${(100 * result.shareOfMatmul).toFixed(0)} %`,
-      ],
-      [
-        "peak memory",
-        `${gib(result.peakMemoryBytes)} of this process; ${gib(result.predictedPeakBytes)} by the graph's account`,
-      ],
-      ["compiling", `${result.compileSeconds.toFixed(1)} s`],
-    ];
-    for (const [name, value] of lines) terminal.out(`${name!.padEnd(18)}${value}\n`);
+    // The device's count of its peak only grows: smaller batches go first.
+    const runs: Run[] = [];
+    for (const batchSize of [...new Set(options.batch)].sort((a, b) => a - b)) {
+      try {
+        runs.push({ batchSize, result: await benchStep(engine, { ...measured, batchSize }) });
+      } catch (error) {
+        if (runs.length === 0) throw error;
+        runs.push({ batchSize, error: (error as Error).message });
+        break;
+      }
+      say(`batch ${batchSize}: ${rounded(runs.at(-1)!.result!.imagesPerSecond)} images/s`);
+    }
+    if (options.json) {
+      printJson(terminal, {
+        ...about,
+        runs: runs.map(({ batchSize, error, result }) => result ?? { batchSize, error }),
+      });
+    } else printRuns(terminal, options.model, engine, runs);
     return 0;
   },
 });
+
+interface Run {
+  readonly batchSize: number;
+  readonly result?: StepBenchResult;
+  /** Why there is no result: it and what is larger did not fit. */
+  readonly error?: string;
+}
+
+const printJson = (terminal: Terminal, value: object): void =>
+  terminal.out(`${JSON.stringify(value, null, 2)}\n`);
+
+/** Three digits, or all before the point. */
+const rounded = (x: number): string => (x >= 100 ? x.toFixed(0) : x.toPrecision(3));
+const gib = (bytes: number | undefined): string =>
+  bytes === undefined ? "–" : `${(bytes / 2 ** 30).toFixed(2)}`;
+const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
+
+function printRuns(terminal: Terminal, model: string, engine: Engine, runs: readonly Run[]): void {
+  const first = runs[0]!.result!;
+  const { platform, name } = engine.capabilities.device;
+  const times = first.devices > 1 ? ` × ${first.devices}` : "";
+  terminal.out(
+    `\n${model}, ${first.imageSize} pixels, ${first.contextLength} tokens, ${first.precision}, attention ${first.attention}\n` +
+      `${engine.name} on ${platform}${name === undefined || name === platform ? "" : `: ${name}`}${times}\n\n`,
+  );
+  const [unit, gflops] = first.matmulGflops < 1000 ? (["GFLOP/s", 1] as const) : (["TFLOP/s", 1000] as const);
+  const head = ["batch", "images/s", "step s", unit, "matmul", "MFU", "peak GiB", "planned", "compile s"];
+  const rows = runs.flatMap(({ batchSize, result }) =>
+    result === undefined ? [] : [rowOf(batchSize, result, gflops)],
+  );
+  terminal.out(alignColumns([head, ...rows]));
+  for (const { batchSize, error } of runs)
+    if (error !== undefined) terminal.out(`batch ${batchSize}: ${error}\n`);
+  terminal.out(
+    `\n${unit} of a device: ${(first.macs / 1e9).toFixed(1)} G multiply-adds a step at batch ${first.batchSize}; ` +
+      `matmul: its rate on ${first.matmulSide}² products; MFU: their ratio.\n` +
+      `peak: of the ${first.peakMemoryOf}; planned: by the compiler${first.plannedBytes === undefined ? " (this engine makes no plan)" : ""}; ` +
+      `the graph's account: ${runs.map(({ result }) => gib(result?.predictedPeakBytes)).join(", ")}.\n`,
+  );
+}
+
+const rowOf = (batchSize: number, result: StepBenchResult, gflops: number): string[] => [
+  `${batchSize}`,
+  rounded(result.imagesPerSecond),
+  (batchSize / result.imagesPerSecond).toPrecision(3),
+  rounded(result.gflops / gflops),
+  rounded(result.matmulGflops / gflops),
+  percent(result.shareOfMatmul),
+  gib(result.peakMemoryBytes),
+  gib(result.plannedBytes),
+  result.compileSeconds.toFixed(1),
+];
+
+function printTuning(terminal: Terminal, { trials, noise, best }: Tuning): void {
+  const base = trials[0]!.result?.imagesPerSecond;
+  const rows = trials.map(({ name, result }) =>
+    result === undefined
+      ? [name, "refused", "–", "–", "–", "–"]
+      : [
+          name,
+          rounded(result.imagesPerSecond),
+          base === undefined ? "–" : (result.imagesPerSecond / base).toFixed(2),
+          percent(result.shareOfMatmul),
+          gib(result.plannedBytes),
+          result.compileSeconds.toFixed(1),
+        ],
+  );
+  terminal.out(
+    `\n${alignColumns([["options", "images/s", "ratio", "MFU", "planned GiB", "compile s"], ...rows])}\n`,
+  );
+  for (const { name, about, words } of trials) {
+    if (about !== "") terminal.out(`${name}: ${about} (${words.join(" ")})\n`);
+  }
+  terminal.out(`\nThe same options twice: a factor of ${noise.toFixed(2)} between them.`);
+  terminal.out(
+    best === undefined
+      ? ` Nothing is faster by more than that and ${percent(WORTH - 1)}.\n`
+      : `\nFastest: ${best.name}. Add: ${best.words.join(" ")}\n`,
+  );
+}

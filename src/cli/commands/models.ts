@@ -2,31 +2,48 @@
 
 import { summarize } from "../../models/catalog.js";
 import { presets } from "../../models/presets.js";
-import { defaulted, flag } from "../../train/fields.js";
+import { amount, defaulted, flag, optional } from "../../train/fields.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
+
+/** Models this far from the wanted cost still match. */
+const TOLERANCE = 0.1;
+const isNear = (macs: number, wanted: number): boolean => Math.abs(macs - wanted) <= TOLERANCE * wanted;
 
 export const modelsCommand = defineCommand({
   name: "models",
   summary: "List the models by name, with parameters, multiply-adds and memory.",
   positionals: [{ name: "NAME", doc: "Only models whose name contains it.", required: false }],
-  options: { Output: { json: defaulted(flag(), false, "Print a JSON array.") } },
-  examples: [["clipwright models --json", "Every preset, for a script."]],
+  options: {
+    Choice: {
+      match: optional(amount(), "Only models whose image tower costs so much, within a tenth: 50M, 1.3G."),
+    },
+    Output: { json: defaulted(flag(), false, "Print a JSON array.") },
+  },
+  examples: [
+    ["clipwright models --match 200M", "One model of every family at 200 M multiply-adds an image."],
+    ["clipwright models --json", "Every preset, for a script."],
+  ],
   async run({ options, positionals, terminal }) {
     const [part = ""] = positionals;
-    const rows = presets.filter((p) => p.name.toLowerCase().includes(part.toLowerCase())).map(summarize);
+    const rows = presets
+      .filter((p) => p.name.toLowerCase().includes(part.toLowerCase()))
+      .map(summarize)
+      .filter(({ imageGmacs }) => options.match === undefined || isNear(imageGmacs * 1e9, options.match));
+    if (options.match !== undefined) rows.sort((a, b) => a.imageGmacs - b.imageGmacs);
     if (options.json) {
       terminal.out(`${JSON.stringify(rows, null, 2)}\n`);
       return 0;
     }
     const millions = (n: number) => (n / 1e6).toFixed(n < 1e7 ? 2 : 1);
+    const gmacs = (n: number) => n.toFixed(n < 1 ? 3 : 2);
     const table = rows.map((m) => [
       m.name,
       millions(m.imageParams),
       millions(m.textParams),
       millions(m.totalParams),
-      m.imageGmacs.toFixed(2),
-      m.textGmacs.toFixed(2),
+      gmacs(m.imageGmacs),
+      gmacs(m.textGmacs),
       `${m.imageSize}`,
       `${m.contextLength}`,
       (m.trainStateBytes / 2 ** 30).toFixed(2),

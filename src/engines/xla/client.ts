@@ -3,6 +3,7 @@
 import { allocate, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, Unsupported, UsageError } from "../../core/errors.js";
 import { sizeOfShape, type TensorType } from "../../core/shape.js";
+import type { PlannedMemory } from "../engine.js";
 import {
   bufferType,
   errorCodes,
@@ -33,6 +34,8 @@ export interface Device {
   readonly id: number;
   /** E.g. `NVIDIA H200`, `cpu`. */
   readonly kind: string;
+  /** NVIDIA's, e.g. 9 or 10.3; undefined on other devices. */
+  readonly computeCapability: number | undefined;
 }
 
 export interface MemoryStats {
@@ -107,10 +110,14 @@ export class Client {
       .call("Device_GetDescription", { device })
       .pointer("device_description");
     const kind = this.plugin.call("DeviceDescription_Kind", { device_description });
+    const found = this.plugin.call("DeviceDescription_Attributes", { device_description });
+    const attributes = readNamedValues(found.pointer("attributes"), found.number("num_attributes"));
+    const capability = Number.parseFloat(String(attributes.compute_capability));
     return {
       pointer: device,
       id: this.plugin.call("DeviceDescription_Id", { device_description }).number("id"),
       kind: textAt(kind.pointer("text"), kind.number("text_size")),
+      computeCapability: Number.isNaN(capability) ? undefined : capability,
     };
   }
 
@@ -277,7 +284,7 @@ export class Client {
   }
 
   /** Bytes that a run needs on a device, as the compiler plans them. */
-  plannedMemory(loaded: Pointer): { arguments: number; outputs: number; shared: number; temporary: number } {
+  plannedMemory(loaded: Pointer): PlannedMemory {
     return this.withExecutable(loaded, (executable) => {
       const stats = this.plugin.call("Executable_GetCompiledMemoryStats", { executable });
       return {

@@ -93,6 +93,11 @@ export const functions = {
     },
   },
   DeviceDescription_Id: { slot: 23, size: 28, fields: { device_description: u64(16), id: i32(24) } },
+  DeviceDescription_Attributes: {
+    slot: 25,
+    size: 40,
+    fields: { device_description: u64(16), num_attributes: u64(24), attributes: u64(32) },
+  },
   DeviceDescription_Kind: {
     slot: 26,
     size: 40,

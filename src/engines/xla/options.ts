@@ -2,9 +2,10 @@
 
 import { UsageError } from "../../core/errors.js";
 import { ProtoWriter } from "../../graph/emit/protobuf.js";
+import type { CompilerFlags } from "../engine.js";
 
 /** XLA's debug options by their names, e.g. `xla_gpu_autotune_level: 2`, for one compilation. */
-export type XlaFlags = Readonly<Record<string, string | number | boolean>>;
+export type XlaFlags = CompilerFlags;
 
 // Field numbers of the messages.
 const compileOptions = { buildOptions: 3, overrides: 7 } as const;
@@ -57,14 +58,30 @@ function packed(values: readonly number[]): Uint8Array {
  * The flags in `text`, as XLA_FLAGS has them (`--xla_a=1 --xla_b`). XLA itself ends the process at a flag that
  * it does not know; given per compilation, such a flag is an error.
  */
-export function parseXlaFlags(text: string): XlaFlags {
+export const parseXlaFlags = (text: string): XlaFlags =>
+  parseFlags(
+    text.split(/\s+/).filter((word) => word !== ""),
+    { what: "XLA_FLAGS", pattern: /^--([A-Za-z0-9_]+)(?:=(.*))?$/, form: "--xla_name=value" },
+  );
+
+/** The flags in `words`, each `xla_name=value` or, for true, `xla_name`; leading dashes may stay. */
+export const parseXlaFlagWords = (words: readonly string[]): XlaFlags =>
+  parseFlags(words, {
+    what: "--xla-flag",
+    pattern: /^-{0,2}(xla_[a-z0-9_]+)(?:=(.*))?$/,
+    form: "xla_name=value",
+  });
+
+function parseFlags(
+  words: readonly string[],
+  { what, pattern, form }: { readonly what: string; readonly pattern: RegExp; readonly form: string },
+): XlaFlags {
   const flags: Record<string, string> = {};
-  for (const word of text.split(/\s+/).filter((w) => w !== "")) {
-    const match = /^--([A-Za-z0-9_]+)(?:=(.*))?$/.exec(word);
-    if (match === null) {
-      throw new UsageError(`XLA_FLAGS: needs words like --xla_name=value; got ${word}. Correct it.`);
-    }
+  for (const word of words) {
+    const match = pattern.exec(word);
+    if (match === null) throw new UsageError(`${what}: needs words like ${form}; got ${word}. Correct it.`);
     const value = match[2] ?? "true";
+    // XLA reads booleans in Python's spelling only.
     flags[match[1]!] = /^(true|false)$/i.test(value)
       ? value[0]!.toUpperCase() + value.slice(1).toLowerCase()
       : value;

@@ -13,7 +13,14 @@ import { emitStableHlo } from "../../graph/emit/stablehlo.js";
 import type { Graph } from "../../graph/graph.js";
 import { optimize } from "../../graph/passes.js";
 import { requireCapabilities } from "../capabilities.js";
-import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "../engine.js";
+import type {
+  Capabilities,
+  CompileOptions,
+  DeviceBuffer,
+  Engine,
+  Executable,
+  PlannedMemory,
+} from "../engine.js";
 import { cacheKey, ProgramCache } from "./cache.js";
 import { Client, type Device, type MemoryStats, type StoreCallbacks } from "./client.js";
 import { compileOptionsBytes, type XlaFlags } from "./options.js";
@@ -172,8 +179,7 @@ class Program implements Executable {
     });
   }
 
-  /** Bytes that a run needs on each device, as the compiler plans them. */
-  plannedMemory() {
+  plannedMemory(): PlannedMemory {
     return this.owner.client.plannedMemory(this.pointer);
   }
 
@@ -189,6 +195,23 @@ function copyArray(type: TensorType, data: TypedArray): TypedArray {
   const out = allocate(type.dtype, data.length);
   out.set(data as never);
   return out;
+}
+
+/** The compiler's error as the caller's where it is about a flag, or with what to try where a kernel was asked for. */
+function explained(error: unknown, flags: XlaFlags, { nodes }: Graph): unknown {
+  if (!(error instanceof InternalError)) return error;
+  const wrong = /(?:No such compile option: '|While setting option )(\w+)/.exec(error.message)?.[1];
+  if (wrong !== undefined && wrong in flags) {
+    return new UsageError(
+      `xla: flags must be options of the plugin's XLA with values of their kind; got ${wrong}=${flags[wrong]}: ` +
+        `${error.message}. Correct it or leave it out.`,
+    );
+  }
+  const kernel = nodes.find(({ op }) => typeof op.stablehlo === "object" && "kernel" in op.stablehlo);
+  if (kernel !== undefined) {
+    error.message += ` (${kernel.op.name} is written as a kernel of the device's; --attention plain avoids that)`;
+  }
+  return error;
 }
 
 /** XLA on the devices of one plugin. Made by `Xla.open`. */
@@ -215,6 +238,11 @@ export class Xla implements Engine {
       computeDtypes: ["f32", "bf16", "f16"],
       dtypes: ["f32", "bf16", "f16", "i32", "i64", "u8", "bool"],
       donation: true,
+      device: {
+        platform: client.platform,
+        name: devices[0]!.kind,
+        computeCapability: devices[0]!.computeCapability,
+      },
       devices: devices.length,
       replicas: replicas.length,
     };
@@ -276,17 +304,22 @@ export class Xla implements Engine {
     );
   }
 
-  async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Program> {
+  async compile(graph: Graph, { name = "graph", flags }: CompileOptions = {}): Promise<Program> {
     this.requireOpen();
-    const optimized = optimize(graph, "stablehlo");
+    const optimized = optimize(graph, "stablehlo", this.capabilities.device);
     requireCapabilities(this.name, this.capabilities, optimized);
     const text = emitStableHlo(optimized);
+    const allFlags = { ...this.flags, ...flags };
     // Where replicas do not meet, no other process need compile or run the program.
     const meet = optimized.nodes.some(({ op }) => op.traits.includes("collective"));
     const replicas = meet ? this.replicas : this.devices.map(({ id }) => id);
-    const options = compileOptionsBytes(replicas, this.flags);
+    const options = compileOptionsBytes(replicas, allFlags);
     const key = cacheKey(text, options, this.identity);
-    const pointer = (await this.restore(key)) ?? (await this.build(key, text, options, name));
+    const pointer =
+      (await this.restore(key)) ??
+      (await this.build(key, text, options, name).catch((error) => {
+        throw explained(error, allFlags, optimized);
+      }));
     const { outputs, devices } = this.client.inspect(pointer);
     // Results are written where `execute` says: too few places would be written over.
     if (outputs !== optimized.outputs.length || devices.length !== this.devices.length) {

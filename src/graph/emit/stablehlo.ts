@@ -130,9 +130,11 @@ export function emitStableHlo(graph: Graph): string {
 
   for (const node of graph.nodes) {
     if (names.has(`${node.id}:0`)) continue;
-    const { stablehlo } = node.op;
-    if (typeof stablehlo !== "function") {
-      const why = stablehlo === "decompose" ? "it was not decomposed first" : stablehlo.unsupported;
+    const lowering = node.op.stablehlo;
+    // Kernels that do not fit were taken apart before.
+    const lower = typeof lowering === "object" && "lower" in lowering ? lowering.lower : lowering;
+    if (typeof lower !== "function") {
+      const why = lower === "decompose" ? "it was not decomposed first" : lower.unsupported;
       throw new Unsupported(`stablehlo: ${node.op.name} cannot be written; ${why}.`, node.op.name, node.site);
     }
     const args: Arg[] = node.inputs.map((t) => ({
@@ -140,7 +142,7 @@ export function emitStableHlo(graph: Graph): string {
       dtype: t.dtype,
       shape: t.shape,
     }));
-    stablehlo(context, args, node.attrs, node.outputs).forEach((name, i) => {
+    lower(context, args, node.attrs, node.outputs).forEach((name, i) => {
       names.set(`${node.id}:${i}`, name);
     });
   }

@@ -207,7 +207,12 @@ const castOp: Op<CastAttrs> = {
   reference: ([x], { to }) => [to === "f32" ? x!.data.slice() : x!.data.map((v) => roundTo(to, v))],
   vjp: ([g], { inputs }) => [isFloat(inputs[0]!.dtype) ? cast(g!, inputs[0]!.dtype) : undefined],
   cost: streaming,
-  simplify: ([x], { to }) => (x!.dtype === to ? [x!] : undefined),
+  // To f32 and back loses nothing.
+  simplify([x], { to }) {
+    if (x!.dtype === to) return [x!];
+    const [from] = x!.node.op.name === "cast" ? x!.node.inputs : [];
+    return from?.dtype === to && isFloat(to) && x!.dtype === "f32" ? [from] : undefined;
+  },
   decompose: "primitive",
   onnx: (b, [x], { to }) => [b.cast(x!.name, to)],
   stablehlo(b, [x], { to }, [out]) {

@@ -400,7 +400,6 @@ function maskedPair(g: Tensor, first: Tensor): [Tensor, Tensor] {
 }
 
 export const square: Unary = (x) => mul(x, x);
-export const relu: Unary = (x) => maximum(x, 0);
 export const rsqrt: Unary = (x) => div(1, sqrt(x));
 
 export const elementwiseOps = [...unaryRecords, ...binaryRecords];

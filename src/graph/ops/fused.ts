@@ -4,7 +4,6 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { contracting, normal, type Op, type Ref, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { lessEqual, where } from "./compare.js";
 import { matmul } from "./contract.js";
 import {
   add,
@@ -23,7 +22,6 @@ import {
 } from "./elementwise.js";
 import { reshape } from "./movement.js";
 import { max, mean, sum } from "./reduce.js";
-import { constant, iota } from "./source.js";
 
 type None = Record<never, never>;
 
@@ -346,89 +344,6 @@ const geluOp: Op<GeluAttrs> = {
 /** Gaussian error linear unit. */
 export const gelu = (x: Tensor, kind: GeluKind = "erf"): Tensor => apply(geluOp, [x], { kind })[0]!;
 
-interface AttentionAttrs {
-  /** Query i sees keys 0 … i only. */
-  readonly causal: boolean;
-  /** Scores are multiplied by it. */
-  readonly scale: number;
-  readonly [key: string]: boolean | number;
-}
-
-/** f32[T,T]: 0 where query (row) may see key (column), −∞ elsewhere. */
-function causalBias(T: number, like: Tensor): Tensor {
-  const row = iota("i32", [T, T], 0);
-  const column = iota("i32", [T, T], 1);
-  const blocked = constant(Number.NEGATIVE_INFINITY, { dtype: like.dtype, shape: [] });
-  return where(lessEqual(column, row), constant(0, { dtype: like.dtype, shape: [] }), blocked);
-}
-
-const attentionOp: Op<AttentionAttrs> = {
-  name: "attention",
-  doc: "softmax(scale · Q Kᵀ) V: three times [B,H,T,D] give [B,H,T,D].",
-  source: "Vaswani et al. 2017",
-  traits: ["contraction"],
-  infer([q, k, v]) {
-    requireFloat("attention", q!, k!, v!);
-    if (q!.shape.length !== 4 || [k!, v!].some((x) => formatType(x) !== formatType(q!))) {
-      throw new UsageError(
-        `attention: needs queries, keys and values of one type [B,H,T,D]; got ${[q!, k!, v!].map(formatType).join(", ")}.`,
-      );
-    }
-    return [{ dtype: q!.dtype, shape: q!.shape }];
-  },
-  reference([q, k, v], { causal, scale }) {
-    const [B, H, T, D] = q!.shape as [number, number, number, number];
-    const out = new Float64Array(sizeOfShape(q!.shape));
-    for (let head = 0; head < B * H; head++) {
-      const base = head * T * D;
-      for (let i = 0; i < T; i++) {
-        const seen = causal ? i + 1 : T;
-        const scores = Float64Array.from({ length: seen }, (_, j) => {
-          let dot = 0;
-          for (let d = 0; d < D; d++) dot += q!.data[base + i * D + d]! * k!.data[base + j * D + d]!;
-          return dot * scale;
-        });
-        const top = Math.max(...scores);
-        const weights = scores.map((s) => Math.exp(s - top));
-        const total = weights.reduce((n, w) => n + w, 0);
-        for (let j = 0; j < seen; j++) {
-          for (let d = 0; d < D; d++) {
-            out[base + i * D + d]! += (weights[j]! / total) * v!.data[base + j * D + d]!;
-          }
-        }
-      }
-    }
-    return [out];
-  },
-  vjp: "decompose",
-  cost(inputs, outputs) {
-    const [B, H, T, D] = inputs[0]!.shape as [number, number, number, number];
-    return contracting(2 * B * H * T * T * D, inputs, outputs);
-  },
-  simplify: "never",
-  decompose([q, k, v], { causal, scale }) {
-    const scores = matmul(q!, k!, { transB: true, alpha: scale });
-    const T = q!.shape[2]!;
-    const seen = causal ? add(scores, causalBias(T, scores)) : scores;
-    return [matmul(softmax(seen), v!)];
-  },
-  onnx: "decompose",
-  stablehlo: "decompose",
-  cases: [false, true].map((causal) => ({
-    name: causal ? "causal" : "all to all",
-    inputs: [normal([2, 2, 5, 4], 1), normal([2, 2, 5, 4], 2), normal([2, 2, 5, 4], 3)],
-    attrs: { causal, scale: 0.5 },
-  })),
-};
-
-/** Attention of `q`, `k`, `v` [B,H,T,D]; `scale` defaults to 1/√D. */
-export const attention = (
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  { causal = false, scale = 1 / Math.sqrt(q.shape[3] ?? 1) }: Partial<AttentionAttrs> = {},
-): Tensor => apply(attentionOp, [q, k, v], { causal, scale })[0]!;
-
 const crossEntropyOp: Op<None> = {
   name: "softmaxCrossEntropy",
   doc: "−Σ targets · logSoftmax(logits) along the last axis: [N,V] and [N,V] give [N]. Targets are weights.",
@@ -477,4 +392,4 @@ const crossEntropyOp: Op<None> = {
 export const softmaxCrossEntropy = (logits: Tensor, targets: Tensor): Tensor =>
   apply(crossEntropyOp, [logits, targets], {})[0]!;
 
-export const fusedOps = [softmaxOp, logSoftmaxOp, layerNormOp, affineOp, geluOp, attentionOp, crossEntropyOp];
+export const fusedOps = [softmaxOp, logSoftmaxOp, layerNormOp, affineOp, geluOp, crossEntropyOp];

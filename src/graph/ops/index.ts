@@ -1,6 +1,8 @@
 /** Every operation, by family. */
 
 import type { AnyOp } from "../op.js";
+import { activationOps } from "./activation.js";
+import { attentionOps } from "./attention.js";
 import { collectiveOps } from "./collective.js";
 import { compareOps } from "./compare.js";
 import { contractOps } from "./contract.js";
@@ -9,17 +11,20 @@ import { elementwiseOps } from "./elementwise.js";
 import { fusedOps } from "./fused.js";
 import { lookupOps } from "./lookup.js";
 import { movementOps } from "./movement.js";
+import { normalizeOps } from "./normalize.js";
 import { poolOps } from "./pool.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
+export { relu } from "./activation.js";
+export { attention } from "./attention.js";
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
 export { conv } from "./convolve.js";
 export * from "./elementwise.js";
 export * from "./fused.js";
-export { gather, scatterAdd } from "./lookup.js";
+export { gather, pickRows, scatterAdd } from "./lookup.js";
 export {
   barrier,
   broadcastTo,
@@ -32,6 +37,7 @@ export {
   transpose,
   unbroadcast,
 } from "./movement.js";
+export { batchNorm, channelAffine, channelDot } from "./normalize.js";
 export { avgPool, maxPool } from "./pool.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
@@ -47,7 +53,9 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   convolve: convolveOps as unknown as AnyOp[],
   pool: poolOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
-  fused: fusedOps as unknown as AnyOp[],
+  activation: activationOps as unknown as AnyOp[],
+  normalize: normalizeOps as unknown as AnyOp[],
+  fused: [...fusedOps, ...attentionOps] as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],
 });
 

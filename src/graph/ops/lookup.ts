@@ -5,6 +5,8 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, sizeOfShape } from "../../core/shape.js";
 import { given, integers, normal, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
+import { pad } from "./movement.js";
+import { constant } from "./source.js";
 
 type None = Record<never, never>;
 
@@ -125,4 +127,71 @@ const scatterAddOp: Op<ScatterAttrs> = {
 export const scatterAdd = (rows: Tensor, updates: Tensor, size: number): Tensor =>
   apply(scatterAddOp, [rows, updates], { size })[0]!;
 
-export const lookupOps = [gatherOp, scatterAddOp];
+interface PickRowsAttrs {
+  /** Each result row's row of x, none of them twice; or -1 for zeros. */
+  readonly rows: readonly number[];
+  readonly [key: string]: readonly number[];
+}
+
+const pickRowsOp: Op<PickRowsAttrs> = {
+  name: "pickRows",
+  doc: "Rows of x by fixed numbers, none twice, and zeros at -1: [V,…] gives [N,…]. Its gradient picks, too.",
+  source: "ONNX Gather; StableHLO gather",
+  traits: ["movement"],
+  infer([x], { rows }) {
+    const V = x!.shape[0] ?? 0;
+    const picked = rows.filter((row) => row !== -1);
+    if (
+      x!.shape.length === 0 ||
+      new Set(picked).size !== picked.length ||
+      picked.some((row) => !Number.isInteger(row) || row < 0 || row >= V)
+    ) {
+      throw new UsageError(
+        `pickRows: needs numbers of rows of ${formatType(x!)}, none twice, or -1; got rows=[${rows.join(",")}].`,
+      );
+    }
+    return [{ dtype: x!.dtype, shape: [rows.length, ...x!.shape.slice(1)] }];
+  },
+  reference([x], { rows }, [y]) {
+    const width = sizeOfShape(x!.shape.slice(1));
+    const out = new Float64Array(sizeOfShape(y!.shape));
+    rows.forEach((row, i) => {
+      if (row !== -1) out.set(x!.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return [out];
+  },
+  vjp([g], { inputs: [x], attrs: { rows } }) {
+    const back = new Array<number>(x!.shape[0]!).fill(-1);
+    rows.forEach((row, i) => {
+      if (row !== -1) back[row] = i;
+    });
+    return [pickRows(g!, back)];
+  },
+  cost: (_, outputs) => streaming(outputs, outputs),
+  simplify: "never",
+  // Zeros are the row after the last.
+  decompose([x], { rows }) {
+    const V = x!.shape[0]!;
+    const none = x!.shape.map(() => 0);
+    const table = rows.includes(-1)
+      ? pad(x!, { low: none, high: none.map((_, i) => (i === 0 ? 1 : 0)) })
+      : x!;
+    const numbers = rows.map((row) => (row === -1 ? V : row));
+    return [gather(table, constant(numbers, { dtype: "i32" }))];
+  },
+  onnx: "decompose",
+  stablehlo: "decompose",
+  cases: [
+    { name: "in another order", inputs: [normal([3, 4], 1)], attrs: { rows: [2, 0, 1] } },
+    { name: "some, and zeros", inputs: [normal([5, 2, 3], 2)], attrs: { rows: [4, -1, 0, 3, -1] } },
+    { name: "more than there are", inputs: [normal([2], 3)], attrs: { rows: [-1, 1, -1, 0] } },
+  ],
+};
+
+/** Rows of `x` [V,…] by the fixed numbers `rows`, none twice, and zeros where it is -1: [N,…]. */
+export function pickRows(x: Tensor, rows: readonly number[]): Tensor {
+  const same = rows.length === x.shape[0] && rows.every((row, i) => row === i);
+  return same ? x : apply(pickRowsOp, [x], { rows })[0]!;
+}
+
+export const lookupOps = [gatherOp, scatterAddOp, pickRowsOp];

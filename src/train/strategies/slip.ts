@@ -1,6 +1,6 @@
 /** SLIP: CLIP, and two more views of each image told apart from other images' by SimCLR's loss (Mu et al. 2022). */
 
-import { add, concat, maximum, mul, reshape, slice } from "../../graph/ops/index.js";
+import { add, concat, mul, relu, reshape, slice } from "../../graph/ops/index.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { type Clip, unit } from "../../models/clip.js";
 import { batchNorm, batchNormSpecs, declare } from "../../nn/batch-norm.js";
@@ -32,7 +32,7 @@ function headSpecs(W: number, hidden: number, out: number) {
 function project(p: Scope, features: Tensor): Tensor {
   const normed = (name: string, x: Tensor) => {
     const [B, C] = x.shape as [number, number];
-    return maximum(reshape(batchNorm(p.in(name), reshape(x, [B, C, 1, 1])), [B, C]), 0);
+    return relu(reshape(batchNorm(p.in(name), reshape(x, [B, C, 1, 1])), [B, C]));
   };
   const first = normed("bn1", linear(p.in("layer1"), features));
   const second = normed("bn2", linear(p.in("layer2"), first));
