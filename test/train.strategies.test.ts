@@ -1,7 +1,7 @@
 /** The training strategies: losses against PyTorch and against loops in float64, replicas, masking, costs. */
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
@@ -13,13 +13,15 @@ import { allReduceSum } from "../src/graph/ops/index.js";
 import type { Tensor } from "../src/graph/tensor.js";
 import { isTensorType, trace } from "../src/graph/trace.js";
 import { type Clip, makeClip } from "../src/models/clip.js";
-import type { ClipConfig } from "../src/models/config.js";
+import { type ClipConfig, parseClipConfig } from "../src/models/config.js";
 import { maskImages } from "../src/models/masking.js";
 import { drawNoise } from "../src/nn/noise.js";
 import { initialize, parameterTypes } from "../src/nn/parameters.js";
+import { relativeOffsets } from "../src/nn/windows.js";
 import { acrossReplicas } from "../src/train/loss.js";
 import { makeOptimizer } from "../src/train/optimizer.js";
 import { batchTypes, type StepOptions, stateTypes, trainStep } from "../src/train/step.js";
+import { plainClip } from "../src/train/strategies/clip.js";
 import { relativeCost, sampleMacs } from "../src/train/strategies/cost.js";
 import { makeStrategy, type StrategyName, strategies, strategyNames } from "../src/train/strategies/index.js";
 import { phasesOf } from "../src/train/strategies/phases.js";
@@ -397,7 +399,7 @@ describe("maskImages", () => {
 
   it("shows windows of the same share of the area to towers that need all patches", () => {
     // A mean over patches without positions takes any size.
-    const free: Clip = { ...clip, imageTokens: undefined, atImageSize: (size) => sized(size) };
+    const free: Clip = { ...clip, imageTokens: undefined, forWindows: (size) => sized(size) };
     const sized = (size: number): Clip => ({
       ...free,
       config: { ...clip.config, vision_cfg: { ...clip.config.vision_cfg, image_size: size } },
@@ -425,11 +427,66 @@ describe("maskImages", () => {
       }),
     );
     assert.deepEqual([...found.data], expected);
-    const bound: Clip = { ...clip, imageTokens: undefined };
+    const bound: Clip = { ...clip, imageTokens: undefined, forWindows: () => undefined };
     assert.throws(
       () => maskImages(bound, 0.5),
       (e) => e instanceof UsageError && /same parameters/.test(e.message),
     );
+  });
+});
+
+describe("maskImages on every encoder", () => {
+  const folder = fixture("encoders");
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".json"))) {
+    it(`costs less with the same parameters: ${file}`, () => {
+      const model = makeClip(parseClipConfig(JSON.parse(readFileSync(`${folder}/${file}`, "utf8")), file));
+      const flip = makeStrategy("flip", model, { maskRatio: 0.75 });
+      const T = model.config.text_cfg.context_length;
+      // Each parameter is found, differentiated, and of its own shape, or this throws.
+      assert.ok(
+        sampleMacs(model, flip, T, { backward: true }) <
+          sampleMacs(model, plainClip(model), T, { backward: true }),
+      );
+    });
+  }
+
+  it("a Mixer that sees all patches is the whole one", () => {
+    const model = makeClip(
+      parseClipConfig(JSON.parse(readFileSync(`${folder}/mixer.json`, "utf8")), "mixer.json"),
+      { dropPath: 0 },
+    );
+    const { imageTokens: P } = model;
+    const S = model.config.vision_cfg.image_size;
+    const random = new Random(keyFromSeed(2));
+    const types = {
+      params: parameterTypes(model.parameters),
+      images: { dtype: "f32", shape: [1, 3, S, S] } as TensorType,
+      kept: { dtype: "i32", shape: [1, P!] } as TensorType,
+    };
+    const training = { noise: {}, replicas: 1, statistics: {} };
+    const graph = trace(types, (x) => ({
+      whole: model.imageFeatures(x.params, x.images),
+      seen: model.imageFeatures(x.params, x.images, training, x.kept),
+    }));
+    const feeds = Object.fromEntries(
+      Object.entries(initialize(model.parameters, keyFromSeed(1))).map(([n, data]) => [`params.${n}`, data]),
+    );
+    const found = interpret(graph, {
+      ...feeds,
+      images: Float64Array.from({ length: 3 * S * S }, () => random.normal()),
+      kept: Int32Array.from({ length: P! }, (_, i) => i),
+    });
+    assertClose(found.seen!.data, found.whole!.data, 1e-9, "features");
+  });
+
+  it("smaller windows of a Swin use the middle of the offsets that are learned", () => {
+    // Of windows of side 3 there are 5 × 5 offsets, none of them at 12.
+    assert.deepEqual(relativeOffsets(2, 3), [
+      ...[12, 11, 7, 6],
+      ...[13, 12, 8, 7],
+      ...[17, 16, 12, 11],
+      ...[18, 17, 13, 12],
+    ]);
   });
 });
 

@@ -1,5 +1,6 @@
 /** A CLIP: two towers into one space, and a learned factor on their cosines. */
 
+import { UsageError } from "../core/errors.js";
 import { div, exp, maximum, mul, sqrt, sum } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
@@ -43,8 +44,11 @@ export interface Clip {
   logitScale(variables: Variables): Tensor;
   /** What is added to the scaled cosines, f32[]: the learned `logit_bias`, where the model has one. */
   logitBias(variables: Variables): Tensor | undefined;
-  /** The same model for square images of another side. Its parameters may have other shapes. */
-  atImageSize(size: number): Clip;
+  /**
+   * The model for windows of its images, squares of side `size`; undefined where it cannot see such. Its parameters are
+   * these, unless the encoder is bound to the size of its images.
+   */
+  forWindows(size: number): Clip | undefined;
 }
 
 /** The model that `config` describes. */
@@ -84,8 +88,18 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     encodeText: (v, tokens, training) => unit(textTower(new Scope(v, training), tokens, complete, options)),
     logitScale: (v) => exp(new Scope(v).get("logit_scale")),
     logitBias: (v) => (bias === null ? undefined : new Scope(v).get("logit_bias")),
-    atImageSize: (size) =>
-      makeClip({ ...config, vision_cfg: { ...config.vision_cfg, image_size: size } }, options),
+    forWindows(size) {
+      const vision = { ...config.vision_cfg, image_size: size };
+      try {
+        return makeClip(
+          { ...config, vision_cfg: vision },
+          { ...options, fullSize: complete.vision_cfg.image_size },
+        );
+      } catch (error) {
+        if (error instanceof UsageError) return undefined;
+        throw error;
+      }
+    },
   };
 }
 

@@ -12,6 +12,11 @@ export interface TowerOptions {
   readonly rematerialize?: boolean | undefined;
   /** Stochastic depth of the image tower's last residual branch in training; it grows from 0. Default: the model's own. */
   readonly dropPath?: number | undefined;
+  /**
+   * Side of the images whose parameters the tower has, where it is built for smaller ones, windows of them: where places
+   * have parameters, those in the middle are used. Default: the model's own side.
+   */
+  readonly fullSize?: number | undefined;
 }
 
 /** What a tower depends on outside of its own part of the configuration. */

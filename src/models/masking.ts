@@ -51,8 +51,8 @@ function windows(clip: Clip, ratio: number): PartialImages {
   const nearest = Math.max(1, Math.round((S * Math.sqrt(1 - ratio)) / step)) * step;
   let small: Clip | undefined;
   for (let side = nearest; side < S && small === undefined; side += step) {
-    const candidate = clip.atImageSize(side);
-    if (sameParameters(clip, candidate)) small = candidate;
+    const candidate = clip.forWindows(side);
+    if (candidate !== undefined && sameParameters(clip, candidate)) small = candidate;
   }
   if (small === undefined) {
     throw new UsageError(

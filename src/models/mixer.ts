@@ -4,11 +4,11 @@
  */
 
 import { z } from "zod";
-import { add, gelu, linearMap, matmul, mean, reshape } from "../graph/ops/index.js";
+import { add, gather, gelu, linearMap, matmul, mean, reshape, transpose } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { rematerialize } from "../graph/trace.js";
 import { makeDropPath } from "../nn/drop-path.js";
-import { layerNorm, layerNormSpecs, linear, linearSpecs, patches } from "../nn/layers.js";
+import { keptPatches, layerNorm, layerNormSpecs, linear, linearSpecs, patches } from "../nn/layers.js";
 import {
   normalInit,
   type ParameterSpecs,
@@ -88,6 +88,21 @@ function mixerSpecs(a: MixerArgs, P: number): ParameterSpecs {
 }
 
 /**
+ * The MLP over patches of those that are seen, x [K,B,C], by numbers `kept` i32[B,K]: with their rows and columns of its
+ * weights. What comes in of fewer patches weighs more for it, as in dropout.
+ */
+function mixKept(p: Scope, x: Tensor, kept: Tensor): Tensor {
+  const [fc1, fc2] = [p.in("fc1"), p.in("fc2")];
+  const P = fc2.get("bias").shape[0]!;
+  const [B, K] = kept.shape as [number, number];
+  const inputs = gather(transpose(fc1.get("weight")), kept); // [B,K,T]
+  const outputs = gather(fc2.get("weight"), kept); // [B,K,T]
+  const sum = matmul(transpose(x, [1, 2, 0]), inputs, { alpha: P / K }); // [B,C,T]
+  const mixed = matmul(gelu(add(sum, fc1.get("bias"))), outputs, { transB: true }); // [B,C,K]
+  return transpose(add(mixed, reshape(gather(fc2.get("bias"), kept), [B, 1, K])), [2, 0, 1]);
+}
+
+/**
  * The MLP over patches, x [P,B,C]. Patches lie outermost: then it is two products with the weights on the left, which
  * read and write what lies in memory as it is.
  */
@@ -120,21 +135,26 @@ export const mixer: TrunkFamily<MixerArgs> = {
     const { patch_size, embed_dim: C } = a;
     // timm leaves out every branch of a Mixer equally often.
     const dropPath = makeDropPath(rate, a.num_blocks, 2, "constant");
+    const P = (imageSize / patch_size) ** 2;
     return {
-      parameters: mixerSpecs(a, (imageSize / patch_size) ** 2),
+      parameters: mixerSpecs(a, P),
+      tokens: P,
       noise: dropPath.noise,
       width: C,
-      features(p, images) {
+      features(p, images, kept) {
         const block = (q: Scope, x: Tensor, i: number): Tensor => {
-          const patchwise = mixPatches(q.in("mlp_tokens"), layerNorm(q.in("norm1"), x, EPSILON));
+          const normed = layerNorm(q.in("norm1"), x, EPSILON);
+          const mlp = q.in("mlp_tokens");
+          const patchwise = kept === undefined ? mixPatches(mlp, normed) : mixKept(mlp, normed, kept);
           const mixed = add(x, dropPath.apply(p, patchwise, i, 0, 1));
           const channelwise = mixChannels(q.in("mlp_channels"), layerNorm(q.in("norm2"), mixed, EPSILON));
           return add(mixed, dropPath.apply(p, channelwise, i, 1, 1));
         };
         const step = again ? rematerialize(block) : block;
         const proj = p.in("stem.proj");
+        const all = patches(images, patch_size); // [P,B,·]
         const kernel = reshape(proj.get("weight"), [C, 3 * patch_size ** 2]);
-        let x = linearMap(patches(images, patch_size), kernel, proj.get("bias")); // [P,B,C]
+        let x = linearMap(kept === undefined ? all : keptPatches(all, kept), kernel, proj.get("bias")); // [K,B,C]
         if (a.stem_norm) x = layerNorm(p.in("stem.norm"), x, EPSILON);
         for (let i = 0; i < a.num_blocks; i++) x = step(p.in(`blocks.${i}`), x, i);
         return mean(layerNorm(p.in("norm"), x, EPSILON), 0); // [B,C]

@@ -9,7 +9,9 @@ import {
   add,
   avgPool,
   concat,
+  constant,
   conv,
+  gather,
   matmul,
   mean,
   relu,
@@ -125,10 +127,10 @@ function bottleneck(p: Scope, x: Tensor, block: Block): Tensor {
 }
 
 /** Parameters and statistics without the `visual.` prefix. */
-function specsOf(v: CompleteModifiedResNet, E: number): Declared {
+function specsOf(v: CompleteModifiedResNet, E: number, size: number): Declared {
   const { width: w } = v;
   const C = REDUCTION * w;
-  const places = Math.floor(v.image_size / REDUCTION) ** 2;
+  const places = Math.floor(size / REDUCTION) ** 2;
   const std = normalInit(C ** -0.5);
   const bias = uniformInit(C ** -0.5);
   return declare({
@@ -151,6 +153,18 @@ function specsOf(v: CompleteModifiedResNet, E: number): Declared {
   });
 }
 
+/** The positions of the mean and of the places of a grid h × w in the middle of those learned, [h·w + 1,C]. */
+function positionsOf(learned: Tensor, h: number, w: number): Tensor {
+  const side = Math.sqrt(learned.shape[0]! - 1);
+  if (h === side && w === side) return learned;
+  const [top, left] = [Math.floor((side - h) / 2), Math.floor((side - w) / 2)];
+  const places = Array.from(
+    { length: h * w },
+    (_, i) => 1 + (top + Math.floor(i / w)) * side + left + (i % w),
+  );
+  return gather(learned, constant([0, ...places], { dtype: "i32" }));
+}
+
 /** Images [B,C,h,w] to [B,E]: their mean attends to itself and to all places. */
 function attentionPool(p: Scope, x: Tensor, headWidth: number): Tensor {
   const [B, C, h, w] = x.shape as [number, number, number, number];
@@ -158,7 +172,7 @@ function attentionPool(p: Scope, x: Tensor, headWidth: number): Tensor {
   const places = transpose(reshape(x, [B, C, h * w]), [2, 0, 1]); // [T-1,B,C]
   const tokens = add(
     concat([mean(places, 0, true), places], 0),
-    reshape(p.get("positional_embedding"), [h * w + 1, 1, C]),
+    reshape(positionsOf(p.get("positional_embedding"), h, w), [h * w + 1, 1, C]),
   ); // [T,B,C]
   const byHead = (y: Tensor) => transpose(reshape(y, [y.shape[0]!, B, H, headWidth]), [1, 2, 0, 3]); // [B,H,·,D]
   const q = byHead(linear(p.in("q_proj"), slice(tokens, 0, 0, 1)));
@@ -218,9 +232,9 @@ export const modifiedResNet: ImageEncoder<ModifiedResNetConfig, CompleteModified
   },
   extensions: () => [],
   sizeStep: () => 2,
-  build(v, { embedDim, rematerialize: remake = false }) {
+  build(v, { embedDim, rematerialize: remake = false, fullSize = v.image_size }) {
     return {
-      ...specsOf(v, embedDim),
+      ...specsOf(v, embedDim, fullSize),
       noise: {},
       width: embedDim,
       features: (p, images) => features(p, images, v, remake),

@@ -94,6 +94,8 @@ interface Block {
   readonly hidden: number;
   /** Side of the windows. */
   readonly window: number;
+  /** Side of the windows whose offsets have a learned number: `window`, or more where the images are smaller. */
+  readonly learned: number;
   readonly windows: Windows;
   /** The grid's token at each place of the stream: that of the windows, or row by row where they are padded. */
   readonly order: readonly number[];
@@ -107,13 +109,15 @@ interface Stage {
 
 const rowByRow = (n: number): number[] => Array.from({ length: n * n }, (_, i) => i);
 
-/** Stages for a first grid of `side` × `side` tokens. */
-function makeStages(a: SwinArgs, side: number): Stage[] {
+/** Stages for a first grid of `side` × `side` tokens, with the parameters of `fullSide` × `fullSide`. */
+function makeStages(a: SwinArgs, side: number, fullSide: number): Stage[] {
   return a.depths.map((depth, i) => {
     const n = Math.ceil(side / 2 ** i);
     const width = a.embed_dim * 2 ** i;
     const target = typeof a.window_size === "number" ? a.window_size : a.window_size[i]!;
-    const window = a.always_partition ? target : Math.min(target, n);
+    const windowOf = (grid: number) => (a.always_partition ? target : Math.min(target, grid));
+    const window = windowOf(n);
+    const learned = windowOf(Math.ceil(fullSide / 2 ** i));
     const name = `layers.${i}`;
     const blocks = Array.from({ length: depth }, (_, j): Block => {
       const shifts = j % 2 === 1 && (a.always_partition || n > window);
@@ -124,6 +128,7 @@ function makeStages(a: SwinArgs, side: number): Stage[] {
         heads: a.num_heads[i]!,
         hidden: Math.trunc(width * a.mlp_ratio),
         window,
+        learned,
         windows,
         order: windows.padded ? rowByRow(n) : windows.tokens,
       };
@@ -138,9 +143,9 @@ function swinSpecs(a: SwinArgs, stages: readonly Stage[]): ParameterSpecs {
   // PyTorch's default of a convolution, which timm leaves.
   const bound = uniformInit(inputs ** -0.5);
   const dense = (K: number, N: number) => linearSpecs(K, N, trunc, zeros);
-  const blockSpecs = ({ width: C, heads, hidden, window }: Block): ParameterSpecs => ({
+  const blockSpecs = ({ width: C, heads, hidden, learned }: Block): ParameterSpecs => ({
     ...prefixed("norm1", layerNormSpecs(C)),
-    "attn.relative_position_bias_table": spec([(2 * window - 1) ** 2, heads], trunc),
+    "attn.relative_position_bias_table": spec([(2 * learned - 1) ** 2, heads], trunc),
     ...prefixed("attn.qkv", linearSpecs(C, 3 * C, trunc, a.qkv_bias ? zeros : undefined)),
     ...prefixed("attn.proj", dense(C, C)),
     ...prefixed("norm2", layerNormSpecs(C)),
@@ -186,10 +191,10 @@ function mergePatches(p: Scope, x: Tensor, from: readonly number[], to: readonly
  * What is added to the scores, [1 or G,1,H,T,T]: a learned number for each offset between two tokens, and −∞ where they
  * do not see each other. timm has -100 there: its weights of e^-100 are denormal numbers, which slow products down.
  */
-function scoreBias(p: Scope, { heads: H, window, windows }: Block): Tensor {
+function scoreBias(p: Scope, { heads: H, window, learned, windows }: Block): Tensor {
   const { area: T, count: G, regions } = windows;
-  const offsets = constant(relativeOffsets(window), { dtype: "i32" });
-  const table = p.get("relative_position_bias_table", [(2 * window - 1) ** 2, H]);
+  const offsets = constant(relativeOffsets(window, learned), { dtype: "i32" });
+  const table = p.get("relative_position_bias_table", [(2 * learned - 1) ** 2, H]);
   const position = reshape(transpose(gather(table, offsets)), [1, 1, H, T, T]);
   if (regions === undefined) return position;
   const region = constant(regions, { dtype: "i32" });
@@ -292,8 +297,8 @@ export const swin: TrunkFamily<SwinArgs> = {
   args,
   dropPath: 0.1,
   sizeStep: ({ patch_size }) => patch_size,
-  build(a, { imageSize, dropPath: rate, rematerialize: recompute }) {
-    const stages = makeStages(a, imageSize / a.patch_size);
+  build(a, { imageSize, fullSize = imageSize, dropPath: rate, rematerialize: recompute }) {
+    const stages = makeStages(a, imageSize / a.patch_size, fullSize / a.patch_size);
     const blocks = a.depths.reduce((n, depth) => n + depth, 0);
     const dropPath = makeDropPath(rate, blocks, 2);
     return {

@@ -168,10 +168,11 @@ export const timm: ImageEncoder<TimmConfig, CompleteTimmConfig> = {
     const { family, args } = trunkOf(vision);
     return family.sizeStep(args);
   },
-  build(vision, { embedDim, rematerialize, dropPath }) {
+  build(vision, { embedDim, rematerialize, dropPath, fullSize }) {
     const { family, args } = trunkOf(vision);
     const trunk = family.build(args, {
       imageSize: vision.image_size,
+      fullSize,
       dropPath: dropPath ?? vision.timm_drop_path ?? family.dropPath ?? 0,
       rematerialize,
     });

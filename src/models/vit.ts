@@ -6,7 +6,6 @@ import {
   add,
   concat,
   gather,
-  iota,
   linearMap,
   mean,
   mul,
@@ -18,7 +17,7 @@ import {
 import { broadcastTo } from "../graph/ops/movement.js";
 import type { Tensor } from "../graph/tensor.js";
 import { type DropPath, makeDropPath } from "../nn/drop-path.js";
-import { layerNorm, layerNormSpecs, linear, patches } from "../nn/layers.js";
+import { keptPatches, layerNorm, layerNormSpecs, linear, patches, placesOf } from "../nn/layers.js";
 import {
   normalInit,
   type ParameterSpecs,
@@ -168,16 +167,13 @@ function vitFeatures(
   const P = patchCount(v);
   const eps = v.norm_kwargs.eps;
   const positions = p.get("positional_embedding");
-  // Where each kept patch lies among all: rows of [P,B,…] taken as [P·B,…].
-  const numbers = kept === undefined ? undefined : transpose(kept); // [K,B]
-  const places = numbers && add(mul(numbers, B), iota("i32", [B]));
-  const pick = (y: Tensor): Tensor =>
-    places === undefined ? y : gather(reshape(y, [P * B, y.shape[2]!]), places);
+  const numbers = kept && transpose(kept); // [K,B]
 
+  const all = patches(images, patch_size); // [P,B,·]
   // A convolution whose stride is its kernel is a matrix product over patches.
   const kernel = reshape(p.in("conv1").get("weight"), [C, 3 * patch_size ** 2]);
   const bias = v.conv_bias ? p.in("conv1").get("bias") : undefined;
-  let x = linearMap(pick(patches(images, patch_size)), kernel, bias); // [K,B,C]
+  let x = linearMap(kept === undefined ? all : keptPatches(all, kept), kernel, bias); // [K,B,C]
   if (v.class_token) {
     x = concat([broadcastTo(reshape(p.get("class_embedding"), [1, 1, C]), [1, B, C]), x], 0);
   }
@@ -198,8 +194,9 @@ function vitFeatures(
   const pool = (y: Tensor): Tensor => {
     if (v.pool_type === "flat") {
       // Patches that are not seen are zeros there, and the others weigh more for it, as in dropout.
-      const all = places === undefined ? y : reshape(mul(scatterAdd(places, y, P * B), P / T), [P, B, C]);
-      return reshape(transpose(all, [1, 0, 2]), [B, P * C]);
+      const spread =
+        kept === undefined ? y : reshape(mul(scatterAdd(placesOf(kept), y, P * B), P / T), [P, B, C]);
+      return reshape(transpose(spread, [1, 0, 2]), [B, P * C]);
     }
     if (v.pool_type === "tok") return reshape(slice(y, 0, 0, 1), [B, C]);
     return mean(v.class_token ? slice(y, 0, 1, T) : y, 0);

@@ -38,6 +38,16 @@ export function pickToken(x: Tensor, position: Tensor): Tensor {
   return gather(reshape(x, [T * B, C]), add(mul(position, B), iota("i32", [B])));
 }
 
+/** The patches `kept` i32[B,K] of each image's, by number: x [P,B,C] gives [K,B,C]. */
+export function keptPatches(x: Tensor, kept: Tensor): Tensor {
+  const [P, B, C] = x.shape as [number, number, number];
+  return gather(reshape(x, [P * B, C]), placesOf(kept));
+}
+
+/** Rows of [P,B,…], taken as [P·B,…], of the patches `kept` i32[B,K]: i32[K,B]. */
+export const placesOf = (kept: Tensor): Tensor =>
+  add(mul(transpose(kept), kept.shape[0]!), iota("i32", [kept.shape[0]!]));
+
 /** Non-overlapping patches of images [B,3,H,W], side `size`: [P, B, 3·size²], a patch's channels outermost. */
 export function patches(images: Tensor, size: number): Tensor {
   const [B, C, H, W] = images.shape as [number, number, number, number];

@@ -45,11 +45,16 @@ export function makeWindows(n: number, w: number, shift: number): Windows {
   return { area, count, tokens, padded: side !== n, ...(shift > 0 ? { regions } : {}) };
 }
 
-/** For each pair of tokens of a window of side `w`, flat [w²,w²]: which of the (2w-1)² offsets lies between them. */
-export function relativeOffsets(w: number): number[] {
+/**
+ * For each pair of tokens of a window of side `w`, flat [w²,w²]: which of the (2n-1)² offsets lies between them that
+ * windows of side n = `learned` ≥ w have.
+ */
+export function relativeOffsets(w: number, learned = w): number[] {
   const places = Array.from({ length: w * w }, (_, i) => ({ row: Math.floor(i / w), column: i % w }));
   return places.flatMap((a) =>
-    places.map((b) => (a.row - b.row + w - 1) * (2 * w - 1) + (a.column - b.column + w - 1)),
+    places.map(
+      (b) => (a.row - b.row + learned - 1) * (2 * learned - 1) + (a.column - b.column + learned - 1),
+    ),
   );
 }
 
