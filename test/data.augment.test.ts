@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { trainingPipeline } from "../src/data/index.js";
-import { luma, resizedCropBox } from "../src/data/pixels/augment.js";
+import { resizedCropBox } from "../src/data/pixels/crop.js";
 import type { RawImage } from "../src/data/pixels/image.js";
+import { luma } from "../src/data/pixels/operations/operation.js";
 import { drawImage } from "../src/data/pixels/pipeline.js";
 
 const random = new Random(keyFromSeed(8));

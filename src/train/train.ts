@@ -64,6 +64,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
     seed: recipe.seed,
     pipeline: pipelines.train,
     captions: recipe.captions,
+    captionDropout: recipe.captionDropout,
     memoryLimitBytes: recipe.imageMemory * 2 ** 20,
     ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
   });
@@ -320,7 +321,7 @@ function hostBatch(
   return {
     host: {
       images: batch.images,
-      tokens: tokenizer.encodeBatch(batch.captions),
+      tokens: tokenizer.encodeBatch(batch.texts),
       imageIds: Int32Array.from(batch.indices),
       textIds,
     },

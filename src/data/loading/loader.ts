@@ -1,9 +1,10 @@
 /** Training batches, made ahead of time in worker threads; batch k is a pure function of (data, seed, k). */
 import { UsageError } from "../../core/errors.js";
-import { foldIn, type Key, keyFromSeed, Random } from "../../core/random.js";
+import { foldIn, type Key, keyFromSeed } from "../../core/random.js";
 import type { Dataset } from "../dataset.js";
-import { keptBytes, type Pipeline } from "../pixels/pipeline.js";
+import { keepsTheSame, keptBytes, type Pipeline } from "../pixels/pipeline.js";
 import { allocateImageCache, ImageCache } from "./cache.js";
+import { chooseCaption, dropWords } from "./chance.js";
 import { SampleOrder } from "./order.js";
 import { WorkerPool } from "./pool.js";
 
@@ -13,10 +14,17 @@ export interface LoaderOptions {
   readonly batchSize: number;
   readonly seed: number;
   readonly pipeline: Pipeline;
+  /**
+   * Further views of every image, each by a pipeline of its own (`viewPipeline`), decoded once together with
+   * `pipeline`; default none.
+   */
+  readonly views?: readonly Pipeline[];
   /** Worker threads; default: cores - 1, at least 1. */
   readonly workers?: number;
   /** Which of an image's captions: one at random for every drawing (default), or always its first. */
   readonly captions?: "random" | "first";
+  /** Share of a caption's words left out of `texts`, never all of them; default 0. */
+  readonly captionDropout?: number;
   /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
   readonly memoryLimitBytes?: number;
   /** Steps made ahead, default 2. */
@@ -35,11 +43,16 @@ export interface Batch {
   readonly epoch: number;
   /** [B, size, size, 3] uint8 RGB, in shared memory; valid until `release`. */
   readonly images: Uint8Array;
+  /** One of `LoaderOptions.views` each: [B, size, size, 3] uint8 RGB, as `images`. */
+  readonly views: readonly Uint8Array[];
   /** [B] sample indices in the data set. */
   readonly indices: Uint32Array;
   /** [B] position of the caption among the sample's captions. */
   readonly captionIndices: Uint32Array;
+  /** As they are stored. */
   readonly captions: readonly string[];
+  /** What the model is to read: the captions, words left out by `captionDropout`. */
+  readonly texts: readonly string[];
   /** Time that `batch` waited for the workers, milliseconds. */
   readonly waitMs: number;
   /** Unreadable samples for which the next ones in order stand in this batch. */
@@ -71,8 +84,10 @@ export class Loader {
   readonly samplesPerEpoch: number;
   readonly batchSize: number;
   private readonly dataset: Dataset;
-  private readonly pipeline: Pipeline;
+  /** The image's, then the further views'. */
+  private readonly pipelines: readonly Pipeline[];
   private readonly captions: "random" | "first";
+  private readonly captionDropout: number;
   private readonly prefetch: number;
   private readonly order: SampleOrder;
   private readonly augmentKey: Key;
@@ -81,7 +96,7 @@ export class Loader {
   private readonly cache: ImageCache | undefined;
   private readonly broken = new Map<number, SkippedSample>();
   private readonly pending = new Map<number, Promise<Omit<Batch, "waitMs">>>();
-  private readonly freeBuffers: SharedArrayBuffer[] = [];
+  private readonly freeBuffers: SharedArrayBuffer[][] = [];
 
   constructor(options: LoaderOptions) {
     const { dataset, batchSize, seed, pipeline, prefetch = DEFAULT_PREFETCH } = options;
@@ -94,6 +109,18 @@ export class Loader {
     if (!(Number.isInteger(prefetch) && prefetch >= 0 && prefetch <= 64)) {
       throw new UsageError(`loader: prefetch is a whole number of steps 0 … 64; got prefetch=${prefetch}.`);
     }
+    const { captionDropout = 0, views = [] } = options;
+    if (!(captionDropout >= 0 && captionDropout < 1)) {
+      throw new UsageError(
+        `loader: captionDropout is a share from 0 to below 1; got captionDropout=${captionDropout}.`,
+      );
+    }
+    for (const [i, view] of views.entries()) {
+      if (keepsTheSame(pipeline, view)) continue;
+      throw new UsageError(
+        `loader: views start from the same training image; got views[${i}] with another keepSize, resize, filter, transparency or fill, or without augmentation. Make it with viewPipeline(pipeline, policy).`,
+      );
+    }
     const memoryLimitBytes = options.memoryLimitBytes ?? DEFAULT_MEMORY;
     if (!(memoryLimitBytes >= 0 && memoryLimitBytes <= 2 ** 36)) {
       throw new UsageError(
@@ -102,7 +129,8 @@ export class Loader {
     }
     this.dataset = dataset;
     this.batchSize = batchSize;
-    this.pipeline = pipeline;
+    this.pipelines = [pipeline, ...views];
+    this.captionDropout = captionDropout;
     this.prefetch = prefetch;
     this.captions = options.captions ?? "random";
     const key = keyFromSeed(seed);
@@ -116,7 +144,8 @@ export class Loader {
         ? undefined
         : allocateImageCache(dataset.length, memoryLimitBytes, keptBytes(pipeline));
     this.cache = memory === undefined ? undefined : new ImageCache(memory);
-    const setup = { images: dataset.images, pipeline, ...(memory === undefined ? {} : { cache: memory }) };
+    const { pipelines } = this;
+    const setup = { images: dataset.images, pipelines, ...(memory === undefined ? {} : { cache: memory }) };
     this.pool = new WorkerPool(setup, options.workers);
   }
 
@@ -167,57 +196,75 @@ export class Loader {
   private async prepare(step: number): Promise<Omit<Batch, "waitMs">> {
     const B = this.batchSize;
     const firstPosition = step * B;
-    const buffer = this.freeBuffers.pop() ?? new SharedArrayBuffer(B * this.pipeline.size ** 2 * 3);
-    const indices = new Uint32Array(B);
+    const buffers =
+      this.freeBuffers.pop() ?? this.pipelines.map(({ size }) => new SharedArrayBuffer(B * size ** 2 * 3));
+    const drawn: Drawn = { indices: new Uint32Array(B), passes: new Uint32Array(B) };
+    const { indices, passes } = drawn;
     const attempts = new Uint32Array(B);
     const skipped = new Map<number, SkippedSample>();
     let open = Array.from({ length: B }, (_, place) => place);
     while (open.length > 0) {
-      for (const place of open) indices[place] = this.choose(firstPosition + place, attempts, place, skipped);
-      open = await this.fill(buffer, indices, open, firstPosition);
+      for (const place of open) this.choose(firstPosition + place, attempts, place, drawn, skipped);
+      open = await this.fill(buffers, drawn, open);
     }
     const captionIndices = new Uint32Array(B);
     const captions: string[] = [];
+    const texts: string[] = [];
     for (const [place, index] of indices.entries()) {
       const own = this.dataset.sample(index).captions;
+      const pass = passes[place]!;
       if (this.captions === "random" && own.length > 1) {
-        captionIndices[place] = new Random(foldIn(this.captionKey, firstPosition + place)).integer(
-          own.length,
-        );
+        captionIndices[place] = chooseCaption(this.captionKey, index, pass, own.length);
       }
-      captions.push(own[captionIndices[place]!]!);
+      const caption = own[captionIndices[place]!]!;
+      captions.push(caption);
+      texts.push(
+        this.captionDropout === 0
+          ? caption
+          : dropWords(caption, this.captionDropout, this.captionKey, index, pass),
+      );
     }
+    const [images, ...views] = buffers.map((buffer) => new Uint8Array(buffer));
     let held = true;
     return {
       step,
       epoch: Math.floor(firstPosition / this.samplesPerEpoch),
-      images: new Uint8Array(buffer),
+      images: images!,
+      views,
       indices,
       captionIndices,
       captions,
+      texts,
       skipped: [...skipped.values()].sort((a, b) => a.index - b.index),
       release: () => {
-        if (held) this.freeBuffers.push(buffer);
+        if (held) this.freeBuffers.push(buffers);
         held = false;
       },
     };
   }
 
-  /** The sample of a position: the first readable one from its place in the source's order on. */
+  /** Sets the sample of a position: the first readable one from its place in the source's order on. */
   private choose(
     position: number,
     attempts: Uint32Array,
     place: number,
+    drawn: Drawn,
     skipped: Map<number, SkippedSample>,
-  ): number {
+  ): void {
     const { source, nth } = this.order.locate(position);
+    const size = this.order.size(source);
     for (;;) {
-      const index = this.order.draw(source, nth + attempts[place]!);
+      const at = nth + attempts[place]!;
+      const index = this.order.draw(source, at);
       const broken = this.broken.get(index);
-      if (broken === undefined) return index;
+      if (broken === undefined) {
+        drawn.indices[place] = index;
+        drawn.passes[place] = Math.floor(at / size);
+        return;
+      }
       skipped.set(index, broken);
       attempts[place]!++;
-      if (attempts[place]! >= 2 * this.order.size(source)) {
+      if (attempts[place]! >= 2 * size) {
         throw new UsageError(
           `loader: no image of "${this.dataset.name}" can be read; the last is ${broken.key}: ${broken.reason} Look at the data with clipwright inspect.`,
         );
@@ -227,17 +274,24 @@ export class Loader {
 
   /** Draws the rows `places`; gives back those whose image turned out broken. */
   private async fill(
-    buffer: SharedArrayBuffer,
-    indices: Uint32Array,
+    buffers: readonly SharedArrayBuffer[],
+    { indices, passes }: Drawn,
     places: readonly number[],
-    firstPosition: number,
   ): Promise<number[]> {
     const chunk = Math.max(8, Math.ceil(places.length / (2 * this.pool.workers)));
     const replies = [];
     for (let start = 0; start < places.length; start += chunk) {
       const part = places.slice(start, start + chunk);
-      const task = { kind: "fill", buffer, key: this.augmentKey, firstPosition } as const;
-      replies.push(this.pool.run({ ...task, places: part, indices: part.map((place) => indices[place]!) }));
+      replies.push(
+        this.pool.run({
+          kind: "fill",
+          buffers,
+          key: this.augmentKey,
+          places: part,
+          indices: part.map((place) => indices[place]!),
+          passes: part.map((place) => passes[place]!),
+        }),
+      );
     }
     const again: number[] = [];
     for (const reply of await Promise.all(replies)) {
@@ -248,6 +302,12 @@ export class Loader {
     }
     return again;
   }
+}
+
+/** [B] each: the sample of every row, and which pass over its source this is. */
+interface Drawn {
+  readonly indices: Uint32Array;
+  readonly passes: Uint32Array;
 }
 
 /** The samples with a caption, a source each where sources are weighted, else all together. */

@@ -1,13 +1,13 @@
 /** A data worker: reads, decodes, resizes and augments images into shared memory. Runs on a thread of its own. */
 import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
-import { foldIn } from "../../core/random.js";
 import { readImageBytes } from "../image-bytes.js";
 import { decodeImage } from "../pixels/decode.js";
 import type { RawImage } from "../pixels/image.js";
 import { drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
 import { imageSignature } from "../pixels/signature.js";
 import { ImageCache } from "./cache.js";
+import { viewKey } from "./chance.js";
 import type { BrokenImage, Examined, ExamineTask, FillTask, Reply, Task, WorkerSetup } from "./messages.js";
 
 const setup: WorkerSetup = workerData;
@@ -24,20 +24,22 @@ async function kept(index: number, pipeline: Pipeline): Promise<RawImage> {
 }
 
 async function fill(task: FillTask): Promise<readonly BrokenImage[]> {
-  const pipeline = setup.pipeline!;
-  const bytes = pipeline.size ** 2 * 3;
+  const pipelines = setup.pipelines!;
   const broken: BrokenImage[] = [];
   for (const [i, index] of task.indices.entries()) {
     const place = task.places[i]!;
     let image: RawImage;
     try {
-      image = await kept(index, pipeline);
+      image = await kept(index, pipelines[0]!);
     } catch (error) {
       broken.push({ place, index, reason: reasonOf(error) });
       continue;
     }
-    const out = new Uint8Array(task.buffer, place * bytes, bytes);
-    drawImage(image, pipeline, foldIn(task.key, task.firstPosition + place), out);
+    for (const [view, pipeline] of pipelines.entries()) {
+      const bytes = pipeline.size ** 2 * 3;
+      const out = new Uint8Array(task.buffers[view]!, place * bytes, bytes);
+      drawImage(image, pipeline, viewKey(task.key, index, task.passes[i]!, view), out);
+    }
   }
   return broken;
 }
