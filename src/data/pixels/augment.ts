@@ -15,6 +15,19 @@ export interface Augmentation {
   readonly steps: readonly Step[];
 }
 
+/** What a stream of chance is for; numbers, since a key is folded for every image. */
+const STREAM = {
+  crop: 0,
+  flip: 1,
+  choose: 2,
+  "sub-policy": 3,
+  jitter: 4,
+  ink: 5,
+  grayscale: 6,
+  blur: 7,
+  warp: 8,
+} as const satisfies Readonly<Record<Step["kind"] | "crop" | "flip", number>>;
+
 let canvas = new Canvas(1);
 
 /** Draws one augmentation of `image` into `out` ([size, size, 3]); `note` hears what was done. */
@@ -30,14 +43,14 @@ export function augment(
   const { crop, flip, steps } = augmentation;
   if (canvas.width !== size) canvas = new Canvas(size);
   const pixels = canvas.begin();
-  drawCrop(image, size, filter, crop, new Random(foldIn(key, "crop")), pixels);
-  if (new Random(foldIn(key, "flip")).uniform() < flip) {
+  drawCrop(image, size, filter, crop, new Random(foldIn(key, STREAM.crop)), pixels);
+  if (new Random(foldIn(key, STREAM.flip)).uniform() < flip) {
     mirror(pixels, size);
     note?.("flip");
   }
   for (const [i, step] of steps.entries()) {
     const nth = steps.slice(0, i).filter(({ kind }) => kind === step.kind).length;
-    drawStep(canvas, step, new Random(foldIn(key, step.kind, nth)), note);
+    drawStep(canvas, step, new Random(foldIn(key, STREAM[step.kind], nth)), note);
   }
   canvas.end(out);
 }

@@ -85,8 +85,9 @@ export function applyOperation(
   note?.(argument === undefined ? name : `${name} ${readable(argument)}`);
 }
 
-/** At most three digits, with a true minus. */
-export const readable = (x: number): string => String(Number(x.toPrecision(3)) + 0).replace("-", "\u2212");
+/** Whole from 10 on, else to two places; with a true minus. */
+export const readable = (x: number): string =>
+  String(Number(x.toFixed(Math.abs(x) >= 10 ? 0 : 2)) + 0).replace("-", "\u2212");
 
 /** Draws one step on `canvas`. */
 export function drawStep(canvas: Canvas, step: Step, random: Random, note?: Note): void {
