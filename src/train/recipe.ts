@@ -100,9 +100,9 @@ export const recipeGroups = {
       "Bring images to this many pixels first; small ones stay in memory and make an epoch almost free.",
     ),
     crop: defaulted(
-      choice(["resized", "shift", "affine"]),
+      choice(["resized", "whole", "shift", "affine"]),
       "resized",
-      "In training: a random part, resized; a window of the input's size; or the whole image turned, zoomed and shifted by --affine (both need --keep-size).",
+      "In training: a random part, resized; the whole image, resized; a window of the input's size; or the whole image turned, zoomed and shifted by --affine (both need --keep-size).",
     ),
     affine: defaulted(
       list(real({ min: 0, max: 180 }), { separator: ",", length: 4 }),
@@ -404,7 +404,7 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
       ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
       : undefined,
   ({ crop, keepSize }) =>
-    crop !== "resized" && keepSize === undefined
+    (crop === "shift" || crop === "affine") && keepSize === undefined
       ? `keepSize: such crops start from images of a known size; got crop=${crop} without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
       : undefined,
   ({ colorJitter }) =>

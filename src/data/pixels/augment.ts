@@ -30,6 +30,9 @@ const STREAM = {
 
 let canvas = new Canvas(1);
 
+/** The stream that the crop of `augment` draws from. */
+export const cropChance = (key: Key): Random => new Random(foldIn(key, STREAM.crop));
+
 /** Draws one augmentation of `image` into `out` ([size, size, 3]); `note` hears what was done. */
 export function augment(
   image: RawImage,
@@ -43,7 +46,7 @@ export function augment(
   const { crop, flip, steps } = augmentation;
   if (canvas.width !== size) canvas = new Canvas(size);
   const pixels = canvas.begin();
-  drawCrop(image, size, filter, crop, new Random(foldIn(key, STREAM.crop)), pixels);
+  drawCrop(image, size, filter, crop, cropChance(key), pixels);
   if (new Random(foldIn(key, STREAM.flip)).uniform() < flip) {
     mirror(pixels, size);
     note?.("flip");

@@ -31,7 +31,12 @@ export interface AffineCrop {
   readonly fill: readonly [number, number, number];
 }
 
-export type Crop = ResizedCrop | ShiftCrop | AffineCrop;
+/** No cut: the whole image, both sides brought to the output's. */
+export interface WholeCrop {
+  readonly kind: "whole";
+}
+
+export type Crop = ResizedCrop | ShiftCrop | AffineCrop | WholeCrop;
 
 /** Draws one crop of `image` into `out` ([size, size, 3]). */
 export function drawCrop(
@@ -43,6 +48,7 @@ export function drawCrop(
   out: Uint8Array,
 ): void {
   if (crop.kind === "affine") drawAffine(image, size, crop, random, out);
+  else if (crop.kind === "whole") resample(image, size, size, filter, undefined, out);
   else {
     const box = crop.kind === "resized" ? resizedCropBox(image, crop, random) : shiftBox(image, size, random);
     resample(image, size, size, filter, box, out);
@@ -119,8 +125,11 @@ function drawAffine(image: RawImage, size: number, crop: AffineCrop, random: Ran
 }
 
 /** torchvision RandomResizedCrop.get_params: ten tries, then the largest middle window of an allowed shape. */
-export function resizedCropBox(image: RawImage, { scale, ratio }: ResizedCrop, random: Random): Box {
-  const { width: W, height: H } = image;
+export function resizedCropBox(
+  { width: W, height: H }: Pick<RawImage, "width" | "height">,
+  { scale, ratio }: ResizedCrop,
+  random: Random,
+): Box {
   const logRatio = [Math.log(ratio[0]), Math.log(ratio[1])] as const;
   for (let attempt = 0; attempt < 10; attempt++) {
     const area = W * H * (scale[0] + (scale[1] - scale[0]) * random.uniform());

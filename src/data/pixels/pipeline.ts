@@ -4,9 +4,9 @@
  */
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
-import { type Augmentation, augment } from "./augment.js";
-import type { AffineCrop } from "./crop.js";
-import { decodeImage, dropAlpha, type Rgb, type Transparency } from "./decode.js";
+import { type Augmentation, augment, cropChance } from "./augment.js";
+import { type AffineCrop, resizedCropBox } from "./crop.js";
+import { decodeImage, dropAlpha, jpegHeader, type Rgb, type Transparency } from "./decode.js";
 import { fitSquare, type ResizeMode, shrinkTo } from "./fit.js";
 import type { RawImage } from "./image.js";
 import { findPolicy, type Policy } from "./policies.js";
@@ -46,10 +46,10 @@ export interface TrainingOptions extends EvaluationOptions {
    */
   readonly keepSize?: number;
   /**
-   * `shift`: a window of the output's size (needs `keepSize`); `affine`: the whole image turned, zoomed and shifted
+   * `whole`: no cut, both sides resized; `shift`: a window of the output's size (needs `keepSize`); `affine`: the whole image turned, zoomed and shifted
    * (needs `keepSize`, and `affine`); default: resized crops.
    */
-  readonly crop?: "shift" | "resized" | "affine";
+  readonly crop?: "shift" | "resized" | "affine" | "whole";
   /** Of an affine crop. */
   readonly affine?: Omit<AffineCrop, "kind" | "fill">;
   /** Colours varied in ink, for drawings on white; default none. */
@@ -110,7 +110,7 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
   if (keepSize !== undefined && keepSize < size) {
     throw new UsageError(`pipeline: keepSize is at least size; got keepSize=${keepSize}, size=${size}.`);
   }
-  if (crop !== "resized" && keepSize === undefined) {
+  if ((crop === "shift" || crop === "affine") && keepSize === undefined) {
     throw new UsageError(
       `pipeline: crop "${crop}" starts from images brought to one size; got no keepSize. Set keepSize, say size + 8.`,
     );
@@ -121,6 +121,7 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
     : WHITE;
   const crops = {
     shift: { kind: "shift" },
+    whole: { kind: "whole" },
     resized: { kind: "resized", scale, ratio },
     affine: { kind: "affine", ...affine, fill },
   } as const;
@@ -197,6 +198,30 @@ export function drawImage(kept: RawImage, pipeline: Pipeline, key: Key, out: Uin
     return;
   }
   augment(kept, pipeline.size, pipeline.filter, pipeline.augmentation, key, out, note);
+}
+
+/**
+ * `drawImage` of an encoded image that is not to be kept: of a JPEG, only the part that is cut out is decoded. The
+ * same pixels. Throws `UsageError` when unreadable.
+ */
+export async function drawEncoded(
+  bytes: Uint8Array,
+  pipeline: Pipeline,
+  key: Key,
+  out: Uint8Array,
+): Promise<void> {
+  const { size, filter, transparency, keepSize, augmentation } = pipeline;
+  const crop = augmentation?.crop;
+  const header = crop?.kind === "resized" && keepSize === undefined ? jpegHeader(bytes) : undefined;
+  // Whether a file that breaks off counts as broken must not hang on where it is cut.
+  const ends = bytes.at(-2) === 0xff && bytes.at(-1) === 0xd9;
+  if (header?.components !== 3 || !ends || augmentation === undefined || crop?.kind !== "resized") {
+    drawImage(await keepImage(bytes, pipeline), pipeline, key, out);
+    return;
+  }
+  const box = resizedCropBox(header, crop, cropChance(key));
+  const part = await decodeImage(bytes, transparency, box);
+  augment(part, size, filter, { ...augmentation, crop: { kind: "whole" } }, key, out);
 }
 
 /** One image, decoded and resized without chance: uint8 RGB, [size, size, 3]; a random crop is left out. */
