@@ -180,7 +180,7 @@ const cases: readonly Case[] = [
     fault: "an image size that patches do not divide",
     words: () => training({ "force-image-size": "20" }),
     tells:
-      /forceImageSize: must be a multiple of the model's patches; got forceImageSize=20, patch_size=8\. Write --force-image-size 16 or 24/,
+      /forceImageSize: must be a multiple of 8, the model's patches; got forceImageSize=20\. Write --force-image-size 16 or 24/,
   },
   {
     fault: "a context too short for a start and an end",

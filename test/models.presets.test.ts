@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { type ClipConfig, completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
 import { findPreset, presets } from "../src/models/presets.js";
+import type { CompleteVitConfig } from "../src/models/vit.js";
 
 interface Counted {
   readonly config: ClipConfig;
@@ -26,7 +27,8 @@ function blocks(width: number, layers: number, mlpRatio: number, layerScale: num
 
 /** Sizes by counting on paper, apart from both the models and PyTorch. */
 function countOnPaper(config: ClipConfig): { vision: number; text: number; total: number } {
-  const { embed_dim, vision_cfg: v, text_cfg: t } = completeClipConfig(config);
+  const { embed_dim, vision_cfg, text_cfg: t } = completeClipConfig(config);
+  const v = vision_cfg as CompleteVitConfig;
   const tokens = (v.image_size / v.patch_size) ** 2 + (v.class_token ? 1 : 0);
   const embedding =
     3 * v.patch_size ** 2 * v.width +

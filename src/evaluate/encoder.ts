@@ -69,7 +69,7 @@ export class Encoder implements Disposable {
 
   static async create(engine: Engine, options: EncoderOptions): Promise<Encoder> {
     const { clip, normalization, pipeline, tokenizer, imageBatch = 64, textBatch = 128 } = options;
-    const params = parameterTypes(clip.parameters);
+    const params = parameterTypes(clip.variables);
     const images: TensorType = { dtype: "u8", shape: [imageBatch, pipeline.size, pipeline.size, 3] };
     const tokens: TensorType = { dtype: "i32", shape: [textBatch, tokenizer.contextLength] };
     const image = await engine.compile(
@@ -88,7 +88,7 @@ export class Encoder implements Disposable {
     return new Encoder(engine, options, image, text, images, tokens);
   }
 
-  /** Parameters by name, in the engine's memory, for what follows. */
+  /** Parameters and statistics by name, in the engine's memory, for what follows. */
   use(parameters: Readonly<Record<string, DeviceBuffer>>): this {
     this.parameters = Object.fromEntries(
       Object.entries(parameters).map(([name, b]) => [`params.${name}`, b]),

@@ -48,9 +48,9 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   const { config, preprocess } = findConfig(source, folders);
   const clip = makeClip(config);
   const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
-  const values = readWeights(weights, clip.parameters);
+  const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
-    Object.entries(parameterTypes(clip.parameters)).map(([name, type]) => [
+    Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
       name,
       engine.upload(type, values[name]!, { adopt: true }),
     ]),

@@ -62,7 +62,7 @@ export function towerCosts(config: ClipConfig) {
   const clip = makeClip(config);
   const S = clip.config.vision_cfg.image_size;
   const T = clip.config.text_cfg.context_length;
-  const params = parameterTypes(clip.parameters);
+  const params = parameterTypes(clip.variables);
   const image = trace({ params, images: { dtype: "f32" as const, shape: [1, 3, S, S] } }, (x) => ({
     y: clip.encodeImage(x.params, x.images),
   }));

@@ -30,13 +30,22 @@ import {
 } from "../nn/parameters.js";
 import { transformer, transformerSpecs } from "../nn/transformer.js";
 import type { CompleteClipConfig } from "./config.js";
-import { type TowerOptions, towerBlocks } from "./tower.js";
+import type { TowerOptions } from "./encoder.js";
+import { towerBlocks } from "./tower.js";
+
+const blocksOf = (config: CompleteClipConfig, { rematerialize }: TowerOptions = {}) =>
+  towerBlocks(config.text_cfg, {
+    heads: config.text_cfg.heads,
+    causal: !config.text_cfg.no_causal_mask,
+    quickGelu: config.quick_gelu,
+    rematerialize,
+  });
 
 /** Parameters, which open_clip keeps without a prefix, starting as open_clip starts them. */
 export function textSpecs(config: CompleteClipConfig): ParameterSpecs {
   const { text_cfg: t, embed_dim: E } = config;
   const C = t.width;
-  const options = towerBlocks(config, "text");
+  const options = blocksOf(config);
   const std = C ** -0.5;
   const residual = std * (2 * t.layers) ** -0.5;
   return {
@@ -75,7 +84,7 @@ export function textTower(
   const positions = p.get("positional_embedding");
   let x = gather(p.in("token_embedding").get("weight"), transpose(tokens)); // [T,B,C]
   x = add(x, reshape(slice(positions, 0, 0, T), [T, 1, t.width]));
-  x = transformer(p.in("transformer"), x, towerBlocks(config, "text", options));
+  x = transformer(p.in("transformer"), x, blocksOf(config, options));
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_final"), y, t.norm_kwargs.eps);
   const at = (position: number) => reshape(slice(x, 0, position, position + 1), [B, t.width]);

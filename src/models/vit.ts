@@ -1,5 +1,7 @@
 /** The Vision Transformer as CLIP's image tower (Dosovitskiy et al. 2021; open_clip's VisionTransformer). */
 
+import { z } from "zod";
+import { UsageError } from "../core/errors.js";
 import { add, concat, linearMap, mean, reshape, slice, transpose } from "../graph/ops/index.js";
 import { broadcastTo } from "../graph/ops/movement.js";
 import type { Tensor } from "../graph/tensor.js";
@@ -13,21 +15,102 @@ import {
   uniformInit,
   zeros,
 } from "../nn/parameters.js";
-import { transformer, transformerSpecs } from "../nn/transformer.js";
-import type { CompleteClipConfig } from "./config.js";
-import { type TowerOptions, towerBlocks } from "./tower.js";
+import { type TransformerOptions, transformer, transformerSpecs } from "../nn/transformer.js";
+import {
+  type CompleteTransformer,
+  checkActivation,
+  checkDivides,
+  count,
+  flag,
+  plainBlocks,
+  refuse,
+  type TransformerConfig,
+  transformerKeys,
+  transformerKwargs,
+} from "./config-fields.js";
+import type { ImageEncoder } from "./encoder.js";
+import { towerBlocks } from "./tower.js";
+
+/** open_clip's `CLIPVisionCfg` for its VisionTransformer, with extensions that it lacks, each marked. */
+export interface VitConfig extends TransformerConfig {
+  /** Side of the square input, pixels, a multiple of `patch_size`. Default 224. */
+  readonly image_size?: number;
+  /** Side of a patch, pixels. Default 16. */
+  readonly patch_size?: number;
+  /** Channels of one attention head; heads are `width / head_width`. Default 64. */
+  readonly head_width?: number;
+  /**
+   * `"tok"`, the default: the class token. `"avg"`: the mean over the patches, without the class token. Extension:
+   * `"flat"`, all patches side by side, so that the projection is f32[P·C,E]: for few patches of centred subjects,
+   * whose layout matters; needs `class_token: false`.
+   */
+  readonly pool_type?: "tok" | "avg" | "flat";
+  /** True leaves out the layer norm between the embeddings and the first block. Default false. */
+  readonly no_ln_pre?: boolean;
+  /** True pools first and norms the pooled vector; false, the default, norms all tokens and then pools. */
+  readonly final_ln_after_pool?: boolean;
+  /**
+   * Extension. False: no class token and no position for it, as in big_vision; needs another `pool_type` than `"tok"`. Default true:
+   * open_clip keeps the token in the sequence even when it pools the patches.
+   */
+  readonly class_token?: boolean;
+  /** Extension. True: the patch convolution has a bias, as in big_vision and timm. Default false. */
+  readonly conv_bias?: boolean;
+  /** Extension. True: the projection has a bias (`visual.proj.weight` f32[E,C], `visual.proj.bias`). Default false. */
+  readonly proj_bias?: boolean;
+}
+
+export type CompleteVitConfig = CompleteTransformer<VitConfig>;
+
+/** What open_clip takes where a configuration is silent; the extensions are off. */
+const defaults = {
+  image_size: 224,
+  patch_size: 16,
+  width: 768,
+  layers: 12,
+  head_width: 64,
+  mlp_ratio: 4,
+  ls_init_value: null,
+  pool_type: "tok",
+  no_ln_pre: false,
+  final_ln_after_pool: false,
+  class_token: true,
+  conv_bias: false,
+  proj_bias: false,
+} as const;
+
+const complete = (vision: VitConfig): CompleteVitConfig => ({
+  ...defaults,
+  ...vision,
+  ...transformerKwargs(vision),
+});
+
+const schema = z.strictObject({
+  ...transformerKeys,
+  image_size: count.exactOptional(),
+  patch_size: count.exactOptional(),
+  head_width: count.exactOptional(),
+  pool_type: z.enum(["tok", "avg", "flat"]).exactOptional(),
+  no_ln_pre: flag,
+  final_ln_after_pool: flag,
+  class_token: flag,
+  conv_bias: flag,
+  proj_bias: flag,
+});
+
+const patchCount = (v: CompleteVitConfig): number => (v.image_size / v.patch_size) ** 2;
+const featureWidth = (v: CompleteVitConfig): number =>
+  v.pool_type === "flat" ? patchCount(v) * v.width : v.width;
 
 /** Parameters without the `visual.` prefix, starting as open_clip starts them. */
-export function vitSpecs(config: CompleteClipConfig): ParameterSpecs {
-  const { vision_cfg: v, embed_dim: E } = config;
+function vitSpecs(v: CompleteVitConfig, E: number, options: TransformerOptions): ParameterSpecs {
   const { width: C, patch_size } = v;
-  const P = (v.image_size / patch_size) ** 2;
-  const options = towerBlocks(config, "image");
+  const P = patchCount(v);
   const std = C ** -0.5;
   // PyTorch's defaults: Conv2d and Linear uniform by fan-in, in_proj by Xavier.
   const patchBound = (3 * patch_size ** 2) ** -0.5;
   const hiddenBound = options.hidden ** -0.5;
-  const pooledWidth = v.pool_type === "flat" ? P * C : C;
+  const pooledWidth = featureWidth(v);
   const projectionStd = pooledWidth ** -0.5;
   return {
     ...(v.class_token ? { class_embedding: spec([C], normalInit(std)) } : {}),
@@ -53,14 +136,8 @@ export function vitSpecs(config: CompleteClipConfig): ParameterSpecs {
   };
 }
 
-/** Normalized images f32[B,3,S,S] to features f32[B,E], not yet of unit length. */
-export function vit(
-  p: Scope,
-  images: Tensor,
-  config: CompleteClipConfig,
-  options: TowerOptions = {},
-): Tensor {
-  const { vision_cfg: v } = config;
+/** Normalized images f32[B,3,S,S] to pooled features f32[B,W]. */
+function vitFeatures(p: Scope, images: Tensor, v: CompleteVitConfig, options: TransformerOptions): Tensor {
   const { width: C, patch_size } = v;
   const B = images.shape[0]!;
   const eps = v.norm_kwargs.eps;
@@ -75,7 +152,7 @@ export function vit(
   const T = x.shape[0]!;
   x = add(x, reshape(p.get("positional_embedding"), [T, 1, C])); // [T,B,C]
   if (!v.no_ln_pre) x = layerNorm(p.in("ln_pre"), x, eps);
-  x = transformer(p.in("transformer"), x, towerBlocks(config, "image", options));
+  x = transformer(p.in("transformer"), x, options);
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
   const pool = (y: Tensor): Tensor => {
@@ -84,8 +161,77 @@ export function vit(
     return mean(v.class_token ? slice(y, 0, 1, T) : y, 0);
   };
   // Rows are normed one by one: with a token to be picked, norming only that one is the same.
-  const pooled = v.final_ln_after_pool || v.pool_type === "tok" ? norm(pool(x)) : pool(norm(x));
-  return v.proj_bias
-    ? linear(p.in("proj"), pooled)
-    : linearMap(pooled, p.get("proj"), undefined, { transposed: true });
+  return v.final_ln_after_pool || v.pool_type === "tok" ? norm(pool(x)) : pool(norm(x));
 }
+
+export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
+  name: "ViT",
+  describes: () => true,
+  schema,
+  refused: {
+    ...refuse("It belongs to timm's models; name one by timm_model_name.", {
+      timm_model_name: null,
+      timm_model_pretrained: false,
+      timm_pool: "avg",
+      timm_proj: "linear",
+      timm_proj_bias: false,
+      timm_drop: 0,
+      timm_drop_path: null,
+    }),
+    ...refuse("Attention pooling is not built; use pool_type tok or avg.", {
+      attentional_pool: false,
+      attn_pooler_queries: 256,
+      attn_pooler_heads: 8,
+    }),
+    ...refuse("Dropping patches is part of training, not of the model; set it in the recipe.", {
+      patch_dropout: 0,
+    }),
+    ...refuse("Only learned positions are built; remove the key.", { pos_embed_type: "learnable" }),
+    ...refuse("Only the pooled vector is given out; remove the key.", { output_tokens: false }),
+    ...plainBlocks,
+  },
+  complete,
+  check(vision, quickGelu, where) {
+    const v = complete(vision);
+    checkDivides("vision_cfg", ["image_size", v.image_size], ["patch_size", v.patch_size], where);
+    checkDivides("vision_cfg", ["width", v.width], ["head_width", v.head_width], where);
+    if (v.class_token && v.pool_type === "flat") {
+      throw new UsageError(
+        `${where}: vision_cfg.pool_type="flat" takes the patches alone; got class_token=true. Set class_token to false.`,
+      );
+    }
+    if (!v.class_token && v.pool_type === "tok") {
+      throw new UsageError(
+        `${where}: vision_cfg.class_token=false leaves nothing for pool_type to take; got ` +
+          `pool_type="${v.pool_type}". Set vision_cfg.pool_type to "avg".`,
+      );
+    }
+    checkActivation("vision_cfg", vision, quickGelu, where);
+  },
+  extensions: (v) => [
+    ...(v.pool_type === "flat" ? ["pool_type"] : []),
+    ...(v.class_token ? [] : ["class_token"]),
+    ...(v.conv_bias ? ["conv_bias"] : []),
+    ...(v.proj_bias ? ["proj_bias"] : []),
+  ],
+  sizeStep: (v) => v.patch_size,
+  build(v, { embedDim, quickGelu, rematerialize }) {
+    const blocks = towerBlocks(v, {
+      heads: v.width / v.head_width,
+      causal: false,
+      quickGelu,
+      rematerialize,
+    });
+    return {
+      parameters: vitSpecs(v, embedDim, blocks),
+      statistics: {},
+      noise: {},
+      width: featureWidth(v),
+      features: (p, images) => vitFeatures(p, images, v, blocks),
+      project: (p, features) =>
+        v.proj_bias
+          ? linear(p.in("proj"), features)
+          : linearMap(features, p.get("proj"), undefined, { transposed: true }),
+    };
+  },
+};

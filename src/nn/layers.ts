@@ -19,8 +19,9 @@ export const linearSpecs = (K: number, N: number, weight: Init, bias?: Init): Pa
   ...(bias === undefined ? {} : { bias: spec([N], bias) }),
 });
 
-/** x [..,K] to [..,N]: x Wᵀ + b. */
-export const linear = (p: Scope, x: Tensor): Tensor => linearMap(x, p.get("weight"), p.get("bias"));
+/** x [..,K] to [..,N]: x Wᵀ + b, or without b. */
+export const linear = (p: Scope, x: Tensor, { bias = true } = {}): Tensor =>
+  linearMap(x, p.get("weight"), bias ? p.get("bias") : undefined);
 
 export const layerNormSpecs = (C: number): ParameterSpecs => ({
   weight: spec([C], ones),

@@ -30,7 +30,7 @@ export const uniformInit = (bound: number): Init => ({ kind: "uniform", bound })
 export const spec = (shape: Shape, init: Init): ParameterSpec => ({ shape, init });
 
 /** `specs` with every name under `prefix`: `weight` in `ln_1` is `ln_1.weight`. */
-export const prefixed = (prefix: string, specs: ParameterSpecs): ParameterSpecs =>
+export const prefixed = <T>(prefix: string, specs: Readonly<Record<string, T>>): Record<string, T> =>
   Object.fromEntries(Object.entries(specs).map(([name, s]) => [`${prefix}.${name}`, s]));
 
 /** Elements in all parameters. */
@@ -58,25 +58,52 @@ export function initialize(specs: ParameterSpecs, key: Key): Record<string, Floa
   );
 }
 
-/** The parameters below one name. */
+/** What a forward pass in training has beside parameters and statistics. */
+export interface Training {
+  /** By the names that the model declares. */
+  readonly noise: Readonly<Record<string, Tensor>>;
+  /** Copies of the program that share the batch. */
+  readonly replicas: number;
+  /** Running statistics after the pass, by name: layers that keep some write them here. */
+  readonly statistics: Record<string, Tensor>;
+}
+
+/** The parameters and statistics below one name. */
 export class Scope {
   constructor(
     private readonly all: Readonly<Record<string, Tensor>>,
+    /** Undefined in evaluation. */
+    readonly training?: Training,
     private readonly prefix = "",
   ) {}
 
   in(name: string): Scope {
-    return new Scope(this.all, `${this.prefix}${name}.`);
+    return new Scope(this.all, this.training, `${this.prefix}${name}.`);
   }
 
   get(name: string, shape?: Shape): Tensor {
-    const tensor = this.all[`${this.prefix}${name}`];
-    if (tensor === undefined) throw new InternalError(`parameters: ${this.prefix}${name} was not declared`);
+    const tensor = this.find(this.all, name);
     if (shape !== undefined && !sameShape(shape, tensor.shape)) {
       throw new InternalError(
         `parameters: ${this.prefix}${name} is ${formatType(tensor)}, wanted [${shape}]`,
       );
     }
+    return tensor;
+  }
+
+  /** Noise that the model declares under this name; only in training. */
+  noise(name: string): Tensor {
+    return this.find(this.training?.noise ?? {}, name);
+  }
+
+  /** Sets what the running statistic `name` is after this pass. */
+  update(name: string, value: Tensor): void {
+    if (this.training !== undefined) this.training.statistics[`${this.prefix}${name}`] = value;
+  }
+
+  private find(tensors: Readonly<Record<string, Tensor>>, name: string): Tensor {
+    const tensor = tensors[`${this.prefix}${name}`];
+    if (tensor === undefined) throw new InternalError(`parameters: ${this.prefix}${name} was not declared`);
     return tensor;
   }
 }

@@ -9,9 +9,9 @@ import { trace } from "../graph/trace.js";
 import { towerCosts } from "../models/catalog.js";
 import { makeClip } from "../models/clip.js";
 import type { ClipConfig } from "../models/config.js";
-import { initialize } from "../nn/parameters.js";
+import { drawNoise } from "../nn/noise.js";
 import { makeOptimizer } from "./optimizer.js";
-import { StepRunner } from "./runner.js";
+import { initialState, StepRunner } from "./runner.js";
 
 export interface StepBenchOptions {
   readonly config: ClipConfig;
@@ -55,12 +55,7 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
   const clip = makeClip(config, { rematerialize: options.rematerialize });
   const contextLength = options.contextLength ?? clip.config.text_cfg.context_length;
   const optimizer = makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 });
-  const initial = Object.fromEntries(
-    Object.entries(initialize(clip.parameters, keyFromSeed(0))).map(([name, data]) => [
-      `params.${name}`,
-      data,
-    ]),
-  );
+  const initial = initialState(clip, keyFromSeed(0));
   const normalization = { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] };
   const matmulSeconds = await matmulTimer(engine, precision);
   const before = performance.now();
@@ -79,12 +74,15 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     initial,
   );
   const compileSeconds = (performance.now() - before) / 1000;
-  const batch = randomBatch(
-    batchSize,
-    clip.config.vision_cfg.image_size,
-    contextLength,
-    clip.config.text_cfg.vocab_size,
-  );
+  const batch = {
+    ...randomBatch(
+      batchSize,
+      clip.config.vision_cfg.image_size,
+      contextLength,
+      clip.config.text_cfg.vocab_size,
+    ),
+    noise: drawNoise(clip.noise, keyFromSeed(0), batchSize),
+  };
 
   const seconds: number[] = [];
   const products: number[] = [];

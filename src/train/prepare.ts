@@ -13,6 +13,7 @@ import { trainBpe } from "../data/tokenizer/train-bpe.js";
 import { classesOf } from "../evaluate/tasks.js";
 import { loadTemplates } from "../evaluate/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../models/config.js";
+import { encoderOf } from "../models/encoders.js";
 import { findPreset, openaiPreprocess, type PreprocessConfig } from "../models/presets.js";
 import { datasetOptions } from "./data-fields.js";
 import type { Recipe } from "./recipe.js";
@@ -81,7 +82,7 @@ const VOCABULARY_CAPTIONS = 1_000_000;
 export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: string | undefined): RunModel {
   const { config, preprocess } = readModel(recipe.model);
   const complete = completeClipConfig(config);
-  checkImageSize(recipe.forceImageSize, complete.vision_cfg.patch_size);
+  checkImageSize(recipe.forceImageSize, encoderOf(config.vision_cfg).sizeStep(complete.vision_cfg));
   const wanted = recipe.forceContextLength;
   const modelLength = complete.text_cfg.context_length;
   let tokenizer: Tokenizer;
@@ -135,11 +136,11 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
   };
 }
 
-function checkImageSize(size: number | undefined, patch: number): void {
-  if (size === undefined || size % patch === 0) return;
-  const below = Math.max(1, Math.floor(size / patch)) * patch;
+function checkImageSize(size: number | undefined, step: number): void {
+  if (size === undefined || size % step === 0) return;
+  const below = Math.max(1, Math.floor(size / step)) * step;
   throw new UsageError(
-    `forceImageSize: must be a multiple of the model's patches; got forceImageSize=${size}, patch_size=${patch}. Write --force-image-size ${below} or ${below + patch}.`,
+    `forceImageSize: must be a multiple of ${step}, the model's patches; got forceImageSize=${size}. Write --force-image-size ${below} or ${below + step}.`,
   );
 }
 

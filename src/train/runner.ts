@@ -2,11 +2,14 @@
 
 import type { TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
+import type { Key } from "../core/random.js";
 import { formatType, sizeOfShape, type TensorType } from "../core/shape.js";
 import { leaves } from "../core/tree.js";
 import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
+import type { Clip } from "../models/clip.js";
+import { initialize, type ParameterSpecs } from "../nn/parameters.js";
 import { batchTypes, type StepOptions, stateTypes, trainStep } from "./step.js";
 
 /** One batch in host memory; the arrays are only read during `step`. */
@@ -19,6 +22,8 @@ export interface HostBatch {
   readonly imageIds: Int32Array;
   /** i32[B]: equal numbers are the same caption. */
   readonly textIds: Int32Array;
+  /** What the model draws in training, by name; none of the plain models does. */
+  readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
 }
 
 export interface StepMetrics {
@@ -40,8 +45,8 @@ export class StepRunner implements Disposable {
   ) {}
 
   /**
-   * Compiles the step. `initial` gives the state by name (`params.NAME`, `slots.NAME.SLOT`, `ema.NAME`): all
-   * parameters; slots default to zeros and averages to the parameters.
+   * Compiles the step. `initial` gives the state by name (`params.NAME`, `statistics.NAME`, `slots.NAME.SLOT`,
+   * `ema.NAME`): all parameters and statistics; slots default to zeros and averages to the parameters.
    */
   static async create(
     engine: Engine,
@@ -72,6 +77,11 @@ export class StepRunner implements Disposable {
     const types = batchTypes(this.options);
     for (const key of ["images", "tokens", "imageIds", "textIds"] as const)
       give(`batch.${key}`, types[key], batch[key], true);
+    for (const [name, type] of Object.entries(types.noise)) {
+      const data = batch.noise?.[name];
+      if (data === undefined) throw new InternalError(`train step: the batch has no noise ${name}`);
+      give(`batch.noise.${name}`, type, data, true);
+    }
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));
     }
@@ -94,12 +104,13 @@ export class StepRunner implements Disposable {
     };
   }
 
-  /** The engine's buffers of the state under `prefix`, by the rest of their names; valid until the next step. */
-  buffers(prefix: "params." | "ema."): Record<string, DeviceBuffer> {
+  /** The engine's buffers of the model's variables, its weights or their average; valid until the next step. */
+  variables(weights: "params" | "ema"): Record<string, DeviceBuffer> {
     return Object.fromEntries(
-      Object.entries(this.state)
-        .filter(([name]) => name.startsWith(prefix))
-        .map(([name, buffer]) => [name.slice(prefix.length), buffer]),
+      Object.entries(this.state).flatMap(([name, buffer]) => {
+        const [group, rest] = splitGroup(name);
+        return group === weights || group === "statistics" ? [[rest, buffer]] : [];
+      }),
     );
   }
 
@@ -122,6 +133,19 @@ export class StepRunner implements Disposable {
     for (const buffer of Object.values(this.state)) buffer[Symbol.dispose]();
     this.executable[Symbol.dispose]();
   }
+}
+
+/** The state before the first step, by name: what `StepRunner.create` takes. */
+export function initialState(clip: Clip, key: Key): Record<string, TypedArray> {
+  const start = (group: string, specs: ParameterSpecs) =>
+    Object.entries(initialize(specs, key)).map(([name, data]) => [`${group}.${name}`, data] as const);
+  return Object.fromEntries([...start("params", clip.parameters), ...start("statistics", clip.statistics)]);
+}
+
+/** `params.visual.proj` as `params` and `visual.proj`. */
+export function splitGroup(name: string): [group: string, rest: string] {
+  const dot = name.indexOf(".");
+  return [name.slice(0, dot), name.slice(dot + 1)];
 }
 
 function startOf(name: string, type: TensorType, initial: Readonly<Record<string, TypedArray>>): TypedArray {

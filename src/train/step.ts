@@ -22,7 +22,8 @@ import type { Tensor } from "../graph/tensor.js";
 import { trace } from "../graph/trace.js";
 import type { Clip } from "../models/clip.js";
 import { normalizeImages } from "../nn/images.js";
-import { parameterTypes } from "../nn/parameters.js";
+import { noiseTypes } from "../nn/noise.js";
+import { parameterTypes, type Training } from "../nn/parameters.js";
 import { clipLoss } from "./loss.js";
 import { decaysWeight, type Optimizer } from "./optimizer.js";
 
@@ -49,13 +50,18 @@ export interface StepOptions {
 /** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
 const CLIP_EPSILON = 1e-6;
 
-/** State of a run as tensor types: `params.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`. */
+/** State of a run as tensor types: `params.NAME`, `statistics.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`. */
 export function stateTypes({ clip, optimizer, ema }: Pick<StepOptions, "clip" | "optimizer" | "ema">) {
   const params = parameterTypes(clip.parameters);
   const slots = Object.fromEntries(
     Object.entries(params).map(([name, type]) => [name, optimizer.slots(type.shape)]),
   );
-  return { params, slots, ...(ema ? { ema: params } : {}) };
+  return {
+    params,
+    statistics: parameterTypes(clip.statistics),
+    slots,
+    ...(ema ? { ema: params } : {}),
+  };
 }
 
 /** Batch inputs of one replica as tensor types. Throws `UsageError` unless the replicas divide the batch. */
@@ -72,7 +78,13 @@ export function batchTypes({ clip, batchSize, contextLength: T, normalization, r
       ? { dtype: "f32", shape: [B, 3, S, S] }
       : { dtype: "u8", shape: [B, S, S, 3] };
   const ids: TensorType = { dtype: "i32", shape: [B] };
-  return { images, tokens: { dtype: "i32", shape: [B, T] } as TensorType, imageIds: ids, textIds: ids };
+  return {
+    images,
+    tokens: { dtype: "i32", shape: [B, T] } as TensorType,
+    imageIds: ids,
+    textIds: ids,
+    noise: noiseTypes(clip.noise, B),
+  };
 }
 
 /**
@@ -99,9 +111,11 @@ export function trainStep(options: StepOptions): Graph {
         ? batch.images
         : normalizeImages(batch.images, normalization.mean, normalization.std);
     const scale = clip.logitScale(params);
+    const variables: Record<string, Tensor> = { ...params, ...inputs.statistics };
+    const training: Training = { noise: batch.noise, replicas, statistics: {} };
     const features = {
-      images: clip.encodeImage(params, images),
-      texts: clip.encodeText(params, batch.tokens),
+      images: clip.encodeImage(variables, images, training),
+      texts: clip.encodeText(variables, batch.tokens, training),
       scale,
     };
     const ownLoss = clipLoss(features, batch, replicas);
@@ -122,10 +136,12 @@ export function trainStep(options: StepOptions): Graph {
 
     const next: {
       params: Record<string, Tensor>;
+      statistics: Record<string, Tensor>;
       slots: Record<string, Record<string, Tensor>>;
       ema?: Record<string, Tensor>;
     } = {
       params: {},
+      statistics: training.statistics,
       slots: {},
     };
     names.forEach((name, i) => {

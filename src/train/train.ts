@@ -3,15 +3,16 @@
 import { performance } from "node:perf_hooks";
 import type { TypedArray } from "../core/dtype.js";
 import { UsageError } from "../core/errors.js";
-import { keyFromSeed } from "../core/random.js";
-import { encodeSafetensors, SafetensorsFile, type TensorToStore } from "../core/safetensors.js";
+import { foldIn, keyFromSeed } from "../core/random.js";
+import { encodeSafetensors, SafetensorsFile } from "../core/safetensors.js";
 import { type Batch, createLoader, type Dataset, type Loader } from "../data/index.js";
 import { openEngine } from "../engines/registry.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../evaluate/records.js";
 import { retrieval, zeroshot } from "../evaluate/tasks.js";
-import { makeClip } from "../models/clip.js";
-import { countParameters, initialize } from "../nn/parameters.js";
+import { type Clip, makeClip } from "../models/clip.js";
+import { drawNoise } from "../nn/noise.js";
+import { countParameters } from "../nn/parameters.js";
 import type { Checkpoint, Score } from "../storage/checkpoint.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { ticker } from "./duration.js";
@@ -23,7 +24,7 @@ import { clockOf, Measurement, makePlan, type Plan, scheduleOf } from "./plan.js
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./prepare.js";
 import type { Recipe } from "./recipe.js";
 import { Run } from "./run-folder.js";
-import { type HostBatch, StepRunner } from "./runner.js";
+import { type HostBatch, initialState, StepRunner, splitGroup } from "./runner.js";
 import { learningRate } from "./schedule.js";
 
 /** What a checkpoint remembers besides tensors. */
@@ -81,14 +82,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
     });
     const ema = recipe.emaDecay > 0;
     const initial =
-      run.resumed === undefined
-        ? Object.fromEntries(
-            Object.entries(initialize(clip.parameters, keyFromSeed(recipe.seed))).map(([n, v]) => [
-              `params.${n}`,
-              v,
-            ]),
-          )
-        : readState(run.resumed);
+      run.resumed === undefined ? initialState(clip, keyFromSeed(recipe.seed)) : readState(run.resumed, clip);
     using runner = await StepRunner.create(
       engine,
       {
@@ -133,6 +127,7 @@ export async function train(recipe: Recipe, hooks: TrainHooks = {}): Promise<Tra
       plan,
       dataset: data.train,
       loader,
+      clip,
       runner,
       description,
       optimizer,
@@ -154,6 +149,7 @@ interface Loop {
   readonly plan: Plan;
   readonly dataset: Dataset;
   readonly loader: Loader;
+  readonly clip: Clip;
   readonly runner: StepRunner;
   readonly description: string;
   readonly optimizer: ReturnType<typeof makeOptimizer>;
@@ -163,7 +159,7 @@ interface Loop {
 }
 
 async function loop(context: Loop): Promise<TrainResult> {
-  const { recipe, hooks, run, loader, runner, optimizer, ema, evaluate } = context;
+  const { recipe, hooks, run, loader, clip, runner, optimizer, ema, evaluate } = context;
   let { plan } = context;
   let schedule = scheduleOf(recipe, plan);
   const before = run.resumed?.state as unknown as Progress | undefined;
@@ -215,8 +211,9 @@ async function loop(context: Loop): Promise<TrainResult> {
     noteSkipped(batch, broken, hooks);
     const lr = learningRate(schedule, step);
     const { host, duplicateCaptionShare } = hostBatch(batch, context.tokenizer);
+    const noise = drawNoise(clip.noise, foldIn(keyFromSeed(recipe.seed), "step", step), recipe.batchSize);
     const scalars = { ...optimizer.scalars(step + 1, lr), ...(ema ? { emaDecay: recipe.emaDecay } : {}) };
-    const metrics = await runner.step(host, scalars);
+    const metrics = await runner.step({ ...host, noise }, scalars);
     batch.release();
     step++;
     const report: StepReport = {
@@ -268,7 +265,7 @@ async function loop(context: Loop): Promise<TrainResult> {
         hooks.onMessage?.(message, "warning");
     }
     if (saves.due(step, seconds()) || ends || hooks.signal?.aborted) {
-      const files = await stateFiles(runner, ema);
+      const files = await stateFiles(runner);
       const saved = run.saveCheckpoint(step, files, { ...progress() }, scoreOf(recipe, records));
       hooks.onCheckpoint?.(step, saved.path);
     }
@@ -365,7 +362,7 @@ function makeEvaluation(context: {
 }): Evaluation {
   const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
   return async (step, what) => {
-    const weights = runner.buffers(ema ? "ema." : "params.");
+    const weights = runner.variables(ema ? "ema" : "params");
     encoder.use(weights);
     const at = { step, samplesSeen: step * recipe.batchSize };
     const records: EvaluationRecord[] = [];
@@ -393,33 +390,43 @@ function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): Score | 
   return found === undefined ? undefined : { metric: wanted, value: found.value };
 }
 
-const FILES = {
-  "params.": "params.safetensors",
-  "slots.": "optimizer.safetensors",
-  "ema.": "ema.safetensors",
-} as const;
+/** Which file of a checkpoint holds a group of the state. */
+const FILES: Readonly<Record<string, string>> = {
+  params: "params.safetensors",
+  slots: "optimizer.safetensors",
+  ema: "ema.safetensors",
+};
 
-/** The state as checkpoint files: parameters under open_clip's names, the optimizer's as NAME.SLOT. */
-async function stateFiles(runner: StepRunner, ema: boolean): Promise<Record<string, Iterable<Uint8Array>>> {
-  const state = await runner.snapshot();
+/**
+ * The state as checkpoint files: parameters and statistics under open_clip's names, beside the moving average the
+ * statistics once more, so that either file is a whole model; the optimizer's as NAME.SLOT.
+ */
+async function stateFiles(runner: StepRunner): Promise<Record<string, Iterable<Uint8Array>>> {
+  const state = [...(await runner.snapshot())].map(([path, { type, data }]) => {
+    const [group, name] = splitGroup(path);
+    return { group, tensor: { name, ...type, data } };
+  });
   const files: Record<string, Iterable<Uint8Array>> = {};
-  for (const [prefix, file] of Object.entries(FILES)) {
-    if (prefix === "ema." && !ema) continue;
-    const tensors: TensorToStore[] = [];
-    for (const [name, { type, data }] of state) {
-      if (name.startsWith(prefix)) tensors.push({ name: name.slice(prefix.length), ...type, data });
-    }
+  for (const [group, file] of Object.entries(FILES)) {
+    if (!state.some((s) => s.group === group)) continue;
+    const isModel = group !== "slots";
+    const tensors = state
+      .filter((s) => s.group === group || (isModel && s.group === "statistics"))
+      .map(({ tensor }) => tensor);
     files[file] = { [Symbol.iterator]: () => encodeSafetensors(tensors, { format: "pt" }) };
   }
   return files;
 }
 
-function readState(checkpoint: Checkpoint): Record<string, TypedArray> {
+function readState(checkpoint: Checkpoint, { statistics }: Clip): Record<string, TypedArray> {
   const state: Record<string, TypedArray> = {};
-  for (const [prefix, name] of Object.entries(FILES)) {
+  for (const [group, name] of Object.entries(FILES)) {
     if (!checkpoint.files.includes(name)) continue;
     using file = new SafetensorsFile(`${checkpoint.path}/${name}`);
-    for (const tensor of file.names) state[prefix + tensor] = file.read(tensor);
+    for (const tensor of file.names) {
+      const to = statistics[tensor] === undefined ? group : "statistics";
+      state[`${to}.${tensor}`] = file.read(tensor);
+    }
   }
   return state;
 }

@@ -1,0 +1,13 @@
+/** The image encoders. A kind that is listed here can be configured, trained, evaluated and stored. */
+
+import type { Json } from "./config-fields.js";
+import type { ImageEncoder } from "./encoder.js";
+import { timm } from "./timm.js";
+import { vit } from "./vit.js";
+
+/** The last describes every `vision_cfg` that no other one does. */
+export const imageEncoders: readonly ImageEncoder[] = [timm, vit];
+
+/** The encoder that reads `vision`. */
+export const encoderOf = (vision: object): ImageEncoder =>
+  imageEncoders.find((encoder) => encoder.describes(vision as Json)) ?? vit;
