@@ -104,6 +104,14 @@ describe("clipwright augment", () => {
     assert.ok(height > 4 * (24 + 16));
   });
 
+  test("names an image that cannot be read", async () => {
+    put(folder, "broken/first.png", "not an image");
+    put(folder, "broken/first.txt", "words");
+    const { code, err } = await run(join(folder, "broken"), "--out", join(folder, "broken.png"));
+    assert.equal(code, 1);
+    assert.match(err, /^clipwright: first: image: cannot be decoded/);
+  });
+
   test("tells in one line what is wrong", async () => {
     const path = join(folder, "none.png");
     const cases: [string[], RegExp][] = [

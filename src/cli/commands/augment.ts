@@ -78,7 +78,7 @@ async function imagesOf(dataset: Dataset, count: number): Promise<SheetImage[]> 
     Array.from({ length: wanted }, async (_, i) => {
       const index = Math.floor((i * dataset.length) / wanted);
       const { key, captions, label } = dataset.sample(index);
-      return { index, bytes: await dataset.readBytes(index), caption: captions[0] ?? label ?? key };
+      return { key, index, bytes: await dataset.readBytes(index), caption: captions[0] ?? label ?? key };
     }),
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The two passes of a resize in WebAssembly with 128-bit vectors, assembled here from their instructions: whole
- * numbers only, so their results are those of the plain loops in `resample.ts`, and of Pillow.
+ * Weighted sums along columns and rows, in WebAssembly with 128-bit vectors, assembled here from their instructions:
+ * the two passes of a resize and of a box blur. Whole numbers only, so the results are Pillow's.
  */
 
 /** One position's window of the source, for every output position. */
@@ -16,6 +16,18 @@ export interface Taps {
 /** 32 bits less 8 of the pixel and 2 of headroom for overshoot. */
 export const PRECISION_BITS = 22;
 export const HALF = 1 << (PRECISION_BITS - 1);
+
+/** How a sum becomes a byte: fixed point of so many bits, rounded half up. */
+interface Rounding {
+  readonly bits: number;
+  /** Sums below 0 or past 255 occur, and are cut off; else they fill all 32 bits. */
+  readonly overshoots: boolean;
+}
+
+/** A resize's: 22 bits, since bicubic weights overshoot. */
+const RESIZE: Rounding = { bits: PRECISION_BITS, overshoots: true };
+/** A box blur's: 24 bits. */
+const BLUR: Rounding = { bits: 24, overshoots: false };
 
 // Encodings: https://webassembly.github.io/spec/core/binary/
 type Code = readonly number[];
@@ -70,7 +82,8 @@ const WIDEN_16_LOW = vector(0xa9);
 const WIDEN_16_HIGH = vector(0xaa);
 const ADD_4 = vector(0xae);
 const MULTIPLY_4 = vector(0xb5);
-const SHIFT_RIGHT_4 = vector(0xac);
+const shiftRight4 = ({ bits, overshoots }: Rounding): Code =>
+  code(number(bits), vector(overshoots ? 0xac : 0xad));
 /** Two of four 32-bit, to eight 16-bit, to 8-bit numbers from 0 to 255, what is beyond cut off. */
 const NARROW_32 = vector(0x85);
 const NARROW_16 = vector(0x66);
@@ -106,7 +119,7 @@ interface Routine {
 }
 
 /** vertical(source, stride, rowBytes, out, start, count, weights, tapSize, height) */
-function verticalRoutine(): Routine {
+function verticalRoutine(name: string, rounding: Rounding): Routine {
   const [source, stride, rowBytes, out, start, count, weights, tapSize, height] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8,
   ] as const;
@@ -120,9 +133,9 @@ function verticalRoutine(): Routine {
       ...[get(low), get(pixels), WIDEN_16_LOW, get(weight), MULTIPLY_4, ADD_4, set(low)],
       ...[get(high), get(pixels), WIDEN_16_HIGH, get(weight), MULTIPLY_4, ADD_4, set(high)],
     );
-  const settled = (sum: number): Code => code(get(sum), number(PRECISION_BITS), SHIFT_RIGHT_4);
+  const settled = (sum: number): Code => code(get(sum), shiftRight4(rounding));
   const sixteen = code(
-    ...sums.map((sum) => code(number(HALF), SPLAT, set(sum))),
+    ...sums.map((sum) => code(number(2 ** (rounding.bits - 1)), SPLAT, set(sum))),
     ...[get(top), get(i), ADD, set(from)],
     ...[get(weights), get(y), get(tapSize), MULTIPLY, number(4), MULTIPLY, ADD, set(at)],
     repeat(
@@ -159,11 +172,11 @@ function verticalRoutine(): Routine {
       increase(out, get(rowBytes)),
     ),
   );
-  return { name: "vertical", parameters: 9, integers: 6, vectors: 6, body };
+  return { name, parameters: 9, integers: 6, vectors: 6, body };
 }
 
 /** horizontal(source, stride, rows, out, start, count, weights, tapSize, width), three channels */
-function horizontalRoutine(): Routine {
+function horizontalRoutine(name: string, rounding: Rounding): Routine {
   const [source, stride, rows, out, start, count, weights, tapSize, width] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8,
   ] as const;
@@ -171,7 +184,7 @@ function horizontalRoutine(): Routine {
   const sum = 15;
   const entry = (table: number): Code => code(get(table), get(x), number(4), MULTIPLY, ADD, load());
   const pixel = code(
-    ...[number(HALF), SPLAT, set(sum)],
+    ...[number(2 ** (rounding.bits - 1)), SPLAT, set(sum)],
     ...[get(source), entry(start), number(3), MULTIPLY, ADD, set(from)],
     ...[get(weights), get(x), get(tapSize), MULTIPLY, number(4), MULTIPLY, ADD, set(at)],
     ...[entry(count), set(limit)],
@@ -197,12 +210,12 @@ function horizontalRoutine(): Routine {
       ),
     ),
     // Four bytes for three: the fourth is the next pixel's, which is written after it.
-    ...[get(out), get(sum), number(PRECISION_BITS), SHIFT_RIGHT_4, set(sum)],
+    ...[get(out), get(sum), shiftRight4(rounding), set(sum)],
     ...[get(sum), get(sum), NARROW_32, set(sum), get(sum), get(sum), NARROW_16, store4],
     increase(out, number(3)),
   );
   const body = repeat(y, 1, get(rows), code(repeat(x, 1, get(width), pixel), increase(source, get(stride))));
-  return { name: "horizontal", parameters: 9, integers: 6, vectors: 1, body };
+  return { name, parameters: 9, integers: 6, vectors: 1, body };
 }
 
 const section = (id: number, content: Code): Code => code(id, unsigned(content.length), content);
@@ -266,16 +279,27 @@ const SLACK = 32;
 /** The kernels with their memory. One a thread; buffers are laid one after the other from `reset` on. */
 class Kernels {
   private readonly memory: Memory;
-  readonly vertical: Pass;
-  readonly horizontal: Pass;
+  readonly resizeRows: Pass;
+  readonly resizeColumns: Pass;
+  readonly blurRows: Pass;
+  readonly blurColumns: Pass;
   private top = 0;
 
   constructor() {
-    const module = new WebAssembly.Module(assemble([verticalRoutine(), horizontalRoutine()]));
-    const { memory, vertical, horizontal } = new WebAssembly.Instance(module).exports;
+    const routines = [
+      horizontalRoutine("resizeRows", RESIZE),
+      verticalRoutine("resizeColumns", RESIZE),
+      horizontalRoutine("blurRows", BLUR),
+      verticalRoutine("blurColumns", BLUR),
+    ];
+    const module = new WebAssembly.Module(assemble(routines));
+    const { memory, resizeRows, resizeColumns, blurRows, blurColumns } = new WebAssembly.Instance(module)
+      .exports;
     this.memory = memory as Memory;
-    this.vertical = vertical as Pass;
-    this.horizontal = horizontal as Pass;
+    this.resizeRows = resizeRows as Pass;
+    this.resizeColumns = resizeColumns as Pass;
+    this.blurRows = blurRows as Pass;
+    this.blurColumns = blurColumns as Pass;
   }
 
   /** Forgets all buffers, and makes room for `bytes`. */
@@ -349,11 +373,35 @@ export function resizeWindow(
     for (let y = 0; y < rows; y++) copy.set(source.subarray(y * stride, y * stride + rowBytes), y * rowBytes);
   }
   if (columnsFirst) {
-    kernels.vertical(image, rowBytes, rowBytes, between, ...below, down.size, height);
-    kernels.horizontal(between, rowBytes, height, result, ...right, across.size, width);
+    kernels.resizeColumns(image, rowBytes, rowBytes, between, ...below, down.size, height);
+    kernels.resizeRows(between, rowBytes, height, result, ...right, across.size, width);
   } else {
-    kernels.horizontal(image, rowBytes, rows, between, ...right, across.size, width);
-    kernels.vertical(between, width * 3, width * 3, result, ...below, down.size, height);
+    kernels.resizeRows(image, rowBytes, rows, between, ...right, across.size, width);
+    kernels.resizeColumns(between, width * 3, width * 3, result, ...below, down.size, height);
   }
   out.set(kernels.bytes(result, outBytes));
+}
+
+/**
+ * `passes` sums along the rows of `pixels` ([height, width, 3]) by `across`, then as many along its columns by `down`;
+ * weights of 24 bits, none below 0, none of whose sums exceeds 2²⁴. In place.
+ */
+export function blurImage(pixels: Uint8Array, across: Taps, down: Taps, passes: number): void {
+  kernels ??= new Kernels();
+  const width = across.start.length;
+  const height = down.start.length;
+  const row = width * 3;
+  const room = 2 * (SLACK + 16);
+  kernels.reset(2 * pixels.length + Kernels.sizeOf(across) + Kernels.sizeOf(down) + room);
+  let from = kernels.allocate(pixels.length);
+  let to = kernels.allocate(pixels.length);
+  const right = kernels.place(across);
+  const below = kernels.place(down);
+  kernels.bytes(from, pixels.length).set(pixels);
+  for (let pass = 0; pass < 2 * passes; pass++) {
+    if (pass < passes) kernels.blurRows(from, row, height, to, ...right, across.size, width);
+    else kernels.blurColumns(from, row, row, to, ...below, down.size, height);
+    [from, to] = [to, from];
+  }
+  pixels.set(kernels.bytes(from, pixels.length));
 }

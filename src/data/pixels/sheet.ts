@@ -1,5 +1,6 @@
 /** Contact sheets: what a policy makes of images, and each of its operations by itself, as PNG with labels. */
 import sharp, { type OverlayOptions } from "sharp";
+import { UsageError } from "../../core/errors.js";
 import { foldIn, keyFromSeed } from "../../core/random.js";
 import { viewKey } from "../loading/chance.js";
 import { Canvas } from "./canvas.js";
@@ -11,6 +12,8 @@ import { resample } from "./resample.js";
 import { operationsOf } from "./showcase.js";
 
 export interface SheetImage {
+  /** Names it in messages. */
+  readonly key: string;
   /** Its position in the data, which decides its chance as in training. */
   readonly index: number;
   /** Encoded. */
@@ -42,6 +45,7 @@ interface Page {
 
 /** The colours of a report's page. */
 const PAPER: Rgb = [253, 253, 251];
+const WHITE: Rgb = [255, 255, 255];
 const PAPER_CSS = "#fdfdfb";
 const INK = "#1b1e24";
 const FAINT = "#667080";
@@ -70,7 +74,7 @@ export function policySheet(
   const pipeline = trainingPipeline(size, { policy });
   const key = foldIn(keyFromSeed(seed), "augment");
   const row = async (image: SheetImage): Promise<Row> => {
-    const kept = await keepImage(image.bytes, pipeline);
+    const kept = await named(image, keepImage(image.bytes, pipeline));
     const tiles: Tile[] = [{ pixels: await whole(image, size), label: image.caption }];
     for (let pass = 0; pass < draws; pass++) {
       const pixels = new Uint8Array(size * size * 3);
@@ -136,15 +140,24 @@ function subtitleOf({ scale, flip, steps }: Policy): string {
   return `${crop}${mirrored}${then.length > 0 ? `, then ${then.join(", ")}` : ""}`;
 }
 
+/** `work` on an image, whose key a `UsageError` then begins with. */
+async function named<T>({ key }: SheetImage, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(`${key}: ${error.message}`) : error;
+  }
+}
+
 /** The whole image within the square, paper around it. */
-async function whole({ bytes }: SheetImage, size: number): Promise<Uint8Array> {
-  const decoded = await decodeImage(bytes, [255, 255, 255]);
+async function whole(image: SheetImage, size: number): Promise<Uint8Array> {
+  const decoded = await named(image, decodeImage(image.bytes, WHITE));
   return fitSquare(decoded, size, "longest", "bicubic", PAPER).data;
 }
 
 /** Its middle square. */
-async function centre({ bytes }: SheetImage, size: number): Promise<Uint8Array> {
-  const image = await decodeImage(bytes, [255, 255, 255]);
+async function centre(of: SheetImage, size: number): Promise<Uint8Array> {
+  const image = await named(of, decodeImage(of.bytes, WHITE));
   const side = Math.min(image.width, image.height);
   const box = { x: (image.width - side) >> 1, y: (image.height - side) >> 1, width: side, height: side };
   return resample(image, size, size, "bicubic", box).data;

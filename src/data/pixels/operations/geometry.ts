@@ -6,8 +6,38 @@ import type { Operation } from "./operation.js";
 /** From places of the result to places of the source, pixel (0, 0) being the square 0 … 1. */
 type Matrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
 
+/** A row of the result that is a run of row `y` of the source, from column `x` on. */
+function slideRow(
+  from: Uint8Array,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  to: Uint8Array,
+  at: number,
+  [red, green, blue]: Rgb,
+): void {
+  const inside = y >= 0 && y < height;
+  const low = inside ? Math.min(width, Math.max(0, -x)) : width;
+  const high = inside ? Math.max(low, Math.min(width, width - x)) : width;
+  if (high > low) {
+    const start = (y * width + low + x) * 3;
+    to.set(from.subarray(start, start + (high - low) * 3), at + low * 3);
+  }
+  const paint = (first: number, end: number): void => {
+    for (let i = at + first * 3; i < at + end * 3; i += 3) {
+      to[i] = red;
+      to[i + 1] = green;
+      to[i + 2] = blue;
+    }
+  };
+  paint(0, low);
+  paint(high, width);
+}
+
 /** Pillow's `Image.transform(AFFINE, NEAREST)`: 16.16 fixed point, `fill` where the source has nothing. */
-function affine(canvas: Canvas, [a, b, c, d, e, f]: Matrix, [red, green, blue]: Rgb): void {
+function affine(canvas: Canvas, [a, b, c, d, e, f]: Matrix, fill: Rgb): void {
+  const [red, green, blue] = fill;
   const { width, height } = canvas;
   const { from, to } = canvas.redraw();
   const fixed = (x: number): number => Math.floor(x * 65536 + 0.5) | 0;
@@ -18,7 +48,15 @@ function affine(canvas: Canvas, [a, b, c, d, e, f]: Matrix, [red, green, blue]: 
   let startX = fixed(c + a * 0.5 + b * 0.5);
   let startY = fixed(f + d * 0.5 + e * 0.5);
   let at = 0;
+  const slides = stepX === 65536 && stepY === 0;
   for (let y = 0; y < height; y++) {
+    if (slides) {
+      slideRow(from, startX >> 16, startY >> 16, width, height, to, at, fill);
+      at += width * 3;
+      startX = (startX + lineX) | 0;
+      startY = (startY + lineY) | 0;
+      continue;
+    }
     let placeX = startX;
     let placeY = startY;
     for (let x = 0; x < width; x++) {
