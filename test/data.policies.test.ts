@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { type Key, keyFromSeed, Random } from "../src/core/random.js";
 import { findPolicy, policyList, policyNames, trainingPipeline, viewPipeline } from "../src/data/index.js";
 import { Canvas } from "../src/data/pixels/canvas.js";
 import type { RawImage } from "../src/data/pixels/image.js";
-import type { OperationName } from "../src/data/pixels/operations/index.js";
+import { type OperationName, operations } from "../src/data/pixels/operations/index.js";
 import { drawImage } from "../src/data/pixels/pipeline.js";
 import { argumentAt, magnitudeOf, type ScaleName } from "../src/data/pixels/scales.js";
 import { drawStep, type Step } from "../src/data/pixels/steps.js";
@@ -276,4 +277,19 @@ describe("trainingPipeline", () => {
     assert.equal(view.resize, "squash");
     assert.deepEqual(view.augmentation, trainingPipeline(32, { policy: "simclr" }).augmentation);
   });
+});
+
+test("docs/augmentation.md has every policy with its parameters, and every operation", () => {
+  const page = readFileSync(new URL("../../docs/augmentation.md", import.meta.url), "utf8");
+  for (const { name } of policyList) assert.ok(page.includes(`| \`${name}\` |`), name);
+  const rows = page.split("\n").filter((line) => line.startsWith("| "));
+  const first = new Set(
+    rows.flatMap((row) =>
+      row
+        .split("|")[1]!
+        .split(",")
+        .map((name) => name.trim()),
+    ),
+  );
+  for (const name of Object.keys(operations)) assert.ok(first.has(name), name);
 });
