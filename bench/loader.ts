@@ -64,15 +64,18 @@ function datasetOf(folder: string) {
 /** [B, S, S, 3] u8 to [B, 3, S, S] f32, by tables: what the graph does on the device in training. */
 function normalizer(): (images: Uint8Array, out: Float32Array) => void {
   const { mean, std } = normalizations.openai;
-  const tables = mean.map((m, c) => Float32Array.from({ length: 256 }, (_, x) => (x / 255 - m) / std[c]!));
+  const [red, green, blue] = mean.map((m, c) =>
+    Float32Array.from({ length: 256 }, (_, x) => (x / 255 - m) / std[c]!),
+  );
   const plane = SIZE * SIZE;
   return (images, out) => {
-    for (let b = 0; b * plane * 3 < images.length; b++) {
-      const start = b * plane * 3;
-      for (let c = 0; c < 3; c++) {
-        const table = tables[c]!;
-        const to = start + c * plane;
-        for (let i = 0, from = start + c; i < plane; i++, from += 3) out[to + i] = table[images[from]!]!;
+    for (let start = 0; start < images.length; start += plane * 3) {
+      const second = start + plane;
+      const third = second + plane;
+      for (let i = 0, from = start; i < plane; i++, from += 3) {
+        out[start + i] = red![images[from]!]!;
+        out[second + i] = green![images[from + 1]!]!;
+        out[third + i] = blue![images[from + 2]!]!;
       }
     }
   };

@@ -1,23 +1,21 @@
 /** Operations that mix the channels of a pixel. */
-import { blended, blendSteps, luma, type Operation } from "./operation.js";
-
-const steps = new Float32Array(511);
+import { blended, luma, type Operation, prepareBlend } from "./operation.js";
 
 export const color: Operation = {
   doc: "Blended with its grey image: saturation.",
   argument: "factor: 0 is grey, 1 the image",
   source: "Pillow ImageEnhance.Color",
   apply(canvas, factor) {
-    blendSteps(factor, steps);
+    prepareBlend(factor);
     const pixels = canvas.pixels();
     for (let i = 0; i < pixels.length; i += 3) {
       const r = pixels[i]!;
       const g = pixels[i + 1]!;
       const b = pixels[i + 2]!;
       const grey = luma(r, g, b);
-      pixels[i] = blended(grey, steps[255 + r - grey]!);
-      pixels[i + 1] = blended(grey, steps[255 + g - grey]!);
-      pixels[i + 2] = blended(grey, steps[255 + b - grey]!);
+      pixels[i] = blended(grey, r);
+      pixels[i + 1] = blended(grey, g);
+      pixels[i + 2] = blended(grey, b);
     }
   },
 };

@@ -1,8 +1,6 @@
 /** Operations that look at a pixel's neighbours: sharpness and blur. */
 import { blurImage, type Taps } from "../kernels.js";
-import { blended, blendSteps, type Operation } from "./operation.js";
-
-const steps = new Float32Array(511);
+import { blended, type Operation, prepareBlend } from "./operation.js";
 
 /** n / 13 to the nearest whole number, n = the sum of nine values, the middle one five times; ties cannot be. */
 const THIRTEENTH = Uint8Array.from({ length: 13 * 255 + 1 }, (_, n) => Math.floor((2 * n + 13) / 26));
@@ -18,23 +16,24 @@ export const sharpness: Operation = {
     const { width, height } = canvas;
     const { from, to } = canvas.redraw();
     if (width < 3 || height < 3) return;
-    blendSteps(factor, steps);
+    prepareBlend(factor);
     const row = width * 3;
     const last = (height - 1) * row;
     to.set(from.subarray(0, row));
     to.set(from.subarray(last, last + row), last);
     if (columns.length < row) columns = new Uint16Array(row);
+    const sums = columns;
     for (let y = 1; y < height - 1; y++) {
       const start = y * row;
       for (let x = 0; x < row; x++) {
         const i = start + x;
-        columns[x] = from[i - row]! + from[i]! + from[i + row]!;
+        sums[x] = from[i - row]! + from[i]! + from[i + row]!;
       }
       for (let i = start; i < start + 3; i++) to[i] = from[i]!;
       for (let x = 3; x < row - 3; x++) {
         const own = from[start + x]!;
-        const smooth = THIRTEENTH[columns[x - 3]! + columns[x]! + columns[x + 3]! + 4 * own]!;
-        to[start + x] = blended(smooth, steps[255 + own - smooth]!);
+        const smooth = THIRTEENTH[sums[x - 3]! + sums[x]! + sums[x + 3]! + 4 * own]!;
+        to[start + x] = blended(smooth, own);
       }
       for (let i = start + row - 3; i < start + row; i++) to[i] = from[i]!;
     }

@@ -26,15 +26,27 @@ export interface Operation {
 export const luma = (r: number, g: number, b: number): number =>
   (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
 
-/** f·(−255 … 255) in single precision, as Pillow's `Image.blend` multiplies; at index 255 + difference. */
-export function blendSteps(factor: number, steps: Float32Array): Float32Array {
+/** factor · (−255 … 255) in single precision, at index 255 + difference; and its floor where that is safe. */
+const steps = new Float32Array(511);
+const floors = new Int32Array(511);
+/** Stands for a step so little below a whole number that adding it in single precision may reach that. */
+const NEAR = -(2 ** 30);
+
+/** Sets the factor of `blended`, for one operation at a time. */
+export function prepareBlend(factor: number): void {
   const single = Math.fround(factor);
-  for (let d = -255; d <= 255; d++) steps[255 + d] = single * d;
-  return steps;
+  for (let d = -255; d <= 255; d++) {
+    const step = Math.fround(single * d);
+    const floor = Math.floor(step);
+    steps[255 + d] = step;
+    floors[255 + d] = step - floor > 1 - 2 ** -15 ? NEAR : floor;
+  }
 }
 
-/** base + step cut to 0 … 255, the fraction dropped: Pillow's `Image.blend` of one value, step of `blendSteps`. */
-export function blended(base: number, step: number): number {
-  const value = Math.fround(base + step);
-  return value <= 0 ? 0 : value >= 255 ? 255 : value | 0;
+/** base + factor · (value − base), cut to 0 … 255, the fraction dropped: a value of Pillow's `Image.blend`. */
+export function blended(base: number, value: number): number {
+  const at = 255 + value - base;
+  const floor = floors[at]!;
+  const sum = floor === NEAR ? Math.floor(Math.fround(base + steps[at]!)) : base + floor;
+  return sum < 0 ? 0 : Math.min(sum, 255);
 }

@@ -1,10 +1,9 @@
 /** Operations that send every value of a channel to another: a table of 256, some of them made from the image's histogram. */
 import type { Canvas } from "../canvas.js";
-import { blended, blendSteps, luma, type Operation } from "./operation.js";
+import { blended, luma, type Operation, prepareBlend } from "./operation.js";
 
 const table = new Uint8Array(256);
 const tables = new Uint8Array(3 * 256);
-const steps = new Float32Array(511);
 
 /** Maps all channels by x ↦ f(x), f whole numbers, cut to 0 … 255. */
 function mapAll(canvas: Canvas, f: (x: number) => number): void {
@@ -14,8 +13,8 @@ function mapAll(canvas: Canvas, f: (x: number) => number): void {
 
 /** x ← base + factor·(x − base) */
 function blendWith(canvas: Canvas, base: number, factor: number): void {
-  blendSteps(factor, steps);
-  mapAll(canvas, (x) => blended(base, steps[255 + x - base]!));
+  prepareBlend(factor);
+  mapAll(canvas, (x) => blended(base, x));
 }
 
 function meanLuma(canvas: Canvas): number {
