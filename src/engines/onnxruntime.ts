@@ -12,6 +12,7 @@ import { emitOnnx } from "../graph/emit/onnx.js";
 import type { Graph } from "../graph/graph.js";
 import { optimize } from "../graph/passes.js";
 import { requireCapabilities } from "./capabilities.js";
+import { channelBlock } from "./channel-block.js";
 import { overwritable } from "./donation.js";
 import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
 
@@ -142,7 +143,7 @@ export class OnnxRuntime implements Engine {
   async compile(graph: Graph, { name = "graph" }: CompileOptions = {}): Promise<Executable> {
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
-    const model = emitOnnx(optimized);
+    const model = emitOnnx(optimized, { channelBlock: await channelBlock() });
     const { threads, profile } = this.options;
     const session = await ort.InferenceSession.create(model, {
       executionProviders: ["cpu"],

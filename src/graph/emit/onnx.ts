@@ -12,14 +12,24 @@ import { ProtoWriter } from "./protobuf.js";
 
 type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
 
+/** Operators of ONNX Runtime's own; those of `nchwc` work on images whose channels come in blocks. */
+type Domain = "com.microsoft" | "com.microsoft.nchwc";
+
+export interface OnnxOptions {
+  /** Channels in a block of the domain `com.microsoft.nchwc` where the model will run; 0, the default: not there. */
+  readonly channelBlock?: number;
+}
+
 /** What a lowering may write. */
 export interface OnnxContext {
+  /** As in `OnnxOptions`. */
+  readonly channelBlock: number;
   /** Adds a node and gives the names of its `outputs` (default 1); an empty input name means "left out". */
   node(
     type: string,
     inputs: readonly string[],
     attributes?: { readonly [name: string]: OnnxAttribute },
-    options?: { readonly domain?: "com.microsoft"; readonly outputs?: number },
+    options?: { readonly domain?: Domain; readonly outputs?: number },
   ): string[];
   /** The name of `input` in another dtype. */
   cast(input: string, dtype: DType): string;
@@ -49,13 +59,14 @@ const OPSET = 20;
 const IR_VERSION = 9;
 
 /** Bytes of a ModelProto. Inputs and outputs carry the graph's names; throws `Unsupported`. */
-export function emitOnnx(graph: Graph): Uint8Array {
+export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): Uint8Array {
   const nodes: PlainNode[] = [];
   const initializers = new Map<string, ProtoWriter>();
   const shared = new Map<string, string>();
   let counter = 0;
 
   const context: OnnxContext = {
+    channelBlock,
     node(type, inputs, attributes = {}, options = {}) {
       const outputs = Array.from({ length: options.outputs ?? 1 }, () => `v${counter++}`);
       nodes.push({ type, inputs: [...inputs], outputs, attributes, domain: options.domain });
@@ -136,13 +147,14 @@ export function emitOnnx(graph: Graph): Uint8Array {
   for (const { name, tensor } of graph.inputs) body.message(11, valueInfo(name, tensor));
   for (const { name, tensor } of graph.outputs) body.message(12, valueInfo(name, tensor));
 
-  return new ProtoWriter()
+  const model = new ProtoWriter()
     .int(1, IR_VERSION)
     .string(2, "clipwright")
     .message(7, body)
-    .message(8, new ProtoWriter().string(1, "").int(2, OPSET))
-    .message(8, new ProtoWriter().string(1, "com.microsoft").int(2, 1))
-    .finish();
+    .message(8, new ProtoWriter().string(1, "").int(2, OPSET));
+  for (const domain of new Set(nodes.flatMap((node) => node.domain ?? [])))
+    model.message(8, new ProtoWriter().string(1, domain).int(2, 1));
+  return model.finish();
 }
 
 interface PlainNode {

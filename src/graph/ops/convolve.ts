@@ -1,13 +1,16 @@
-/** Convolutions and pooling over images in NCHW. */
+/** Convolutions of images in NCHW, and their gradients. */
 
 import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
-import { type Case, contracting, inBf16, normal, notDifferentiable, type Op, streaming } from "../op.js";
+import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast } from "./compare.js";
+import { forwardWays } from "./convolve-onnx/forward.js";
+import { imageWays } from "./convolve-onnx/image.js";
+import { kernelWays } from "./convolve-onnx/kernel.js";
+import { type Convolution, cheapest } from "./convolve-onnx/way.js";
 import { requireFloat } from "./elementwise.js";
-import { constant } from "./source.js";
 
 export interface ConvAttrs {
   /** Vertical, horizontal. */
@@ -21,12 +24,14 @@ export interface ConvAttrs {
   readonly [key: string]: readonly number[] | number | string;
 }
 
-type Placement = Pick<ConvAttrs, "stride" | "padding">;
+export type Placement = Pick<ConvAttrs, "stride" | "padding">;
 
+/** Windows of `kernel` that fit into `d` elements with `padding` more. */
 const outSize = (d: number, kernel: number, stride: number, padding: number): number =>
   Math.floor((d + padding - kernel) / stride) + 1;
 
-const spatial = (size: Shape, kernel: Shape, { stride, padding }: Placement): [number, number] => [
+/** Height and width of a result. */
+export const spatial = (size: Shape, kernel: Shape, { stride, padding }: Placement): [number, number] => [
   outSize(size[0]!, kernel[0]!, stride[0]!, padding[0]! + padding[2]!),
   outSize(size[1]!, kernel[1]!, stride[1]!, padding[1]! + padding[3]!),
 ];
@@ -79,11 +84,12 @@ function check(what: string, x: TensorType, w: TensorType, { groups, stride, pad
   }
 }
 
-const window = ({ stride, padding, groups }: ConvAttrs) => ({
-  strides: stride,
-  pads: padding,
-  group: groups,
-});
+function sizesOf(x: TensorType, kernel: Shape, y: TensorType, attrs: ConvAttrs): Convolution {
+  const [B, C, H, W] = x.shape as [number, number, number, number];
+  const [, O, h, v] = y.shape as [number, number, number, number];
+  const { stride, padding, groups } = attrs;
+  return { B, C, H, W, O, h, v, kernel, stride, padding, groups, dtype: x.dtype };
+}
 
 /** Without it, f32 means TF32 on NVIDIA's GPUs. */
 const precision = ({ dtype }: TensorType): string =>
@@ -124,8 +130,10 @@ const convOp: Op<ConvAttrs> = {
     contracting(sizeOfShape(outputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
   decompose: "primitive",
-  onnx: (b, [x, w], attrs) =>
-    b.node("Conv", [x!.name, w!.name], { ...window(attrs), kernel_shape: w!.shape.slice(2) }),
+  onnx(b, [x, w], attrs, [y]) {
+    const sizes = sizesOf(x!, w!.shape.slice(2), y!, attrs);
+    return [cheapest(forwardWays, sizes, b.channelBlock).write(b, [x!.name, w!.name], sizes)];
+  },
   stablehlo: (b, [x, w], { stride, padding: p, groups }, [y]) => [
     b.emit(
       `stablehlo.convolution(${x!.name}, ${w!.name}) ${DIM_NUMBERS}, window = {stride = [${stride.join(", ")}], ` +
@@ -159,8 +167,37 @@ function convCases<A>(
       groups: 3,
     }),
     of("1×1", [2, 3, 3, 3], [2, 3, 1, 1], { stride: [1, 1], padding: [0, 0, 0, 0], groups: 1 }),
+    of("1×1, strided", [2, 3, 5, 5], [4, 3, 1, 1], { stride: [2, 2], padding: [0, 0, 0, 0], groups: 1 }),
+    of("padded by more than the kernel", [1, 2, 3, 4], [3, 2, 2, 2], {
+      stride: [1, 1],
+      padding: [2, 0, 1, 3],
+      groups: 1,
+    }),
+    of("depthwise in whole blocks", [1, 16, 4, 4], [16, 1, 3, 3], {
+      stride: [1, 1],
+      padding: [1, 1, 1, 1],
+      groups: 16,
+    }),
   ];
-  return [...cases, inBf16(cases[0]!)];
+  // Channels as wide as engines' vectors. Central differences of so many numbers would take long, and show no more.
+  const wide = [
+    of("whole blocks of channels", [2, 16, 6, 5], [32, 16, 3, 3], {
+      stride: [1, 1],
+      padding: [1, 1, 1, 1],
+      groups: 1,
+    }),
+    of("whole blocks in groups", [1, 32, 4, 4], [32, 16, 2, 2], {
+      stride: [1, 1],
+      padding: [1, 0, 0, 1],
+      groups: 2,
+    }),
+    of("few channels into blocks", [1, 3, 9, 9], [16, 3, 3, 3], {
+      stride: [2, 2],
+      padding: [1, 1, 1, 1],
+      groups: 1,
+    }),
+  ].map((kase) => ({ ...kase, smooth: false }));
+  return [...cases, ...wide, inBf16(cases[0]!)];
 }
 
 interface ConvGradAttrs extends ConvAttrs {
@@ -193,17 +230,9 @@ const convInputGradOp: Op<ConvGradAttrs> = {
     contracting(sizeOfShape(inputs[0]!.shape) * sizeOfShape(inputs[1]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
   decompose: "primitive",
-  onnx(b, [g, w], attrs) {
-    const { stride, padding, size } = attrs;
-    const kernel = w!.shape.slice(2);
-    const rest = [0, 1].map(
-      (i) => size[i]! - ((g!.shape[2 + i]! - 1) * stride[i]! + kernel[i]! - padding[i]! - padding[2 + i]!),
-    );
-    return b.node("ConvTranspose", [g!.name, w!.name], {
-      ...window(attrs),
-      kernel_shape: kernel,
-      output_padding: rest,
-    });
+  onnx(b, [g, w], attrs, [dx]) {
+    const sizes = sizesOf(dx!, w!.shape.slice(2), g!, attrs);
+    return [cheapest(imageWays, sizes, b.channelBlock).write(b, [g!.name, w!.name], sizes)];
   },
   stablehlo(b, [g, w], { stride, padding, groups, size }, [dx]) {
     const [O, I, kh, kw] = w!.shape as [number, number, number, number];
@@ -269,33 +298,9 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
     contracting(sizeOfShape(inputs[1]!.shape) * sizeOfShape(outputs[0]!.shape.slice(1)), inputs, outputs),
   simplify: "never",
   decompose: "primitive",
-  onnx(b, [x, g], { stride, padding, groups, size }) {
-    const [B, C, H, W] = x!.shape as [number, number, number, number];
-    const I = C / groups;
-    const exchange = (name: string) => b.node("Transpose", [name], { perm: [1, 0, 2, 3] })[0]!;
-    // Per group: images as [C/G, G·B, H, W], cotangents as kernels [O, B, H', W'], G groups of B channels.
-    const rows = b.node("Transpose", b.node("Reshape", [x!.name, b.ints([B, groups, I, H * W])]), {
-      perm: [2, 1, 0, 3],
-    });
-    const images = b.node("Reshape", [rows[0]!, b.ints([I, groups * B, H, W])])[0]!;
-    // Rows that no window reached would make the result too large: cut them off by a smaller closing pad.
-    const reach = [0, 1].map((i) => (g!.shape[2 + i]! - 1) * stride[i]! + size[i]!);
-    const high = [0, 1].map((i) => reach[i]! - [H, W][i]! - padding[i]!);
-    const cut = high.some((n) => n < 0)
-      ? b.node("Slice", [
-          images,
-          b.ints([0, 0]),
-          b.ints([H + Math.min(0, high[0]!), W + Math.min(0, high[1]!)]),
-          b.ints([2, 3]),
-        ])[0]!
-      : images;
-    const y = b.node("Conv", [cut, exchange(g!.name)], {
-      dilations: stride,
-      kernel_shape: g!.shape.slice(2),
-      pads: [padding[0]!, padding[1]!, Math.max(0, high[0]!), Math.max(0, high[1]!)],
-      group: groups,
-    })[0]!;
-    return [exchange(y)];
+  onnx(b, [x, g], attrs) {
+    const sizes = sizesOf(x!, attrs.size, g!, attrs);
+    return [cheapest(kernelWays, sizes, b.channelBlock).write(b, [x!.name, g!.name], sizes)];
   },
   stablehlo(b, [x, g], { stride, padding, groups, size }, [dw]) {
     const pads = [0, 1].map((i) => {
@@ -324,193 +329,10 @@ function full(attrs: Partial<ConvAttrs>, out: DType): ConvAttrs {
 /** Images [B,C,H,W] convolved with a kernel [O,C/groups,h,w]. */
 export const conv = (x: Tensor, w: Tensor, attrs: Partial<ConvAttrs> = {}): Tensor =>
   apply(convOp, [x, w], full(attrs, x.dtype))[0]!;
-const convInputGrad = (g: Tensor, w: Tensor, size: Shape, attrs: Partial<ConvAttrs>): Tensor =>
+/** The cotangent [B,C,size] of the image of `conv`. */
+export const convInputGrad = (g: Tensor, w: Tensor, size: Shape, attrs: Partial<ConvAttrs>): Tensor =>
   apply(convInputGradOp, [g, w], { ...full(attrs, g.dtype), size })[0]!;
 const convKernelGrad = (x: Tensor, g: Tensor, size: Shape, attrs: Partial<ConvAttrs>): Tensor =>
   apply(convKernelGradOp, [x, g], { ...full(attrs, x.dtype), size })[0]!;
 
-export interface WindowAttrs {
-  /** Vertical, horizontal. */
-  readonly kernel: readonly number[];
-  readonly stride: readonly number[];
-  /** Top, left, bottom, right. */
-  readonly padding: readonly number[];
-  readonly [key: string]: readonly number[];
-}
-
-const poolType = (what: string, x: TensorType, attrs: WindowAttrs): TensorType => {
-  requireFloat(what, x);
-  if (x.shape.length !== 4) throw new UsageError(`${what}: needs images [B,C,H,W]; got ${formatType(x)}.`);
-  return {
-    dtype: x.dtype,
-    shape: [...x.shape.slice(0, 2), ...spatial(x.shape.slice(2), attrs.kernel, attrs)],
-  };
-};
-
-const poolCases = (
-  make: (x: Shape, attrs: WindowAttrs) => Case<WindowAttrs>["inputs"],
-): Case<WindowAttrs>[] =>
-  [
-    { name: "halving", x: [2, 3, 4, 6], attrs: { kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0] } },
-    {
-      name: "overlapping, padded",
-      x: [2, 2, 6, 6],
-      attrs: { kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] },
-    },
-  ].map(({ name, x, attrs }) => ({ name, inputs: make(x, attrs), attrs }));
-
-/** For each window: the flat indices of its elements. */
-function* windows(x: Shape, { kernel, stride, padding }: WindowAttrs): Generator<number[]> {
-  const [B, C, H, W] = x as [number, number, number, number];
-  const [h, w] = spatial([H, W], kernel, { stride, padding });
-  for (let plane = 0; plane < B * C; plane++)
-    for (let r = 0; r < h; r++)
-      for (let s = 0; s < w; s++) {
-        const members: number[] = [];
-        for (let p = 0; p < kernel[0]!; p++)
-          for (let q = 0; q < kernel[1]!; q++) {
-            const row = r * stride[0]! + p - padding[0]!;
-            const column = s * stride[1]! + q - padding[1]!;
-            if (row >= 0 && row < H && column >= 0 && column < W)
-              members.push((plane * H + row) * W + column);
-          }
-        yield members;
-      }
-}
-
-const poolWindow = ({ kernel, stride, padding }: WindowAttrs) => ({
-  kernel_shape: kernel,
-  strides: stride,
-  pads: padding,
-});
-
-const avgPoolOp: Op<WindowAttrs> = {
-  name: "avgPool",
-  doc: "Mean over windows of [B,C,H,W]; padding counts as zeros.",
-  source: "ONNX AveragePool with count_include_pad",
-  traits: ["reduction"],
-  infer: ([x], attrs) => [poolType("avgPool", x!, attrs)],
-  reference([x], attrs) {
-    const area = attrs.kernel[0]! * attrs.kernel[1]!;
-    return [
-      Float64Array.from(windows(x!.shape, attrs), (at) => at.reduce((n, i) => n + x!.data[i]!, 0) / area),
-    ];
-  },
-  vjp([g], { inputs: [x], attrs }) {
-    const [C, H, W] = x!.shape.slice(1) as [number, number, number];
-    return [
-      convInputGrad(g!, meanKernel(g!, C, attrs), [H, W], {
-        stride: attrs.stride,
-        padding: attrs.padding,
-        groups: C,
-      }),
-    ];
-  },
-  cost: streaming,
-  simplify: "never",
-  // A depthwise convolution with equal weights.
-  decompose([x], attrs) {
-    const C = x!.shape[1]!;
-    return [conv(x!, meanKernel(x!, C, attrs), { stride: attrs.stride, padding: attrs.padding, groups: C })];
-  },
-  onnx: (b, [x], attrs) => b.node("AveragePool", [x!.name], { ...poolWindow(attrs), count_include_pad: 1 }),
-  stablehlo: "decompose",
-  cases: poolCases((x) => [normal(x, 1)]),
-};
-
-const meanKernel = (like: Tensor, C: number, { kernel }: WindowAttrs): Tensor =>
-  constant(1 / (kernel[0]! * kernel[1]!), { dtype: like.dtype, shape: [C, 1, kernel[0]!, kernel[1]!] });
-
-/** Mean over windows of images [B,C,H,W]. */
-export const avgPool = (
-  x: Tensor,
-  { kernel, stride = kernel, padding = [0, 0, 0, 0] }: Partial<WindowAttrs> & { kernel: readonly number[] },
-): Tensor => apply(avgPoolOp, [x], { kernel, stride, padding })[0]!;
-
-const windowText = ({ kernel, stride, padding: p }: WindowAttrs): string =>
-  `window_dimensions = array<i64: 1, 1, ${kernel.join(", ")}>, window_strides = array<i64: 1, 1, ${stride.join(", ")}>, ` +
-  `padding = dense<[[0, 0], [0, 0], [${p[0]}, ${p[2]}], [${p[1]}, ${p[3]}]]> : tensor<4x2xi64>`;
-
-const maxPoolOp: Op<WindowAttrs> = {
-  name: "maxPool",
-  doc: "Greatest over windows of [B,C,H,W]; padding never wins.",
-  source: "ONNX MaxPool; StableHLO reduce_window",
-  traits: ["reduction"],
-  infer: ([x], attrs) => [poolType("maxPool", x!, attrs)],
-  reference: ([x], attrs) => [
-    Float64Array.from(windows(x!.shape, attrs), (at) => Math.max(...at.map((i) => x!.data[i]!))),
-  ],
-  vjp: ([g], { inputs: [x], attrs }) => [apply(maxPoolGradOp, [x!, g!], attrs)[0]!],
-  cost: streaming,
-  simplify: "never",
-  decompose: "primitive",
-  onnx: (b, [x], attrs) => b.node("MaxPool", [x!.name], poolWindow(attrs)),
-  stablehlo(b, [x], attrs, [y]) {
-    const scalar: TensorType = { dtype: x!.dtype, shape: [] };
-    const t = b.typeOf(scalar);
-    const low = b.constant(scalar, Number.NEGATIVE_INFINITY);
-    return [
-      b.emit(
-        `"stablehlo.reduce_window"(${x!.name}, ${low}) <{${windowText(attrs)}}> ({ ^bb0(%p: ${t}, %q: ${t}): ` +
-          `%m = stablehlo.maximum %p, %q : ${t} stablehlo.return %m : ${t} }) : (${b.typeOf(x!)}, ${t}) -> ${b.typeOf(y!)}`,
-      ),
-    ];
-  },
-  cases: poolCases((x) => [normal(x, 1)]),
-};
-
-const maxPoolGradOp: Op<WindowAttrs> = {
-  name: "maxPoolGrad",
-  doc: "The image's cotangent of `maxPool`: each window's goes to its first greatest element.",
-  source: "StableHLO select_and_scatter; ONNX MaxPool indices with ScatterElements",
-  traits: ["movement"],
-  infer: ([x]) => [{ dtype: x!.dtype, shape: x!.shape }],
-  reference([x, g], attrs) {
-    const out = new Float64Array(x!.data.length);
-    let k = 0;
-    for (const at of windows(x!.shape, attrs)) {
-      const best = at.reduce((a, i) => (x!.data[i]! > x!.data[a]! ? i : a));
-      out[best]! += g!.data[k++]!;
-    }
-    return [out];
-  },
-  vjp: notDifferentiable("second derivatives are not supported"),
-  cost: streaming,
-  simplify: "never",
-  decompose: "primitive",
-  onnx(b, [x, g], attrs) {
-    const n = sizeOfShape(x!.shape);
-    const [, indices] = b.node("MaxPool", [x!.name], poolWindow(attrs), { outputs: 2 });
-    const flat = b.ints([-1]);
-    const zeros = b.node("Expand", [b.scalar(x!.dtype, 0), b.ints([n])])[0]!;
-    const scattered = b.node(
-      "ScatterElements",
-      [zeros, b.node("Reshape", [indices!, flat])[0]!, b.node("Reshape", [g!.name, flat])[0]!],
-      { axis: 0, reduction: "add" },
-    )[0]!;
-    return b.node("Reshape", [scattered, b.ints(x!.shape)]);
-  },
-  stablehlo(b, [x, g], attrs, [dx]) {
-    const scalar: TensorType = { dtype: x!.dtype, shape: [] };
-    const t = b.typeOf(scalar);
-    return [
-      b.emit(
-        `"stablehlo.select_and_scatter"(${x!.name}, ${g!.name}, ${b.constant(scalar, 0)}) <{${windowText(attrs)}}> (` +
-          `{ ^bb0(%p: ${t}, %q: ${t}): %c = stablehlo.compare GE, %p, %q, FLOAT : (${t}, ${t}) -> tensor<i1> stablehlo.return %c : tensor<i1> }, ` +
-          `{ ^bb0(%p: ${t}, %q: ${t}): %s = stablehlo.add %p, %q : ${t} stablehlo.return %s : ${t} }) : (${b.typeOf(x!)}, ${b.typeOf(g!)}, ${t}) -> ${b.typeOf(dx!)}`,
-      ),
-    ];
-  },
-  cases: poolCases((x, attrs) => [
-    normal(x, 1),
-    normal([...x.slice(0, 2), ...spatial(x.slice(2), attrs.kernel, attrs)], 2),
-  ]),
-};
-
-/** Greatest over windows of images [B,C,H,W]. */
-export const maxPool = (
-  x: Tensor,
-  { kernel, stride = kernel, padding = [0, 0, 0, 0] }: Partial<WindowAttrs> & { kernel: readonly number[] },
-): Tensor => apply(maxPoolOp, [x], { kernel, stride, padding })[0]!;
-
-export const convolveOps = [convOp, convInputGradOp, convKernelGradOp, avgPoolOp, maxPoolOp, maxPoolGradOp];
+export const convolveOps = [convOp, convInputGradOp, convKernelGradOp];

@@ -9,13 +9,14 @@ import { elementwiseOps } from "./elementwise.js";
 import { fusedOps } from "./fused.js";
 import { lookupOps } from "./lookup.js";
 import { movementOps } from "./movement.js";
+import { poolOps } from "./pool.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
 
 export { allGather, allReduceMean, allReduceSum, reduceScatter, replicaIndex } from "./collective.js";
 export * from "./compare.js";
 export * from "./contract.js";
-export { avgPool, conv, maxPool } from "./convolve.js";
+export { conv } from "./convolve.js";
 export * from "./elementwise.js";
 export * from "./fused.js";
 export { gather, scatterAdd } from "./lookup.js";
@@ -31,6 +32,7 @@ export {
   transpose,
   unbroadcast,
 } from "./movement.js";
+export { avgPool, maxPool } from "./pool.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
 
@@ -43,6 +45,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   movement: movementOps as unknown as AnyOp[],
   contract: contractOps as unknown as AnyOp[],
   convolve: convolveOps as unknown as AnyOp[],
+  pool: poolOps as unknown as AnyOp[],
   lookup: lookupOps as unknown as AnyOp[],
   fused: fusedOps as unknown as AnyOp[],
   collective: collectiveOps as unknown as AnyOp[],

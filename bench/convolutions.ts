@@ -1,0 +1,163 @@
+/**
+ * Every way to write a convolution and its gradients for ONNX Runtime, in turns in one process, and which the cost
+ * rule of `src/graph/ops/convolve-onnx/` chooses.
+ *
+ *     npx tsc -p . && node dist/bench/convolutions.js [--only "depthwise|64 px"] [--rounds 3] [--threads 2]
+ *
+ * GFLOP/s (two a multiply-add) of the fastest round; the rule's choice in **bold**; `share` is the best way's time
+ * over the chosen one's.
+ */
+
+import { parseArgs } from "node:util";
+import { sizeOfShape, type TensorType } from "../src/core/shape.js";
+import { channelBlock } from "../src/engines/channel-block.js";
+import type { DeviceBuffer, Executable } from "../src/engines/engine.js";
+import { OnnxRuntime } from "../src/engines/onnxruntime.js";
+import type { AnyOp, Attrs } from "../src/graph/op.js";
+import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
+import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
+import { kernelWays } from "../src/graph/ops/convolve-onnx/kernel.js";
+import { type Convolution, cheapest, type Way } from "../src/graph/ops/convolve-onnx/way.js";
+import { allOps, slice } from "../src/graph/ops/index.js";
+import { apply } from "../src/graph/tensor.js";
+import { trace } from "../src/graph/trace.js";
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    rounds: { type: "string", default: "3" },
+    threads: { type: "string", default: "2" },
+  },
+});
+
+const convolution = (
+  B: number,
+  [C, size, O]: readonly [number, number, number],
+  options: { kernel?: number; stride?: number; padding?: number; groups?: number } = {},
+): Convolution => {
+  const { kernel: side = 3, stride = 1, padding = side >> 1, groups = 1 } = options;
+  const out = Math.floor((size + 2 * padding - side) / stride) + 1;
+  return {
+    ...{ B, C, H: size, W: size, O, h: out, v: out },
+    ...{ kernel: [side, side], stride: [stride, stride], padding: new Array<number>(4).fill(padding) },
+    ...{ groups, dtype: "f32" },
+  };
+};
+const depthwise = (B: number, C: number, size: number, kernel: number, stride = 1): Convolution =>
+  convolution(B, [C, size, C], { kernel, stride, groups: C });
+
+const shapes: Readonly<Record<string, Convolution>> = {
+  "ResNet-50 stem 7×7/2": convolution(8, [3, 224, 64], { kernel: 7, stride: 2 }),
+  "ResNet-50 56 px, 64": convolution(8, [64, 56, 64]),
+  "ResNet-50 56 px, 256 to 64, 1×1": convolution(8, [256, 56, 64], { kernel: 1 }),
+  "ResNet-50 56 px, 128, /2": convolution(8, [128, 56, 128], { stride: 2 }),
+  "ResNet-50 28 px, 128": convolution(8, [128, 28, 128]),
+  "ResNet-50 28 px, 512 to 1024, 1×1/2": convolution(8, [512, 28, 1024], { kernel: 1, stride: 2 }),
+  "ResNet-50 14 px, 256": convolution(8, [256, 14, 256]),
+  "ResNet-50 14 px, 1024 to 256, 1×1": convolution(8, [1024, 14, 256], { kernel: 1 }),
+  "ResNet-50 14 px, 512, /2": convolution(8, [512, 14, 512], { stride: 2 }),
+  "ResNet-50 7 px, 512": convolution(8, [512, 7, 512]),
+  "ResNet-50 7 px, 2048 to 512, 1×1": convolution(8, [2048, 7, 512], { kernel: 1 }),
+  "CLIP RN50 stem 1, 3×3/2": convolution(8, [3, 224, 32], { stride: 2 }),
+  "CLIP RN50 stem 2, 112 px, 32": convolution(8, [32, 112, 32]),
+  "ConvNeXt-T stem, patches of 4": convolution(8, [3, 224, 96], { kernel: 4, stride: 4, padding: 0 }),
+  "ConvNeXt-T 56 px, patches of 2": convolution(8, [96, 56, 192], { kernel: 2, stride: 2, padding: 0 }),
+  "ConvNeXt-T 14 px, patches of 2": convolution(8, [384, 14, 768], { kernel: 2, stride: 2, padding: 0 }),
+  "ConvNeXt-T 56 px, depthwise 7×7": depthwise(8, 96, 56, 7),
+  "ConvNeXt-T 28 px, depthwise 7×7": depthwise(8, 192, 28, 7),
+  "ConvNeXt-T 14 px, depthwise 7×7": depthwise(8, 384, 14, 7),
+  "ConvNeXt-T 7 px, depthwise 7×7": depthwise(8, 768, 7, 7),
+  "small 32 px, stem": convolution(128, [3, 32, 32]),
+  "small 16 px, 32": convolution(256, [32, 16, 32]),
+  "small 16 px, 64": convolution(64, [64, 16, 64]),
+  "small 16 px, 64, /2": convolution(128, [64, 16, 128], { stride: 2 }),
+  "small 16 px, 40": convolution(128, [40, 16, 40]),
+  "small 8 px, 128": convolution(128, [128, 8, 128]),
+  "small 8 px, 256 to 64, 1×1": convolution(128, [256, 8, 64], { kernel: 1 }),
+  "small 4 px, 256": convolution(256, [256, 4, 256]),
+  "small 16 px, depthwise 3×3": depthwise(128, 64, 16, 3),
+  "small 16 px, depthwise 3×3/2": depthwise(128, 64, 16, 3, 2),
+  "small 16 px, depthwise 7×7": depthwise(64, 64, 16, 7),
+  "small 16 px, depthwise 7×7, 40 channels": depthwise(64, 40, 16, 7),
+  "small 8 px, depthwise 7×7": depthwise(256, 128, 8, 7),
+  "small 4 px, depthwise 7×7": depthwise(256, 256, 4, 7),
+};
+
+const f32 = (shape: number[]): TensorType => ({ dtype: "f32", shape });
+const image = ({ B, C, H, W }: Convolution) => f32([B, C, H, W]);
+const kernel = ({ O, C, groups, kernel: k }: Convolution) => f32([O, C / groups, ...k]);
+const result = ({ B, O, h, v }: Convolution) => f32([B, O, h, v]);
+
+const products = [
+  { op: "conv", ways: forwardWays, operands: [image, kernel], size: () => undefined },
+  {
+    op: "convInputGrad",
+    ways: imageWays,
+    operands: [result, kernel],
+    size: (of: Convolution) => [of.H, of.W],
+  },
+  { op: "convKernelGrad", ways: kernelWays, operands: [image, result], size: (of: Convolution) => of.kernel },
+] as const;
+
+const engine = new OnnxRuntime({ threads: Number(values.threads) });
+const block = await channelBlock();
+
+/** The program that does one product one way and gives back a single number of it. */
+function program(of: Convolution, product: (typeof products)[number], way: Way): Promise<Executable> {
+  const record = allOps.find((op) => op.name === product.op)!;
+  const forced: AnyOp = {
+    ...record,
+    onnx: (b, [x, y]) => [way.write(b, [x!.name, y!.name], of)],
+  };
+  const { stride, padding, groups } = of;
+  const size = product.size(of);
+  const attrs: Attrs = { stride, padding, groups, out: "f32", ...(size === undefined ? {} : { size }) };
+  const [left, right] = product.operands.map((type) => type(of));
+  const graph = trace({ left: left!, right: right! }, (inputs) => {
+    let y = apply(forced, [inputs.left, inputs.right], attrs)[0]!;
+    for (let axis = 0; axis < y.rank; axis++) y = slice(y, axis, 0, 1);
+    return { y };
+  });
+  return engine.compile(graph);
+}
+
+const upload = (type: TensorType): DeviceBuffer =>
+  engine.upload(
+    type,
+    Float32Array.from({ length: sizeOfShape(type.shape) }, () => Math.random() - 0.5),
+  );
+
+for (const product of products) {
+  const names = product.ways.map((way) => way.name);
+  process.stdout.write(`\n${product.op}\n\n| shape | ${names.join(" | ")} | share |\n`);
+  process.stdout.write(`|---|${names.map(() => "---:|").join("")}---:|\n`);
+  for (const [name, of] of Object.entries(shapes)) {
+    if (!new RegExp(values.only).test(name)) continue;
+    const chosen = cheapest(product.ways, of, block);
+    using left = upload(product.operands[0](of));
+    using right = upload(product.operands[1](of));
+    const runs: { way: Way; executable: Executable; best: number }[] = [];
+    for (const way of product.ways) {
+      if (way.estimate(of, block) !== undefined)
+        runs.push({ way, executable: await program(of, product, way), best: Number.POSITIVE_INFINITY });
+    }
+    for (let round = 0; round <= Number(values.rounds); round++) {
+      for (const run of runs) {
+        const start = performance.now();
+        const { y } = await run.executable.run({ left, right });
+        y![Symbol.dispose]();
+        if (round > 0) run.best = Math.min(run.best, performance.now() - start);
+      }
+    }
+    const flops = 2 * sizeOfShape(result(of).shape) * sizeOfShape(kernel(of).shape.slice(1));
+    const cells = product.ways.map((way) => {
+      const run = runs.find((r) => r.way === way);
+      if (run === undefined) return "–";
+      const text = (flops / run.best / 1e6).toFixed(flops / run.best / 1e6 < 10 ? 1 : 0);
+      return way === chosen ? `**${text}**` : text;
+    });
+    const share = Math.min(...runs.map((r) => r.best)) / runs.find((r) => r.way === chosen)!.best;
+    process.stdout.write(`| ${name} | ${cells.join(" | ")} | ${share.toFixed(2)} |\n`);
+    for (const { executable } of runs) executable[Symbol.dispose]();
+  }
+}

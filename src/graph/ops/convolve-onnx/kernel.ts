@@ -1,0 +1,232 @@
+/** Ways to write the kernel's cotangent for ONNX Runtime: x correlated with g. */
+
+import type { DType } from "../../../core/dtype.js";
+import type { OnnxContext } from "../../emit/onnx.js";
+import {
+  area,
+  blockedConv,
+  type Convolution,
+  gemmRate,
+  imageSize,
+  isDepthwise,
+  isUnit,
+  isZero,
+  kernelSize,
+  macs,
+  Rate,
+  REORDERED_BY,
+  reshape,
+  resultSize,
+  slice,
+  toBlocks,
+  transpose,
+  type Way,
+} from "./way.js";
+
+/** The image without rows and columns that no window reached, and the padding that the windows reach into. */
+function reached(b: OnnxContext, x: string, of: Convolution) {
+  const { H, W, h, v, kernel, stride, padding } = of;
+  const high = [0, 1].map((i) => {
+    const reach = ([h, v][i]! - 1) * stride[i]! + kernel[i]!;
+    return reach - [H, W][i]! - padding[i]!;
+  });
+  const size = [H + Math.min(0, high[0]!), W + Math.min(0, high[1]!)];
+  const cut = high.some((n) => n < 0)
+    ? slice(b, x, [
+        { axis: 2, start: 0, limit: size[0]! },
+        { axis: 3, start: 0, limit: size[1]! },
+      ])
+    : x;
+  const pads = [padding[0]!, padding[1]!, Math.max(0, high[0]!), Math.max(0, high[1]!)];
+  return { image: cut, size, pads };
+}
+
+/** Batch and channels exchanged: channels are convolved with the cotangents as kernels. */
+const exchangedConv: Way = {
+  name: "exchanged conv",
+  estimate: (of) =>
+    macs(of) / (isDepthwise(of) ? Rate.depthwise / 1.5 : Rate.intoKernel) +
+    (imageSize(of) + resultSize(of)) / Rate.copy,
+  write(b, [x, g], of) {
+    const { B, C, h, v, groups, stride } = of;
+    const { image, size, pads } = reached(b, x, of);
+    // Per group: images as [C/G,G·B,H,W], cotangents as kernels [O,B,h,v], G groups of B channels.
+    const rows = transpose(b, reshape(b, image, [B, groups, C / groups, area(size)]), [2, 1, 0, 3]);
+    const images = reshape(b, rows, [C / groups, groups * B, ...size]);
+    const window = { kernel_shape: [h, v], dilations: stride, pads, group: groups };
+    const y = b.node("Conv", [images, transpose(b, g, [1, 0, 2, 3])], window)[0]!;
+    return transpose(b, y, [1, 0, 2, 3]);
+  },
+};
+
+/** Depthwise: each channel of each image by itself is convolved with its cotangent; then the sum over images. */
+const blockedChannels: Way = {
+  name: "blocked channels",
+  estimate(of, block) {
+    const fits = block > 0 && of.dtype === "f32" && (of.B * of.C) % REORDERED_BY === 0;
+    if (!fits || !isDepthwise(of)) return undefined;
+    const copies = (imageSize(of) + resultSize(of)) / Rate.reorder + (of.B * kernelSize(of)) / Rate.copy;
+    return macs(of) / Rate.blockedIntoKernel + copies;
+  },
+  write(b, [x, g], of) {
+    const { B, C, h, v, kernel, stride } = of;
+    const { image, size, pads } = reached(b, x, of);
+    const filled = Math.ceil((B * C) / b.channelBlock) * b.channelBlock;
+    const images = toBlocks(b, reshape(b, image, [1, B * C, ...size]));
+    const kernels = reshape(b, toBlocks(b, reshape(b, g, [1, B * C, h, v])), [filled, 1, h, v]);
+    const window = { kernel_shape: [h, v], dilations: stride, pads, group: filled };
+    const each = reshape(b, blockedConv(b, images, kernels, window, B * C), [B, C, 1, ...kernel]);
+    return b.node("ReduceSum", [each, b.ints([0])], { keepdims: 0 })[0]!;
+  },
+};
+
+/**
+ * What each element of the kernel meets: a slice of the padded image for every one of `kernel`, rows first.
+ * `axes` are the image's vertical and horizontal axis.
+ */
+function taps(b: OnnxContext, x: string, of: Convolution, axes: readonly [number, number]): string[] {
+  const { H, W, h, v, kernel, stride, padding } = of;
+  const [kh, kw] = kernel as [number, number];
+  const low = padding.slice(0, 2);
+  const span = [(h - 1) * stride[0]! + 1, (v - 1) * stride[1]! + 1];
+  const high = [0, 1].map((i) => Math.max(0, span[i]! + kernel[i]! - 1 - low[i]! - [H, W][i]!));
+  const widths = new Array<number>(8).fill(0);
+  axes.forEach((axis, i) => {
+    widths[axis] = low[i]!;
+    widths[4 + axis] = high[i]!;
+  });
+  const padded = isZero(widths) ? x : b.node("Pad", [x, b.ints(widths), b.scalar(of.dtype, 0)])[0]!;
+  const whole = isUnit(kernel) && isUnit(stride) && isZero(widths) && span[0] === H && span[1] === W;
+  if (whole) return [padded];
+  return Array.from({ length: kh * kw }, (_, k) => {
+    const start = [Math.floor(k / kw), k % kw];
+    return slice(
+      b,
+      padded,
+      axes.map((axis, i) => ({ axis, start: start[i]!, limit: start[i]! + span[i]!, step: stride[i]! })),
+    );
+  });
+}
+
+/** `x` moved by zeros before (`low`) and after along one axis; a negative count takes elements away. */
+function shift(b: OnnxContext, x: string, dtype: DType, axis: number, low: number, high: number): string {
+  if (low === 0 && high === 0) return x;
+  const widths = new Array<number>(8).fill(0);
+  widths[axis] = low;
+  widths[4 + axis] = high;
+  return b.node("Pad", [x, b.ints(widths), b.scalar(dtype, 0)])[0]!;
+}
+
+/** Rows that `met` gives its tensors. */
+const metRows = (of: Convolution): number => (isUnit(of.stride) ? of.H : of.h);
+
+/**
+ * For every element (p,q) of the kernel, rows first: the cotangents and the image such that
+ * dw[o,c,p,q] = Σ g[b,o,i,s] x[b,c,i,s]. For stride 1 the cotangents are moved p rows and the image q columns, which
+ * takes a copy for every row and every column; else the image is sliced for every element.
+ */
+function met(b: OnnxContext, x: string, g: string, of: Convolution, axes: readonly [number, number]) {
+  if (!isUnit(of.stride)) return taps(b, x, of, axes).map((tap) => ({ g, x: tap }));
+  const { H, W, h, v, kernel, padding, dtype } = of;
+  const rows = Array.from({ length: kernel[0]! }, (_, p) => {
+    const low = p - padding[0]!;
+    return shift(b, g, dtype, axes[0], low, H - h - low);
+  });
+  const columns = Array.from({ length: kernel[1]! }, (_, q) => {
+    const low = padding[1]! - q;
+    return shift(b, x, dtype, axes[1], low, v - W - low);
+  });
+  return rows.flatMap((row) => columns.map((column) => ({ g: row, x: column })));
+}
+
+/** Nanoseconds of the copies in `met`. */
+function meeting(of: Convolution, rate: number): number {
+  const { kernel, stride, padding } = of;
+  if (!isUnit(stride)) return (area(kernel) * tapSize(of)) / rate;
+  const moved = (i: number) =>
+    kernel[i]! - (padding[i]! < kernel[i]! && padding[i] === padding[2 + i] ? 1 : 0);
+  return (moved(0) * resultSize(of) + moved(1) * imageSize(of)) / Rate.copy;
+}
+
+/** From [O,C] for every element of the kernel to [O,C,kernel]. */
+function gather(b: OnnxContext, parts: readonly string[], { C, O, kernel }: Convolution): string {
+  const single = parts.map((part) => reshape(b, part, [O, C, 1]));
+  const joined = single.length === 1 ? single[0]! : b.node("Concat", single, { axis: 2 })[0]!;
+  return reshape(b, joined, [O, C, ...kernel]);
+}
+
+/** [B,O,P] times [B,N,P] transposed, summed over B: [O,N]. */
+function summedProduct(b: OnnxContext, g: string, x: string): string {
+  const products = b.node("FusedMatMul", [g, x], { transB: 1 }, { domain: "com.microsoft" })[0]!;
+  return b.node("ReduceSum", [products, b.ints([0])], { keepdims: 0 })[0]!;
+}
+
+const tapSize = ({ B, C, h, v }: Convolution): number => B * C * h * v;
+
+/** For each element of the kernel: image by image g times the part that it meets, then the sum over images. */
+const tapsByImage: Way = {
+  name: "taps by image",
+  estimate(of) {
+    if (of.groups !== 1) return undefined;
+    const { B, C, O, stride } = of;
+    const rate = stride[1] === 1 ? Rate.copy : Rate.scatteredCopy;
+    return macs(of) / gemmRate(O, C) + meeting(of, rate) + (B * kernelSize(of)) / Rate.sum;
+  },
+  write(b, [x, g], of) {
+    const { B, C, O, v } = of;
+    const P = metRows(of) * v;
+    const parts = met(b, x, g, of, [2, 3]).map((pair) =>
+      summedProduct(b, reshape(b, pair.g, [B, O, P]), reshape(b, pair.x, [B, C, P])),
+    );
+    return gather(b, parts, of);
+  },
+};
+
+/** For each element of the kernel: one product over all images, channels innermost. */
+const tapsByBatch: Way = {
+  name: "taps by batch",
+  estimate(of) {
+    if (of.groups !== 1) return undefined;
+    const transposing = (imageSize(of) + resultSize(of)) / Rate.copy;
+    return macs(of) / gemmRate(of.O, of.C) + meeting(of, Rate.copy) + transposing;
+  },
+  write(b, [x, g], of) {
+    const { B, C, O, v } = of;
+    const P = B * metRows(of) * v;
+    const innermost = (name: string) => transpose(b, name, [0, 2, 3, 1]);
+    const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map(
+      (pair) => b.node("Gemm", [reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])], { transA: 1 })[0]!,
+    );
+    return gather(b, parts, of);
+  },
+};
+
+/** Copies of the image that `columns` may make at once: 64 MiB of f32. */
+const COLUMNS_LIMIT = 2 ** 24;
+
+/** All elements of the kernel at once: for few channels, whose single taps are too narrow for Gemm. */
+const columns: Way = {
+  name: "columns",
+  estimate(of) {
+    const { C, O, kernel, stride, groups } = of;
+    const copied = area(kernel) * tapSize(of);
+    if (groups !== 1 || copied > COLUMNS_LIMIT) return undefined;
+    return (
+      macs(of) / gemmRate(O, C * area(kernel)) +
+      copied / (stride[1] === 1 ? Rate.copy : Rate.scatteredCopy) +
+      copied / Rate.copy +
+      (of.B * kernelSize(of)) / Rate.sum
+    );
+  },
+  write(b, [x, g], of) {
+    const { B, C, O, h, v, kernel } = of;
+    const K = area(kernel);
+    const parts = taps(b, x, of, [2, 3]).map((tap) => reshape(b, tap, [B, C, h * v]));
+    const joined = parts.length === 1 ? parts[0]! : b.node("Concat", parts, { axis: 1 })[0]!;
+    const sums = reshape(b, summedProduct(b, reshape(b, g, [B, O, h * v]), joined), [O, K, C]);
+    return reshape(b, transpose(b, sums, [0, 2, 1]), [O, C, ...kernel]);
+  },
+};
+
+/** Ways to the kernel's cotangent: operands x, g. */
+export const kernelWays: readonly Way[] = [exchangedConv, blockedChannels, tapsByImage, tapsByBatch, columns];
