@@ -93,6 +93,9 @@ function scratchOf(length: number): Uint8Array {
   return scratch;
 }
 
+/** The kernels keep their memory, so a giant among the images goes through the plain loops. */
+const MAX_VECTOR_PIXELS = 2 ** 24;
+
 /**
  * `image` inside `box` (default: all) resized to `width` × `height`, equal to Pillow's `crop(box).resize(…)` on the
  * same pixels. Written into `out` ([height, width, channels]) when given.
@@ -119,7 +122,7 @@ export function resample(
     horizontal(image.data, origin, stride, height, C, across!, out, width);
   } else if (across === undefined) {
     vertical(image.data, origin, stride, width * C, down, out, height);
-  } else if (C === 3) {
+  } else if (C === 3 && box.width * box.height <= MAX_VECTOR_PIXELS) {
     // Rows that no output row reads are not touched.
     const first = down.start[0]!;
     const rows = down.start[height - 1]! + down.count[height - 1]! - first;
