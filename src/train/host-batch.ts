@@ -27,7 +27,7 @@ export function hostBatch(
   return {
     host: {
       images: batch.images,
-      tokens: tokenizer.encodeBatch(captions),
+      tokens: tokenizer.encodeBatch(batch.texts),
       imageIds: Int32Array.from(batch.indices),
       textIds,
     },

@@ -200,10 +200,11 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
       ...base,
       ...(keepSize === undefined ? {} : { keepSize }),
       crop: recipe.crop,
-      scale: [cropScale[0]!, cropScale[1]!],
-      ratio: [cropRatio[0]!, cropRatio[1]!],
+      policy: recipe.augment,
+      ...(cropScale === undefined ? {} : { scale: [cropScale[0]!, cropScale[1]!] as const }),
+      ...(cropRatio === undefined ? {} : { ratio: [cropRatio[0]!, cropRatio[1]!] as const }),
       affine: { degrees: affine[0]!, zoom: affine[1]!, stretch: affine[2]!, shift: affine[3]! },
-      flip: recipe.flip,
+      ...(recipe.flip === undefined ? {} : { flip: recipe.flip }),
       ...(inkJitter === undefined
         ? {}
         : {
@@ -214,7 +215,7 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
               probability: recipe.colorJitterProb,
             },
           }),
-      grayscale: recipe.grayScaleProb,
+      ...(recipe.grayScaleProb === undefined ? {} : { grayscale: recipe.grayScaleProb }),
       ...(colorJitter === undefined
         ? {}
         : {

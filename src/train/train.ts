@@ -83,6 +83,7 @@ async function trainHere(
     seed: recipe.seed,
     pipeline: pipelines.train,
     captions: recipe.captions,
+    captionDropout: recipe.captionDropout,
     memoryLimitBytes: recipe.imageMemory * 2 ** 20,
     ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
   });
