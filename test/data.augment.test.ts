@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { trainingPipeline } from "../src/data/index.js";
-import { luma, resizedCropBox } from "../src/data/pixels/augment.js";
+import { resizedCropBox } from "../src/data/pixels/crop.js";
+import { jpegHeader } from "../src/data/pixels/decode.js";
 import type { RawImage } from "../src/data/pixels/image.js";
-import { drawImage } from "../src/data/pixels/pipeline.js";
+import { luma } from "../src/data/pixels/operations/operation.js";
+import { drawEncoded, drawImage, keepImage } from "../src/data/pixels/pipeline.js";
+import { resample } from "../src/data/pixels/resample.js";
+import { fixture } from "./support/fixture.js";
 
 const random = new Random(keyFromSeed(8));
 const image: RawImage = {
@@ -74,6 +79,44 @@ describe("drawImage", () => {
     }
     assert.deepEqual(draw({ jitter: { ...none, hue: 0 } }, 5), plain);
   });
+});
+
+test("drawEncoded decodes only the part that is cut out, to the same pixels", async () => {
+  for (const name of ["photo_75x58.jpg", "turned_48x34.jpg", "grey_29x40.png", "rgba_41x50.png"]) {
+    const encoded = readFileSync(fixture(`preprocess/${name}`));
+    for (const policy of ["randaugment", "none"]) {
+      const pipeline = trainingPipeline(24, { policy });
+      const kept = await keepImage(encoded, pipeline);
+      for (let seed = 0; seed < 12; seed++) {
+        const [whole, part] = [new Uint8Array(24 * 24 * 3), new Uint8Array(24 * 24 * 3)];
+        drawImage(kept, pipeline, keyFromSeed(seed), whole);
+        await drawEncoded(encoded, pipeline, keyFromSeed(seed), part);
+        assert.deepEqual(part, whole, `${name} ${policy} ${seed}`);
+      }
+    }
+  }
+  const broken = readFileSync(fixture("preprocess/photo_75x58.jpg")).subarray(0, 1500);
+  const pipeline = trainingPipeline(24, { policy: "crop-flip" });
+  for (let seed = 0; seed < 12; seed++) {
+    const drawn = drawEncoded(broken, pipeline, keyFromSeed(seed), new Uint8Array(24 * 24 * 3));
+    await assert.rejects(drawn, /image: cannot be decoded/);
+  }
+});
+
+test("jpegHeader reads sizes and components, and nothing that is no JPEG", () => {
+  const of = (name: string): unknown => jpegHeader(readFileSync(fixture(`preprocess/${name}`)));
+  assert.deepEqual(of("photo_75x58.jpg"), { width: 75, height: 58, components: 3 });
+  assert.deepEqual(of("turned_48x34.jpg"), { width: 48, height: 34, components: 3 });
+  assert.equal(of("portrait_37x53.png"), undefined);
+  assert.equal(jpegHeader(Uint8Array.of(0xff, 0xd8, 0xff, 0xda, 0, 0, 0, 0, 0, 0, 0, 0)), undefined);
+  assert.equal(jpegHeader(new Uint8Array(0)), undefined);
+});
+
+test("a whole crop is the image, both sides resized", () => {
+  const pipeline = trainingPipeline(8, { crop: "whole" });
+  const out = new Uint8Array(8 * 8 * 3);
+  drawImage(image, pipeline, keyFromSeed(1), out);
+  assert.deepEqual(out, resample(image, 8, 8, "bicubic").data);
 });
 
 test("resizedCropBox stays in the image, within the ranges of area and shape, and uses them up", () => {

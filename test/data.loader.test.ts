@@ -12,7 +12,9 @@ import {
   type Pipeline,
   preprocessImage,
   trainingPipeline,
+  viewPipeline,
 } from "../src/data/index.js";
+import { dropWords } from "../src/data/loading/chance.js";
 import { SampleOrder } from "../src/data/loading/order.js";
 import { WorkerPool } from "../src/data/loading/pool.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
@@ -36,8 +38,9 @@ const everything = trainingPipeline(16, { scale: [0.3, 1], flip: 0.5, jitter, gr
 const shift = trainingPipeline(16, { keepSize: 20, resize: "squash", crop: "shift", flip: 0.5 });
 const base = { dataset: good, batchSize: 7, seed: 3, workers: 1 } as const;
 
-type Content = Pick<Batch, "step" | "epoch" | "captions"> & {
+type Content = Pick<Batch, "step" | "epoch" | "captions" | "texts"> & {
   images: string;
+  views: string[];
   indices: number[];
   captionIndices: number[];
   skipped: string[];
@@ -47,6 +50,8 @@ const contentOf = (batch: Batch): Content => ({
   step: batch.step,
   epoch: batch.epoch,
   captions: batch.captions,
+  texts: batch.texts,
+  views: batch.views.map((view) => Buffer.from(view).toString("base64")),
   images: Buffer.from(batch.images).toString("base64"),
   indices: [...batch.indices],
   captionIndices: [...batch.captionIndices],
@@ -111,6 +116,76 @@ describe("createLoader", () => {
     assert.throws(
       () => createLoader({ ...base, pipeline: everything, rows: { start: 2, end: 8 } }),
       /rows must lie/,
+    );
+  });
+
+  test("draws a sample's pixels, views and words from seed, sample and epoch, whatever batch they are in", async () => {
+    const pipeline = trainingPipeline(16, { policy: "stacked-randaugment" });
+    const options = { pipeline, views: [viewPipeline(pipeline, "simclr")], captionDropout: 0.4 };
+    /** What each (epoch, sample) was given over three epochs of ten. */
+    const visits = async (
+      batchSize: number,
+      workers: number,
+      dataset = good,
+    ): Promise<Map<string, string>> => {
+      await using loader = createLoader({ ...base, ...options, dataset, batchSize, workers });
+      const found = new Map<string, string>();
+      for (let step = 0; step * batchSize < 3 * N; step++) {
+        const batch = await loader.batch(step);
+        for (const [b, index] of batch.indices.entries()) {
+          const rows = [batch.images, ...batch.views].map((all) => all.subarray(b * 768, (b + 1) * 768));
+          const epoch = Math.floor((step * batchSize + b) / N);
+          found.set(`${epoch} ${index}`, `${Buffer.concat(rows).toString("base64")} ${batch.texts[b]}`);
+        }
+        batch.release();
+      }
+      return found;
+    };
+    const one = await visits(5, 1);
+    assert.equal(one.size, 3 * N);
+    assert.equal(new Set(one.values()).size, 3 * N);
+    for (const other of [await visits(5, 3), await visits(3, 2), await visits(10, 2)]) {
+      for (const [visit, content] of one) assert.equal(other.get(visit), content, visit);
+    }
+  });
+
+  test("gives further views of each image, decoded once, each with chance of its own", async () => {
+    const pipeline = trainingPipeline(16, { policy: "none" });
+    const views = [viewPipeline(pipeline, "simclr"), viewPipeline(pipeline, "simclr")];
+    const [alone] = await contents({ ...base, pipeline }, [0]);
+    const [batch] = await contents({ ...base, pipeline, views }, [0]);
+    assert.equal(batch!.images, alone!.images); // asking for views leaves the image as it was
+    assert.equal(batch!.views.length, 2);
+    assert.notEqual(batch!.views[0], batch!.views[1]);
+    // A run that goes on from a later step draws the same.
+    const later = await contents({ ...base, pipeline, views, workers: 3 }, [2]);
+    const through = await contents({ ...base, pipeline, views, prefetch: 0 }, [0, 1, 2]);
+    assert.deepEqual(later[0], through[2]);
+    await using loader = createLoader({ ...base, pipeline, views });
+    await loader.batch(0);
+    assert.ok(loader.stats().cachedImages <= N);
+    assert.throws(
+      () => createLoader({ ...base, pipeline: shift, views }),
+      /views start from the same training image; got views\[0\] with another keepSize.* viewPipeline/,
+    );
+    assert.throws(
+      () => createLoader({ ...base, pipeline: evaluationPipeline(16), views: [evaluationPipeline(16)] }),
+      /without augmentation/,
+    );
+  });
+
+  test("leaves words out of the texts, and keeps the captions", async () => {
+    const [batch] = await contents({ ...base, captionDropout: 0.5 }, [0]);
+    const [whole] = await contents(base, [0]);
+    assert.deepEqual(batch!.captions, whole!.captions);
+    assert.deepEqual(whole!.texts, whole!.captions);
+    assert.notDeepEqual(batch!.texts, batch!.captions);
+    for (const [b, text] of batch!.texts.entries()) {
+      assert.ok(text.length > 0 && ` ${batch!.captions[b]} `.includes(` ${text} `), text);
+    }
+    assert.throws(
+      () => createLoader({ ...base, pipeline: shift, captionDropout: 1 }),
+      /captionDropout is a share/,
     );
   });
 
@@ -328,4 +403,24 @@ test("SampleOrder deals positions by weight, and walks each source epoch by epoc
         .sort(),
       [10, 11, 12],
     );
+});
+
+test("dropWords leaves out its share, never all, and keeps the order", () => {
+  const key = { hi: 0, lo: 4 };
+  const caption = "a  small dog runs on wet sand";
+  assert.equal(dropWords(caption, 0, key, 1, 1), caption);
+  let left = 0;
+  for (let sample = 0; sample < 500; sample++) {
+    const words = dropWords(caption, 0.3, key, sample, 0).split(/\s+/);
+    left += words.length;
+    let at = -1;
+    for (const word of words) {
+      const next = caption.split(/\s+/).indexOf(word, at + 1);
+      assert.ok(next > at);
+      at = next;
+    }
+  }
+  assert.ok(Math.abs(left / 500 - 0.7 * 7) < 0.2, `${left / 500}`); // 4.5 deviations
+  const single = new Set(Array.from({ length: 60 }, (_, s) => dropWords("one two", 0.999, key, s, 0)));
+  assert.deepEqual([...single].sort(), ["one", "two"]);
 });

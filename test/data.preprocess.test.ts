@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import sharp from "sharp";
+import { keyFromSeed, Random } from "../src/core/random.js";
 import {
   evaluationPipeline,
   type Filter,
@@ -40,6 +41,21 @@ describe("resample", () => {
       const [width, height, channels] = from;
       const { data } = resample({ width, height, channels, data: bytes(input) }, to[0], to[1], filter);
       assert.equal(largestDifference(data, bytes(output)), 0, `${from} → ${to} ${filter}`);
+    }
+  });
+
+  test("in vectors equals the plain loops, which four channels go through", () => {
+    const random = new Random(keyFromSeed(6));
+    for (let i = 0; i < 30; i++) {
+      const [width, height] = [8 + random.integer(150), 8 + random.integer(150)];
+      const four = Uint8Array.from({ length: width * height * 4 }, () => random.integer(256));
+      const dropped = (data: Uint8Array): Uint8Array => data.filter((_, at) => at % 4 !== 3);
+      const box = { x: random.integer(4), y: random.integer(4), width: width - 4, height: height - 4 };
+      const to = [1 + random.integer(90), 1 + random.integer(90)] as const;
+      const filter = i % 2 === 0 ? "bicubic" : "bilinear";
+      const plain = resample({ width, height, channels: 4, data: four }, ...to, filter, box);
+      const vectors = resample({ width, height, channels: 3, data: dropped(four) }, ...to, filter, box);
+      assert.deepEqual(vectors.data, dropped(plain.data), `${width} × ${height} → ${to} ${filter}`);
     }
   });
 

@@ -4,6 +4,7 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { normalise } from "../src/evaluate/features.js";
 import { HeldOutLoss, type HeldOutPairs } from "../src/train/held-out.js";
+import { sigmoidPairs } from "../src/train/loss.js";
 
 const E = 6;
 const random = new Random(keyFromSeed(5));
@@ -70,6 +71,26 @@ suite("HeldOutLoss", () => {
     assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
     assert.equal(found!.n, 9);
     assert.equal(engine.stats().buffers, 0);
+  });
+
+  test("takes a strategy's own loss: the sigmoid's, with its bias", async () => {
+    await using engine = new OnnxRuntime();
+    using loss = new HeldOutLoss(engine, 64, sigmoidPairs);
+    const found = await loss.measure(pairs, { scale: 5, bias: -2 });
+    const rows = [...Array(9).keys()];
+    const expected = mean(
+      rows.map((image) =>
+        rows.reduce((total, text) => {
+          let cosine = 0;
+          for (let e = 0; e < E; e++)
+            cosine += pairs.images.data[image * E + e]! * pairs.texts.data[2 * text * E + e]!;
+          const logit = 5 * cosine - 2;
+          const together = pairs.captions[2 * image] === pairs.captions[2 * text];
+          return total + Math.log1p(Math.exp(together ? -logit : logit));
+        }, 0),
+      ),
+    );
+    assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
   });
 
   test("says nothing of fewer than two pairs", async () => {

@@ -1,6 +1,7 @@
 /** The registry: every command, in the order of the help. */
 
 import type { Command } from "./command.js";
+import { augmentCommand } from "./commands/augment.js";
 import { benchCommand } from "./commands/bench.js";
 import { embedCommand } from "./commands/embed.js";
 import { enginesCommand } from "./commands/engines.js";
@@ -13,6 +14,7 @@ import { trainCommand } from "./commands/train.js";
 
 export const commands: readonly Command[] = Object.freeze([
   inspectCommand,
+  augmentCommand,
   trainCommand,
   evaluateCommand,
   embedCommand,

@@ -34,7 +34,6 @@ export {
 } from "./loading/loader.js";
 export { type Normalization, type NormalizationName, normalizations } from "./normalizations.js";
 export { type DatasetOptions, openDataset, type SourceFormat, type SourceSpec } from "./open.js";
-export type { ColorJitter } from "./pixels/augment.js";
 export type { Rgb, Transparency } from "./pixels/decode.js";
 export type { ResizeMode } from "./pixels/fit.js";
 export {
@@ -44,6 +43,9 @@ export {
   preprocessImage,
   type TrainingOptions,
   trainingPipeline,
+  viewPipeline,
 } from "./pixels/pipeline.js";
+export { findPolicy, type Policy, policyList, policyNames } from "./pixels/policies.js";
 export type { Filter } from "./pixels/resample.js";
+export type { ColorJitter, InkJitter } from "./pixels/steps.js";
 export { type Split, type SplitOptions, splitByImage } from "./split.js";

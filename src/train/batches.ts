@@ -75,7 +75,8 @@ export class OpenBatch implements BatchParts {
     const textIds = captionIds(batch.captions, this.idOf, index * rows);
     return {
       images: batch.images,
-      tokens: tokenizer.encodeBatch(batch.captions),
+      views: batch.views,
+      tokens: tokenizer.encodeBatch(batch.texts),
       imageIds: Int32Array.from(batch.indices),
       textIds,
       noise: this.noise(rows, index * rows),

@@ -1,6 +1,8 @@
 /** Settings that say how data are read; the same for training, inspecting and evaluating. */
 
-import { choice, list, optional, text, type Values } from "./fields.js";
+import { z } from "zod";
+import { findPolicy } from "../data/pixels/policies.js";
+import { choice, type Kind, list, optional, text, type Values } from "./fields.js";
 
 /** Where the parts of a sample are. Everything is found by itself unless it is said here. */
 export const dataFields = {
@@ -39,3 +41,16 @@ export function datasetOptions({
   const given = keys.filter((key) => record[key] !== undefined).map((key) => [key, record[key]]);
   return { ...(dataFormat === undefined ? {} : { format: dataFormat }), ...Object.fromEntries(given) };
 }
+
+/** The name of an augmentation policy, perhaps with parameters: `randaugment:2,9`. */
+export const policyName = (): Kind<string> => ({
+  ...text("NAME[:N,M]"),
+  schema: z.string().superRefine((name, context) => {
+    try {
+      findPolicy(name);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: (error as Error).message.replace(/^augment: /, "") });
+    }
+  }),
+  rule: "must be the name of a policy",
+});

@@ -27,7 +27,8 @@ export function hostBatch(
   return {
     host: {
       images: batch.images,
-      tokens: tokenizer.encodeBatch(captions),
+      views: batch.views,
+      tokens: tokenizer.encodeBatch(batch.texts),
       imageIds: Int32Array.from(batch.indices),
       textIds,
     },

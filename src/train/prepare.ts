@@ -5,7 +5,12 @@ import { UsageError } from "../core/errors.js";
 import { readJson, writeJsonAtomic } from "../core/files.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import { type Normalization, normalizations } from "../data/normalizations.js";
-import { evaluationPipeline, type Pipeline, trainingPipeline } from "../data/pixels/pipeline.js";
+import {
+  evaluationPipeline,
+  type Pipeline,
+  trainingPipeline,
+  viewPipeline,
+} from "../data/pixels/pipeline.js";
 import { splitAt, splitByImage } from "../data/split.js";
 import { loadTokenizer } from "../data/tokenizer/load.js";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
@@ -19,6 +24,7 @@ import { openaiPreprocess, type PreprocessConfig } from "../models/preset.js";
 import { findPreset } from "../models/presets.js";
 import { datasetOptions } from "./data-fields.js";
 import type { Recipe } from "./recipe.js";
+import { kindOf } from "./strategies/index.js";
 
 export interface RunData {
   readonly train: Dataset;
@@ -185,6 +191,8 @@ function* captionsOf(dataset: Dataset): Generator<string> {
 
 export interface Pipelines {
   readonly train: Pipeline;
+  /** Further views of each image, as the strategy wants them. */
+  readonly views: readonly Pipeline[];
   readonly evaluation: Pipeline;
   readonly normalization: Normalization;
 }
@@ -194,40 +202,43 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
   const size = completeClipConfig(config).vision_cfg.image_size;
   const { keepSize, colorJitter, inkJitter, cropScale, cropRatio, affine } = recipe;
   const base = evaluationOptions(preprocess);
+  const train = trainingPipeline(size, {
+    ...base,
+    ...(keepSize === undefined ? {} : { keepSize }),
+    crop: recipe.crop,
+    policy: recipe.augment,
+    ...(cropScale === undefined ? {} : { scale: [cropScale[0]!, cropScale[1]!] as const }),
+    ...(cropRatio === undefined ? {} : { ratio: [cropRatio[0]!, cropRatio[1]!] as const }),
+    affine: { degrees: affine[0]!, zoom: affine[1]!, stretch: affine[2]!, shift: affine[3]! },
+    ...(recipe.flip === undefined ? {} : { flip: recipe.flip }),
+    ...(inkJitter === undefined
+      ? {}
+      : {
+          ink: {
+            gain: inkJitter[0]!,
+            saturation: inkJitter[1]!,
+            channel: inkJitter[2]!,
+            probability: recipe.colorJitterProb,
+          },
+        }),
+    ...(recipe.grayScaleProb === undefined ? {} : { grayscale: recipe.grayScaleProb }),
+    ...(colorJitter === undefined
+      ? {}
+      : {
+          jitter: {
+            brightness: colorJitter[0]!,
+            contrast: colorJitter[1]!,
+            saturation: colorJitter[2]!,
+            hue: colorJitter[3]!,
+            probability: recipe.colorJitterProb,
+          },
+        }),
+  });
   return {
+    train,
+    views: kindOf(recipe.strategy).views.map((policy) => viewPipeline(train, policy)),
     evaluation: evaluationPipeline(size, base),
     normalization: { mean: preprocess.mean, std: preprocess.std },
-    train: trainingPipeline(size, {
-      ...base,
-      ...(keepSize === undefined ? {} : { keepSize }),
-      crop: recipe.crop,
-      scale: [cropScale[0]!, cropScale[1]!],
-      ratio: [cropRatio[0]!, cropRatio[1]!],
-      affine: { degrees: affine[0]!, zoom: affine[1]!, stretch: affine[2]!, shift: affine[3]! },
-      flip: recipe.flip,
-      ...(inkJitter === undefined
-        ? {}
-        : {
-            ink: {
-              gain: inkJitter[0]!,
-              saturation: inkJitter[1]!,
-              channel: inkJitter[2]!,
-              probability: recipe.colorJitterProb,
-            },
-          }),
-      grayscale: recipe.grayScaleProb,
-      ...(colorJitter === undefined
-        ? {}
-        : {
-            jitter: {
-              brightness: colorJitter[0]!,
-              contrast: colorJitter[1]!,
-              saturation: colorJitter[2]!,
-              hue: colorJitter[3]!,
-              probability: recipe.colorJitterProb,
-            },
-          }),
-    }),
   };
 }
 

@@ -6,8 +6,9 @@
  */
 
 import { UsageError } from "../core/errors.js";
+import { policyList } from "../data/pixels/policies.js";
 import { engineNames } from "../engines/registry.js";
-import { dataFields } from "./data-fields.js";
+import { dataFields, policyName } from "./data-fields.js";
 import {
   checkAll,
   choice,
@@ -86,6 +87,11 @@ export const recipeGroups = {
       "random",
       "Which of an image's captions a visit takes: one at random, or always the first.",
     ),
+    captionDropout: defaulted(
+      real({ min: 0, below: 1 }),
+      0,
+      "Share of a caption's words left out, anew for every visit; one always stays.",
+    ),
   },
   Text: {
     tokenizer: defaulted(
@@ -108,9 +114,9 @@ export const recipeGroups = {
       "Bring images to this many pixels first; small ones stay in memory and make an epoch almost free.",
     ),
     crop: defaulted(
-      choice(["resized", "shift", "affine"]),
+      choice(["resized", "whole", "shift", "affine"]),
       "resized",
-      "In training: a random part, resized; a window of the input's size; or the whole image turned, zoomed and shifted by --affine (both need --keep-size).",
+      "In training: a random part, resized; the whole image, resized; a window of the input's size; or the whole image turned, zoomed and shifted by --affine (both need --keep-size).",
     ),
     affine: defaulted(
       list(real({ min: 0, max: 180 }), { separator: ",", length: 4 }),
@@ -121,31 +127,35 @@ export const recipeGroups = {
       list(real({ min: 0, max: 4 }), { separator: ",", length: 3 }),
       "For drawings on white, which stays white: ink, its colourfulness and its channels times e to the ±x, e.g. 0.3,0.6,0.2.",
     ),
-    cropScale: defaulted(
+    augment: optional(
+      policyName(),
+      `Policy in training (docs/augmentation.md), with parameters after a colon: ${policyList.map(({ name }) => name).join(", ")}; the strategy's own otherwise. The settings below override the policy's.`,
+    ),
+    cropScale: optional(
       list(real({ above: 0, max: 1 }), { separator: ",", length: 2 }),
-      [0.9, 1],
-      "Of resized crops: least and most share of the area, e.g. 0.5,1.",
+      "Of resized crops: least and most share of the area, e.g. 0.5,1; the policy's own otherwise, 0.9,1 with none.",
     ),
-    cropRatio: defaulted(
+    cropRatio: optional(
       list(real({ above: 0 }), { separator: ",", length: 2 }),
-      [3 / 4, 4 / 3],
-      "Of resized crops: least and most width / height.",
+      "Of resized crops: least and most width / height; the policy's own otherwise, 3/4 to 4/3.",
     ),
-    flip: defaulted(
+    flip: optional(
       real({ min: 0, max: 1 }),
-      0,
-      "Share of the training images mirrored. Not for captions that say left or right.",
+      "Share of the training images mirrored; the policy's own otherwise, 0 with none. Not for captions that say left or right.",
     ),
     colorJitter: optional(
       list(real({ min: 0 }), { separator: ",", length: 4 }),
-      "Brightness, contrast, saturation and hue to vary by, e.g. 0.4,0.4,0.4,0.1.",
+      "Brightness, contrast, saturation and hue to vary by, e.g. 0.4,0.4,0.4,0.1; instead of the policy's own, or before its operations.",
     ),
     colorJitterProb: defaulted(
       real({ min: 0, max: 1 }),
       0.8,
       "Share of the training images that --color-jitter and --ink-jitter vary.",
     ),
-    grayScaleProb: defaulted(real({ min: 0, max: 1 }), 0, "Share of the training images turned grey."),
+    grayScaleProb: optional(
+      real({ min: 0, max: 1 }),
+      "Share of the training images turned grey; instead of the policy's own, or after its operations.",
+    ),
     normalize: optional(
       choice(["openai", "imagenet", "inception", "none"]),
       "Mean and deviation of the pixels, by model family; the model's own otherwise.",
@@ -313,9 +323,10 @@ export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as
 export type RecipeInput = Inputs<RecipeFields>;
 
 /** A checked recipe, defaults filled in. */
-export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit"> & {
+export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment"> & {
   readonly name: string;
   readonly logitScaleInit: number;
+  readonly augment: string;
 };
 
 /** The keys that say how long a run is. */
@@ -426,16 +437,16 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
         return `${key}: must divide the batch; got ${key}=${size}, batchSize=${batchSize}. Choose powers of two.`;
     return undefined;
   },
-  ({ cropScale: [least, most] }) =>
+  ({ cropScale: [least, most] = [0, 1] }) =>
     least! > most!
       ? `cropScale: the least must not exceed the most; got cropScale=${least},${most}. Write ${most},${least}.`
       : undefined,
-  ({ cropRatio: [least, most] }) =>
+  ({ cropRatio: [least, most] = [1, 1] }) =>
     least! > most!
       ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
       : undefined,
   ({ crop, keepSize }) =>
-    crop !== "resized" && keepSize === undefined
+    (crop === "shift" || crop === "affine") && keepSize === undefined
       ? `keepSize: such crops start from images of a known size; got crop=${crop} without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
       : undefined,
   ({ colorJitter }) =>

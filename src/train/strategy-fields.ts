@@ -29,13 +29,17 @@ export const strategyFields = {
 type Given = Values<typeof strategyFields> & {
   readonly strategy: StrategyName;
   readonly logitScaleInit: number | undefined;
+  readonly augment: string | undefined;
 };
 
 const optionNames = Object.keys(strategyDefaults) as (keyof StrategyOptions)[];
 
+/** The policy of who names none. */
+const NO_POLICY = "none";
+
 /** Defaults of the chosen strategy's settings; those of others stay absent. */
 export function completeStrategy(given: Given) {
-  const { options, logits } = kindOf(given.strategy);
+  const { options, logits, augment = NO_POLICY } = kindOf(given.strategy);
   const completed = Object.fromEntries(
     optionNames.map((key) => [
       key,
@@ -44,6 +48,7 @@ export function completeStrategy(given: Given) {
   ) as Pick<Given, keyof StrategyOptions>;
   return {
     ...completed,
+    augment: given.augment ?? augment,
     logitScaleInit: given.logitScaleInit ?? logits.scale,
     logitBiasInit: given.logitBiasInit ?? logits.bias,
   };
@@ -60,6 +65,10 @@ export const strategyRules: readonly ((recipe: Given) => string | undefined)[] =
       .map(([name]) => name);
     return `${stray}: ${recipe.strategy} takes no such setting; got ${stray}=${JSON.stringify(recipe[stray])}. Remove --${kebab(stray)}, or use --strategy ${takers.join(" or ")}.`;
   },
+  ({ strategy, augment }) =>
+    augment === NO_POLICY && kindOf(strategy).augment !== undefined
+      ? `augment: ${strategy} is training on changed images; got augment=${augment}. Name a policy, or use --strategy clip.`
+      : undefined,
   ({ strategy, logitBiasInit }) =>
     logitBiasInit !== undefined && kindOf(strategy).logits.bias === undefined
       ? `logitBiasInit: only siglip learns a bias; got logitBiasInit=${logitBiasInit} with strategy=${strategy}. Remove it, or use --strategy siglip.`

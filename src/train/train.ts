@@ -96,7 +96,9 @@ async function trainHere(
         }),
     seed: recipe.seed,
     pipeline: pipelines.train,
+    views: pipelines.views,
     captions: recipe.captions,
+    captionDropout: recipe.captionDropout,
     memoryLimitBytes: recipe.imageMemory * 2 ** 20,
     ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
   });

@@ -62,11 +62,17 @@ export class ImageCache {
     return { width, height, channels: 3, data: this.pixels.subarray(start, start + width * height * 3) };
   }
 
+  /** Whether an image of `sizeBytes` still has a place. */
+  hasRoom(sizeBytes: number): boolean {
+    const capacity = Math.floor(this.pixels.length / BLOCK);
+    return Atomics.load(this.used, 0) + Math.ceil(sizeBytes / BLOCK) <= capacity;
+  }
+
   /** Keeps `image` unless another worker does, or it does not fit any more. */
   put(index: number, image: RawImage): void {
+    if (!this.hasRoom(image.data.length)) return;
     const blocks = Math.ceil(image.data.length / BLOCK);
     const capacity = Math.floor(this.pixels.length / BLOCK);
-    if (Atomics.load(this.used, 0) + blocks > capacity) return;
     const at = index * FIELDS;
     if (Atomics.compareExchange(this.table, at, ABSENT, WRITING) !== ABSENT) return;
     const block = Atomics.add(this.used, 0, blocks);

@@ -42,7 +42,7 @@ export async function* evaluationBatches(
       ? Array.from({ length: dataset.length }, (_, i) => i)
       : Array.from(options.indices);
   const pool = new WorkerPool(
-    { images: dataset.images, pipeline: { size, resize, filter, transparency, fill } },
+    { images: dataset.images, pipelines: [{ size, resize, filter, transparency, fill }] },
     options.workers,
   );
   const imageBytes = size ** 2 * 3;
@@ -55,8 +55,9 @@ export async function* evaluationBatches(
     for (let at = 0; at < wanted.length; at += chunk) {
       const indices = wanted.slice(at, at + chunk);
       const places = indices.map((_, i) => at + i);
+      const passes = indices.map(() => 0);
       replies.push(
-        pool.run({ kind: "fill", buffer, indices, places, key: keyFromSeed(0), firstPosition: 0 }),
+        pool.run({ kind: "fill", buffers: [buffer], indices, places, passes, key: keyFromSeed(0) }),
       );
     }
     const skipped = (await Promise.all(replies))

@@ -1,9 +1,10 @@
 /** Training batches, made ahead of time in worker threads; batch k is a pure function of (data, seed, k). */
 import { UsageError } from "../../core/errors.js";
-import { foldIn, type Key, keyFromSeed, Random } from "../../core/random.js";
+import { foldIn, type Key, keyFromSeed } from "../../core/random.js";
 import type { Dataset } from "../dataset.js";
-import { keptBytes, type Pipeline } from "../pixels/pipeline.js";
+import { keepsTheSame, keptBytes, type Pipeline } from "../pixels/pipeline.js";
 import { allocateImageCache, ImageCache } from "./cache.js";
+import { chooseCaption, dropWords } from "./chance.js";
 import { SampleOrder } from "./order.js";
 import { WorkerPool } from "./pool.js";
 
@@ -13,10 +14,17 @@ export interface LoaderOptions {
   readonly batchSize: number;
   readonly seed: number;
   readonly pipeline: Pipeline;
+  /**
+   * Further views of every image, each by a pipeline of its own (`viewPipeline`), decoded once together with
+   * `pipeline`; default none.
+   */
+  readonly views?: readonly Pipeline[];
   /** Worker threads; default: cores - 1, at least 1. */
   readonly workers?: number;
   /** Which of an image's captions: one at random for every drawing (default), or always its first. */
   readonly captions?: "random" | "first";
+  /** Share of a caption's words left out of `texts`, never all of them; default 0. */
+  readonly captionDropout?: number;
   /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
   readonly memoryLimitBytes?: number;
   /** Steps made ahead, default 2. */
@@ -50,12 +58,16 @@ export interface Batch {
   readonly rows: BatchRows;
   /** [n, size, size, 3] uint8 RGB, in shared memory; valid until `release`. */
   readonly images: Uint8Array;
+  /** One of `LoaderOptions.views` each: [n, size, size, 3] uint8 RGB, as `images`. */
+  readonly views: readonly Uint8Array[];
   /** [n] sample indices in the data set. */
   readonly indices: Uint32Array;
   /** [n] position of the caption among the sample's captions. */
   readonly captionIndices: Uint32Array;
-  /** [n] */
+  /** [n] as they are stored. */
   readonly captions: readonly string[];
+  /** [n] what the model is to read: the captions, words left out by `captionDropout`. */
+  readonly texts: readonly string[];
   /** [B] captions of the whole batch as if every image could be read: the same on whichever rows are made. */
   readonly planned: readonly string[];
   /** Time that `batch` waited for the workers, milliseconds. */
@@ -89,8 +101,10 @@ export class Loader {
   readonly samplesPerEpoch: number;
   readonly batchSize: number;
   private readonly dataset: Dataset;
-  private readonly pipeline: Pipeline;
+  /** The image's, then the further views'. */
+  private readonly pipelines: readonly Pipeline[];
   private readonly captions: "random" | "first";
+  private readonly captionDropout: number;
   private readonly prefetch: number;
   private readonly rows: BatchRows;
   private readonly revisit: { readonly batches: number; readonly times: number };
@@ -101,7 +115,7 @@ export class Loader {
   private readonly cache: ImageCache | undefined;
   private readonly broken = new Map<number, SkippedSample>();
   private readonly pending = new Map<number, Promise<Omit<Batch, "waitMs">>>();
-  private readonly freeBuffers: SharedArrayBuffer[] = [];
+  private readonly freeBuffers: SharedArrayBuffer[][] = [];
 
   constructor(options: LoaderOptions) {
     const { dataset, batchSize, seed, pipeline, prefetch = DEFAULT_PREFETCH } = options;
@@ -113,6 +127,18 @@ export class Loader {
     }
     if (!(Number.isInteger(prefetch) && prefetch >= 0 && prefetch <= 64)) {
       throw new UsageError(`loader: prefetch is a whole number of steps 0 … 64; got prefetch=${prefetch}.`);
+    }
+    const { captionDropout = 0, views = [] } = options;
+    if (!(captionDropout >= 0 && captionDropout < 1)) {
+      throw new UsageError(
+        `loader: captionDropout is a share from 0 to below 1; got captionDropout=${captionDropout}.`,
+      );
+    }
+    for (const [i, view] of views.entries()) {
+      if (keepsTheSame(pipeline, view)) continue;
+      throw new UsageError(
+        `loader: views start from the same training image; got views[${i}] with another keepSize, resize, filter, transparency or fill, or without augmentation. Make it with viewPipeline(pipeline, policy).`,
+      );
     }
     const memoryLimitBytes = options.memoryLimitBytes ?? DEFAULT_MEMORY;
     if (!(memoryLimitBytes >= 0 && memoryLimitBytes <= 2 ** 36)) {
@@ -130,7 +156,8 @@ export class Loader {
     this.rows = rows;
     this.revisit = options.revisit ?? { batches: 1, times: 1 };
     this.batchSize = batchSize;
-    this.pipeline = pipeline;
+    this.pipelines = [pipeline, ...views];
+    this.captionDropout = captionDropout;
     this.prefetch = prefetch;
     this.captions = options.captions ?? "random";
     const key = keyFromSeed(seed);
@@ -144,7 +171,8 @@ export class Loader {
         ? undefined
         : allocateImageCache(dataset.length, memoryLimitBytes, keptBytes(pipeline));
     this.cache = memory === undefined ? undefined : new ImageCache(memory);
-    const setup = { images: dataset.images, pipeline, ...(memory === undefined ? {} : { cache: memory }) };
+    const { pipelines } = this;
+    const setup = { images: dataset.images, pipelines, ...(memory === undefined ? {} : { cache: memory }) };
     this.pool = new WorkerPool(setup, options.workers);
   }
 
@@ -203,66 +231,83 @@ export class Loader {
     const n = end - start;
     const planned = this.plan(step);
     const firstPosition = step * this.batchSize + start;
-    const buffer = this.freeBuffers.pop() ?? new SharedArrayBuffer(n * this.pipeline.size ** 2 * 3);
-    const indices = new Uint32Array(n);
+    const buffers =
+      this.freeBuffers.pop() ?? this.pipelines.map(({ size }) => new SharedArrayBuffer(n * size ** 2 * 3));
+    const drawn: Drawn = { indices: new Uint32Array(n), passes: new Uint32Array(n) };
+    const { indices, passes } = drawn;
     const attempts = new Uint32Array(n);
     const skipped = new Map<number, SkippedSample>();
     let open = Array.from({ length: n }, (_, place) => place);
     while (open.length > 0) {
-      for (const place of open) indices[place] = this.choose(firstPosition + place, attempts, place, skipped);
-      open = await this.fill(buffer, indices, open, firstPosition);
+      for (const place of open) this.choose(firstPosition + place, attempts, place, drawn, skipped);
+      open = await this.fill(buffers, drawn, open);
     }
-    const drawn = Array.from(indices, (index, place) => this.captionOf(index, firstPosition + place));
+    const chosen = Array.from(indices, (index, place) => this.captionOf(index, passes[place]!));
+    const texts = chosen.map(({ caption }, place) =>
+      this.captionDropout === 0
+        ? caption
+        : dropWords(caption, this.captionDropout, this.captionKey, indices[place]!, passes[place]!),
+    );
+    const [images, ...views] = buffers.map((buffer) => new Uint8Array(buffer));
     let held = true;
     return {
       step,
       epoch: Math.floor((step * this.batchSize) / this.samplesPerEpoch),
       rows: this.rows,
-      images: new Uint8Array(buffer),
+      images: images!,
+      views,
       indices,
-      captionIndices: Uint32Array.from(drawn, ({ nth }) => nth),
-      captions: drawn.map(({ caption }) => caption),
+      captionIndices: Uint32Array.from(chosen, ({ nth }) => nth),
+      captions: chosen.map(({ caption }) => caption),
+      texts,
       planned,
       skipped: [...skipped.values()].sort((a, b) => a.index - b.index),
       release: () => {
-        if (held) this.freeBuffers.push(buffer);
+        if (held) this.freeBuffers.push(buffers);
         held = false;
       },
     };
   }
 
-  /** The caption of a sample at a position, and its place among the sample's. */
-  private captionOf(index: number, position: number): { nth: number; caption: string } {
+  /** The caption of a sample in a pass over its source, and its place among the sample's. */
+  private captionOf(index: number, pass: number): { nth: number; caption: string } {
     const own = this.dataset.sample(index).captions;
     const chosen = this.captions === "random" && own.length > 1;
-    const nth = chosen ? new Random(foldIn(this.captionKey, position)).integer(own.length) : 0;
+    const nth = chosen ? chooseCaption(this.captionKey, index, pass, own.length) : 0;
     return { nth, caption: own[nth]! };
   }
 
   /** Captions of the whole batch of `step`, broken images or not. */
   private plan(step: number): string[] {
     return Array.from({ length: this.batchSize }, (_, row) => {
-      const position = step * this.batchSize + row;
-      const { source, nth } = this.order.locate(position);
-      return this.captionOf(this.order.draw(source, nth), position).caption;
+      const { source, nth } = this.order.locate(step * this.batchSize + row);
+      const pass = Math.floor(nth / this.order.size(source));
+      return this.captionOf(this.order.draw(source, nth), pass).caption;
     });
   }
 
-  /** The sample of a position: the first readable one from its place in the source's order on. */
+  /** Sets the sample of a position: the first readable one from its place in the source's order on. */
   private choose(
     position: number,
     attempts: Uint32Array,
     place: number,
+    drawn: Drawn,
     skipped: Map<number, SkippedSample>,
-  ): number {
+  ): void {
     const { source, nth } = this.order.locate(position);
+    const size = this.order.size(source);
     for (;;) {
-      const index = this.order.draw(source, nth + attempts[place]!);
+      const at = nth + attempts[place]!;
+      const index = this.order.draw(source, at);
       const broken = this.broken.get(index);
-      if (broken === undefined) return index;
+      if (broken === undefined) {
+        drawn.indices[place] = index;
+        drawn.passes[place] = Math.floor(at / size);
+        return;
+      }
       skipped.set(index, broken);
       attempts[place]!++;
-      if (attempts[place]! >= 2 * this.order.size(source)) {
+      if (attempts[place]! >= 2 * size) {
         throw new UsageError(
           `loader: no image of "${this.dataset.name}" can be read; the last is ${broken.key}: ${broken.reason} Look at the data with clipwright inspect.`,
         );
@@ -272,17 +317,24 @@ export class Loader {
 
   /** Draws the rows `places`; gives back those whose image turned out broken. */
   private async fill(
-    buffer: SharedArrayBuffer,
-    indices: Uint32Array,
+    buffers: readonly SharedArrayBuffer[],
+    { indices, passes }: Drawn,
     places: readonly number[],
-    firstPosition: number,
   ): Promise<number[]> {
     const chunk = Math.max(8, Math.ceil(places.length / (2 * this.pool.workers)));
     const replies = [];
     for (let start = 0; start < places.length; start += chunk) {
       const part = places.slice(start, start + chunk);
-      const task = { kind: "fill", buffer, key: this.augmentKey, firstPosition } as const;
-      replies.push(this.pool.run({ ...task, places: part, indices: part.map((place) => indices[place]!) }));
+      replies.push(
+        this.pool.run({
+          kind: "fill",
+          buffers,
+          key: this.augmentKey,
+          places: part,
+          indices: part.map((place) => indices[place]!),
+          passes: part.map((place) => passes[place]!),
+        }),
+      );
     }
     const again: number[] = [];
     for (const reply of await Promise.all(replies)) {
@@ -293,6 +345,12 @@ export class Loader {
     }
     return again;
   }
+}
+
+/** [B] each: the sample of every row, and which pass over its source this is. */
+interface Drawn {
+  readonly indices: Uint32Array;
+  readonly passes: Uint32Array;
 }
 
 /** The samples with a caption, a source each where sources are weighted, else all together. */

@@ -7,21 +7,22 @@ import type { ImageCacheMemory } from "./cache.js";
 /** Given to a worker at its start. */
 export interface WorkerSetup {
   readonly images: ImageIndex;
-  readonly pipeline?: Pipeline;
+  /** What is drawn of every image, all from one kept image. */
+  readonly pipelines?: readonly Pipeline[];
   readonly cache?: ImageCacheMemory;
 }
 
 /** Draw images into places of a batch. */
 export interface FillTask {
   readonly kind: "fill";
-  /** [batch, size, size, 3] uint8 */
-  readonly buffer: SharedArrayBuffer;
+  /** One a pipeline: [batch, size, size, 3] uint8 */
+  readonly buffers: readonly SharedArrayBuffer[];
   readonly indices: readonly number[];
   /** Of each index: its row in the batch. */
   readonly places: readonly number[];
-  /** Row r draws its chance from `foldIn(key, firstPosition + r)`. */
+  /** Of each index: the pass over its source; with the index it decides all chance, by `viewKey`. */
+  readonly passes: readonly number[];
   readonly key: Key;
-  readonly firstPosition: number;
 }
 
 /** Look at images for a report or a split. */

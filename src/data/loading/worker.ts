@@ -1,13 +1,14 @@
 /** A data worker: reads, decodes, resizes and augments images into shared memory. Runs on a thread of its own. */
 import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
-import { foldIn } from "../../core/random.js";
+import { UsageError } from "../../core/errors.js";
+import type { Key } from "../../core/random.js";
 import { readImageBytes } from "../image-bytes.js";
-import { decodeImage } from "../pixels/decode.js";
-import type { RawImage } from "../pixels/image.js";
-import { drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
+import { decodeImage, jpegHeader } from "../pixels/decode.js";
+import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
 import { imageSignature } from "../pixels/signature.js";
 import { ImageCache } from "./cache.js";
+import { viewKey } from "./chance.js";
 import type { BrokenImage, Examined, ExamineTask, FillTask, Reply, Task, WorkerSetup } from "./messages.js";
 
 const setup: WorkerSetup = workerData;
@@ -15,29 +16,37 @@ const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache
 
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-async function kept(index: number, pipeline: Pipeline): Promise<RawImage> {
-  const known = cache?.get(index);
-  if (known !== undefined) return known;
-  const image = await keepImage(readImageBytes(setup.images, index), pipeline);
-  cache?.put(index, image);
-  return image;
+/** Draws all views of one image into their buffers. Throws `UsageError` when it cannot be read. */
+async function draw(task: FillTask, index: number, place: number, pass: number): Promise<void> {
+  const pipelines = setup.pipelines!;
+  const view = (v: number): [Pipeline, Key, Uint8Array] => {
+    const pipeline = pipelines[v]!;
+    const bytes = pipeline.size ** 2 * 3;
+    const out = new Uint8Array(task.buffers[v]!, place * bytes, bytes);
+    return [pipeline, viewKey(task.key, index, pass, v), out];
+  };
+  let image = cache?.get(index);
+  if (image === undefined) {
+    const encoded = readImageBytes(setup.images, index);
+    const header = jpegHeader(encoded);
+    const fits = header === undefined || cache?.hasRoom(header.width * header.height * 3) === true;
+    if (pipelines.length === 1 && !fits) return drawEncoded(encoded, ...view(0));
+    image = await keepImage(encoded, pipelines[0]!);
+    cache?.put(index, image);
+  }
+  for (const v of pipelines.keys()) drawImage(image, ...view(v));
 }
 
 async function fill(task: FillTask): Promise<readonly BrokenImage[]> {
-  const pipeline = setup.pipeline!;
-  const bytes = pipeline.size ** 2 * 3;
   const broken: BrokenImage[] = [];
   for (const [i, index] of task.indices.entries()) {
     const place = task.places[i]!;
-    let image: RawImage;
     try {
-      image = await kept(index, pipeline);
+      await draw(task, index, place, task.passes[i]!);
     } catch (error) {
-      broken.push({ place, index, reason: reasonOf(error) });
-      continue;
+      if (!(error instanceof UsageError)) throw error;
+      broken.push({ place, index, reason: error.message });
     }
-    const out = new Uint8Array(task.buffer, place * bytes, bytes);
-    drawImage(image, pipeline, foldIn(task.key, task.firstPosition + place), out);
   }
   return broken;
 }

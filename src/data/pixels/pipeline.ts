@@ -3,12 +3,15 @@
  * epoch, so its result may be kept in memory; `drawImage` crops, flips and colours, anew for every epoch.
  */
 import { UsageError } from "../../core/errors.js";
-import { type Key, Random } from "../../core/random.js";
-import { type AffineCrop, type Augmentation, augment, type ColorJitter, type InkJitter } from "./augment.js";
-import { decodeImage, dropAlpha, type Rgb, type Transparency } from "./decode.js";
+import type { Key } from "../../core/random.js";
+import { type Augmentation, augment, cropChance } from "./augment.js";
+import { type AffineCrop, resizedCropBox } from "./crop.js";
+import { decodeImage, dropAlpha, jpegHeader, type Rgb, type Transparency } from "./decode.js";
 import { fitSquare, type ResizeMode, shrinkTo } from "./fit.js";
 import type { RawImage } from "./image.js";
+import { findPolicy, type Policy } from "./policies.js";
 import { type Filter, resample } from "./resample.js";
+import type { ColorJitter, InkJitter, Note, Step } from "./steps.js";
 
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
 export interface Pipeline {
@@ -43,23 +46,25 @@ export interface TrainingOptions extends EvaluationOptions {
    */
   readonly keepSize?: number;
   /**
-   * `shift`: a window of the output's size (needs `keepSize`); `affine`: the whole image turned, zoomed and shifted
+   * `whole`: no cut, both sides resized; `shift`: a window of the output's size (needs `keepSize`); `affine`: the whole image turned, zoomed and shifted
    * (needs `keepSize`, and `affine`); default: resized crops.
    */
-  readonly crop?: "shift" | "resized" | "affine";
+  readonly crop?: "shift" | "resized" | "affine" | "whole";
   /** Of an affine crop. */
   readonly affine?: Omit<AffineCrop, "kind" | "fill">;
   /** Colours varied in ink, for drawings on white; default none. */
   readonly ink?: InkJitter;
-  /** Of a resized crop: share of the area, default [0.9, 1] (open_clip). */
+  /** The steps, and what the options below are unless they are said: a name as `findPolicy` reads; default `none`. */
+  readonly policy?: string | Policy;
+  /** Of a resized crop: share of the area; with `none` [0.9, 1] (open_clip). */
   readonly scale?: readonly [number, number];
-  /** Of a resized crop: width / height, default [3/4, 4/3]. */
+  /** Of a resized crop: width / height; with `none` [3/4, 4/3]. */
   readonly ratio?: readonly [number, number];
-  /** Share mirrored, default 0: left and right are in captions. */
+  /** Share mirrored; with `none` 0: left and right are in captions. */
   readonly flip?: number;
-  /** Default none. */
+  /** Stands for the policy's own colour jitter, or comes before its steps. */
   readonly jitter?: ColorJitter;
-  /** Share turned grey, default 0. */
+  /** Share turned grey: stands for the policy's own, or comes after its steps. */
   readonly grayscale?: number;
 }
 
@@ -80,14 +85,9 @@ export function evaluationPipeline(size: number, options: EvaluationOptions = {}
 
 /** Random crops, flips and colours for training. Throws `UsageError` naming an option out of its range. */
 export function trainingPipeline(size: number, options: TrainingOptions = {}): Pipeline {
-  const {
-    keepSize,
-    crop = "resized",
-    scale = [0.9, 1],
-    ratio = [3 / 4, 4 / 3],
-    flip = 0,
-    grayscale = 0,
-  } = options;
+  const { keepSize, crop = "resized", jitter, ink, grayscale } = options;
+  const policy = typeof options.policy === "object" ? options.policy : findPolicy(options.policy ?? "none");
+  const { scale = policy.scale, ratio = policy.ratio, flip = policy.flip } = options;
   const range = (name: string, [low, high]: readonly [number, number], top: number): void => {
     if (!(low > 0 && low <= high && high <= top)) {
       throw new UsageError(
@@ -99,8 +99,9 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
   range("ratio", ratio, 100);
   for (const [name, share] of Object.entries({
     flip,
-    grayscale,
-    "jitter.probability": options.jitter?.probability ?? 0,
+    grayscale: grayscale ?? 0,
+    "jitter.probability": jitter?.probability ?? 0,
+    "ink.probability": ink?.probability ?? 0,
   })) {
     if (!(share >= 0 && share <= 1))
       throw new UsageError(`pipeline: ${name} is a share 0 … 1; got ${name}=${share}.`);
@@ -109,7 +110,7 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
   if (keepSize !== undefined && keepSize < size) {
     throw new UsageError(`pipeline: keepSize is at least size; got keepSize=${keepSize}, size=${size}.`);
   }
-  if (crop !== "resized" && keepSize === undefined) {
+  if ((crop === "shift" || crop === "affine") && keepSize === undefined) {
     throw new UsageError(
       `pipeline: crop "${crop}" starts from images brought to one size; got no keepSize. Set keepSize, say size + 8.`,
     );
@@ -120,22 +121,47 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
     : WHITE;
   const crops = {
     shift: { kind: "shift" },
+    whole: { kind: "whole" },
     resized: { kind: "resized", scale, ratio },
     affine: { kind: "affine", ...affine, fill },
   } as const;
-  const augmentation: Augmentation = {
-    crop: crops[crop],
-    flip,
-    grayscale,
-    ...(options.jitter === undefined ? {} : { jitter: options.jitter }),
-    ...(options.ink === undefined ? {} : { ink: options.ink }),
+  const steps: Step[] = [...policy.steps];
+  const put = (step: Step, place: "first" | "last"): void => {
+    const own = steps.findIndex(({ kind }) => kind === step.kind);
+    if (own >= 0) steps[own] = step;
+    else if (place === "first") steps.unshift(step);
+    else steps.push(step);
   };
+  if (ink !== undefined) put({ kind: "ink", ...ink }, "first");
+  if (jitter !== undefined) put({ kind: "jitter", ...jitter }, "first");
+  if (grayscale !== undefined) put({ kind: "grayscale", probability: grayscale }, "last");
+  const augmentation: Augmentation = { crop: crops[crop], flip, steps };
   return {
     ...evaluationPipeline(size, options),
     ...(keepSize === undefined ? {} : { keepSize }),
     augmentation,
   };
 }
+
+/**
+ * Another view of the image that `pipeline` trains on: its own crop, mirroring and steps, by `policy`, from the same
+ * decoded image, at the same size. Throws `UsageError` when there is no such policy.
+ */
+export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipeline {
+  const { size, keepSize, resize, filter, transparency, fill } = pipeline;
+  const kept = { resize, filter, transparency, fill, ...(keepSize === undefined ? {} : { keepSize }) };
+  return trainingPipeline(size, { ...kept, policy });
+}
+
+/** True when both draw from the same kept image, so that it is decoded once for both. */
+export const keepsTheSame = (a: Pipeline, b: Pipeline): boolean =>
+  a.augmentation !== undefined &&
+  b.augmentation !== undefined &&
+  a.keepSize === b.keepSize &&
+  a.resize === b.resize &&
+  a.filter === b.filter &&
+  String(a.transparency) === String(b.transparency) &&
+  String(a.fill) === String(b.fill);
 
 function checkSize(name: string, size: number): void {
   if (!(Number.isInteger(size) && size > 0 && size <= 8192)) {
@@ -161,14 +187,41 @@ export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<
     : fitSquare(decoded, keepSize, resize, filter, fill);
 }
 
-/** Writes the square for the model into `out` ([size, size, 3]); chance comes from `key` alone. */
-export function drawImage(kept: RawImage, pipeline: Pipeline, key: Key, out: Uint8Array): void {
+/**
+ * Writes the square for the model into `out` ([size, size, 3]); chance comes from `key` alone. `note` hears what was
+ * done after the crop.
+ */
+export function drawImage(kept: RawImage, pipeline: Pipeline, key: Key, out: Uint8Array, note?: Note): void {
   if (pipeline.augmentation === undefined) {
     if (kept.width === pipeline.size && kept.height === pipeline.size) out.set(kept.data);
     else resample(kept, pipeline.size, pipeline.size, pipeline.filter, undefined, out);
     return;
   }
-  augment(kept, pipeline.size, pipeline.filter, pipeline.augmentation, new Random(key), out);
+  augment(kept, pipeline.size, pipeline.filter, pipeline.augmentation, key, out, note);
+}
+
+/**
+ * `drawImage` of an encoded image that is not to be kept: of a JPEG, only the part that is cut out is decoded. The
+ * same pixels. Throws `UsageError` when unreadable.
+ */
+export async function drawEncoded(
+  bytes: Uint8Array,
+  pipeline: Pipeline,
+  key: Key,
+  out: Uint8Array,
+): Promise<void> {
+  const { size, filter, transparency, keepSize, augmentation } = pipeline;
+  const crop = augmentation?.crop;
+  const header = crop?.kind === "resized" && keepSize === undefined ? jpegHeader(bytes) : undefined;
+  // Whether a file that breaks off counts as broken must not hang on where it is cut.
+  const ends = bytes.at(-2) === 0xff && bytes.at(-1) === 0xd9;
+  if (header?.components !== 3 || !ends || augmentation === undefined || crop?.kind !== "resized") {
+    drawImage(await keepImage(bytes, pipeline), pipeline, key, out);
+    return;
+  }
+  const box = resizedCropBox(header, crop, cropChance(key));
+  const part = await decodeImage(bytes, transparency, box);
+  augment(part, size, filter, { ...augmentation, crop: { kind: "whole" } }, key, out);
 }
 
 /** One image, decoded and resized without chance: uint8 RGB, [size, size, 3]; a random crop is left out. */

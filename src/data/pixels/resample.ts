@@ -4,6 +4,7 @@
  * resize without the antialias moves CLIP embeddings to cosine 0.94.
  */
 import type { Box, RawImage } from "./image.js";
+import { HALF, PRECISION_BITS, resizeWindow, type Taps } from "./kernels.js";
 
 export type Filter = "bicubic" | "bilinear";
 
@@ -33,19 +34,6 @@ const KERNELS: Readonly<Record<Filter, Kernel>> = {
     },
   },
 };
-
-/** 32 bits less 8 of the pixel and 2 of headroom for overshoot. */
-const PRECISION_BITS = 22;
-const HALF = 1 << (PRECISION_BITS - 1);
-
-/** For every output position: the first input position, how many, and their weights in fixed point. */
-interface Taps {
-  readonly size: number;
-  readonly start: Int32Array;
-  readonly count: Int32Array;
-  /** [out, size] */
-  readonly weights: Int32Array;
-}
 
 const MAX_KNOWN_TAPS = 512;
 const knownTaps = new Map<string, Taps>();
@@ -105,6 +93,9 @@ function scratchOf(length: number): Uint8Array {
   return scratch;
 }
 
+/** The kernels keep their memory, so a giant among the images goes through the plain loops. */
+const MAX_VECTOR_PIXELS = 2 ** 24;
+
 /**
  * `image` inside `box` (default: all) resized to `width` × `height`, equal to Pillow's `crop(box).resize(…)` on the
  * same pixels. Written into `out` ([height, width, channels]) when given.
@@ -131,6 +122,13 @@ export function resample(
     horizontal(image.data, origin, stride, height, C, across!, out, width);
   } else if (across === undefined) {
     vertical(image.data, origin, stride, width * C, down, out, height);
+  } else if (C === 3 && box.width * box.height <= MAX_VECTOR_PIXELS) {
+    // Rows that no output row reads are not touched.
+    const first = down.start[0]!;
+    const rows = down.start[height - 1]! + down.count[height - 1]! - first;
+    const window = image.data.subarray(origin + first * stride);
+    const shifted = { ...down, start: first === 0 ? down.start : down.start.map((row) => row - first) };
+    resizeWindow(window, stride, rows, box.width, across, shifted, columnsFirst(box, width, height), out);
   } else if (columnsFirst(box, width, height)) {
     const between = scratchOf(height * box.width * C);
     vertical(image.data, origin, stride, box.width * C, down, between, height);

@@ -3,8 +3,8 @@
  * 9 × 8 miniature brighter than its right neighbour?) and an 8 × 8 colour miniature that tells apart what the hash
  * confuses, plain drawings above all.
  */
-import { luma } from "./augment.js";
 import type { RawImage } from "./image.js";
+import { luma } from "./operations/operation.js";
 import { resample } from "./resample.js";
 
 const SIDE = 8;
