@@ -119,6 +119,22 @@ describe("createLoader", () => {
     );
   });
 
+  test("goes over batches several times where a step asks for them again, with the same rows", async () => {
+    const options = { ...base, batchSize: 3, pipeline: everything };
+    await using once = createLoader(options);
+    await using twice = createLoader({ ...options, revisit: { batches: 2, times: 2 } });
+    const visits: number[] = [];
+    for (let visit = 0; visit < 8; visit++) {
+      const batch = await twice.batch(visit);
+      visits.push(batch.step);
+      const plain = await once.batch(batch.step);
+      assert.deepEqual(contentOf(batch), contentOf(plain));
+      batch.release();
+      plain.release();
+    }
+    assert.deepEqual(visits, [0, 1, 0, 1, 2, 3, 2, 3]);
+  });
+
   test("draws a sample's pixels, views and words from seed, sample and epoch, whatever batch they are in", async () => {
     const pipeline = trainingPipeline(16, { policy: "stacked-randaugment" });
     const options = { pipeline, views: [viewPipeline(pipeline, "simclr")], captionDropout: 0.4 };

@@ -86,7 +86,6 @@ suite("train with a strategy", () => {
         );
       });
     }
-
   }
 
   // SLIP's head has batch norms, which see parts.
