@@ -142,7 +142,8 @@ export class Store implements AsyncDisposable {
     const { index, count } = this.group;
     await this.barrier("leave");
     if (will !== undefined) await this.will(will);
-    if (index !== 0) await this.put(`left/${index}`, new Uint8Array());
+    // Process 0 may be gone before its answer is here: then it has read the word.
+    if (index !== 0) await this.put(`left/${index}`, new Uint8Array()).catch(() => {});
     for (let other = 1; index === 0 && other < count; other++) await this.get(`left/${other}`, JOIN_MS);
     await this[Symbol.asyncDispose]();
   }
@@ -155,7 +156,9 @@ export class Store implements AsyncDisposable {
 
   /** Ends the threads at once. PJRT must not call any more: dispose the engine first. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.link, ...this.others].map((w) => w.terminate()));
+    const workers = [this.link, ...this.others];
+    for (const worker of workers) worker.ref(); // or the process could end before their end is told
+    await Promise.all(workers.map((w) => w.terminate()));
   }
 }
 
