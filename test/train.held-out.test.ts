@@ -4,7 +4,7 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { normalise } from "../src/evaluate/features.js";
 import { HeldOutLoss, type HeldOutPairs } from "../src/train/held-out.js";
-import { sigmoidPairs } from "../src/train/loss.js";
+import { sigmoidPairs, softmaxPairs } from "../src/train/loss.js";
 
 const E = 6;
 const random = new Random(keyFromSeed(5));
@@ -70,6 +70,18 @@ suite("HeldOutLoss", () => {
     const expected = mean(reference([...Array(9).keys()], 5));
     assert(Math.abs(found!.value - expected) < TOLERANCE, `${found!.value} is not ${expected}`);
     assert.equal(found!.n, 9);
+    assert.equal(engine.stats().buffers, 0);
+  });
+
+  test("is the same in blocks of rows", async () => {
+    await using engine = new OnnxRuntime();
+    using whole = new HeldOutLoss(engine, 64);
+    using blocks = new HeldOutLoss(engine, 64, softmaxPairs, 40);
+    const found = await blocks.measure(pairs, { scale: 5, bias: 0 });
+    const expected = await whole.measure(pairs, { scale: 5, bias: 0 });
+    assert.equal(found!.n, 9);
+    for (const key of ["value", "low", "high"] as const)
+      assert(Math.abs(found![key] - expected![key]) < TOLERANCE, key);
     assert.equal(engine.stats().buffers, 0);
   });
 

@@ -125,7 +125,7 @@ suite("train on a device", { timeout: 60_000 }, () => {
       assert.equal(
         error.message,
         'xla: the memory must suffice for compiling the step; got "Allocation of 3 TiB exceeds 80 GiB". ' +
-          "Use a smaller --batch-size than 4 or --grad-checkpointing.",
+          "Use a smaller --batch-size than 4, --micro-batch or --grad-checkpointing.",
       );
       return true;
     });

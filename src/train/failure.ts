@@ -31,7 +31,8 @@ function told(error: unknown, doing: string, recipe: Recipe, checkpoint: number 
     const smaller = `a smaller --batch-size than ${recipe.batchSize}`;
     const rule = `${engine}: the memory must suffice for ${doing}; ${got}.`;
     if (checkpoint === undefined) {
-      return new UsageError(`${rule} Use ${or([smaller, ...lower])}.`, { cause: error });
+      const parts = recipe.microBatch === undefined ? ["--micro-batch"] : [];
+      return new UsageError(`${rule} Use ${or([smaller, ...parts, ...lower])}.`, { cause: error });
     }
     const going = or([...rebuilt, ...more, "more memory"]);
     return new UsageError(

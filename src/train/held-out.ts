@@ -1,12 +1,13 @@
 /** The training loss on pairs that are not trained on, from features that an evaluation has made anyway. */
 
+import type { TypedArray } from "../core/dtype.js";
 import { keyFromSeed, Random } from "../core/random.js";
 import type { TensorType } from "../core/shape.js";
 import type { Engine, Executable } from "../engines/engine.js";
 import { type Interval, meanInterval } from "../evaluate/bootstrap.js";
 import type { Features } from "../evaluate/features.js";
 import { trace } from "../graph/trace.js";
-import { acrossReplicas, softmaxPairs } from "./loss.js";
+import { acrossReplicas, BLOCK_LOGITS, rowsAt, softmaxPairs } from "./loss.js";
 import type { Strategy } from "./strategies/strategy.js";
 
 /** What a model makes of cosines: times `scale`, plus `bias`. */
@@ -39,6 +40,8 @@ export class HeldOutLoss implements Disposable {
     private readonly engine: Engine,
     private readonly batchSize: number,
     private readonly loss: Strategy["pairs"] = softmaxPairs,
+    /** Most logits at once: larger batches are taken in blocks of rows. */
+    private readonly blockLogits = BLOCK_LOGITS,
   ) {}
 
   /**
@@ -80,23 +83,33 @@ export class HeldOutLoss implements Disposable {
     batch: { images: Float32Array; texts: Float32Array; textIds: Int32Array },
     logits: LogitValues,
   ): Promise<number[]> {
-    const values = {
+    const values: Readonly<Record<string, TypedArray>> = {
       ...batch,
       imageIds: batch.textIds.map((_, i) => i),
       scale: Float32Array.of(logits.scale),
       bias: Float32Array.of(logits.bias),
     };
+    const types = new Map(executable.graph.inputs.map(({ name, tensor }) => [name, tensor]));
+    const upload = (name: string, data: TypedArray) =>
+      this.engine.upload(types.get(name)!, data, { adopt: true });
     const inputs = Object.fromEntries(
-      executable.graph.inputs.map(({ name, tensor }) => [
-        name,
-        this.engine.upload(tensor, values[name as keyof typeof values], {
-          adopt: true,
-        }),
-      ]),
+      Object.entries(values).map(([name, data]) => [name, upload(name, data)]),
     );
-    const outputs = await executable.run(inputs);
-    const losses = Array.from((await this.engine.download(outputs.losses!)) as Float32Array);
-    for (const buffer of [...Object.values(inputs), ...Object.values(outputs)]) buffer[Symbol.dispose]();
+    const B = batch.textIds.length;
+    const b = types.get("places")!.shape[0]!;
+    const losses: number[] = [];
+    for (let first = 0; first < B; first += b) {
+      // The last block repeats the last row.
+      using places = upload(
+        "places",
+        Int32Array.from({ length: b }, (_, i) => Math.min(first + i, B - 1)),
+      );
+      const outputs = await executable.run({ ...inputs, places });
+      const found = (await this.engine.download(outputs.losses!)) as Float32Array;
+      losses.push(...found.subarray(0, B - first));
+      outputs.losses![Symbol.dispose]();
+    }
+    for (const buffer of Object.values(inputs)) buffer[Symbol.dispose]();
     return losses;
   }
 
@@ -106,10 +119,12 @@ export class HeldOutLoss implements Disposable {
     const features: TensorType = { dtype: "f32", shape: [B, E] };
     const ids: TensorType = { dtype: "i32", shape: [B] };
     const scale: TensorType = { dtype: "f32", shape: [] };
-    const types = { images: features, texts: features, imageIds: ids, textIds: ids, scale, bias: scale };
-    const graph = trace(types, ({ images: i, texts: t, imageIds, textIds, ...logits }) => {
-      const { own, all } = acrossReplicas({ features: { images: i, texts: t }, imageIds, textIds }, 1);
-      return { losses: this.loss(own, all, logits) };
+    const blocks = Math.ceil(B / Math.max(1, Math.floor(this.blockLogits / B)));
+    const places: TensorType = { dtype: "i32", shape: [Math.ceil(B / blocks)] };
+    const pairs = { images: features, texts: features, imageIds: ids, textIds: ids };
+    const graph = trace({ ...pairs, places, scale, bias: scale }, (x) => {
+      const { all } = acrossReplicas({ ...x, features: { images: x.images, texts: x.texts } }, 1);
+      return { losses: this.loss(rowsAt(all, x.places), all, x) };
     });
     const executable = await this.engine.compile(graph, { name: "held-out loss" });
     this.compiled = { size: B, executable };

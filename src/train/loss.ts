@@ -13,6 +13,7 @@ import {
   div,
   equal,
   exp,
+  gather,
   iota,
   log,
   matmul,
@@ -87,6 +88,17 @@ export function acrossReplicas(
     },
   };
 }
+
+/** The rows of a batch at `places` i32[b]. */
+export const rowsAt = ({ features, imageIds, textIds }: WholeBatch, places: Tensor): Rows => ({
+  features: Object.fromEntries(Object.entries(features).map(([name, x]) => [name, gather(x, places)])),
+  imageIds: gather(imageIds, places),
+  textIds: gather(textIds, places),
+  places,
+});
+
+/** Most logits of a block of rows against the whole batch where it is taken in blocks: 16 MiB. */
+export const BLOCK_LOGITS = 2 ** 22;
 
 /** What `values`, one a row of `own` f32[b], are of a mean over `all` rows. */
 export const shareOfMean = (values: Tensor, { weights }: Rows, { count }: WholeBatch): Tensor =>

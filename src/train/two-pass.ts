@@ -12,12 +12,12 @@
 import type { TensorType } from "../core/shape.js";
 import { cotangents, gradients } from "../graph/grad.js";
 import type { Graph } from "../graph/graph.js";
-import { add, allReduceSum, gather, iota } from "../graph/ops/index.js";
+import { add, allReduceSum, iota } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import { trace } from "../graph/trace.js";
 import { towerOf } from "../models/clip.js";
 import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parameters.js";
-import type { WholeBatch } from "./loss.js";
+import { BLOCK_LOGITS, rowsAt, type WholeBatch } from "./loss.js";
 import {
   batchTypes,
   inPrecision,
@@ -36,7 +36,7 @@ export interface TwoPassOptions extends StepOptions {
   readonly microBatch: number;
   /** Texts in a part. Default: `microBatch`. */
   readonly textMicroBatch?: number | undefined;
-  /** Most logits of a block of the loss's rows, all rows for columns. Default 2²², 16 MiB. */
+  /** Most logits of a block of the loss's rows, all rows for columns. Default `BLOCK_LOGITS`. */
   readonly blockLogits?: number | undefined;
 }
 
@@ -154,7 +154,7 @@ export function textsBackward(options: TwoPassOptions, features: Types): Graph {
 /** Rows of a block of the loss: the most that divide the batch and keep within `blockLogits`; at least one. */
 export function blockRows({
   batchSize,
-  blockLogits = 2 ** 22,
+  blockLogits = BLOCK_LOGITS,
 }: Pick<TwoPassOptions, "batchSize" | "blockLogits">): number {
   let rows = Math.min(batchSize, Math.max(1, Math.floor(blockLogits / batchSize)));
   while (batchSize % rows !== 0) rows--;
@@ -185,13 +185,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
     const joint: Tensors = x.features;
     const places = iota("i32", [B]);
     const all: WholeBatch = { ...x, features: joint, places, count: B };
-    const own = {
-      features: Object.fromEntries(Object.entries(joint).map(([name, f]) => [name, gather(f, x.rows)])),
-      imageIds: gather(x.imageIds, x.rows),
-      textIds: gather(x.textIds, x.rows),
-      places: x.rows,
-    };
-    const loss = strategy.loss(own, all, logitsOf(clip, x.params));
+    const loss = strategy.loss(rowsAt(all, x.rows), all, logitsOf(clip, x.params));
     const wrt: Tensors = { ...joint, ...x.params };
     const found = gradients(loss, Object.values(wrt));
     const sumOf = (group: Tensors, offset: number) =>
