@@ -38,6 +38,7 @@ export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config.js";
 export type { PreprocessConfig, Preset } from "./models/preset.js";
 export { findPreset, presets } from "./models/presets.js";
+export { type TextSize, textSizes } from "./models/text-sizes.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type RecipeInput } from "./train/recipe.js";
 
