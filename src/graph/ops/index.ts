@@ -12,6 +12,7 @@ import { fusedOps } from "./fused.js";
 import { lookupOps } from "./lookup.js";
 import { movementOps } from "./movement.js";
 import { normalizeOps } from "./normalize.js";
+import { pieceOps } from "./pieces.js";
 import { poolOps } from "./pool.js";
 import { reduceOps } from "./reduce.js";
 import { sourceOps } from "./source.js";
@@ -28,16 +29,13 @@ export { gather, pickRows, scatterAdd } from "./lookup.js";
 export {
   barrier,
   broadcastTo,
-  concat,
-  pad,
   reshape,
   reverse,
-  slice,
-  split,
   transpose,
   unbroadcast,
 } from "./movement.js";
 export { batchNorm, channelAffine, channelDot } from "./normalize.js";
+export { concat, pad, slice, split } from "./pieces.js";
 export { avgPool, maxPool } from "./pool.js";
 export { argmax, max, mean, min, sum, sumOfSquares } from "./reduce.js";
 export { constant, inputTensor, iota, type Operand } from "./source.js";
@@ -48,7 +46,7 @@ export const families: Readonly<Record<string, readonly AnyOp[]>> = Object.freez
   elementwise: elementwiseOps as unknown as AnyOp[],
   compare: compareOps as unknown as AnyOp[],
   reduce: reduceOps as unknown as AnyOp[],
-  movement: movementOps as unknown as AnyOp[],
+  movement: [...movementOps, ...pieceOps] as unknown as AnyOp[],
   contract: contractOps as unknown as AnyOp[],
   convolve: convolveOps as unknown as AnyOp[],
   pool: poolOps as unknown as AnyOp[],

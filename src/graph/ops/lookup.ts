@@ -5,7 +5,7 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, sizeOfShape } from "../../core/shape.js";
 import { given, integers, normal, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { pad } from "./movement.js";
+import { pad } from "./pieces.js";
 import { constant } from "./source.js";
 
 type None = Record<never, never>;
