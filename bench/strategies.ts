@@ -1,0 +1,182 @@
+/**
+ * `npm run bench:strategies`: CLIP, CLIP with augmentation, FLIP and SLIP on one small ViT, three seeds each, by three
+ * accounts: one pass over the data, equal samples, equal compute (multiply-adds as the graph counts them, both passes).
+ *
+ *     npm run bench:strategies                                              # the demo's data, scored on an unseen style
+ *     npm run bench:strategies -- --train train.tar --val val.tar --epochs 20   # pairs, scored by retrieval
+ *
+ * Lengths are counted, not timed, so that a busy machine changes no score. Two runs at a time, a thread each. Runs are kept in
+ * runs/strategies-*; a finished one is not trained again. Prints a Markdown table: means over the seeds, and the 95 %
+ * interval of the mean by Student's t.
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import demo from "../recipes/emoji-demo.js";
+import { type EvaluationRecord, parseEvaluation } from "../src/evaluate/records.js";
+import { makeClip } from "../src/models/clip.js";
+import type { ClipConfig } from "../src/models/config.js";
+import { findPreset } from "../src/models/presets.js";
+import { relativeCost } from "../src/train/strategies/cost.js";
+import { makeStrategy, type StrategyName } from "../src/train/strategies/index.js";
+
+const { values } = parseArgs({
+  options: {
+    train: { type: "string" },
+    val: { type: "string" },
+    name: { type: "string", default: "pairs" },
+    epochs: { type: "string", default: "3" },
+    batch: { type: "string", default: "256" },
+    seeds: { type: "string", default: "3" },
+    model: { type: "string", default: "clipwright-nano-32" },
+  },
+});
+
+const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+const STYLE = "examples/emoji/data/fluent-emoji-flat";
+const HEAD = [512, 128];
+/** The paper only resizes images, unless a policy is what is compared. */
+const WHOLE = ["--crop", "whole"];
+const AT_ONCE = 2;
+/** Two-sided 97.5 % points of Student's t, by degrees of freedom. */
+const STUDENT = [12.71, 4.303, 3.182, 2.776, 2.571];
+
+interface Set {
+  readonly name: string;
+  readonly model: ClipConfig;
+  readonly options: readonly string[];
+  /** Metrics shown, and where they are found. */
+  readonly metrics: readonly string[];
+  scores(run: string): Promise<EvaluationRecord[]>;
+}
+
+function clipwright(words: readonly string[]): Promise<string> {
+  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (part) => {
+    out += part;
+  });
+  child.stderr.on("data", (part) => {
+    err += part;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("exit", (code) =>
+      code === 0 ? resolve(out) : reject(new Error(`clipwright ${words.join(" ")}\n${err.slice(-1500)}`)),
+    );
+  });
+}
+
+const preset = findPreset(values.model!);
+
+function emoji(): Set {
+  if (!existsSync(STYLE)) throw new Error(`${STYLE} is not there: run npm run demo once`);
+  const { text_cfg, embed_dim } = demo.model as unknown as ClipConfig;
+  return {
+    name: "emoji",
+    model: { ...preset.config, embed_dim, text_cfg },
+    options: ["--train-data", "examples/emoji/data/train/*.tar", "--vocab-size", "4096"],
+    metrics: ["acc1", "acc5"],
+    async scores(run) {
+      const names = ["--classnames", `${STYLE}/classnames.txt`];
+      const templates = ["--templates", `${STYLE}/zeroshot_classification_templates.txt`];
+      const data = ["--data", `${STYLE}/test/0.tar`, "--task", "zeroshot", "--json"];
+      return parseEvaluation(await clipwright(["evaluate", run, ...data, ...names, ...templates]));
+    },
+  };
+}
+
+const pairs = (): Set => ({
+  name: values.name!,
+  model: preset.config,
+  options: ["--train-data", values.train!],
+  metrics: ["image_retrieval_recall@10", "text_retrieval_recall@10"],
+  scores: async (run) =>
+    parseEvaluation(
+      await clipwright(["evaluate", run, "--data", values.val!, "--task", "retrieval", "--json"]),
+    ),
+});
+
+const set = values.train === undefined ? emoji() : pairs();
+const clip = makeClip(set.model);
+const contextLength = clip.config.text_cfg.context_length;
+const kinds: readonly { strategy: StrategyName; options: readonly string[] }[] = [
+  { strategy: "clip", options: WHOLE },
+  { strategy: "clip-aug", options: [] },
+  { strategy: "flip", options: [...WHOLE, "--mask-ratio", "0.5"] },
+  { strategy: "slip", options: [...WHOLE, "--ssl-head", HEAD.join(",")] },
+];
+const costOf = (strategy: StrategyName): number =>
+  relativeCost(clip, makeStrategy(strategy, clip, { sslHead: HEAD }), contextLength, { backward: true });
+
+const accounts = ["one pass", "equal samples", "equal compute"] as const;
+const epochsOf = (account: (typeof accounts)[number], cost: number): number =>
+  account === "one pass" ? 1 : Number(values.epochs) / (account === "equal compute" ? cost : 1);
+
+interface Job {
+  readonly strategy: StrategyName;
+  readonly epochs: number;
+  readonly seed: number;
+  readonly words: readonly string[];
+}
+
+const runOf = ({ strategy, epochs, seed }: Job) =>
+  `strategies-${set.name}-${strategy}-${epochs.toFixed(2)}-${seed}`;
+
+async function trainAndScore(job: Job): Promise<number[]> {
+  const name = runOf(job);
+  await clipwright([
+    "train",
+    ...["--model", JSON.stringify(set.model), "--name", name, "--seed", String(job.seed)],
+    ...["--strategy", job.strategy, "--epochs", String(job.epochs), "--batch-size", values.batch!],
+    ...["--lr", "1e-3", "--wd", "0.1", "--warmup", "0.1", "--image-resize-mode", "squash"],
+    ...["--keep-size", "64", "--threads", "1", "--workers", "1"],
+    ...["--zeroshot-frequency", "0", "--save-frequency", "0", ...set.options, ...job.words],
+  ]);
+  const found = await set.scores(`runs/${name}`);
+  return set.metrics.map((metric) => 100 * found.find((r) => r.metric === metric)!.value);
+}
+
+/** Mean and half of its 95 % interval. */
+function meanOf(scores: readonly number[]): string {
+  const n = scores.length;
+  const mean = scores.reduce((a, b) => a + b, 0) / n;
+  if (n === 1) return mean.toFixed(1);
+  const deviation = Math.sqrt(scores.reduce((a, x) => a + (x - mean) ** 2, 0) / (n - 1));
+  return `${mean.toFixed(1)} ± ${((STUDENT[n - 2]! * deviation) / Math.sqrt(n)).toFixed(1)}`;
+}
+
+const costs = new Map(kinds.map(({ strategy }) => [strategy, costOf(strategy)]));
+const jobs = new Map<string, Job>();
+for (const { strategy, options } of kinds)
+  for (const account of accounts)
+    for (let seed = 0; seed < Number(values.seeds); seed++) {
+      const job = { strategy, epochs: epochsOf(account, costs.get(strategy)!), seed, words: options };
+      jobs.set(runOf(job), job);
+    }
+const results = new Map<string, number[]>();
+const waiting = [...jobs];
+await Promise.all(
+  Array.from({ length: AT_ONCE }, async () => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [name, job] = next;
+      results.set(name, await trainAndScore(job));
+      process.stderr.write(`${name}: ${results.get(name)!.map((x) => x.toFixed(1))}\n`);
+    }
+  }),
+);
+
+const out = (line: string) => process.stdout.write(`${line}\n`);
+out(`| strategy | cost a sample | ${accounts.map((a) => `${a}: ${set.metrics.join(", ")}`).join(" | ")} |`);
+out(`| --- | --- | ${accounts.map(() => "---").join(" | ")} |`);
+for (const { strategy } of kinds) {
+  const cells = accounts.map((account) => {
+    const seeds = Array.from({ length: Number(values.seeds) }, (_, seed) =>
+      runOf({ strategy, epochs: epochsOf(account, costs.get(strategy)!), seed, words: [] }),
+    ).map((name) => results.get(name)!);
+    return set.metrics.map((_, m) => meanOf(seeds.map((scores) => scores[m]!))).join(", ");
+  });
+  out(`| ${strategy} | ${costs.get(strategy)!.toFixed(2)} × | ${cells.join(" | ")} |`);
+}
