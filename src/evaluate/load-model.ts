@@ -73,6 +73,9 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
 }
 
+/** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
+export const weightsFile = (path: string): string => findWeights({ path }).weights;
+
 interface Found {
   readonly weights: string;
   readonly step: number | undefined;

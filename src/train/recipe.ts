@@ -28,6 +28,7 @@ import {
   type Values,
 } from "./fields.js";
 import { cooldownShapes, scheduleShapes } from "./schedule.js";
+import { startFields, startRules } from "./start-fields.js";
 import { precisions } from "./step.js";
 import { strategyNames } from "./strategies/index.js";
 import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
@@ -59,6 +60,7 @@ export const recipeGroups = {
       "Stochastic depth of the image tower: share of the samples whose last residual branch is left out; the model's own otherwise.",
     ),
   },
+  Start: startFields,
   Data: {
     trainData: required(
       list(text("SOURCE"), { separator: "::" }),
@@ -416,6 +418,7 @@ const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
 /** What must hold between keys; each gives the message or undefined. */
 const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
   ...strategyRules,
+  ...startRules,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

@@ -3,6 +3,7 @@
  *
  *     config.json        the recipe, complete
  *     plan.json          the number of steps, fixed once
+ *     start.json         of a run that starts from weights: what started anew
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
  *     tokenizer.json     and whatever else the run needs to be used later
@@ -35,6 +36,7 @@ import { type Recipe, recipeFields, recipeToJson } from "./recipe.js";
 
 const CONFIG = "config.json";
 const PLAN = "plan.json";
+const START = "start.json";
 const METRICS = "metrics.jsonl";
 const EVALUATION = "evaluation.jsonl";
 
@@ -43,7 +45,7 @@ export type Line = Readonly<Record<string, unknown>> & { readonly step?: number 
 
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
 
 /** Settings that say where the run is and how it is opened, not what it computes. */
 const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
@@ -132,6 +134,17 @@ export class Run implements Disposable {
     if (stored?.totalSteps !== undefined && !otherData) return stored;
     this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
     return plan;
+  }
+
+  /**
+   * Keeps what of the model did not start from weights, where anything did.
+   * @param fresh undefined: the run goes on, or starts from nothing.
+   * @returns what was kept last, or nothing.
+   */
+  saveStart(fresh: readonly string[] | undefined): readonly string[] {
+    if (fresh !== undefined) this.writeFile(START, `${JSON.stringify({ fresh }, null, 2)}\n`);
+    const text = textOf(join(this.path, START));
+    return text === undefined ? [] : (JSON.parse(text) as { fresh: string[] }).fresh;
   }
 
   /** Appends a line to `metrics.jsonl`. */

@@ -15,6 +15,7 @@ import { guardOf } from "./failure.js";
 import { HeldOutLoss } from "./held-out.js";
 import type { TrainHooks, TrainResult } from "./hooks.js";
 import { Keeper, resultOfDone } from "./keeper.js";
+import { lockOf, ratesOf } from "./lock.js";
 import { loop } from "./loop.js";
 import { makeOptimizer } from "./optimizer.js";
 import { makePlan } from "./plan.js";
@@ -27,6 +28,7 @@ import { initialState } from "./state.js";
 import { readState } from "./state-files.js";
 import { phasesOf } from "./strategies/phases.js";
 import { TwoPassRunner } from "./two-pass-runner.js";
+import { warmStart } from "./warm-start.js";
 
 /**
  * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint. Where a
@@ -107,9 +109,10 @@ async function trainHere(
     let saved = resumed?.step;
     const guard = guardOf(recipe, () => saved);
     const engine = await processes.openEngine(recipe.engine, recipe);
+    const lockedWhole = recipe.lockImage === true && recipe.lockImageUnlockedGroups === undefined;
     const clip = makeClip(model.config, {
       rematerialize: recipe.gradCheckpointing,
-      dropPath: recipe.dropPath,
+      dropPath: lockedWhole ? 0 : recipe.dropPath,
     });
     const phases = phasesOf(recipe, clip);
     const { strategy } = phases;
@@ -120,14 +123,18 @@ async function trainHere(
       epsilon: recipe.eps,
       weightDecay: recipe.wd,
     });
+    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+    const fresh = await processes.share("start", () => run!.saveStart(start?.fresh));
     const initial =
       resumed === undefined
-        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed))
+        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed), start?.values)
         : readState(resumed, { clip, strategy });
     const stepOptions = {
       clip,
       strategy,
       optimizer,
+      lock: lockOf(recipe, clip, new Set(fresh)),
+      rate: ratesOf(recipe, clip),
       batchSize,
       contextLength: tokenizer.contextLength,
       normalization: pipelines.normalization,
@@ -192,7 +199,7 @@ async function trainHere(
     const among = count === 1 ? "" : ` over ${count} processes`;
     keeper.begin(
       `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
-        `batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+        `${start === undefined ? "" : `${start.about}; `}batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
         phases.describe(tokenizer.contextLength),
     );
     processes.forward(undefined, () => keeper.stop());

@@ -10,13 +10,14 @@ import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
 import type { HostBatch, RunningStep, StepMetrics } from "./runner.js";
 import { RunState } from "./state.js";
-import { batchTypes, trained } from "./step.js";
+import { batchTypes, learning, variablesOf } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
 import {
   blockRows,
   featureTypes,
   imagesBackward,
   imagesForward,
+  learns,
   lossBlock,
   parametersOf,
   type TwoPassOptions,
@@ -34,11 +35,12 @@ export interface BatchParts {
   part(index: number): Promise<HostBatch>;
 }
 
+/** Those of a second pass are absent where nothing of their tower is trained. */
 interface Programs {
   readonly imagesForward: Executable;
-  readonly imagesBackward: Executable;
+  readonly imagesBackward: Executable | undefined;
   readonly textsForward: Executable;
-  readonly textsBackward: Executable;
+  readonly textsBackward: Executable | undefined;
   readonly loss: Executable;
   readonly update: Executable;
   /** Types of one replica's rows of a part. */
@@ -96,7 +98,10 @@ export class TwoPassRunner implements Disposable {
   async step(batch: BatchParts, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
     const { batchSize: B } = this.options;
     const rows = await this.encode(batch);
-    const sums = this.zeros(parameterTypes(trained(this.options).parameters), "gradients");
+    const sums = this.zeros(
+      parameterTypes(learning(variablesOf(this.options).parameters, this.options)),
+      "gradients",
+    );
     const { loss, d } = await this.compare(rows, sums);
     for (let part = 0; part < B / this.options.microBatch; part++)
       await this.backImages(await batch.part(part), part, d, sums);
@@ -202,6 +207,7 @@ export class TwoPassRunner implements Disposable {
     sums: Buffers,
   ): Promise<void> {
     const { imagesBackward: program, imageFeatures } = this.programs;
+    if (program === undefined) return;
     const given = {
       ...this.imageInputs(part),
       ...this.cotangents(imageFeatures, d, index * this.options.microBatch),
@@ -219,6 +225,7 @@ export class TwoPassRunner implements Disposable {
   ): Promise<void> {
     const { batchSize: B, microBatch } = this.options;
     const { textsBackward: program, textFeatures } = this.programs;
+    if (program === undefined) return;
     for (let first = 0; first < B; first += this.options.textMicroBatch ?? microBatch) {
       const given = { ...this.textInputs(tokens, first), ...this.cotangents(textFeatures, d, first) };
       takeNext(sums, await program.run(pick(program, { ...this.state.buffers, ...given, ...sums })));
@@ -338,16 +345,22 @@ async function compileAll(compile: Compile, options: TwoPassOptions): Promise<Pr
     imageFeatures,
     textFeatures,
     imagesForward: await compile(images, "images forward"),
-    imagesBackward: await compile(imagesBackward(options, imageFeatures), "images backward"),
+    imagesBackward: learns(options, "image")
+      ? await compile(imagesBackward(options, imageFeatures), "images backward")
+      : undefined,
     textsForward: await compile(texts, "texts forward"),
-    textsBackward: await compile(textsBackward(options, textFeatures), "texts backward"),
+    textsBackward: learns(options, "text")
+      ? await compile(textsBackward(options, textFeatures), "texts backward")
+      : undefined,
     loss: await compile(lossBlock(options, all), "loss"),
     update: await compile(updateStep(options), "update"),
   };
 }
 
 const executables = ({ imageFeatures: _, textFeatures: __, ...programs }: Programs): [string, Executable][] =>
-  Object.entries(programs);
+  Object.entries(programs as Readonly<Record<string, Executable | undefined>>).flatMap(([name, program]) =>
+    program === undefined ? [] : [[name, program]],
+  );
 
 const dispose = (programs: Programs): void => {
   for (const [, executable] of executables(programs)) executable[Symbol.dispose]();

@@ -70,6 +70,8 @@ export interface StrategyKind {
   readonly views: readonly string[];
   /** Augmentation policy of the image itself, where the recipe names none. */
   readonly augment?: string | undefined;
+  /** What of the model must be trained for it to make sense, where that is more than either tower. */
+  readonly learnsFrom?: "image tower" | "image tower's end" | undefined;
   /** Settings that it takes. */
   readonly options: readonly (keyof StrategyOptions)[];
   /** Starting values of the logits: the factor on the cosines, and what is added to it. */
