@@ -8,6 +8,7 @@ import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { SafetensorsFile, writeSafetensors } from "../src/core/safetensors.js";
 import type { TensorType } from "../src/core/shape.js";
+import type { Engine } from "../src/engines/engine.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { costOf } from "../src/graph/cost.js";
 import { trace } from "../src/graph/trace.js";
@@ -24,6 +25,7 @@ import { type StepOptions, trainStep } from "../src/train/step.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
+import { enginesForSteps } from "./support/engines.js";
 import { fixture } from "./support/fixture.js";
 
 const B = 6;
@@ -76,8 +78,12 @@ function batchFor({ clip }: StepOptions): HostBatch {
 type State = Map<string, Float32Array>;
 
 /** The state before and after two steps, and the first step's loss. */
-async function twoSteps(options: StepOptions, lr = 1e-2) {
-  await using engine = new OnnxRuntime({ threads: 1 });
+async function twoSteps(
+  options: StepOptions,
+  lr = 1e-2,
+  open: () => Promise<Engine> = async () => new OnnxRuntime({ threads: 1 }),
+) {
+  await using engine = await open();
   using runner = await StepRunner.create(engine, options, initialState(options, keyFromSeed(1)));
   const snapshot = async (): Promise<State> =>
     new Map(
@@ -246,6 +252,21 @@ describe("trainStep with a lock", () => {
     assert.notEqual(open.loss, without.loss);
   });
 
+  for (const { title, open } of enginesForSteps.filter(({ title }) => title !== "ONNX Runtime")) {
+    it(`${title}: takes the steps of ONNX Runtime`, async () => {
+      const dropped = makeClip(config, { dropPath: 0.9 });
+      for (const options of [
+        optionsOf(resnet, { lock: imageLock(resnet, 2), rate: () => 0.5 }),
+        // Its noise is read by nothing.
+        optionsOf(dropped, { lock: imageLock(dropped, 1) }),
+      ]) {
+        const expected = await twoSteps(options);
+        const found = await twoSteps(options, 1e-2, open);
+        for (const [path, data] of expected.last) assertClose(found.last.get(path)!, data, 1e-4, path);
+      }
+    });
+  }
+
   it("costs no backward pass of what is locked", () => {
     const forward = (tower: "image" | "text") => {
       const images: TensorType = { dtype: "f32", shape: [B, 3, 16, 16] };
@@ -354,7 +375,6 @@ describe("train from weights", () => {
   for (const [name, more] of [
     ["locked", {}],
     ["unlocked-groups", { lockImageUnlockedGroups: 2, layerDecay: 0.75, lrText: 1e-3 }],
-    ["in-parts", { microBatch: 4 }],
   ] as const) {
     it(`${name}: keeps what is locked, and continued ends as if not stopped, to the bit`, async () => {
       const settings: RecipeInput = {

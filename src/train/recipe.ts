@@ -32,6 +32,7 @@ import { startFields, startRules } from "./start-fields.js";
 import { precisions } from "./step.js";
 import { strategyNames } from "./strategies/index.js";
 import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
+import { teacherFields, teacherRules } from "./teacher-fields.js";
 
 /** Settings under the headings of the help. */
 export const recipeGroups = {
@@ -61,6 +62,7 @@ export const recipeGroups = {
     ),
   },
   Start: startFields,
+  Teacher: teacherFields,
   Data: {
     trainData: required(
       list(text("SOURCE"), { separator: "::" }),
@@ -419,6 +421,7 @@ const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
 const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
   ...strategyRules,
   ...startRules,
+  ...teacherRules,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

@@ -94,6 +94,12 @@ export function stateTypes(options: Pick<StepOptions, "clip" | "strategy" | "opt
   };
 }
 
+/** Types of `B` rows of what a batch brings to the loss. */
+export const givenTypes = ({ given = {} }: Strategy, B: number): Record<string, TensorType> =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, { width }]) => [name, { dtype: "f32", shape: [B, width] }]),
+  );
+
 /** Batch inputs of one replica as tensor types. Throws `UsageError` when there are more replicas than rows. */
 export function batchTypes(options: StepOptions) {
   const { clip, batchSize, contextLength: T, normalization, replicas = 1 } = options;
@@ -118,6 +124,7 @@ export function batchTypes(options: StepOptions) {
     imageIds: ids,
     textIds: ids,
     noise: noiseTypes(strategy.noise, B),
+    given: givenTypes(strategy, B),
     /** 1 for a row of the batch, 0 for padding. */
     ...(padded ? { weights: { dtype: "f32", shape: [B] } as TensorType } : {}),
   };
@@ -172,6 +179,7 @@ export function trainStep(options: StepOptions): Graph {
     const features = {
       ...strategy.encodeImages(variables, images, training),
       ...strategy.encodeTexts(variables, batch.tokens, training),
+      ...batch.given,
     };
     const { weights } = batch as { weights?: Tensor };
     const { own, all } = acrossReplicas({ ...batch, features, weights }, replicas, options.batchSize);

@@ -26,7 +26,10 @@ import { StepRunner } from "./runner.js";
 import { shareOf } from "./shares.js";
 import { initialState } from "./state.js";
 import { readState } from "./state-files.js";
-import { phasesOf } from "./strategies/phases.js";
+import { distilledPhases } from "./strategies/distill.js";
+import { type Phases, phasesOf } from "./strategies/phases.js";
+import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "./teacher.js";
+import { DEFAULT_DISTILL } from "./teacher-fields.js";
 import { TwoPassRunner } from "./two-pass-runner.js";
 import { warmStart } from "./warm-start.js";
 
@@ -114,7 +117,8 @@ async function trainHere(
       rematerialize: recipe.gradCheckpointing,
       dropPath: lockedWhole ? 0 : recipe.dropPath,
     });
-    const phases = phasesOf(recipe, clip);
+    using teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
+    const phases = withTeacher(phasesOf(recipe, clip), teacher, recipe);
     const { strategy } = phases;
     const { tokenizer } = model;
     const optimizer = makeOptimizer(recipe.optimizer, {
@@ -208,6 +212,25 @@ async function trainHere(
   } finally {
     await loader.close();
   }
+}
+
+/** The recipe's teacher, whose embeddings process 0 makes unless they are there. */
+async function teacherOf(
+  recipe: Recipe,
+  { processes, ...context }: Omit<StoreTeacherOptions, "logs"> & { readonly processes: Processes },
+): Promise<Teacher | undefined> {
+  const { teacher: path, teacherModel: model, teacherTokenizer: tokenizer, logs, workers } = recipe;
+  if (path === undefined) return undefined;
+  const folder = await processes.share("teacher", () =>
+    storeTeacher({ path, model, tokenizer, workers }, { ...context, logs }),
+  );
+  return openTeacher(folder, context.dataset);
+}
+
+function withTeacher(phases: Phases, teacher: Teacher | undefined, recipe: Recipe): Phases {
+  if (teacher === undefined) return phases;
+  const { distill: weight = DEFAULT_DISTILL, teacherScale: scale = teacher.scale } = recipe;
+  return distilledPhases(phases, { ...teacher, weight, scale });
 }
 
 /** What a process other than 0 has to say: what is wrong with its rows. */

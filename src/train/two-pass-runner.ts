@@ -10,7 +10,7 @@ import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
 import type { HostBatch, RunningStep, StepMetrics } from "./runner.js";
 import { RunState } from "./state.js";
-import { batchTypes, learning, variablesOf } from "./step.js";
+import { batchTypes, givenTypes, learning, strategyOf, variablesOf } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
 import {
   blockRows,
@@ -131,6 +131,12 @@ export class TwoPassRunner implements Disposable {
     const tokens = new Int32Array(B * T);
     const imageIds = new Int32Array(B);
     const textIds = new Int32Array(B);
+    const given = Object.fromEntries(
+      Object.entries(givenTypes(strategyOf(this.options), B)).map(([name, { shape }]) => [
+        name,
+        new Float32Array(sizeOfShape(shape)),
+      ]),
+    );
     const keep = async (outputs: Buffers, types: Readonly<Record<string, TensorType>>, first: number) => {
       for (const [name, type] of Object.entries(types)) {
         const buffer = outputs[`features.${name}`]!;
@@ -144,24 +150,26 @@ export class TwoPassRunner implements Disposable {
       tokens.set(part.tokens, first * T);
       imageIds.set(part.imageIds, first);
       textIds.set(part.textIds, first);
-      const given = this.imageInputs(part);
-      const run = pick(programs.imagesForward, { ...this.state.buffers, ...given });
+      for (const [name, rows] of Object.entries(given))
+        rows.set(part.given![name]!, (first * rows.length) / B);
+      const inputs = this.imageInputs(part);
+      const run = pick(programs.imagesForward, { ...this.state.buffers, ...inputs });
       await keep(await programs.imagesForward.run(run), imageFeatures, first);
-      free(given);
+      free(inputs);
     }
     const textPart = this.options.textMicroBatch ?? M;
     for (let first = 0; first < B; first += textPart) {
-      const given = this.textInputs(tokens, first);
-      const run = pick(programs.textsForward, { ...this.state.buffers, ...given });
+      const inputs = this.textInputs(tokens, first);
+      const run = pick(programs.textsForward, { ...this.state.buffers, ...inputs });
       await keep(await programs.textsForward.run(run), textFeatures, first);
-      free(given);
+      free(inputs);
     }
-    return { features, tokens, imageIds, textIds };
+    return { features, given, tokens, imageIds, textIds };
   }
 
   /** The loss, the cotangents of all rows, and, in `sums`, the gradients of the logits' parameters. */
   private async compare(
-    { features, imageIds, textIds }: EncodedBatch,
+    { features, given, imageIds, textIds }: EncodedBatch,
     sums: Buffers,
   ): Promise<{ readonly loss: number; readonly d: Record<string, Float32Array> }> {
     const { batchSize: B } = this.options;
@@ -174,6 +182,8 @@ export class TwoPassRunner implements Disposable {
     };
     for (const [name, type] of Object.entries(types))
       fixed[`features.${name}`] = this.engine.upload(type, features[name]!, { adopt: true });
+    for (const [name, type] of Object.entries(givenTypes(strategyOf(this.options), B)))
+      fixed[`given.${name}`] = this.engine.upload(type, given[name]!, { adopt: true });
     const logits = Object.keys(parametersOf(this.options, "logits")).map((name) => `gradients.${name}`);
     const running: Buffers = {
       ...this.zeros(types, "d"),
@@ -305,6 +315,8 @@ export class TwoPassRunner implements Disposable {
 interface EncodedBatch {
   /** f32[B,…] by name, flat. */
   readonly features: Readonly<Record<string, Float32Array>>;
+  /** What the loss has beside them, f32[B,…] by name, flat. */
+  readonly given: Readonly<Record<string, Float32Array>>;
   readonly tokens: Int32Array;
   readonly imageIds: Int32Array;
   readonly textIds: Int32Array;

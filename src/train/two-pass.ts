@@ -20,6 +20,7 @@ import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parame
 import { BLOCK_LOGITS, rowsAt, type WholeBatch } from "./loss.js";
 import {
   batchTypes,
+  givenTypes,
   inPrecision,
   learning,
   logitsOf,
@@ -182,7 +183,7 @@ export function blockRows({
 }
 
 /**
- * The loss of a block of rows against the whole batch. Inputs `features.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
+ * The loss of a block of rows against the whole batch. Inputs `features.NAME` and `given.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
  * `rows` i32[b] (those of the block), the parameters `params.logit_*`, and sums to which it adds: `d.NAME` f32[B,…], the
  * cotangents of the features, `gradients.logit_*`, and `loss`. Outputs `next.*` in their memory.
  */
@@ -194,6 +195,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const types = {
     params,
     features,
+    given: givenTypes(strategy, B),
     imageIds: ids,
     textIds: ids,
     rows: { dtype: "i32", shape: [blockRows(options)] } as TensorType,
@@ -204,7 +206,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const graph = trace(types, (x) => {
     const joint: Tensors = x.features;
     const places = iota("i32", [B]);
-    const all: WholeBatch = { ...x, features: joint, places, count: B };
+    const all: WholeBatch = { ...x, features: { ...joint, ...x.given }, places, count: B };
     const loss = strategy.loss(rowsAt(all, x.rows), all, logitsOf(clip, x.params));
     const wrt: Tensors = { ...joint, ...x.params };
     const found = gradients(loss, Object.values(wrt));
