@@ -11,7 +11,7 @@
 
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UsageError } from "../core/errors.js";
 import { readJson, withFileErrors, writeJsonAtomic } from "../core/files.js";
 import { NpyRows, NpyWriter } from "../core/npy.js";
@@ -42,6 +42,8 @@ export interface Teacher extends Disposable {
   readonly texts: GivenRows;
   /** Its own factor on the cosines. */
   readonly scale: number;
+  /** Names teacher and data: embeddings of another key may be others. */
+  readonly key: string;
 }
 
 export interface StoreTeacherOptions {
@@ -110,6 +112,7 @@ export function openTeacher(folder: string, dataset: Dataset): Teacher {
   }
   return {
     scale,
+    key: basename(folder),
     images: { width: images.width, rows: (samples) => images.read(samples) },
     texts: {
       width: texts.width,

@@ -31,7 +31,7 @@ import { type Phases, phasesOf } from "./strategies/phases.js";
 import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "./teacher.js";
 import { DEFAULT_DISTILL } from "./teacher-fields.js";
 import { TwoPassRunner } from "./two-pass-runner.js";
-import { warmStart } from "./warm-start.js";
+import { requireWeights, warmStart } from "./warm-start.js";
 
 /**
  * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint. Where a
@@ -69,6 +69,7 @@ async function trainHere(
     return processes.share("result", () => resultOfDone(run!));
   }
   const { path, resumed } = run ?? (await followRun(recipe, begin.step));
+  if (resumed === undefined) requireWeights(recipe);
   const data = await openRunData(recipe, say, processes);
   // A run that goes on keeps its tokenizer; loadTokenizer finds it in the folder. So do the other processes.
   const learn = () => {
@@ -128,7 +129,9 @@ async function trainHere(
       weightDecay: recipe.wd,
     });
     const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
-    const fresh = await processes.share("start", () => run!.saveStart(start?.fresh));
+    const { fresh } = await processes.share("start", () =>
+      run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key }),
+    );
     const initial =
       resumed === undefined
         ? initialState({ clip, strategy }, keyFromSeed(recipe.seed), start?.values)

@@ -36,6 +36,15 @@ export function warmStart(start: Start, clip: Clip): WarmStart | undefined {
   return { values, fresh, about };
 }
 
+/** Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file. */
+export function requireWeights({
+  pretrained,
+  pretrainedImage,
+}: Pick<Start, "pretrained" | "pretrainedImage">) {
+  const path = pretrained ?? pretrainedImage;
+  if (path !== undefined) namesOf(weightsFile(path));
+}
+
 /** All of a CLIP. A bias of the logits may be missing or superfluous: it belongs to the loss. */
 function readWhole(file: string, clip: Clip): Record<string, Float32Array> {
   return readWeights(file, clip.variables, {
