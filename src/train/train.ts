@@ -8,7 +8,7 @@ import { type Processes, type TogetherOptions, together } from "../engines/group
 import { parseXlaFlagWords } from "../engines/xla/options.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { makeClip } from "../models/clip.js";
-import { countParameters } from "../nn/parameters.js";
+import { countParameters, type ParameterSpecs } from "../nn/parameters.js";
 import { PASSES } from "./batches.js";
 import { makeEvaluation } from "./evaluation.js";
 import { guardOf } from "./failure.js";
@@ -26,6 +26,7 @@ import { StepRunner } from "./runner.js";
 import { shareOf } from "./shares.js";
 import { initialState } from "./state.js";
 import { readState } from "./state-files.js";
+import { learning } from "./step.js";
 import { distilledPhases } from "./strategies/distill.js";
 import { type Phases, phasesOf } from "./strategies/phases.js";
 import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "./teacher.js";
@@ -203,10 +204,14 @@ async function trainHere(
       }),
       has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
     });
+    const locked =
+      stepOptions.lock === undefined
+        ? ""
+        : ` (${millions(learning(clip.parameters, stepOptions))} M of them trained)`;
     const among = count === 1 ? "" : ` over ${count} processes`;
     keeper.begin(
-      `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
-        `${start === undefined ? "" : `${start.about}; `}batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+      `${loader.samplesPerEpoch} images, ${millions(clip.parameters)} M parameters${locked}, ` +
+        `batch ${batchSize}${among}; ${start === undefined ? "" : `${start.about}; `}${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
         phases.describe(tokenizer.contextLength),
     );
     processes.forward(undefined, () => keeper.stop());
@@ -216,6 +221,8 @@ async function trainHere(
     await loader.close();
   }
 }
+
+const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);
 
 /** The recipe's teacher, whose embeddings process 0 makes unless they are there. */
 async function teacherOf(
