@@ -215,7 +215,7 @@ describe("steps with a teacher", () => {
       },
     };
   };
-  for (const name of ["clip", "flip", "siglip"] as const) {
+  for (const name of ["clip", "siglip"] as const) {
     it(`${name}: two passes take the step of the whole batch, and the teacher matters`, async () => {
       await using engine = new OnnxRuntime({ threads: 1 });
       const options = optionsOf(name);
@@ -313,11 +313,9 @@ describe("train with --teacher", () => {
     assert.ok(notes.some((note) => note.startsWith("The teacher's embeddings are there")));
   });
 
-  it("in parts the run is that of whole batches, and without a teacher another", async () => {
+  it("in parts the run is that of whole batches", async () => {
     await train(recipeFor("student-parts", { teacher, captionDropout: 0.3, microBatch: 4 }));
-    await train(recipeFor("alone", { captionDropout: 0.3 }));
     assertClose(lossesOf("student-parts"), lossesOf("student"), 1e-4, "losses");
-    assert.notDeepEqual(lossesOf("alone"), lossesOf("student"));
   });
 
   it("makes them anew for another teacher and for other data", async () => {

@@ -325,8 +325,6 @@ describe("ratesOf", () => {
       const shared = await twoSteps({ ...options, rate: () => 0.25 }, 1e-2);
       const slower = await twoSteps(options, 0.25e-2);
       for (const [path, data] of slower.last) assertClose(shared.last.get(path)!, data, 1e-6, path);
-      const image = await twoSteps({ ...options, rate: (n) => (isTower("image")(n) ? 0 : 1) }, 1e-2);
-      assert.deepEqual(image.last.get("params.visual.proj"), image.first.get("params.visual.proj"));
     });
   }
 });
@@ -374,41 +372,32 @@ describe("train from weights", () => {
     await train(recipeFor("teacher", { vocabSize: 280 }));
   });
 
-  for (const [name, more] of [
-    ["locked", {}],
-    ["unlocked-groups", { lockImageUnlockedGroups: 2, layerDecay: 0.75, lrText: 1e-3 }],
-  ] as const) {
-    it(`${name}: keeps what is locked, and continued ends as if not stopped, to the bit`, async () => {
-      const settings: RecipeInput = {
-        pretrained: join(folder, "runs", "teacher"),
-        tokenizer: join(folder, "runs", "teacher", "tokenizer.json"),
-        lockImage: true,
-        ...more,
-      };
-      await train(recipeFor(name, settings));
-      const stop = new AbortController();
-      const onStep = ({ step }: { step: number }) => step === 2 && stop.abort();
-      const first = await train(recipeFor(`${name}-again`, settings), { onStep, signal: stop.signal });
-      assert.equal(first.finished, false);
-      await train(recipeFor(`${name}-again`, settings));
-      assert.deepEqual(bytesOf(`${name}-again`), bytesOf(name));
+  it("keeps what is locked, and continued ends as if not stopped, to the bit", async () => {
+    const settings: RecipeInput = {
+      pretrained: join(folder, "runs", "teacher"),
+      tokenizer: join(folder, "runs", "teacher", "tokenizer.json"),
+      ...{ lockImage: true, lockImageUnlockedGroups: 2, layerDecay: 0.75, lrText: 1e-3 },
+    };
+    await train(recipeFor("groups", settings));
+    const stop = new AbortController();
+    const onStep = ({ step }: { step: number }) => step === 2 && stop.abort();
+    const first = await train(recipeFor("groups-again", settings), { onStep, signal: stop.signal });
+    assert.equal(first.finished, false);
+    await train(recipeFor("groups-again", settings));
+    assert.deepEqual(bytesOf("groups-again"), bytesOf("groups"));
 
-      const began = tensorsOf("teacher", "ema.safetensors");
-      const optimizer = tensorsOf(name, "optimizer.safetensors");
-      for (const file of ["params.safetensors", "ema.safetensors"]) {
-        const ended = tensorsOf(name, file);
-        assert.deepEqual([...ended.keys()].sort(), [...began.keys()].sort(), `${file} is a whole model`);
-        assert.deepEqual(ended.get("visual.trunk.conv1.0.weight"), began.get("visual.trunk.conv1.0.weight"));
-        assert.deepEqual(
-          ended.get("visual.trunk.bn1.running_var"),
-          began.get("visual.trunk.bn1.running_var"),
-        );
-        assert.notDeepEqual(ended.get("text_projection"), began.get("text_projection"));
-      }
-      assert.ok(!optimizer.has("visual.trunk.conv1.0.weight.m") && optimizer.has("text_projection.m"));
-      assert.equal(optimizer.has("visual.head.proj.weight.m"), "lockImageUnlockedGroups" in more);
-    });
-  }
+    const began = tensorsOf("teacher", "ema.safetensors");
+    const optimizer = tensorsOf("groups", "optimizer.safetensors");
+    for (const file of ["params.safetensors", "ema.safetensors"]) {
+      const ended = tensorsOf("groups", file);
+      assert.deepEqual([...ended.keys()].sort(), [...began.keys()].sort(), `${file} is a whole model`);
+      assert.deepEqual(ended.get("visual.trunk.conv1.0.weight"), began.get("visual.trunk.conv1.0.weight"));
+      assert.deepEqual(ended.get("visual.trunk.bn1.running_var"), began.get("visual.trunk.bn1.running_var"));
+      assert.notDeepEqual(ended.get("text_projection"), began.get("text_projection"));
+    }
+    assert.ok(!optimizer.has("visual.trunk.conv1.0.weight.m") && optimizer.has("text_projection.m"));
+    assert.ok(optimizer.has("visual.head.proj.weight.m"));
+  });
 
   it("a projection that starts anew is trained beside a locked trunk, after a stop, too", async () => {
     const trunk = join(folder, "trunk.safetensors");
