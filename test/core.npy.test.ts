@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../src/core/errors.js";
-import { NpyWriter, readNpy, writeNpy } from "../src/core/npy.js";
+import { NpyRows, NpyWriter, readNpy, writeNpy } from "../src/core/npy.js";
 
 const fixture = (name: string) =>
   fileURLToPath(new URL(`../../test/fixtures/files/${name}`, import.meta.url));
@@ -94,5 +94,21 @@ describe("NpyWriter", () => {
     );
     new NpyWriter(at("new.npy"), { dtype: "f32", rowShape: [3] }).close();
     assert.deepEqual(readNpy(at("new.npy")).shape, [0, 3]);
+  });
+
+  test("NpyRows reads the rows that are asked for, and refuses what is no whole file of them", () => {
+    const data = Float32Array.from({ length: 12 }, (_, i) => i / 8);
+    writeNpy(at("rows.npy"), { dtype: "f32", shape: [4, 3], data });
+    using rows = new NpyRows(at("rows.npy"));
+    assert.deepEqual([rows.rows, rows.width], [4, 3]);
+    assert.deepEqual(
+      rows.read([2, 0, 2]),
+      Float32Array.from([6, 7, 8, 0, 1, 2, 6, 7, 8], (x) => x / 8),
+    );
+    const whole = readFileSync(at("rows.npy"));
+    writeFileSync(at("cut.npy"), whole.subarray(0, whole.length - 4));
+    assert.throws(() => new NpyRows(at("cut.npy")), usage(/cut\.npy: ends before its last row/));
+    writeNpy(at("flat.npy"), { dtype: "f32", shape: [12], data });
+    assert.throws(() => new NpyRows(at("flat.npy")), usage(/must be f32 \[rows, width\]; got f32 \[12\]/));
   });
 });

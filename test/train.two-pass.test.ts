@@ -10,9 +10,10 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { costOf } from "../src/graph/cost.js";
 import { concat, slice } from "../src/graph/ops/index.js";
 import type { Tensor } from "../src/graph/tensor.js";
-import { makeClip } from "../src/models/clip.js";
+import { makeClip, towerOf } from "../src/models/clip.js";
 import type { ClipConfig } from "../src/models/config.js";
 import { drawNoise } from "../src/nn/noise.js";
+import { makeLock } from "../src/train/lock.js";
 import { makeOptimizer } from "../src/train/optimizer.js";
 import { type HostBatch, StepRunner } from "../src/train/runner.js";
 import { initialState } from "../src/train/state.js";
@@ -212,6 +213,22 @@ describe("TwoPassRunner", () => {
     await refused({ textMicroBatch: 8 }, /^textMicroBatch: must divide the batch/);
     await refused({ replicas: 3 }, /^microBatch: the devices must divide it; got microBatch=4, devices=3\./);
   });
+
+  const locks: readonly [string, (name: string) => boolean][] = [
+    ["a locked image tower", (name) => name.startsWith("visual.")],
+    ["a locked text tower", (name) => towerOf(name) === "text"],
+    ["a part of both towers", (name) => /conv1|embedding|resblocks\.0/.test(name)],
+  ];
+  for (const [what, isLocked] of locks) {
+    it(`with ${what}: takes the steps of the whole batch`, async () => {
+      await using engine = new OnnxRuntime({ threads: 1 });
+      const names = new Set(Object.keys(options.clip.parameters).filter(isLocked));
+      const locked = { ...options, lock: makeLock(options.clip, names), rate: () => 0.5 };
+      const found = await twoPasses(engine, { ...locked, microBatch: M, textMicroBatch: 6, blockLogits: 40 });
+      assertSame(found, await onePass(engine, locked), LIMIT);
+      assert.deepEqual(engine.stats(), { buffers: 0, bytes: 0 });
+    });
+  }
 
   it("asks for every part in order, twice, and leaves nothing behind", async () => {
     await using engine = new OnnxRuntime({ threads: 1 });

@@ -145,6 +145,53 @@ export function readNpy(path: string): NpyArray {
   });
 }
 
+/** Rows of a .npy file of f32 [rows, width], read from the disk when asked for. Hold it with `using`. */
+export class NpyRows implements Disposable {
+  readonly rows: number;
+  readonly width: number;
+  private readonly fd: number;
+  private readonly dataStart: number;
+
+  /** Throws a `UsageError` naming the file when it is no whole file of such rows. */
+  constructor(readonly path: string) {
+    this.fd = withFileErrors("read", path, () => openSync(path, "r"));
+    try {
+      const { type, shape, dataStart } = withFileErrors("read", path, () => readHeader(this.fd, path));
+      const [rows, width] = shape;
+      if (type !== "f32" || rows === undefined || width === undefined || shape.length !== 2) {
+        throw new UsageError(`${path}: must be f32 [rows, width]; got ${type} [${shape}]. Write it again.`);
+      }
+      const size = fstatSync(this.fd).size;
+      if (size < dataStart + 4 * rows * width) {
+        throw new UsageError(`${path}: ends before its last row. The file was cut short; write it again.`);
+      }
+      this.rows = rows;
+      this.width = width;
+      this.dataStart = dataStart;
+    } catch (error) {
+      closeSync(this.fd);
+      throw error;
+    }
+  }
+
+  /** The rows of these numbers, in this order: [numbers.length, width], flat. */
+  read(numbers: ArrayLike<number>): Float32Array {
+    const { width } = this;
+    const out = new Float32Array(numbers.length * width);
+    for (let i = 0; i < numbers.length; i++) {
+      const row = new Uint8Array(out.buffer, 4 * i * width, 4 * width);
+      withFileErrors("read", this.path, () =>
+        readExactly(this.fd, row, this.dataStart + 4 * numbers[i]! * width),
+      );
+    }
+    return out;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.fd);
+  }
+}
+
 export interface NpyWriterOptions {
   readonly dtype: DType;
   /** The shape of one row; `[]` for a list of numbers. The file's shape is `[rows, ...rowShape]`. */

@@ -26,6 +26,8 @@ export interface ModelSource {
   readonly tokenizer?: string | undefined;
   /** Take the moving average of the weights where there is one. Default true. */
   readonly ema?: boolean | undefined;
+  /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
+  readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
 }
 
@@ -42,6 +44,23 @@ export interface LoadedModel {
 }
 
 const CONFIG = "open_clip_config.json";
+
+/** Where a model's parts lie. */
+export interface LocatedModel {
+  /** The safetensors file. */
+  readonly weights: string;
+  readonly tokenizer: string;
+  readonly config: ClipConfig;
+  readonly preprocess: PreprocessConfig;
+  /** Folder of the run that the weights are of, if they are of one. */
+  readonly run: string | undefined;
+}
+
+/** Finds a model without opening it. Throws `UsageError` naming what is missing and how to give it. */
+export function locateModel(source: ModelSource): LocatedModel {
+  const { weights, run, folders } = findWeights(source);
+  return { weights, run, ...findConfig(source, folders), tokenizer: findTokenizer(source, folders) };
+}
 
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
 export async function loadModel(engine: Engine, source: ModelSource): Promise<LoadedModel> {
@@ -72,6 +91,9 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   });
   return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
 }
+
+/** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
+export const weightsFile = (path: string): string => findWeights({ path }).weights;
 
 interface Found {
   readonly weights: string;
@@ -112,14 +134,14 @@ function placeOf(folder: string): Omit<Found, "weights"> {
 }
 
 function findConfig(
-  { model, path }: ModelSource,
+  { model, path, optionPrefix = "" }: ModelSource,
   folders: readonly string[],
 ): { config: ClipConfig; preprocess: PreprocessConfig } {
   if (model !== undefined && !model.endsWith(".json")) return findPreset(model);
   const file = model ?? folders.map((folder) => join(folder, CONFIG)).find((f) => existsSync(f));
   if (file === undefined) {
     throw new UsageError(
-      `${path}: has no ${CONFIG} beside it, so the model is unknown. Give --model, a preset's name or a model's JSON.`,
+      `${path}: has no ${CONFIG} beside it, so the model is unknown. Give --${optionPrefix}model, a preset's name or a model's JSON.`,
     );
   }
   const json = readJson(file);
@@ -160,12 +182,15 @@ function openTokenizer(path: string, { text_cfg: text }: ClipConfig, foreign: bo
   return loadTokenizer(path, { contextLength, vocabSize, clean });
 }
 
-function findTokenizer({ tokenizer, path }: ModelSource, folders: readonly string[]): string {
+function findTokenizer(
+  { tokenizer, path, optionPrefix = "" }: ModelSource,
+  folders: readonly string[],
+): string {
   if (tokenizer !== undefined) return tokenizer;
   const names = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
   const found = folders.flatMap((folder) => names.map((n) => join(folder, n))).find((f) => existsSync(f));
   if (found !== undefined) return found;
   throw new UsageError(
-    `${path}: has no tokenizer beside it. Give --tokenizer: a tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz.`,
+    `${path}: has no tokenizer beside it. Give --${optionPrefix}tokenizer: a tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz.`,
   );
 }

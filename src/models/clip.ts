@@ -6,9 +6,11 @@ import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
 import { type ParameterSpecs, prefixed, Scope, spec, type Training } from "../nn/parameters.js";
 import { type ClipConfig, type CompleteClipConfig, completeClipConfig } from "./config.js";
+import type { Depth } from "./depth.js";
 import type { TowerOptions } from "./encoder.js";
 import { encoderOf } from "./encoders.js";
-import { textSpecs, textTower } from "./text.js";
+import type { StoredForms } from "./stored.js";
+import { textDepth, textSpecs, textTower } from "./text.js";
 
 /** Parameters and statistics by open_clip's names. */
 export type Variables = Readonly<Record<string, Tensor>>;
@@ -23,6 +25,10 @@ export interface Clip {
   readonly variables: ParameterSpecs;
   /** Random numbers that a training pass takes, by name. */
   readonly noise: NoiseSpecs;
+  /** Where in its tower a parameter or statistic lies, by its name in the tower (`visual.` taken off). */
+  readonly depths: { readonly image: Depth; readonly text: Depth };
+  /** What the image tower makes of weights stored elsewhere. */
+  readonly stored: StoredForms;
   /** Channels W of the image features before the projection. */
   readonly imageWidth: number;
   /** Patches of an image, where the image tower can do without some of them in training. */
@@ -79,6 +85,8 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     statistics,
     variables: { ...parameters, ...statistics },
     noise: prefixed("visual", visual.noise),
+    depths: { image: visual.depth, text: textDepth(complete) },
+    stored: visual.stored,
     imageWidth: visual.width,
     imageTokens: visual.tokens,
     imageSizeStep: encoder.sizeStep(complete.vision_cfg),

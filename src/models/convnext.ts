@@ -27,6 +27,7 @@ import { makeDropPath } from "../nn/drop-path.js";
 import { layerNorm, layerNormSpecs, linear } from "../nn/layers.js";
 import { normalInit, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "../nn/parameters.js";
 import { count } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { TrunkFamily } from "./timm.js";
 
 type Four = readonly [number, number, number, number];
@@ -316,6 +317,7 @@ export const convNext: TrunkFamily<ConvNextArgs> = {
     test_convnext2: { ...sized([1, 1, 1, 1], 32, test), dims: [32, 64, 96, 128] },
   },
   args,
+  classifier: "head.fc",
   sizeStep: (a) => (a.stem_type === "patch" ? a.patch_size : 4),
   build(a, { imageSize, dropPath: rate, rematerialize: again }) {
     checkSize(a, imageSize);
@@ -327,6 +329,15 @@ export const convNext: TrunkFamily<ConvNextArgs> = {
       parameters: convNextSpecs(a),
       noise: dropPath.noise,
       width: a.head_hidden_size ?? a.dims[3],
+      depth: depthByBlocks(
+        a.depths.flatMap((depth, i) =>
+          Array.from({ length: depth }, (_, j) => [
+            `stages.${i}.blocks.${j}`,
+            ...(j === 0 ? [`stages.${i}.downsample`] : []),
+          ]),
+        ),
+        ["norm_pre", "head"],
+      ),
       features(p, images) {
         const step = again ? rematerialize(branch) : branch;
         let x = stem(p, images, a); // [B,H,W,C]
@@ -341,8 +352,10 @@ export const convNext: TrunkFamily<ConvNextArgs> = {
             gelu: activation(a),
             epsilon: a.norm_eps,
           };
-          for (let j = 0; j < depth; j++)
-            x = add(x, dropPath.apply(p, step(stage.in(`blocks.${j}`), x, options), block++));
+          for (let j = 0; j < depth; j++) {
+            const own = stage.in(`blocks.${j}`);
+            x = add(x, dropPath.apply(p, own, step(own, x, options), block++));
+          }
         });
         const pool = (y: Tensor) => mean(y, [1, 2]); // [B,C]
         if (a.head_norm_first) return withHidden(p, pool(layerNorm(p.in("norm_pre"), x, a.norm_eps)), a);

@@ -5,6 +5,8 @@ import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
 import type { ParameterSpecs, Scope } from "../nn/parameters.js";
 import type { Json, Refused } from "./config-fields.js";
+import type { Depth } from "./depth.js";
+import type { StoredForms } from "./stored.js";
 
 /** Decisions of a run on its model; a configuration says nothing of them. */
 export interface TowerOptions {
@@ -36,6 +38,9 @@ export interface ImageTower {
   readonly noise: NoiseSpecs;
   /** Channels W of the features. */
   readonly width: number;
+  /** Where in the tower its parameters lie. */
+  readonly depth: Depth;
+  readonly stored: StoredForms;
   /** Patches P of an image, where the tower can do without some of them in training; undefined where it needs all. */
   readonly tokens?: number | undefined;
   /**

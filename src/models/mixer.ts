@@ -20,6 +20,7 @@ import {
   zeros,
 } from "../nn/parameters.js";
 import { count } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { TrunkFamily } from "./timm.js";
 
 /** timm's arguments of `MlpMixer`. */
@@ -130,6 +131,11 @@ export const mixer: TrunkFamily<MixerArgs> = {
     mixer_l16_224: sized(16, 24, 1024),
   },
   args,
+  classifier: "head",
+  sizeBound: {
+    names: /mlp_tokens/,
+    why: "A Mixer's MLPs over patches have weights for each patch; use the size that it was trained with",
+  },
   sizeStep: (a) => a.patch_size,
   build(a, { imageSize, dropPath: rate, rematerialize: again }) {
     const { patch_size, embed_dim: C } = a;
@@ -141,14 +147,18 @@ export const mixer: TrunkFamily<MixerArgs> = {
       tokens: P,
       noise: dropPath.noise,
       width: C,
+      depth: depthByBlocks(
+        Array.from({ length: a.num_blocks }, (_, i) => [`blocks.${i}`]),
+        ["norm"],
+      ),
       features(p, images, kept) {
         const block = (q: Scope, x: Tensor, i: number): Tensor => {
           const normed = layerNorm(q.in("norm1"), x, EPSILON);
           const mlp = q.in("mlp_tokens");
           const patchwise = kept === undefined ? mixPatches(mlp, normed) : mixKept(mlp, normed, kept);
-          const mixed = add(x, dropPath.apply(p, patchwise, i, 0, 1));
+          const mixed = add(x, dropPath.apply(p, q, patchwise, i, 0, 1));
           const channelwise = mixChannels(q.in("mlp_channels"), layerNorm(q.in("norm2"), mixed, EPSILON));
-          return add(mixed, dropPath.apply(p, channelwise, i, 1, 1));
+          return add(mixed, dropPath.apply(p, q, channelwise, i, 1, 1));
         };
         const step = again ? rematerialize(block) : block;
         const proj = p.in("stem.proj");

@@ -26,6 +26,7 @@ import { batchNorm, batchNormSpecs, type Declared, declare } from "../nn/batch-n
 import { linear, linearSpecs } from "../nn/layers.js";
 import { normalInit, ones, type Scope, spec, uniformInit, zeros } from "../nn/parameters.js";
 import { type Complete, count, plainBlocks, refuse } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { ImageEncoder } from "./encoder.js";
 
 /** open_clip's `CLIPVisionCfg` for its ModifiedResNet. */
@@ -237,6 +238,15 @@ export const modifiedResNet: ImageEncoder<ModifiedResNetConfig, CompleteModified
       ...specsOf(v, embedDim, fullSize),
       noise: {},
       width: embedDim,
+      depth: depthByBlocks(
+        blocksOf(v).map(({ name }) => [name]),
+        ["attnpool"],
+      ),
+      stored: {
+        projection: ["attnpool.c_proj.weight", "attnpool.c_proj.bias"],
+        fromTrunk: (name) => name,
+        positions: { name: "attnpool.positional_embedding", extra: 1 },
+      },
       features: (p, images) => features(p, images, v, remake),
       // The attention pooling's own projection is the one into the joint space.
       project: (_, pooled) => pooled,

@@ -8,6 +8,7 @@ import { batchNorm, batchNormSpecs, type Declared, declare } from "../nn/batch-n
 import { type DropPath, makeDropPath } from "../nn/drop-path.js";
 import { normalInit, ones, type ParameterSpecs, type Scope, spec, zeros } from "../nn/parameters.js";
 import { count } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { Trunk, TrunkContext, TrunkFamily } from "./timm.js";
 
 /** Arguments of timm's `ResNet`. Those with a default there may be left out. */
@@ -257,7 +258,8 @@ function features(p: Scope, images: Tensor, plan: Plan, dropPath: DropPath, opti
       ? maxPool(x, { kernel: [3, 3], stride: [2, 2], padding: [1, 1, 1, 1] })
       : relu(convNorm(p, x, plan.stemPool));
   plan.blocks.forEach((block, i) => {
-    x = step(p.in(block.name), x, block, (y) => dropPath.apply(p, y, i));
+    const own = p.in(block.name);
+    x = step(own, x, block, (y) => dropPath.apply(p, own, y, i));
   });
   return mean(x, [2, 3]);
 }
@@ -311,6 +313,7 @@ export const resnet: TrunkFamily<ResNetArgs> = {
     resnext101_32x4d: bottleneck([3, 4, 23, 3], { cardinality: 32, base_width: 4 }),
   },
   args,
+  classifier: "fc",
   sizeStep: () => 1,
   build(own, context): Trunk {
     const plan = planOf(own);
@@ -319,6 +322,10 @@ export const resnet: TrunkFamily<ResNetArgs> = {
       ...specsOf(plan),
       noise: dropPath.noise,
       width: plan.width,
+      depth: depthByBlocks(
+        plan.blocks.map(({ name }) => [name]),
+        [],
+      ),
       features: (p, images) => features(p, images, plan, dropPath, context),
     };
   },

@@ -32,6 +32,7 @@ import {
 } from "../nn/parameters.js";
 import { makeWindows, quarters, relativeOffsets, type Windows } from "../nn/windows.js";
 import { count } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { TrunkFamily } from "./timm.js";
 
 /** Arguments of timm's `SwinTransformer`. */
@@ -231,9 +232,9 @@ function runBlock(p: Scope, x: Tensor, block: Block, index: number, qkvBias: boo
   const windowed = windows.padded ? arrange(normed, order, windows.tokens) : normed;
   const attended = windowAttention(own.in("attn"), windowed, block, qkvBias);
   const back = windows.padded ? arrange(attended, windows.tokens, order) : attended;
-  const mixed = add(x, dropPath.apply(p, back, index, 0, 1));
+  const mixed = add(x, dropPath.apply(p, own, back, index, 0, 1));
   const hidden = gelu(linear(own.in("mlp.fc1"), layerNorm(own.in("norm2"), mixed, EPSILON)));
-  return add(mixed, dropPath.apply(p, linear(own.in("mlp.fc2"), hidden), index, 1, 1));
+  return add(mixed, dropPath.apply(p, own, linear(own.in("mlp.fc2"), hidden), index, 1, 1));
 }
 
 function swinFeatures(
@@ -296,6 +297,11 @@ export const swin: TrunkFamily<SwinArgs> = {
   },
   args,
   dropPath: 0.1,
+  classifier: "head.fc",
+  sizeBound: {
+    names: /relative_position_bias_table$/,
+    why: "A Swin's windows have a learned number for each offset within them, and smaller images have smaller windows; use the size that it was trained with",
+  },
   sizeStep: ({ patch_size }) => patch_size,
   build(a, { imageSize, fullSize = imageSize, dropPath: rate, rematerialize: recompute }) {
     const stages = makeStages(a, imageSize / a.patch_size, fullSize / a.patch_size);
@@ -305,6 +311,12 @@ export const swin: TrunkFamily<SwinArgs> = {
       parameters: swinSpecs(a, stages),
       noise: dropPath.noise,
       width: stages.at(-1)!.width,
+      depth: depthByBlocks(
+        stages.flatMap(({ name, blocks: own }) =>
+          own.map((block, j) => (j === 0 ? [block.name, `${name}.downsample`] : [block.name])),
+        ),
+        ["norm"],
+      ),
       features: (p, images) => swinFeatures(p, images, a, stages, dropPath, recompute),
     };
   },

@@ -30,6 +30,7 @@ import {
 } from "../nn/parameters.js";
 import { transformer, transformerSpecs } from "../nn/transformer.js";
 import type { CompleteClipConfig } from "./config.js";
+import { type Depth, depthByBlocks } from "./depth.js";
 import type { TowerOptions } from "./encoder.js";
 import { towerBlocks } from "./tower.js";
 
@@ -68,6 +69,13 @@ export function textSpecs(config: CompleteClipConfig): ParameterSpecs {
     ...prefixed("ln_final", layerNormSpecs(C)),
   };
 }
+
+/** Where in the tower its parameters lie. */
+export const textDepth = ({ text_cfg: t }: CompleteClipConfig): Depth =>
+  depthByBlocks(
+    Array.from({ length: t.layers }, (_, i) => [`transformer.resblocks.${i}`]),
+    ["ln_final", "text_projection"],
+  );
 
 /**
  * Token rows i32[B,T] to features f32[B,E], not yet of unit length. T may be shorter than the context length:

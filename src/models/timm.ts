@@ -10,7 +10,9 @@ import { linear, linearSpecs } from "../nn/layers.js";
 import type { NoiseSpecs } from "../nn/noise.js";
 import { type ParameterSpecs, prefixed, type Scope, uniformInit, zeros } from "../nn/parameters.js";
 import { type Complete, count, flag, refuse } from "./config-fields.js";
+import type { Depth } from "./depth.js";
 import type { ImageEncoder, TowerOptions } from "./encoder.js";
+import type { StoredForms } from "./stored.js";
 import { trunkFamilies } from "./trunks.js";
 
 /** open_clip's `CLIPVisionCfg` for a timm model. */
@@ -60,6 +62,8 @@ export interface Trunk {
   readonly noise?: NoiseSpecs;
   /** Channels W of the features. */
   readonly width: number;
+  /** The last group, what follows the last block, may be empty: the projection is added to it. */
+  readonly depth: Depth;
   /** See `ImageTower`. */
   readonly tokens?: number | undefined;
   /** Normalized images f32[B,3,S,S] to pooled features f32[B,W]; see `ImageTower`. */
@@ -78,6 +82,10 @@ export interface TrunkFamily<A extends object = object> {
   readonly args: z.ZodType<A>;
   /** Stochastic depth where the configuration says nothing, as timm has it. Default 0. */
   readonly dropPath?: number;
+  /** Name under which timm keeps the classifier. */
+  readonly classifier: string;
+  /** See `StoredForms`. */
+  readonly sizeBound?: StoredForms["sizeBound"];
   /** Sides of the square input are multiples of this. */
   sizeStep(args: A): number;
   build(args: A, context: TrunkContext): Trunk;
@@ -188,6 +196,16 @@ export const timm: ImageEncoder<TimmConfig, CompleteTimmConfig> = {
       statistics: prefixed("trunk", trunk.statistics ?? {}),
       noise: prefixed("trunk", trunk.noise ?? {}),
       width: trunk.width,
+      depth: {
+        count: trunk.depth.count,
+        of: (name) =>
+          name.startsWith("trunk.") ? trunk.depth.of(name.slice("trunk.".length)) : trunk.depth.count - 1,
+      },
+      stored: {
+        projection: ["head.proj.weight", "head.proj.bias"],
+        fromTrunk: (name) => (name.startsWith(`${family.classifier}.`) ? undefined : `trunk.${name}`),
+        sizeBound: family.sizeBound,
+      },
       tokens: trunk.tokens,
       features: (p, images, kept) => trunk.features(p.in("trunk"), images, kept),
       project: (p, features) => linear(p.in("head.proj"), features, { bias: vision.timm_proj_bias }),

@@ -40,6 +40,7 @@ import {
   transformerKeys,
   transformerKwargs,
 } from "./config-fields.js";
+import { depthByBlocks } from "./depth.js";
 import type { ImageEncoder } from "./encoder.js";
 import { towerBlocks } from "./tower.js";
 
@@ -148,6 +149,8 @@ function vitSpecs(v: CompleteVitConfig, E: number, options: TransformerOptions):
   };
 }
 
+const BLOCKS = "transformer.resblocks";
+
 interface VitPass {
   readonly blocks: TransformerOptions;
   readonly dropPath: DropPath;
@@ -187,7 +190,7 @@ function vitFeatures(
   }
   if (!v.no_ln_pre) x = layerNorm(p.in("ln_pre"), x, eps);
   x = transformer(p.in("transformer"), x, blocks, (y, block, branch) =>
-    dropPath.apply(p, y, block, branch, 1),
+    dropPath.apply(p, p.in(`${BLOCKS}.${block}`), y, block, branch, 1),
   );
 
   const norm = (y: Tensor) => layerNorm(p.in("ln_post"), y, eps);
@@ -203,6 +206,27 @@ function vitFeatures(
   };
   // Rows are normed one by one: with a token to be picked, norming only that one is the same.
   return v.final_ln_after_pool || v.pool_type === "tok" ? norm(pool(x)) : pool(norm(x));
+}
+
+/** timm's names (its vision_transformer.py) where they differ from open_clip's. */
+const TIMM_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/^cls_token$/, "class_embedding"],
+  [/^pos_embed$/, "positional_embedding"],
+  [/^patch_embed\.proj\./, "conv1."],
+  [/^norm_pre\./, "ln_pre."],
+  [/^(norm|fc_norm)\./, "ln_post."],
+  [/^blocks\.(\d+)\.norm([12])\./, `${BLOCKS}.$1.ln_$2.`],
+  [/^blocks\.(\d+)\.ls([12])\./, `${BLOCKS}.$1.ls_$2.`],
+  [/^blocks\.(\d+)\.attn\.qkv\./, `${BLOCKS}.$1.attn.in_proj_`],
+  [/^blocks\.(\d+)\.attn\.proj\./, `${BLOCKS}.$1.attn.out_proj.`],
+  [/^blocks\.(\d+)\.mlp\.fc1\./, `${BLOCKS}.$1.mlp.c_fc.`],
+  [/^blocks\.(\d+)\.mlp\.fc2\./, `${BLOCKS}.$1.mlp.c_proj.`],
+];
+
+function fromTimm(name: string): string | undefined {
+  if (/^head\./.test(name)) return undefined;
+  const [pattern, ours] = TIMM_NAMES.find(([timm]) => timm.test(name)) ?? [];
+  return pattern === undefined ? name : name.replace(pattern, ours!);
 }
 
 export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
@@ -270,6 +294,15 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
       noise: dropPath.noise,
       width: featureWidth(v),
       tokens: patchCount(v),
+      depth: depthByBlocks(
+        Array.from({ length: v.layers }, (_, i) => [`${BLOCKS}.${i}`]),
+        ["ln_post", "proj"],
+      ),
+      stored: {
+        projection: v.proj_bias ? ["proj.weight", "proj.bias"] : ["proj"],
+        fromTrunk: fromTimm,
+        positions: { name: "positional_embedding", extra: v.class_token ? 1 : 0 },
+      },
       features: (p, images, kept) => vitFeatures(p, images, v, { blocks, dropPath, kept }),
       project: (p, features) =>
         v.proj_bias

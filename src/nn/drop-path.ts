@@ -10,10 +10,11 @@ export interface DropPath {
   readonly noise: NoiseSpecs;
   /**
    * Branch `branch` of block `block`: in training left out for a share of the samples, and scaled up for the others so that
-   * its mean stays; in evaluation as it is. `axis` of y is that of the samples.
+   * its mean stays; in evaluation, and where the block is frozen, as it is. `axis` of y is that of the samples.
    * @param p the scope at which the model declares `noise`.
+   * @param own the block's scope.
    */
-  apply(p: Scope, y: Tensor, block: number, branch?: number, axis?: number): Tensor;
+  apply(p: Scope, own: Scope, y: Tensor, block: number, branch?: number, axis?: number): Tensor;
 }
 
 /**
@@ -28,10 +29,10 @@ export function makeDropPath(
 ): DropPath {
   return {
     noise: rate > 0 ? { drop_path: { kind: "uniform", shape: [blocks * branches] } } : {},
-    apply(p, y, block, branch = 0, axis = 0) {
+    apply(p, own, y, block, branch = 0, axis = 0) {
       const reached = shares === "constant" ? 1 : blocks > 1 ? block / (blocks - 1) : 0;
       const share = rate * reached;
-      if (p.training === undefined || share === 0) return y;
+      if (own.training === undefined || share === 0) return y;
       const column = block * branches + branch;
       const draw = slice(p.noise("drop_path"), 1, column, column + 1); // [B,1]
       const factor = div(cast(greaterEqual(draw, share), "f32"), 1 - share);

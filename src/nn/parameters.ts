@@ -81,19 +81,23 @@ export interface Training {
   readonly replicas: number;
   /** Running statistics after the pass, by name: layers that keep some write them here. */
   readonly statistics: Record<string, Tensor>;
+  /** Whether all that lies under a name, `visual.layer1.0.`, is frozen: it then computes as in evaluation. */
+  readonly frozen?: ((under: string) => boolean) | undefined;
 }
 
 /** The parameters and statistics below one name. */
 export class Scope {
   constructor(
     private readonly all: Readonly<Record<string, Tensor>>,
-    /** Undefined in evaluation. */
+    /** Undefined in evaluation, and where all is frozen. */
     readonly training?: Training,
     private readonly prefix = "",
   ) {}
 
   in(name: string): Scope {
-    return new Scope(this.all, this.training, `${this.prefix}${name}.`);
+    const prefix = `${this.prefix}${name}.`;
+    const frozen = this.training?.frozen?.(prefix) === true;
+    return new Scope(this.all, frozen ? undefined : this.training, prefix);
   }
 
   get(name: string, shape?: Shape): Tensor {

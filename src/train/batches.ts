@@ -56,7 +56,7 @@ export class OpenBatch implements BatchParts {
     this.samples.push(batch.indices);
     this.shareOfWhole = duplicateCaptionShare;
     const { start, end } = batch.rows;
-    return { ...host, noise: this.noise(end - start, start) };
+    return { ...host, noise: this.noise(end - start, start), given: this.given(batch) };
   }
 
   async part(index: number): Promise<HostBatch> {
@@ -80,6 +80,7 @@ export class OpenBatch implements BatchParts {
       imageIds: Int32Array.from(batch.indices),
       textIds,
       noise: this.noise(rows, index * rows),
+      given: this.given(batch),
     };
   }
 
@@ -113,6 +114,14 @@ export class OpenBatch implements BatchParts {
     this.waitedMs += batch.waitMs;
     this.options.onLoaded(batch);
     return batch;
+  }
+
+  /** What the loss has of these rows beside what is encoded. */
+  private given({ indices, captions }: Batch): Record<string, Float32Array> {
+    const { given = {} } = this.strategy;
+    return Object.fromEntries(
+      Object.entries(given).map(([name, each]) => [name, each.rows(indices, captions)]),
+    );
   }
 
   /** What rows from `first` on draw: the same in each pass. */

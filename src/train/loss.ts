@@ -25,6 +25,7 @@ import {
   or,
   replicaIndex,
   reshape,
+  softmax,
   softmaxCrossEntropy,
   sub,
   sum,
@@ -127,6 +128,26 @@ export function softmaxPairs(own: Rows, all: WholeBatch, { scale }: Logits, smoo
       ? transpose(byImage)
       : logitsOf(texts, (all.features as PairFeatures).images);
   return mul(add(softmaxCrossEntropy(byImage, targets), softmaxCrossEntropy(byText, targets)), 0.5);
+}
+
+/** Names of a teacher's unit vectors f32[b,·] among the features. */
+export const TEACHER = { images: "teacherImages", texts: "teacherTexts" } as const;
+
+/**
+ * TinyCLIP's affinity mimicking (Wu et al. 2023, eq. 2 and 3; its `ClipSoftLoss`) of every pair, f32[b]: the cross-entropy
+ * of its image's affinity to the batch's texts from the teacher's, and of its text's to the images, halved. An affinity is a
+ * softmax over the scaled cosines; equal pairs need no care, since the teacher finds them equal.
+ * @param teacherScale factor on the teacher's cosines, its inverse temperature.
+ */
+export function affinityPairs(own: Rows, all: WholeBatch, { scale }: Logits, teacherScale: number): Tensor {
+  const logitsOf = (rows: string, columns: string, factor: Tensor | number) =>
+    withoutPadding(mul(matmul(own.features[rows]!, all.features[columns]!, { transB: true }), factor), all); // [b,B]
+  const oneWay = (rows: "images" | "texts", columns: "images" | "texts") =>
+    softmaxCrossEntropy(
+      logitsOf(rows, columns, scale),
+      softmax(logitsOf(TEACHER[rows], TEACHER[columns], teacherScale)),
+    );
+  return mul(add(oneWay("images", "texts"), oneWay("texts", "images")), 0.5);
 }
 
 /**

@@ -37,6 +37,8 @@ export interface Optimizer {
     readonly slots: Readonly<Record<string, Tensor>>;
     readonly scalars: Readonly<Record<string, Tensor>>;
     readonly decays: boolean;
+    /** This parameter's share of the learning rate. Default 1. */
+    readonly rate?: number | undefined;
   }): { parameter: Tensor; slots: Record<string, Tensor> };
 }
 
@@ -46,6 +48,12 @@ export interface Optimizer {
  */
 export const decaysWeight = (name: string, shape: Shape): boolean =>
   shape.length >= 2 && !/bn|ln|bias|logit_scale/.test(name);
+
+const times = (x: Tensor, factor: number): Tensor => (factor === 1 ? x : mul(x, factor));
+
+/** θ (1 − rate · lr · wd) */
+const shrunk = (parameter: Tensor, shrink: Tensor, rate: number): Tensor =>
+  mul(parameter, sub(1, times(shrink, rate)));
 
 export function makeOptimizer(name: OptimizerName, options: OptimizerOptions): Optimizer {
   return name === "adamw" ? adamw(options) : adafactor(options);
@@ -65,15 +73,15 @@ function adamw({ beta1, beta2, epsilon, weightDecay }: OptimizerOptions): Optimi
       return {
         stepSize: (lr * correction2) / correction1,
         epsilon: epsilon * correction2,
-        keep: 1 - lr * weightDecay,
+        shrink: lr * weightDecay,
       };
     },
-    update({ parameter, gradient, gradientScale, slots, scalars, decays }) {
+    update({ parameter, gradient, gradientScale, slots, scalars, decays, rate = 1 }) {
       const m = add(mul(slots.m!, beta1), mul(gradient, mul(gradientScale, 1 - beta1)));
       const squareScale = mul(mul(gradientScale, gradientScale), 1 - beta2);
       const v = add(mul(slots.v!, beta2), mul(mul(gradient, gradient), squareScale));
-      const change = mul(div(m, add(sqrt(v), scalars.epsilon!)), scalars.stepSize!);
-      const kept = decays && weightDecay !== 0 ? mul(parameter, scalars.keep!) : parameter;
+      const change = mul(div(m, add(sqrt(v), scalars.epsilon!)), times(scalars.stepSize!, rate));
+      const kept = decays && weightDecay !== 0 ? shrunk(parameter, scalars.shrink!, rate) : parameter;
       return { parameter: sub(kept, change), slots: { m, v } };
     },
   };
@@ -105,9 +113,9 @@ function adafactor({ beta1, beta2, weightDecay }: OptimizerOptions): Optimizer {
     },
     scalars(step, lr) {
       const decay = Math.min(beta2, 1 - step ** -0.8);
-      return { decay, fresh: 1 - decay, lr, keep: 1 - lr * weightDecay };
+      return { decay, fresh: 1 - decay, lr, shrink: lr * weightDecay };
     },
-    update({ parameter, gradient, gradientScale, slots, scalars, decays }) {
+    update({ parameter, gradient, gradientScale, slots, scalars, decays, rate = 1 }) {
       const g = mul(gradient, gradientScale);
       const square = add(mul(g, g), ADAFACTOR_EPSILON);
       const blend = (old: Tensor, now: Tensor) => add(mul(old, scalars.decay!), mul(now, scalars.fresh!));
@@ -126,8 +134,8 @@ function adafactor({ beta1, beta2, weightDecay }: OptimizerOptions): Optimizer {
         moments = { rows, columns };
       }
       const m = add(mul(slots.m!, beta1), mul(scaled, 1 - beta1));
-      const kept = decays && weightDecay !== 0 ? mul(parameter, scalars.keep!) : parameter;
-      return { parameter: sub(kept, mul(m, scalars.lr!)), slots: { ...moments, m } };
+      const kept = decays && weightDecay !== 0 ? shrunk(parameter, scalars.shrink!, rate) : parameter;
+      return { parameter: sub(kept, mul(m, times(scalars.lr!, rate))), slots: { ...moments, m } };
     },
   };
 }

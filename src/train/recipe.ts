@@ -28,9 +28,11 @@ import {
   type Values,
 } from "./fields.js";
 import { cooldownShapes, scheduleShapes } from "./schedule.js";
+import { startFields, startRules } from "./start-fields.js";
 import { precisions } from "./step.js";
 import { strategyNames } from "./strategies/index.js";
 import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
+import { teacherFields, teacherRules } from "./teacher-fields.js";
 
 /** Settings under the headings of the help. */
 export const recipeGroups = {
@@ -59,6 +61,8 @@ export const recipeGroups = {
       "Stochastic depth of the image tower: share of the samples whose last residual branch is left out; the model's own otherwise.",
     ),
   },
+  Start: startFields,
+  Teacher: teacherFields,
   Data: {
     trainData: required(
       list(text("SOURCE"), { separator: "::" }),
@@ -416,6 +420,8 @@ const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
 /** What must hold between keys; each gives the message or undefined. */
 const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
   ...strategyRules,
+  ...startRules,
+  ...teacherRules,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

@@ -3,6 +3,7 @@
  *
  *     config.json        the recipe, complete
  *     plan.json          the number of steps, fixed once
+ *     start.json         of a run that starts from weights, or has a teacher: what started anew, and which
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
  *     tokenizer.json     and whatever else the run needs to be used later
@@ -35,15 +36,24 @@ import { type Recipe, recipeFields, recipeToJson } from "./recipe.js";
 
 const CONFIG = "config.json";
 const PLAN = "plan.json";
+const START = "start.json";
 const METRICS = "metrics.jsonl";
 const EVALUATION = "evaluation.jsonl";
 
 /** A line of `metrics.jsonl` or `evaluation.jsonl`; lines without `step` outlive a resume. */
 export type Line = Readonly<Record<string, unknown>> & { readonly step?: number };
 
+/** What a run starts from, beside its recipe. */
+export interface StartRecord {
+  /** Variables of the model that did not start from weights; empty where nothing did. */
+  readonly fresh: readonly string[];
+  /** What the teacher's embeddings are stored as. */
+  readonly teacher?: string | undefined;
+}
+
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
 
 /** Settings that say where the run is and how it is opened, not what it computes. */
 const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
@@ -132,6 +142,26 @@ export class Run implements Disposable {
     if (stored?.totalSteps !== undefined && !otherData) return stored;
     this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
     return plan;
+  }
+
+  /**
+   * Keeps what the run starts from; of a run that goes on, gives what was kept.
+   * @throws UsageError when a run that goes on has another teacher than when it began.
+   */
+  saveStart(start: StartRecord): StartRecord {
+    if (this.resumed === undefined) {
+      if (start.fresh.length > 0 || start.teacher !== undefined)
+        this.writeFile(START, `${JSON.stringify(start, null, 2)}\n`);
+      return start;
+    }
+    const text = textOf(join(this.path, START));
+    const stored = text === undefined ? { fresh: [] } : (JSON.parse(text) as StartRecord);
+    if (stored.teacher !== start.teacher) {
+      throw new UsageError(
+        `teacher: must be what the run began with, on the same data; got embeddings ${start.teacher}, was ${stored.teacher}. Restore its weights and the data, or start another run with --name.`,
+      );
+    }
+    return stored;
   }
 
   /** Appends a line to `metrics.jsonl`. */

@@ -24,6 +24,8 @@ export interface HostBatch {
   readonly textIds: Int32Array;
   /** What the strategy's pass draws (`Strategy.noise`), by name; plain models draw nothing. */
   readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
+  /** What the strategy's loss has beside what is encoded (`Strategy.given`), by name: f32[n,width]. */
+  readonly given?: Readonly<Record<string, Float32Array>> | undefined;
 }
 
 export interface StepMetrics {
@@ -108,7 +110,7 @@ export class StepRunner implements Disposable {
       temporary.push(buffer);
       inputs[name] = buffer;
     };
-    const { noise, weights, views, ...types } = batchTypes(this.options);
+    const { noise, given, weights, views, ...types } = batchTypes(this.options);
     const giveRows = (name: string, type: TensorType, data: TypedArray | undefined, fill?: number) => {
       const width = sizeOfShape(type.shape.slice(1));
       const rows = this.share.end - this.share.start;
@@ -129,6 +131,8 @@ export class StepRunner implements Disposable {
     giveRows("batch.textIds", types.textIds, batch.textIds, -1);
     for (const [name, type] of Object.entries(noise))
       giveRows(`batch.noise.${name}`, type, batch.noise?.[name]);
+    for (const [name, type] of Object.entries(given))
+      giveRows(`batch.given.${name}`, type, batch.given?.[name]);
     if (weights !== undefined) give("batch.weights", weights, weightsOf(this.share), true);
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));

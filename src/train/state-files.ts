@@ -15,7 +15,7 @@ const MODELS = { params: "params.safetensors", ema: "ema.safetensors" } as const
 
 /**
  * The state by name as checkpoint files: the model's parameters and statistics under open_clip's names, and beside the
- * moving average the statistics once more, so that either file is a whole model; what the strategy has of its own; the
+ * moving average the statistics and what is locked once more, so that either file is a whole model; what the strategy has of its own; the
  * optimizer's as NAME.SLOT.
  */
 export function stateFiles(
@@ -35,7 +35,12 @@ export function stateFiles(
   };
   for (const [group, file] of Object.entries(MODELS)) {
     if (!state.some((each) => each.group === group)) continue;
-    put(file, (each) => !each.isOwn && (each.group === group || each.group === "statistics"));
+    const has = (name: string) => snapshot.has(`${group}.${name}`);
+    put(
+      file,
+      ({ isOwn, group: own, tensor }) =>
+        !isOwn && (own === group || own === "statistics" || (own === "params" && !has(tensor.name))),
+    );
   }
   put(STRATEGY, ({ isOwn }) => isOwn);
   put(OPTIMIZER, ({ group }) => group === "slots");

@@ -9,7 +9,7 @@ import type { DeviceBuffer, Engine } from "../engines/engine.js";
 import { isTensorType } from "../graph/trace.js";
 import { initialize, type ParameterSpecs } from "../nn/parameters.js";
 import type { LogitValues } from "./held-out.js";
-import { type StepOptions, stateTypes, trained } from "./step.js";
+import { type StepOptions, stateTypes, variablesOf } from "./step.js";
 
 /** Parameters, statistics, optimizer slots and averages of a run, as buffers by name (`stateTypes`). */
 export class RunState implements Disposable {
@@ -45,7 +45,13 @@ export class RunState implements Disposable {
   /** The engine's buffers of the CLIP's variables, its weights or their average; valid until the next step. */
   variables(weights: "params" | "ema"): Record<string, DeviceBuffer> {
     const { clip } = this.options;
-    const group = (name: string) => (clip.statistics[name] === undefined ? weights : "statistics");
+    // What is locked has no average but itself.
+    const group = (name: string) =>
+      clip.statistics[name] !== undefined
+        ? "statistics"
+        : this.types.has(`${weights}.${name}`)
+          ? weights
+          : "params";
     return Object.fromEntries(
       Object.keys(clip.variables).map((name) => [name, this.held[`${group(name)}.${name}`]!]),
     );
@@ -72,14 +78,20 @@ export class RunState implements Disposable {
   }
 }
 
-/** The state before the first step, by name: parameters and statistics. */
+/**
+ * The state before the first step, by name: parameters and statistics.
+ * @param given values that some of the model's start from, by name; the others are drawn.
+ */
 export function initialState(
   options: Pick<StepOptions, "clip" | "strategy">,
   key: Key,
+  given: Readonly<Record<string, TypedArray>> = {},
 ): Record<string, TypedArray> {
-  const { parameters, statistics } = trained(options);
+  const { parameters, statistics } = variablesOf(options);
   const start = (group: string, specs: ParameterSpecs) =>
-    Object.entries(initialize(specs, key)).map(([name, data]) => [`${group}.${name}`, data] as const);
+    Object.entries(initialize(specs, key)).map(
+      ([name, data]) => [`${group}.${name}`, given[name] ?? data] as const,
+    );
   return Object.fromEntries([...start("params", parameters), ...start("statistics", statistics)]);
 }
 

@@ -13,6 +13,7 @@ import type { Clip, Variables } from "../models/clip.js";
 import { normalizeImages } from "../nn/images.js";
 import { noiseTypes } from "../nn/noise.js";
 import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parameters.js";
+import type { Lock } from "./lock.js";
 import { acrossReplicas, type Logits } from "./loss.js";
 import type { Optimizer } from "./optimizer.js";
 import { shareOf } from "./shares.js";
@@ -25,6 +26,10 @@ export interface StepOptions {
   /** What is trained beside the CLIP, what of a batch is encoded, and the loss. Default: CLIP's on whole images. */
   readonly strategy?: Strategy | undefined;
   readonly optimizer: Optimizer;
+  /** Parameters of the CLIP that stay as they are, at no cost but that of their forward pass. Default: none. */
+  readonly lock?: Lock | undefined;
+  /** A parameter's share of the learning rate. Default: 1 for all. */
+  readonly rate?: ((name: string) => number) | undefined;
   readonly batchSize: number;
   /** Tokens in a row; at most the model's context length. */
   readonly contextLength: number;
@@ -53,8 +58,8 @@ export type Precision = (typeof precisions)[number];
 export const strategyOf = ({ clip, strategy }: Pick<StepOptions, "clip" | "strategy">): Strategy =>
   strategy ?? plainClip(clip);
 
-/** All that is trained, and all running statistics: the model's, and the strategy's. */
-export function trained(options: Pick<StepOptions, "clip" | "strategy">): {
+/** All parameters, locked ones too, and all running statistics: the model's, and the strategy's. */
+export function variablesOf(options: Pick<StepOptions, "clip" | "strategy">): {
   readonly parameters: ParameterSpecs;
   readonly statistics: ParameterSpecs;
 } {
@@ -66,24 +71,34 @@ export function trained(options: Pick<StepOptions, "clip" | "strategy">): {
   };
 }
 
+/** Those of `all` that are not locked. */
+export const learning = <T>(all: Readonly<Record<string, T>>, { lock }: Pick<StepOptions, "lock">) =>
+  Object.fromEntries(Object.entries(all).filter(([name]) => !lock?.names.has(name)));
+
 /**
- * State of a run as tensor types: `params.NAME`, `statistics.NAME`, `slots.NAME.SLOT` and, if kept, `ema.NAME`, which
- * is of the model alone.
+ * State of a run as tensor types: `params.NAME`, `statistics.NAME`, `slots.NAME.SLOT` of what is not locked and, if
+ * kept, `ema.NAME` of what is not locked of the model.
  */
-export function stateTypes(options: Pick<StepOptions, "clip" | "strategy" | "optimizer" | "ema">) {
+export function stateTypes(options: Pick<StepOptions, "clip" | "strategy" | "optimizer" | "ema" | "lock">) {
   const { clip, optimizer, ema } = options;
-  const { parameters, statistics } = trained(options);
+  const { parameters, statistics } = variablesOf(options);
   const params = parameterTypes(parameters);
   const slots = Object.fromEntries(
-    Object.entries(params).map(([name, type]) => [name, optimizer.slots(type.shape)]),
+    Object.entries(learning(params, options)).map(([name, type]) => [name, optimizer.slots(type.shape)]),
   );
   return {
     params,
     statistics: parameterTypes(statistics),
     slots,
-    ...(ema ? { ema: parameterTypes(clip.parameters) } : {}),
+    ...(ema ? { ema: parameterTypes(learning(clip.parameters, options)) } : {}),
   };
 }
+
+/** Types of `B` rows of what a batch brings to the loss. */
+export const givenTypes = ({ given = {} }: Strategy, B: number): Record<string, TensorType> =>
+  Object.fromEntries(
+    Object.entries(given).map(([name, { width }]) => [name, { dtype: "f32", shape: [B, width] }]),
+  );
 
 /** Batch inputs of one replica as tensor types. Throws `UsageError` when there are more replicas than rows. */
 export function batchTypes(options: StepOptions) {
@@ -91,7 +106,7 @@ export function batchTypes(options: StepOptions) {
   const strategy = strategyOf(options);
   const { height: B } = shareOf(batchSize, replicas);
   const padded = B * replicas !== batchSize;
-  if (padded && Object.keys(trained(options).statistics).length > 0) {
+  if (padded && Object.keys(variablesOf(options).statistics).length > 0) {
     throw new UsageError(
       `batchSize: the devices must divide it where the model has batch norms; got batchSize=${batchSize}, devices=${replicas}. Use ${B * replicas}, or another number of devices.`,
     );
@@ -109,6 +124,7 @@ export function batchTypes(options: StepOptions) {
     imageIds: ids,
     textIds: ids,
     noise: noiseTypes(strategy.noise, B),
+    given: givenTypes(strategy, B),
     /** 1 for a row of the batch, 0 for padding. */
     ...(padded ? { weights: { dtype: "f32", shape: [B] } as TensorType } : {}),
   };
@@ -153,24 +169,32 @@ export function trainStep(options: StepOptions): Graph {
     const params: Record<string, Tensor> = inputs.params;
     const images = [batch.images, ...batch.views].map((view) => readImages(view, options));
     const variables: Record<string, Tensor> = { ...params, ...inputs.statistics };
-    const training: Training = { noise: batch.noise, replicas, statistics: {} };
+    const training: Training = {
+      noise: batch.noise,
+      replicas,
+      statistics: {},
+      frozen: options.lock?.frozen,
+    };
     const logits = logitsOf(clip, params);
     const features = {
       ...strategy.encodeImages(variables, images, training),
       ...strategy.encodeTexts(variables, batch.tokens, training),
+      ...batch.given,
     };
     const { weights } = batch as { weights?: Tensor };
     const { own, all } = acrossReplicas({ ...batch, features, weights }, replicas, options.batchSize);
     const ownLoss = strategy.loss(own, all, logits);
     const loss = allReduceSum(ownLoss, replicas);
 
-    const found = gradients(ownLoss, Object.values(params)).map((g) => allReduceSum(g, replicas));
+    const learned = learning(params, options);
+    const found = gradients(ownLoss, Object.values(learned)).map((g) => allReduceSum(g, replicas));
     const gradientNorm = globalNorm(found);
     // An output of its own, made before any update: an engine that goes depth first from the outputs then walks
     // through the gradients in the order of the norm's sum, and not down to the first parameter's at once, with
     // every cotangent on the way kept.
     const reportedNorm = barrier(gradientNorm, loss);
-    const next = { ...update(options, inputs, found, gradientNorm), statistics: training.statistics };
+    const updated = update(options, { ...inputs, params: learned }, found, gradientNorm);
+    const next = { ...updated, statistics: training.statistics };
     return { next, metrics: { loss, gradientNorm: reportedNorm, logitScale: logits.scale } };
   });
   return inPrecision(step, options);

@@ -8,13 +8,14 @@ import { type Processes, type TogetherOptions, together } from "../engines/group
 import { parseXlaFlagWords } from "../engines/xla/options.js";
 import { Encoder } from "../evaluate/encoder.js";
 import { makeClip } from "../models/clip.js";
-import { countParameters } from "../nn/parameters.js";
+import { countParameters, type ParameterSpecs } from "../nn/parameters.js";
 import { PASSES } from "./batches.js";
 import { makeEvaluation } from "./evaluation.js";
 import { guardOf } from "./failure.js";
 import { HeldOutLoss } from "./held-out.js";
 import type { TrainHooks, TrainResult } from "./hooks.js";
 import { Keeper, resultOfDone } from "./keeper.js";
+import { lockOf, ratesOf } from "./lock.js";
 import { loop } from "./loop.js";
 import { makeOptimizer } from "./optimizer.js";
 import { makePlan } from "./plan.js";
@@ -25,8 +26,13 @@ import { StepRunner } from "./runner.js";
 import { shareOf } from "./shares.js";
 import { initialState } from "./state.js";
 import { readState } from "./state-files.js";
-import { phasesOf } from "./strategies/phases.js";
+import { learning } from "./step.js";
+import { distilledPhases } from "./strategies/distill.js";
+import { type Phases, phasesOf } from "./strategies/phases.js";
+import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "./teacher.js";
+import { DEFAULT_DISTILL } from "./teacher-fields.js";
 import { TwoPassRunner } from "./two-pass-runner.js";
+import { requireWeights, warmStart } from "./warm-start.js";
 
 /**
  * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint. Where a
@@ -64,6 +70,7 @@ async function trainHere(
     return processes.share("result", () => resultOfDone(run!));
   }
   const { path, resumed } = run ?? (await followRun(recipe, begin.step));
+  if (resumed === undefined) requireWeights(recipe);
   const data = await openRunData(recipe, say, processes);
   // A run that goes on keeps its tokenizer; loadTokenizer finds it in the folder. So do the other processes.
   const learn = () => {
@@ -107,11 +114,13 @@ async function trainHere(
     let saved = resumed?.step;
     const guard = guardOf(recipe, () => saved);
     const engine = await processes.openEngine(recipe.engine, recipe);
+    const lockedWhole = recipe.lockImage === true && recipe.lockImageUnlockedGroups === undefined;
     const clip = makeClip(model.config, {
       rematerialize: recipe.gradCheckpointing,
-      dropPath: recipe.dropPath,
+      dropPath: lockedWhole ? 0 : recipe.dropPath,
     });
-    const phases = phasesOf(recipe, clip);
+    using teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
+    const phases = withTeacher(phasesOf(recipe, clip), teacher, recipe);
     const { strategy } = phases;
     const { tokenizer } = model;
     const optimizer = makeOptimizer(recipe.optimizer, {
@@ -120,14 +129,20 @@ async function trainHere(
       epsilon: recipe.eps,
       weightDecay: recipe.wd,
     });
+    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+    const { fresh } = await processes.share("start", () =>
+      run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key }),
+    );
     const initial =
       resumed === undefined
-        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed))
+        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed), start?.values)
         : readState(resumed, { clip, strategy });
     const stepOptions = {
       clip,
       strategy,
       optimizer,
+      lock: lockOf(recipe, clip, new Set(fresh)),
+      rate: ratesOf(recipe, clip),
       batchSize,
       contextLength: tokenizer.contextLength,
       normalization: pipelines.normalization,
@@ -189,10 +204,14 @@ async function trainHere(
       }),
       has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
     });
+    const locked =
+      stepOptions.lock === undefined
+        ? ""
+        : ` (${millions(learning(clip.parameters, stepOptions))} M of them trained)`;
     const among = count === 1 ? "" : ` over ${count} processes`;
     keeper.begin(
-      `${loader.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
-        `batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+      `${loader.samplesPerEpoch} images, ${millions(clip.parameters)} M parameters${locked}, ` +
+        `batch ${batchSize}${among}; ${start === undefined ? "" : `${start.about}; `}${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
         phases.describe(tokenizer.contextLength),
     );
     processes.forward(undefined, () => keeper.stop());
@@ -201,6 +220,27 @@ async function trainHere(
   } finally {
     await loader.close();
   }
+}
+
+const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);
+
+/** The recipe's teacher, whose embeddings process 0 makes unless they are there. */
+async function teacherOf(
+  recipe: Recipe,
+  { processes, ...context }: Omit<StoreTeacherOptions, "logs"> & { readonly processes: Processes },
+): Promise<Teacher | undefined> {
+  const { teacher: path, teacherModel: model, teacherTokenizer: tokenizer, logs, workers } = recipe;
+  if (path === undefined) return undefined;
+  const folder = await processes.share("teacher", () =>
+    storeTeacher({ path, model, tokenizer, workers }, { ...context, logs }),
+  );
+  return openTeacher(folder, context.dataset);
+}
+
+function withTeacher(phases: Phases, teacher: Teacher | undefined, recipe: Recipe): Phases {
+  if (teacher === undefined) return phases;
+  const { distill: weight = DEFAULT_DISTILL, teacherScale: scale = teacher.scale } = recipe;
+  return distilledPhases(phases, { ...teacher, weight, scale });
 }
 
 /** What a process other than 0 has to say: what is wrong with its rows. */

@@ -10,13 +10,14 @@ import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
 import type { HostBatch, RunningStep, StepMetrics } from "./runner.js";
 import { RunState } from "./state.js";
-import { batchTypes, trained } from "./step.js";
+import { batchTypes, givenTypes, learning, strategyOf, variablesOf } from "./step.js";
 import type { Strategy } from "./strategies/strategy.js";
 import {
   blockRows,
   featureTypes,
   imagesBackward,
   imagesForward,
+  learns,
   lossBlock,
   parametersOf,
   type TwoPassOptions,
@@ -34,11 +35,12 @@ export interface BatchParts {
   part(index: number): Promise<HostBatch>;
 }
 
+/** Those of a second pass are absent where nothing of their tower is trained. */
 interface Programs {
   readonly imagesForward: Executable;
-  readonly imagesBackward: Executable;
+  readonly imagesBackward: Executable | undefined;
   readonly textsForward: Executable;
-  readonly textsBackward: Executable;
+  readonly textsBackward: Executable | undefined;
   readonly loss: Executable;
   readonly update: Executable;
   /** Types of one replica's rows of a part. */
@@ -96,7 +98,10 @@ export class TwoPassRunner implements Disposable {
   async step(batch: BatchParts, scalars: Readonly<Record<string, number>>): Promise<StepMetrics> {
     const { batchSize: B } = this.options;
     const rows = await this.encode(batch);
-    const sums = this.zeros(parameterTypes(trained(this.options).parameters), "gradients");
+    const sums = this.zeros(
+      parameterTypes(learning(variablesOf(this.options).parameters, this.options)),
+      "gradients",
+    );
     const { loss, d } = await this.compare(rows, sums);
     for (let part = 0; part < B / this.options.microBatch; part++)
       await this.backImages(await batch.part(part), part, d, sums);
@@ -126,6 +131,12 @@ export class TwoPassRunner implements Disposable {
     const tokens = new Int32Array(B * T);
     const imageIds = new Int32Array(B);
     const textIds = new Int32Array(B);
+    const given = Object.fromEntries(
+      Object.entries(givenTypes(strategyOf(this.options), B)).map(([name, { shape }]) => [
+        name,
+        new Float32Array(sizeOfShape(shape)),
+      ]),
+    );
     const keep = async (outputs: Buffers, types: Readonly<Record<string, TensorType>>, first: number) => {
       for (const [name, type] of Object.entries(types)) {
         const buffer = outputs[`features.${name}`]!;
@@ -139,24 +150,26 @@ export class TwoPassRunner implements Disposable {
       tokens.set(part.tokens, first * T);
       imageIds.set(part.imageIds, first);
       textIds.set(part.textIds, first);
-      const given = this.imageInputs(part);
-      const run = pick(programs.imagesForward, { ...this.state.buffers, ...given });
+      for (const [name, rows] of Object.entries(given))
+        rows.set(part.given![name]!, (first * rows.length) / B);
+      const inputs = this.imageInputs(part);
+      const run = pick(programs.imagesForward, { ...this.state.buffers, ...inputs });
       await keep(await programs.imagesForward.run(run), imageFeatures, first);
-      free(given);
+      free(inputs);
     }
     const textPart = this.options.textMicroBatch ?? M;
     for (let first = 0; first < B; first += textPart) {
-      const given = this.textInputs(tokens, first);
-      const run = pick(programs.textsForward, { ...this.state.buffers, ...given });
+      const inputs = this.textInputs(tokens, first);
+      const run = pick(programs.textsForward, { ...this.state.buffers, ...inputs });
       await keep(await programs.textsForward.run(run), textFeatures, first);
-      free(given);
+      free(inputs);
     }
-    return { features, tokens, imageIds, textIds };
+    return { features, given, tokens, imageIds, textIds };
   }
 
   /** The loss, the cotangents of all rows, and, in `sums`, the gradients of the logits' parameters. */
   private async compare(
-    { features, imageIds, textIds }: EncodedBatch,
+    { features, given, imageIds, textIds }: EncodedBatch,
     sums: Buffers,
   ): Promise<{ readonly loss: number; readonly d: Record<string, Float32Array> }> {
     const { batchSize: B } = this.options;
@@ -169,6 +182,8 @@ export class TwoPassRunner implements Disposable {
     };
     for (const [name, type] of Object.entries(types))
       fixed[`features.${name}`] = this.engine.upload(type, features[name]!, { adopt: true });
+    for (const [name, type] of Object.entries(givenTypes(strategyOf(this.options), B)))
+      fixed[`given.${name}`] = this.engine.upload(type, given[name]!, { adopt: true });
     const logits = Object.keys(parametersOf(this.options, "logits")).map((name) => `gradients.${name}`);
     const running: Buffers = {
       ...this.zeros(types, "d"),
@@ -202,6 +217,7 @@ export class TwoPassRunner implements Disposable {
     sums: Buffers,
   ): Promise<void> {
     const { imagesBackward: program, imageFeatures } = this.programs;
+    if (program === undefined) return;
     const given = {
       ...this.imageInputs(part),
       ...this.cotangents(imageFeatures, d, index * this.options.microBatch),
@@ -219,6 +235,7 @@ export class TwoPassRunner implements Disposable {
   ): Promise<void> {
     const { batchSize: B, microBatch } = this.options;
     const { textsBackward: program, textFeatures } = this.programs;
+    if (program === undefined) return;
     for (let first = 0; first < B; first += this.options.textMicroBatch ?? microBatch) {
       const given = { ...this.textInputs(tokens, first), ...this.cotangents(textFeatures, d, first) };
       takeNext(sums, await program.run(pick(program, { ...this.state.buffers, ...given, ...sums })));
@@ -298,6 +315,8 @@ export class TwoPassRunner implements Disposable {
 interface EncodedBatch {
   /** f32[B,…] by name, flat. */
   readonly features: Readonly<Record<string, Float32Array>>;
+  /** What the loss has beside them, f32[B,…] by name, flat. */
+  readonly given: Readonly<Record<string, Float32Array>>;
   readonly tokens: Int32Array;
   readonly imageIds: Int32Array;
   readonly textIds: Int32Array;
@@ -338,16 +357,22 @@ async function compileAll(compile: Compile, options: TwoPassOptions): Promise<Pr
     imageFeatures,
     textFeatures,
     imagesForward: await compile(images, "images forward"),
-    imagesBackward: await compile(imagesBackward(options, imageFeatures), "images backward"),
+    imagesBackward: learns(options, "image")
+      ? await compile(imagesBackward(options, imageFeatures), "images backward")
+      : undefined,
     textsForward: await compile(texts, "texts forward"),
-    textsBackward: await compile(textsBackward(options, textFeatures), "texts backward"),
+    textsBackward: learns(options, "text")
+      ? await compile(textsBackward(options, textFeatures), "texts backward")
+      : undefined,
     loss: await compile(lossBlock(options, all), "loss"),
     update: await compile(updateStep(options), "update"),
   };
 }
 
 const executables = ({ imageFeatures: _, textFeatures: __, ...programs }: Programs): [string, Executable][] =>
-  Object.entries(programs);
+  Object.entries(programs as Readonly<Record<string, Executable | undefined>>).flatMap(([name, program]) =>
+    program === undefined ? [] : [[name, program]],
+  );
 
 const dispose = (programs: Programs): void => {
   for (const [, executable] of executables(programs)) executable[Symbol.dispose]();

@@ -20,14 +20,16 @@ import { type ParameterSpecs, parameterTypes, type Training } from "../nn/parame
 import { BLOCK_LOGITS, rowsAt, type WholeBatch } from "./loss.js";
 import {
   batchTypes,
+  givenTypes,
   inPrecision,
+  learning,
   logitsOf,
   readImages,
   type StepOptions,
   scalarTypes,
   stateTypes,
   strategyOf,
-  trained,
+  variablesOf,
 } from "./step.js";
 import { globalNorm, update } from "./update.js";
 
@@ -44,21 +46,29 @@ type Part = "image" | "text" | "logits";
 type Tensors = Record<string, Tensor>;
 type Types = Record<string, TensorType>;
 
-/** Parameters by the program that has their gradients. A strategy's own belong to the images. */
+/** Parameters, locked ones too, by the program that takes them. A strategy's own belong to the images. */
 export function parametersOf(options: StepOptions, part: Part): ParameterSpecs {
   const own = strategyOf(options).parameters;
   const of = (name: string): Part => (own[name] === undefined ? towerOf(name) : "image");
   return Object.fromEntries(
-    Object.entries(trained(options).parameters).filter(([name]) => of(name) === part),
+    Object.entries(variablesOf(options).parameters).filter(([name]) => of(name) === part),
   );
 }
+
+/** Types of the gradients that a program gives. */
+const gradientTypes = (options: StepOptions, part: Part) =>
+  parameterTypes(learning(parametersOf(options, part), options));
+
+/** Whether anything of a part is trained: what is not has no second pass. */
+export const learns = (options: StepOptions, part: Part): boolean =>
+  Object.keys(gradientTypes(options, part)).length > 0;
 
 /** What a part of the images is encoded from, on one replica. */
 function imageTypes(options: TwoPassOptions) {
   const { images, views, noise } = batchTypes({ ...options, batchSize: options.microBatch });
   return {
     params: parameterTypes(parametersOf(options, "image")),
-    statistics: parameterTypes(trained(options).statistics),
+    statistics: parameterTypes(variablesOf(options).statistics),
     batch: { images, views, noise },
   };
 }
@@ -81,15 +91,22 @@ type ImageInputs = {
 };
 type TextInputs = { readonly params: Tensors; readonly batch: { readonly tokens: Tensor } };
 
+const trainingOf = ({ replicas = 1, lock }: StepOptions, noise: Tensors): Training => ({
+  noise,
+  replicas,
+  statistics: {},
+  frozen: lock?.frozen,
+});
+
 function encodeImages(options: TwoPassOptions, { params, statistics, batch }: ImageInputs): Encoded {
-  const training: Training = { noise: batch.noise, replicas: options.replicas ?? 1, statistics: {} };
+  const training = trainingOf(options, batch.noise);
   const views = [batch.images, ...batch.views].map((view) => readImages(view, options));
   const features = strategyOf(options).encodeImages({ ...params, ...statistics }, views, training);
   return { features, statistics: training.statistics };
 }
 
 function encodeTexts(options: TwoPassOptions, { params, batch }: TextInputs): Encoded {
-  const training: Training = { noise: {}, replicas: options.replicas ?? 1, statistics: {} };
+  const training = trainingOf(options, {});
   return { features: strategyOf(options).encodeTexts(params, batch.tokens, training), statistics: {} };
 }
 
@@ -116,11 +133,15 @@ export const featureTypes = (graph: Graph): Types =>
     ]),
   );
 
-/** `sums`, each with the gradient added that the cotangents `d` of `features` give. */
+/** `sums`, those of what is trained, each with the gradient added that the cotangents `d` of `features` give. */
 function accumulate(features: Tensors, d: Tensors, params: Tensors, sums: Tensors): Tensors {
   const seeds = Object.entries(features).map(([name, feature]) => [feature, d[name]!] as const);
-  const found = cotangents(new Map(seeds), Object.values(params));
-  return Object.fromEntries(Object.keys(params).map((name, i) => [name, add(sums[name]!, found[i]!)]));
+  const names = Object.keys(sums);
+  const found = cotangents(
+    new Map(seeds),
+    names.map((name) => params[name]!),
+  );
+  return Object.fromEntries(names.map((name, i) => [name, add(sums[name]!, found[i]!)]));
 }
 
 /**
@@ -130,7 +151,7 @@ function accumulate(features: Tensors, d: Tensors, params: Tensors, sums: Tensor
 export function imagesBackward(options: TwoPassOptions, features: Types): Graph {
   const types = imageTypes(options);
   return inPrecision(
-    trace({ ...types, d: features, gradients: types.params }, (x) => {
+    trace({ ...types, d: features, gradients: gradientTypes(options, "image") }, (x) => {
       const encoded = encodeImages(options, x);
       const sums = accumulate(encoded.features, x.d, x.params, x.gradients);
       return { next: { gradients: sums, statistics: encoded.statistics } };
@@ -143,7 +164,7 @@ export function imagesBackward(options: TwoPassOptions, features: Types): Graph 
 export function textsBackward(options: TwoPassOptions, features: Types): Graph {
   const types = textTypes(options);
   return inPrecision(
-    trace({ ...types, d: features, gradients: types.params }, (x) => {
+    trace({ ...types, d: features, gradients: gradientTypes(options, "text") }, (x) => {
       const encoded = encodeTexts(options, x);
       return { next: { gradients: accumulate(encoded.features, x.d, x.params, x.gradients) } };
     }),
@@ -162,7 +183,7 @@ export function blockRows({
 }
 
 /**
- * The loss of a block of rows against the whole batch. Inputs `features.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
+ * The loss of a block of rows against the whole batch. Inputs `features.NAME` and `given.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
  * `rows` i32[b] (those of the block), the parameters `params.logit_*`, and sums to which it adds: `d.NAME` f32[B,…], the
  * cotangents of the features, `gradients.logit_*`, and `loss`. Outputs `next.*` in their memory.
  */
@@ -174,6 +195,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const types = {
     params,
     features,
+    given: givenTypes(strategy, B),
     imageIds: ids,
     textIds: ids,
     rows: { dtype: "i32", shape: [blockRows(options)] } as TensorType,
@@ -184,7 +206,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const graph = trace(types, (x) => {
     const joint: Tensors = x.features;
     const places = iota("i32", [B]);
-    const all: WholeBatch = { ...x, features: joint, places, count: B };
+    const all: WholeBatch = { ...x, features: { ...joint, ...x.given }, places, count: B };
     const loss = strategy.loss(rowsAt(all, x.rows), all, logitsOf(clip, x.params));
     const wrt: Tensors = { ...joint, ...x.params };
     const found = gradients(loss, Object.values(wrt));
@@ -207,9 +229,10 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
  */
 export function updateStep(options: TwoPassOptions): Graph {
   const { clip, replicas = 1 } = options;
-  const { statistics: _, ...state } = stateTypes(options);
+  const { statistics: _, params: all, ...state } = stateTypes(options);
+  const params = learning(all, options);
   const logits = parametersOf(options, "logits");
-  return trace({ ...state, scalars: scalarTypes(options), gradients: state.params }, (x) => {
+  return trace({ ...state, params, scalars: scalarTypes(options), gradients: params }, (x) => {
     const sums: Tensors = x.gradients;
     // Every device has the loss of all rows, and the gradients of its own.
     const found = Object.entries(sums).map(([name, g]) =>

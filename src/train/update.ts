@@ -21,7 +21,7 @@ const CLIP_EPSILON = 1e-6;
 
 type Tensors = Readonly<Record<string, Tensor>>;
 
-/** State and scalars as `stateTypes` and `scalarTypes` have them. */
+/** State, of what is not locked, and scalars as `stateTypes` and `scalarTypes` have them. */
 export interface UpdateInputs {
   readonly params: Tensors;
   readonly slots: Readonly<Record<string, Tensors>>;
@@ -35,7 +35,7 @@ export interface UpdateInputs {
  * @param norm `globalNorm(found)`.
  */
 export function update(
-  { optimizer, clipNorm, maxLogitScale = 100 }: StepOptions,
+  { optimizer, clipNorm, maxLogitScale = 100, rate }: StepOptions,
   { params, slots, ema, scalars }: UpdateInputs,
   found: readonly Tensor[],
   norm: Tensor,
@@ -53,6 +53,7 @@ export function update(
       slots: slots[name]!,
       scalars,
       decays: decaysWeight(name, parameter.shape),
+      rate: rate?.(name),
     });
     nextParams[name] =
       name === "logit_scale" ? clamp(updated.parameter, 0, Math.log(maxLogitScale)) : updated.parameter;

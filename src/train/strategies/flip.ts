@@ -9,6 +9,8 @@ export const flip: StrategyKind = {
     "clip on a random part of each image, which costs less: patches of a ViT, windows for other encoders. --mask-ratio, --unmasked-tuning.",
   source: "Li et al. 2023, Scaling Language-Image Pre-training via Masking; facebookresearch/flip",
   views: [],
+  // What is locked sees whole images.
+  learnsFrom: "image tower",
   options: ["labelSmoothing", "maskRatio", "unmaskedTuning"],
   logits: { scale: CLIP_SCALE },
   build(clip, { labelSmoothing, maskRatio }) {

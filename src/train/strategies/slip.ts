@@ -92,6 +92,7 @@ export const slip: StrategyKind = {
     "clip, and two more views of each image that must find each other among the batch's views. Two to three times the cost.",
   source: "Mu et al. 2022, SLIP: Self-supervision meets Language-Image Pre-training; facebookresearch/SLIP",
   views: ["simclr", "simclr"],
+  learnsFrom: "image tower's end",
   options: ["labelSmoothing", "sslScale", "sslTemperature", "sslHead"],
   logits: { scale: CLIP_SCALE },
   build,

@@ -32,6 +32,14 @@ export const strategyDefaults: StrategyOptions = {
   sslHead: [4096, 256],
 };
 
+/** Rows that a batch brings to the loss beside what is encoded of it. */
+export interface GivenRows {
+  /** Numbers in a row. */
+  readonly width: number;
+  /** f32[n,width] of n rows: their samples in the training set, and their captions as stored. */
+  rows(samples: ArrayLike<number>, captions: readonly string[]): Float32Array;
+}
+
 /** A strategy for one model. */
 export interface Strategy {
   readonly name: string;
@@ -43,6 +51,8 @@ export interface Strategy {
   readonly statistics: ParameterSpecs;
   /** Random numbers of a training pass, the model's included. */
   readonly noise: NoiseSpecs;
+  /** What the loss has beside what is encoded, by name. Default: nothing. */
+  readonly given?: Readonly<Record<string, GivenRows>> | undefined;
   /** What is seen of an image, where it is not all, for people. */
   readonly seen?: string | undefined;
   /**
@@ -70,6 +80,8 @@ export interface StrategyKind {
   readonly views: readonly string[];
   /** Augmentation policy of the image itself, where the recipe names none. */
   readonly augment?: string | undefined;
+  /** What of the model must be trained for it to make sense, where that is more than either tower. */
+  readonly learnsFrom?: "image tower" | "image tower's end" | undefined;
   /** Settings that it takes. */
   readonly options: readonly (keyof StrategyOptions)[];
   /** Starting values of the logits: the factor on the cosines, and what is added to it. */
