@@ -266,7 +266,14 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
   sizeStep: (v) => v.patch_size,
   build(
     v,
-    { embedDim, quickGelu, rematerialize, dropPath: rate = 0, fullSize = v.image_size, wholeSize = v.image_size },
+    {
+      embedDim,
+      quickGelu,
+      rematerialize,
+      dropPath: rate = 0,
+      fullSize = v.image_size,
+      wholeSize = v.image_size,
+    },
   ) {
     const blocks = towerBlocks(v, {
       heads: v.width / v.head_width,

@@ -70,5 +70,8 @@ function resample(grid: Tensor, n: number, m: number): Tensor {
 function middleOf(whole: number, seen: number): Tensor {
   const before = Math.floor((whole - seen) / 2);
   const place = (i: number) => (before + Math.floor(i / seen)) * whole + before + (i % seen);
-  return constant(Array.from({ length: seen * seen }, (_, i) => place(i)), { dtype: "i32" });
+  return constant(
+    Array.from({ length: seen * seen }, (_, i) => place(i)),
+    { dtype: "i32" },
+  );
 }
