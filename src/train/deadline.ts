@@ -112,6 +112,10 @@ export interface ClosingContext {
   readonly now?: () => number;
 }
 
+/** Share of the run as planned that is done before step `step` (from 0). */
+const doneOf = (plan: Plan, step: number): number =>
+  plan.totalSteps === undefined ? 0 : plannedStep(plan, step) / (plan.cut?.plannedSteps ?? plan.totalSteps);
+
 /** Steps whose durations are kept, and how few say something. */
 const KEPT_STEPS = 50;
 const FEWEST_STEPS = 3;
@@ -127,6 +131,10 @@ export class Closing {
   private phase: Phase | undefined;
   private settling = 0;
   private stepSeconds: number[] = [];
+  /** Share of the run at the last of them. */
+  private timedAt = 0;
+  /** Steps of an earlier phase, at a share of the run: what is known until enough of this one are timed. */
+  private earlier: { readonly seconds: number; readonly done: number } | undefined;
 
   constructor(private readonly context: ClosingContext) {
     const { recipe, started, timings, now = () => performance.now() } = context;
@@ -171,12 +179,15 @@ export class Closing {
   took(step: number, plan: Plan, seconds: number): void {
     const phase = this.context.phases.at(step - 1, plan);
     if (phase !== this.phase) {
+      if (this.stepSeconds.length >= FEWEST_STEPS)
+        this.earlier = { seconds: usualSeconds(this.stepSeconds), done: this.timedAt };
       this.phase = phase;
       this.stepSeconds = [];
       this.settling = SETTLING_STEPS;
     }
     if (this.settling-- > 0) return;
     this.stepSeconds.push(seconds);
+    this.timedAt = doneOf(plan, step - 1);
     if (this.stepSeconds.length > KEPT_STEPS) this.stepSeconds.shift();
   }
 
@@ -188,19 +199,22 @@ export class Closing {
     if (secondsLeft === Number.POSITIVE_INFINITY || this.began) return "go on";
     const { evaluation = 0, save = 0 } = this.timings;
     const { totalSteps } = plan;
-    if (totalSteps === undefined || this.stepSeconds.length < FEWEST_STEPS) {
-      // How long steps take is not known: there is no cooldown to be sized.
-      const hopeless = totalSteps === undefined && this.asked;
-      return hopeless || secondsLeft <= save ? "stop" : "go on";
+    const done = doneOf(plan, step);
+    const timed =
+      this.stepSeconds.length >= FEWEST_STEPS
+        ? { seconds: usualSeconds(this.stepSeconds), done: this.timedAt }
+        : this.earlier;
+    if (totalSteps === undefined || timed === undefined) {
+      // Nobody knows how long steps take: there is no cooldown to be sized.
+      return this.asked || secondsLeft <= save ? "stop" : "go on";
     }
-    const done = plannedStep(plan, step) / (plan.cut?.plannedSteps ?? totalSteps);
     return verdictOf({
       step,
       totalSteps,
       cooldownSteps: scheduleOf(recipe, plan).cooldownSteps,
       cooldown: recipe.cooldown ?? 0,
       secondsLeft,
-      secondsPerStep: usualSeconds(this.stepSeconds) * phases.meanCost(done),
+      secondsPerStep: timed.seconds * phases.meanCost(done, timed.done),
       endSeconds: evaluation + 2 * save + compileSeconds * phases.changesAfter(done),
     });
   }

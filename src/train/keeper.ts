@@ -205,7 +205,10 @@ export class Keeper {
     } else if (this.timesEvaluation) {
       await this.evaluate(step, { val: true, zeroshot: true });
     }
-    if (this.verdict === "stop") this.stop();
+    if (this.verdict === "stop" && !this.stopping) {
+      this.stop();
+      hooks.onMessage?.("Too little time is left for a cooldown: saved, to be continued.", "note");
+    }
     const stop = this.stopping;
     const cools = typeof this.verdict === "object" && !stop;
     if (save || ends || stop || cools) await this.save(step, records);

@@ -28,8 +28,8 @@ export interface Phases {
   readonly all: readonly Phase[];
   /** The phase of step `step` (from 0): the first while the length of the run is not known. */
   at(step: number, plan: Pick<Plan, "totalSteps" | "cut">): Phase;
-  /** Mean cost of a step from the share `done` of the run on, in units of the step there. */
-  meanCost(done?: number): number;
+  /** Mean cost of a step from the share `done` of the run on, in units of the step at the share `unit`: there, unless said. */
+  meanCost(done?: number, unit?: number): number;
   /** Phases that begin after the share `done` of the run. */
   changesAfter(done: number): number;
   /** One line on what is seen and what it costs. */
@@ -111,8 +111,11 @@ export function phasesOf(chosen: Chosen, clip: Clip): Phases {
       const place = plannedStep(plan, step);
       return all.find(({ until }) => place < Math.round(until * planned)) ?? all.at(-1)!;
     },
-    meanCost: (done = 0) =>
-      all.length === 1 || done >= 1 ? 1 : meanMacs(done, true) / costOf(phaseAt(done), true),
+    meanCost(done = 0, unit = done) {
+      if (all.length === 1) return 1;
+      const ahead = done < 1 ? meanMacs(done, true) : costOf(all.at(-1)!, true);
+      return ahead / costOf(phaseAt(unit), true);
+    },
     changesAfter: (done) => all.filter((_, i) => i > 0 && all[i - 1]!.until > done).length,
     describe() {
       const isPlain = all.length === 1 && all[0]!.strategy.seen === undefined && all[0]!.strategy.views === 0;
