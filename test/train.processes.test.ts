@@ -193,6 +193,26 @@ suite("clipwright train in two processes", { timeout: 120_000, concurrency: 2 },
     assertClose(losses("stopped"), losses("whole"), 1e-5, "losses");
   });
 
+  test("SIGTERM to one of them cools the run down in all, to be finished in the grace", async () => {
+    const long = settings("ended").map((word, i, all) => (all[i - 1] === "--steps" ? "100000" : word));
+    const words = [...long, ...xla, "--schedule", "const-cooldown", "--cooldown", "0.5", "--grace", "6s"];
+    const [first, second] = await pair([words], {
+      async interrupt([, other]) {
+        await checkpoint("ended", 8);
+        other!.kill("SIGTERM");
+      },
+    });
+    assert.equal(first.code, 0, first.err);
+    assert.equal(second.code, 0, second.err);
+    const { totalSteps, cut } = JSON.parse(readFileSync(join(runFolder("ended"), "plan.json"), "utf8"));
+    assert.equal(cut.plannedSteps, 100_000);
+    assert.match(first.out, new RegExp(`^Done: ${totalSteps} steps`));
+    const rates = linesOf("ended", "metrics.jsonl").map(({ learningRate }) => Number(learningRate));
+    assert.equal(rates.length, totalSteps);
+    // The warm-up of 5000 steps was under way.
+    assert.ok(rates.at(-1)! < rates[cut.step]! && rates[cut.step]! > rates[cut.step - 1]!);
+  });
+
   test("another recipe in one of them is refused by all", async () => {
     const words = [...settings("differ"), ...xla];
     const [first, second] = await pair([words, [...words, "--lr", "0.1"]]);

@@ -26,7 +26,7 @@ const recipeFor = (name: string, strategy: StrategyName, more: RecipeInput = {})
     ...{ steps: STEPS, batchSize: 8, saveFrequency: 0, logEveryNSteps: 1, threads: 1, seed: 5 },
     // A bias before a batch norm has no gradient but rounding, which AdamW would make steps of.
     ...{ emaDecay: 0.9, dropPath: 0.3, eps: 1e-3, strategy },
-    ...(strategy === "flip" ? { unmaskedTuning: 0.25 } : {}),
+    ...(strategy === "flip" ? { maskRatio: "0.5:0.75" } : {}),
     ...(strategy === "slip" ? { sslHead: [12, 6] } : {}),
     ...more,
   });
@@ -110,7 +110,7 @@ suite("train with a strategy", () => {
 
   test("says what it sees and costs", async () => {
     const said: string[] = [];
-    const recipe = recipeFor("told", "flip", { steps: 1, warmup: 0, unmaskedTuning: 0 });
+    const recipe = recipeFor("told", "flip", { steps: 1, warmup: 0, maskRatio: 0.5 });
     await train(recipe, { onStart: ({ description }) => said.push(description) });
     assert.match(said[0]!, /; flip, 8 of 16 patches: 0\.\d\d × the multiply-adds of clip$/);
   });

@@ -24,7 +24,6 @@ import { batchTypes, type StepOptions, stateTypes, trainStep } from "../src/trai
 import { plainClip } from "../src/train/strategies/clip.js";
 import { relativeCost, sampleMacs } from "../src/train/strategies/cost.js";
 import { makeStrategy, type StrategyName, strategies, strategyNames } from "../src/train/strategies/index.js";
-import { phasesOf } from "../src/train/strategies/phases.js";
 import type { Strategy } from "../src/train/strategies/strategy.js";
 import { assertClose } from "./support/close.js";
 import { fixture } from "./support/fixture.js";
@@ -517,19 +516,6 @@ describe("the cost of strategies", () => {
         sampleMacs(modelOf(name), small(name), 6, { backward: true }),
         sampleMacs(clip, small("clip"), 6, { backward: true }),
       );
-  });
-});
-
-describe("phasesOf", () => {
-  it("sees the last share of the samples whole, with the same state", () => {
-    const phases = phasesOf({ strategy: "flip", maskRatio: 0.5, unmaskedTuning: 0.1 }, clip);
-    assert.equal(phases.at(0, undefined), phases.strategy);
-    assert.equal(phases.at(89, 100), phases.strategy);
-    const whole = phases.at(90, 100);
-    assert.deepEqual(Object.keys(whole.noise), ["visual.drop_path"]);
-    assert.deepEqual(whole.parameters, phases.strategy.parameters);
-    assert.ok(phases.meanCost() > 1 && phases.meanCost() < 1.1);
-    assert.match(phases.describe(6), /^flip, 8 of 16 patches, the last 10 % whole: 0\.\d\d ×/);
   });
 });
 

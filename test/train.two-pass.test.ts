@@ -254,13 +254,13 @@ describe("TwoPassRunner", () => {
     );
     const found = await outcome(runner, 2, async (step) => {
       const now = step === 0 ? flip : { ...flip, strategy: makeStrategy("clip", flip.clip) };
-      await runner.follow(now.strategy);
+      await runner.follow(now);
       return runner.step(partsOf(now, step, M), scalars(now, step));
     });
     using whole = await StepRunner.create(engine, flip, initialState(flip, keyFromSeed(1)));
     const expected = await outcome(whole, 2, async (step) => {
       const now = step === 0 ? flip : { ...flip, strategy: makeStrategy("clip", flip.clip) };
-      await whole.follow(now.strategy);
+      await whole.follow(now);
       return whole.step(batchOf(now, step), scalars(now, step));
     });
     assertSame(found, expected, LIMIT);

@@ -21,8 +21,8 @@ export interface Processes {
    *   be that far ahead of the others.
    */
   share<T>(name: string, make: () => T | Promise<T>, keep?: boolean): Promise<T>;
-  /** Calls `listener` in process 0 when `asked` has happened in another process. */
-  forward(asked: AbortSignal | undefined, listener: () => void): void;
+  /** Calls `listener` in process 0 when `asked` has happened in another process, of those that have the same name. */
+  forward(name: string, asked: AbortSignal | undefined, listener: () => void): void;
 }
 
 /** A process that goes away without a word leaves this to the others; one that fails says it itself. */
@@ -174,13 +174,14 @@ class Group implements Processes {
     return value;
   }
 
-  forward(asked: AbortSignal | undefined, listener: () => void): void {
+  forward(name: string, asked: AbortSignal | undefined, listener: () => void): void {
+    const key = `asked/${name}`;
     const quietly = (work: Promise<unknown>) => void work.catch(() => {});
     if (this.index === 0) {
-      quietly(this.store.get("asked", FOR_EVER_MS).then(listener));
+      quietly(this.store.get(key, FOR_EVER_MS).then(listener));
       return;
     }
-    const ask = () => quietly(this.store.put("asked", new Uint8Array(1)));
+    const ask = () => quietly(this.store.put(key, new Uint8Array(1)));
     if (asked?.aborted) ask();
     else asked?.addEventListener("abort", ask, { once: true });
   }

@@ -1,6 +1,7 @@
 /** A CLIP: two towers into one space, and a learned factor on their cosines. */
 
 import { UsageError } from "../core/errors.js";
+import { sameShape } from "../core/shape.js";
 import { div, exp, maximum, mul, sqrt, sum } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
@@ -55,6 +56,11 @@ export interface Clip {
    * these, unless the encoder is bound to the size of its images.
    */
   forWindows(size: number): Clip | undefined;
+  /**
+   * The model for its images at another size, with these parameters: learned positions are resampled (`positionsFor`).
+   * Throws `UsageError`, naming `what`, where the encoder takes no such images or is bound to the size of its own.
+   */
+  forImages(size: number, what: string): Clip;
 }
 
 /** The model that `config` describes. */
@@ -75,6 +81,13 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     ...(bias === null ? {} : { logit_bias: spec([], { kind: "constant", value: bias }) }),
   };
   const statistics = prefixed("visual", visual.statistics);
+  const variables = { ...parameters, ...statistics };
+  const S = complete.vision_cfg.image_size;
+  const { fullSize = S } = options;
+  const sized = (size: number): ClipConfig => ({
+    ...config,
+    vision_cfg: { ...config.vision_cfg, image_size: size },
+  });
   const imageFeatures: Clip["imageFeatures"] = (v, images, training, kept) =>
     visual.features(new Scope(v, training).in("visual"), images, kept);
   const projectImage: Clip["projectImage"] = (v, features) =>
@@ -83,7 +96,7 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     config: complete,
     parameters,
     statistics,
-    variables: { ...parameters, ...statistics },
+    variables,
     noise: prefixed("visual", visual.noise),
     depths: { image: visual.depth, text: textDepth(complete) },
     stored: visual.stored,
@@ -97,18 +110,32 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     logitScale: (v) => exp(new Scope(v).get("logit_scale")),
     logitBias: (v) => (bias === null ? undefined : new Scope(v).get("logit_bias")),
     forWindows(size) {
-      const vision = { ...config.vision_cfg, image_size: size };
       try {
-        return makeClip(
-          { ...config, vision_cfg: vision },
-          { ...options, fullSize: complete.vision_cfg.image_size },
-        );
+        return makeClip(sized(size), { ...options, fullSize, wholeSize: S });
       } catch (error) {
         if (error instanceof UsageError) return undefined;
         throw error;
       }
     },
+    forImages(size, what) {
+      const other = sized(size);
+      encoder.check(other.vision_cfg, complete.quick_gelu, what);
+      const made = makeClip(other, { ...options, fullSize });
+      if (sameParameters(variables, made.variables)) return made;
+      throw new UsageError(
+        `${what}: this image tower has parameters for the size of its images, ${fullSize} pixels; got ${size}. Keep one size, or use another tower.`,
+      );
+    },
   };
+}
+
+/** Whether the weights of one model fit another. */
+export function sameParameters(a: ParameterSpecs, b: ParameterSpecs): boolean {
+  const names = Object.keys(a);
+  return (
+    names.length === Object.keys(b).length &&
+    names.every((name) => b[name] !== undefined && sameShape(a[name]!.shape, b[name].shape))
+  );
 }
 
 /** What a parameter of a CLIP belongs to, by its name. */

@@ -14,11 +14,13 @@ export interface TowerOptions {
   readonly rematerialize?: boolean | undefined;
   /** Stochastic depth of the image tower's last residual branch in training; it grows from 0. Default: the model's own. */
   readonly dropPath?: number | undefined;
-  /**
-   * Side of the images whose parameters the tower has, where it is built for smaller ones, windows of them: where places
-   * have parameters, those in the middle are used. Default: the model's own side.
-   */
+  /** Side of the images whose parameters the tower has, where it is built for smaller ones. Default: their own. */
   readonly fullSize?: number | undefined;
+  /**
+   * Side of whole images, where those that come are windows of them: learned positions are resampled from the places of
+   * `fullSize` to those of whole images, and those in the middle are used. Default: what comes is whole.
+   */
+  readonly wholeSize?: number | undefined;
 }
 
 /** What a tower depends on outside of its own part of the configuration. */

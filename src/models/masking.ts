@@ -5,12 +5,12 @@
  */
 
 import { UsageError } from "../core/errors.js";
-import { formatType, sameShape } from "../core/shape.js";
+import { formatType } from "../core/shape.js";
 import { add, cast, floor, gather, iota, minimum, mul, reshape, slice } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
 import type { Training } from "../nn/parameters.js";
-import type { Clip, Variables } from "./clip.js";
+import { type Clip, sameParameters, type Variables } from "./clip.js";
 
 export interface PartialImages {
   /** What is seen of an image, for people: `98 of 196 patches`, or `windows of 160 of 224 pixels`. */
@@ -52,7 +52,7 @@ function windows(clip: Clip, ratio: number): PartialImages {
   let small: Clip | undefined;
   for (let side = nearest; side < S && small === undefined; side += step) {
     const candidate = clip.forWindows(side);
-    if (candidate !== undefined && sameParameters(clip, candidate)) small = candidate;
+    if (candidate !== undefined && sameParameters(clip.variables, candidate.variables)) small = candidate;
   }
   if (small === undefined) {
     throw new UsageError(
@@ -67,17 +67,6 @@ function windows(clip: Clip, ratio: number): PartialImages {
     features: (v, images, training) =>
       seen.imageFeatures(v, cropWindows(images, side, training.noise[WINDOW]!), training),
   };
-}
-
-function sameParameters(a: Clip, b: Clip): boolean {
-  const names = Object.keys(a.variables);
-  return (
-    names.length === Object.keys(b.variables).length &&
-    names.every((name) => {
-      const other = b.variables[name];
-      return other !== undefined && sameShape(a.variables[name]!.shape, other.shape);
-    })
-  );
 }
 
 /**

@@ -9,9 +9,7 @@ import {
   add,
   avgPool,
   concat,
-  constant,
   conv,
-  gather,
   matmul,
   mean,
   relu,
@@ -25,6 +23,7 @@ import { rematerialize } from "../graph/trace.js";
 import { batchNorm, batchNormSpecs, type Declared, declare } from "../nn/batch-norm.js";
 import { linear, linearSpecs } from "../nn/layers.js";
 import { normalInit, ones, type Scope, spec, uniformInit, zeros } from "../nn/parameters.js";
+import { positionsFor } from "../nn/positions.js";
 import { type Complete, count, plainBlocks, refuse } from "./config-fields.js";
 import { depthByBlocks } from "./depth.js";
 import type { ImageEncoder } from "./encoder.js";
@@ -62,6 +61,8 @@ const schema = z.strictObject({
 const EXPANSION = 4;
 /** By how much the trunk makes the side of an image smaller. */
 const REDUCTION = 32;
+/** Side of the trunk's grid, on images of side `size`. */
+const gridOf = (size: number): number => Math.floor(size / REDUCTION);
 
 /** Kernel [O,C,k,k], uniform by fan-in: PyTorch's default. */
 const convSpecs = (C: number, O: number, k: number) => ({
@@ -131,7 +132,7 @@ function bottleneck(p: Scope, x: Tensor, block: Block): Tensor {
 function specsOf(v: CompleteModifiedResNet, E: number, size: number): Declared {
   const { width: w } = v;
   const C = REDUCTION * w;
-  const places = Math.floor(size / REDUCTION) ** 2;
+  const places = gridOf(size) ** 2;
   const std = normalInit(C ** -0.5);
   const bias = uniformInit(C ** -0.5);
   return declare({
@@ -154,26 +155,14 @@ function specsOf(v: CompleteModifiedResNet, E: number, size: number): Declared {
   });
 }
 
-/** The positions of the mean and of the places of a grid h × w in the middle of those learned, [h·w + 1,C]. */
-function positionsOf(learned: Tensor, h: number, w: number): Tensor {
-  const side = Math.sqrt(learned.shape[0]! - 1);
-  if (h === side && w === side) return learned;
-  const [top, left] = [Math.floor((side - h) / 2), Math.floor((side - w) / 2)];
-  const places = Array.from(
-    { length: h * w },
-    (_, i) => 1 + (top + Math.floor(i / w)) * side + left + (i % w),
-  );
-  return gather(learned, constant([0, ...places], { dtype: "i32" }));
-}
-
-/** Images [B,C,h,w] to [B,E]: their mean attends to itself and to all places. */
-function attentionPool(p: Scope, x: Tensor, headWidth: number): Tensor {
+/** Images [B,C,h,w] to [B,E]: their mean attends to itself and to all places, on a grid of side `whole`. */
+function attentionPool(p: Scope, x: Tensor, headWidth: number, whole: number): Tensor {
   const [B, C, h, w] = x.shape as [number, number, number, number];
   const H = C / headWidth;
   const places = transpose(reshape(x, [B, C, h * w]), [2, 0, 1]); // [T-1,B,C]
   const tokens = add(
     concat([mean(places, 0, true), places], 0),
-    reshape(positionsOf(p.get("positional_embedding"), h, w), [h * w + 1, 1, C]),
+    reshape(positionsFor(p.get("positional_embedding"), { extra: 1, whole, seen: h }), [h * w + 1, 1, C]),
   ); // [T,B,C]
   const byHead = (y: Tensor) => transpose(reshape(y, [y.shape[0]!, B, H, headWidth]), [1, 2, 0, 3]); // [B,H,·,D]
   const q = byHead(linear(p.in("q_proj"), slice(tokens, 0, 0, 1)));
@@ -184,7 +173,12 @@ function attentionPool(p: Scope, x: Tensor, headWidth: number): Tensor {
 }
 
 /** Normalized images f32[B,3,S,S] to f32[B,E]. */
-function features(p: Scope, images: Tensor, v: CompleteModifiedResNet, remake: boolean): Tensor {
+function features(
+  p: Scope,
+  images: Tensor,
+  v: CompleteModifiedResNet,
+  { remake, wholeSize }: { readonly remake: boolean; readonly wholeSize: number },
+): Tensor {
   const step = remake ? rematerialize(bottleneck) : bottleneck;
   let x = images;
   for (const i of [1, 2, 3]) {
@@ -192,7 +186,7 @@ function features(p: Scope, images: Tensor, v: CompleteModifiedResNet, remake: b
   }
   x = halve(x);
   for (const block of blocksOf(v)) x = step(p.in(block.name), x, block);
-  return attentionPool(p.in("attnpool"), x, v.head_width);
+  return attentionPool(p.in("attnpool"), x, v.head_width, gridOf(wholeSize));
 }
 
 export const modifiedResNet: ImageEncoder<ModifiedResNetConfig, CompleteModifiedResNet> = {
@@ -233,7 +227,7 @@ export const modifiedResNet: ImageEncoder<ModifiedResNetConfig, CompleteModified
   },
   extensions: () => [],
   sizeStep: () => 2,
-  build(v, { embedDim, rematerialize: remake = false, fullSize = v.image_size }) {
+  build(v, { embedDim, rematerialize: remake = false, fullSize = v.image_size, wholeSize = v.image_size }) {
     return {
       ...specsOf(v, embedDim, fullSize),
       noise: {},
@@ -247,7 +241,7 @@ export const modifiedResNet: ImageEncoder<ModifiedResNetConfig, CompleteModified
         fromTrunk: (name) => name,
         positions: { name: "attnpool.positional_embedding", extra: 1 },
       },
-      features: (p, images) => features(p, images, v, remake),
+      features: (p, images) => features(p, images, v, { remake, wholeSize }),
       // The attention pooling's own projection is the one into the joint space.
       project: (_, pooled) => pooled,
     };

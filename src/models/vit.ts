@@ -27,6 +27,7 @@ import {
   uniformInit,
   zeros,
 } from "../nn/parameters.js";
+import { positionsFor } from "../nn/positions.js";
 import { type TransformerOptions, transformer, transformerSpecs } from "../nn/transformer.js";
 import {
   type CompleteTransformer,
@@ -111,7 +112,8 @@ const schema = z.strictObject({
   proj_bias: flag,
 });
 
-const patchCount = (v: CompleteVitConfig): number => (v.image_size / v.patch_size) ** 2;
+const gridOf = (v: CompleteVitConfig, size = v.image_size): number => size / v.patch_size;
+const patchCount = (v: CompleteVitConfig): number => gridOf(v) ** 2;
 const featureWidth = (v: CompleteVitConfig): number =>
   v.pool_type === "flat" ? patchCount(v) * v.width : v.width;
 
@@ -154,6 +156,8 @@ const BLOCKS = "transformer.resblocks";
 interface VitPass {
   readonly blocks: TransformerOptions;
   readonly dropPath: DropPath;
+  /** Side of whole images, pixels. */
+  readonly wholeSize: number;
   /** i32[B,K]: the patches that are seen; all without it. */
   readonly kept: Tensor | undefined;
 }
@@ -163,13 +167,17 @@ function vitFeatures(
   p: Scope,
   images: Tensor,
   v: CompleteVitConfig,
-  { blocks, dropPath, kept }: VitPass,
+  { blocks, dropPath, wholeSize, kept }: VitPass,
 ): Tensor {
   const { width: C, patch_size } = v;
   const B = images.shape[0]!;
   const P = patchCount(v);
   const eps = v.norm_kwargs.eps;
-  const positions = p.get("positional_embedding");
+  const positions = positionsFor(p.get("positional_embedding"), {
+    extra: v.class_token ? 1 : 0,
+    whole: gridOf(v, wholeSize),
+    seen: gridOf(v),
+  });
   const numbers = kept && transpose(kept); // [K,B]
 
   const all = patches(images, patch_size); // [P,B,·]
@@ -280,7 +288,17 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
     ...(v.proj_bias ? ["proj_bias"] : []),
   ],
   sizeStep: (v) => v.patch_size,
-  build(v, { embedDim, quickGelu, rematerialize, dropPath: rate = 0 }) {
+  build(
+    v,
+    {
+      embedDim,
+      quickGelu,
+      rematerialize,
+      dropPath: rate = 0,
+      fullSize = v.image_size,
+      wholeSize = v.image_size,
+    },
+  ) {
     const blocks = towerBlocks(v, {
       heads: v.width / v.head_width,
       causal: false,
@@ -289,7 +307,8 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
     });
     const dropPath = makeDropPath(rate, v.layers, 2);
     return {
-      parameters: vitSpecs(v, embedDim, blocks),
+      // Patches side by side bind the projection to their number.
+      parameters: vitSpecs(v.pool_type === "flat" ? v : { ...v, image_size: fullSize }, embedDim, blocks),
       statistics: {},
       noise: dropPath.noise,
       width: featureWidth(v),
@@ -303,7 +322,7 @@ export const vit: ImageEncoder<VitConfig, CompleteVitConfig> = {
         fromTrunk: fromTimm,
         positions: { name: "positional_embedding", extra: v.class_token ? 1 : 0 },
       },
-      features: (p, images, kept) => vitFeatures(p, images, v, { blocks, dropPath, kept }),
+      features: (p, images, kept) => vitFeatures(p, images, v, { blocks, dropPath, wholeSize, kept }),
       project: (p, features) =>
         v.proj_bias
           ? linear(p.in("proj"), features)

@@ -138,10 +138,20 @@ export function bestCheckpoint(checkpoints: readonly Checkpoint[], metric: strin
   return best;
 }
 
-/** Removes all but the last `keepLast` and the best in `keepBest`, and what failed writes left behind. */
-export function pruneCheckpoints(disk: Disk, folder: string, keepLast: number, keepBest?: string): void {
+/** Checkpoints that stay: the last so many, the best by a metric, and that of a step. */
+export interface Keep {
+  readonly keepLast: number;
+  readonly keepBest?: string | undefined;
+  readonly keepStep?: number | undefined;
+}
+
+/** Removes all checkpoints but those to keep, and what failed writes left behind. */
+export function pruneCheckpoints(disk: Disk, folder: string, { keepLast, keepBest, keepStep }: Keep): void {
   const checkpoints = listCheckpoints(folder);
-  const kept = new Set(checkpoints.slice(-keepLast));
+  const kept = new Set([
+    ...checkpoints.slice(-keepLast),
+    ...checkpoints.filter(({ step }) => step === keepStep),
+  ]);
   const best = keepBest === undefined ? undefined : bestCheckpoint(checkpoints, keepBest);
   if (best) kept.add(best);
   withFileErrors("remove old checkpoints of", folder, () => {

@@ -3,15 +3,18 @@
 import { UsageError } from "../core/errors.js";
 import { foldIn, keyFromSeed } from "../core/random.js";
 import type { Batch, Loader } from "../data/index.js";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import { drawNoise } from "../nn/noise.js";
 import { captionIds, hostBatch, repeatedShare } from "./host-batch.js";
+import type { Loaders } from "./loaders.js";
 import type { HostBatch } from "./runner.js";
+import type { Phase } from "./strategies/phases.js";
 import type { Strategy } from "./strategies/strategy.js";
 import type { BatchParts } from "./two-pass-runner.js";
 
 export interface BatchesOptions {
-  readonly loader: Loader;
-  readonly tokenizer: { encodeBatch(texts: readonly string[]): Int32Array };
+  readonly loaders: Loaders;
+  readonly tokenizer: Pick<Tokenizer, "contextLength" | "encodeBatch" | "withContextLength">;
   readonly seed: number;
   /** Parts of a batch, each a batch of the loader's; 1: it is read at once, and once. */
   readonly parts: number;
@@ -22,14 +25,47 @@ export interface BatchesOptions {
 /** Passes over the parts of a batch. */
 export const PASSES = 2;
 
+type Encoder = Pick<Tokenizer, "encodeBatch">;
+
 /** The batches of a run's steps. */
 export class Batches {
-  constructor(private readonly options: BatchesOptions) {}
+  /** By context length. */
+  private readonly tokenizers: ReadonlyMap<number, Encoder>;
 
-  /** The batch of the step after `step` steps, with what `strategy` draws. */
-  open(step: number, strategy: Strategy): OpenBatch {
-    return new OpenBatch(this.options, step, strategy);
+  /**
+   * @param phases those of the run. Throws `UsageError` where the tokenizer cannot make such short texts: shorter rows
+   *   lack words at the end, and keep the tokens that begin and end a text.
+   */
+  constructor(
+    private readonly options: BatchesOptions,
+    phases: readonly Pick<Phase, "contextLength">[],
+  ) {
+    const { tokenizer } = options;
+    this.tokenizers = new Map(
+      phases.map(({ contextLength: T }) => [
+        T,
+        T === tokenizer.contextLength ? tokenizer : tokenizer.withContextLength(T),
+      ]),
+    );
   }
+
+  /** The batch of the step after `step` steps, as `phase` takes it. */
+  async open(step: number, phase: Phase): Promise<OpenBatch> {
+    const loader = await this.options.loaders.at(phase.imageSize);
+    return new OpenBatch(this.options, {
+      loader,
+      tokenizer: this.tokenizers.get(phase.contextLength)!,
+      step,
+      strategy: phase.strategy,
+    });
+  }
+}
+
+interface BatchSource {
+  readonly loader: Loader;
+  readonly tokenizer: Encoder;
+  readonly step: number;
+  readonly strategy: Strategy;
 }
 
 /** A batch while its step is made. Close it when the engine has taken it. */
@@ -44,15 +80,14 @@ export class OpenBatch implements BatchParts {
   private shareOfWhole: number | undefined;
 
   constructor(
-    private readonly options: BatchesOptions,
-    private readonly step: number,
-    private readonly strategy: Strategy,
+    private readonly options: Pick<BatchesOptions, "seed" | "parts" | "onLoaded">,
+    private readonly source: BatchSource,
   ) {}
 
   /** All of this process's rows at once; only where the batch has one part. */
   async whole(): Promise<HostBatch> {
-    const batch = await this.load(this.step);
-    const { host, duplicateCaptionShare } = hostBatch(batch, this.options.tokenizer);
+    const batch = await this.load(this.source.step);
+    const { host, duplicateCaptionShare } = hostBatch(batch, this.source.tokenizer);
     this.samples.push(batch.indices);
     this.shareOfWhole = duplicateCaptionShare;
     const { start, end } = batch.rows;
@@ -60,8 +95,9 @@ export class OpenBatch implements BatchParts {
   }
 
   async part(index: number): Promise<HostBatch> {
-    const { parts, tokenizer } = this.options;
-    const batch = await this.load(this.step * parts * PASSES + this.visits);
+    const { parts } = this.options;
+    const { tokenizer, step } = this.source;
+    const batch = await this.load(step * parts * PASSES + this.visits);
     const rows = batch.indices.length;
     const seen = this.samples[index];
     if (seen === undefined) {
@@ -69,7 +105,7 @@ export class OpenBatch implements BatchParts {
       this.captions.push(batch.captions);
     } else if (seen.some((sample, row) => sample !== batch.indices[row])) {
       throw new UsageError(
-        `data: an image must be readable in both passes over its batch; got other samples in the second, in step ${this.step + 1}. Check the disk; the same command continues from the last checkpoint.`,
+        `data: an image must be readable in both passes over its batch; got other samples in the second, in step ${step + 1}. Check the disk; the same command continues from the last checkpoint.`,
       );
     }
     const textIds = captionIds(batch.captions, this.idOf, index * rows);
@@ -107,7 +143,7 @@ export class OpenBatch implements BatchParts {
 
   private async load(visit: number): Promise<Batch> {
     this.close();
-    const batch = await this.options.loader.batch(visit);
+    const batch = await this.source.loader.batch(visit);
     this.held = batch;
     if (this.visits === 0) this.firstEpoch = batch.epoch;
     this.visits++;
@@ -118,7 +154,7 @@ export class OpenBatch implements BatchParts {
 
   /** What the loss has of these rows beside what is encoded. */
   private given({ indices, captions }: Batch): Record<string, Float32Array> {
-    const { given = {} } = this.strategy;
+    const { given = {} } = this.source.strategy;
     return Object.fromEntries(
       Object.entries(given).map(([name, each]) => [name, each.rows(indices, captions)]),
     );
@@ -126,7 +162,7 @@ export class OpenBatch implements BatchParts {
 
   /** What rows from `first` on draw: the same in each pass. */
   private noise(rows: number, first: number) {
-    const key = foldIn(keyFromSeed(this.options.seed), "step", this.step);
-    return drawNoise(this.strategy.noise, key, rows, first);
+    const key = foldIn(keyFromSeed(this.options.seed), "step", this.source.step);
+    return drawNoise(this.source.strategy.noise, key, rows, first);
   }
 }

@@ -58,6 +58,11 @@ export interface TrainHooks {
   onCheckpoint?(step: number, path: string): void;
   /** When aborted, the trainer finishes its step, saves a checkpoint, and returns. */
   readonly signal?: AbortSignal;
+  /**
+   * When aborted, the run ends within the recipe's `grace`: a run of `const-cooldown` cools down and is finished, any
+   * other stops as by `signal`.
+   */
+  readonly finish?: AbortSignal;
 }
 
 export interface TrainResult {

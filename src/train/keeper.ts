@@ -2,15 +2,18 @@
 
 import { performance } from "node:perf_hooks";
 import { UsageError } from "../core/errors.js";
-import type { Dataset, Loader } from "../data/index.js";
+import type { Dataset } from "../data/index.js";
 import type { EvaluationRecord } from "../evaluate/records.js";
+import { Closing, type Timings, type Verdict } from "./deadline.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { type Ticker, ticker } from "./duration.js";
 import { type Evaluation, scoreOf } from "./evaluation.js";
 import type { Guard } from "./failure.js";
 import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
+import type { Loaders } from "./loaders.js";
 import { addStep, metricsLine, nothingLogged, type Unlogged } from "./metrics.js";
-import { clockOf, Measurement, type Plan, scheduleOf } from "./plan.js";
+import { clockOf, cutPlan, Measurement, type Plan, scheduleOf } from "./plan.js";
+import { formatClock } from "./progress.js";
 import type { Recipe } from "./recipe.js";
 import type { Run } from "./run-folder.js";
 import type { StepRunner } from "./runner.js";
@@ -27,6 +30,7 @@ interface Progress {
   readonly losses: readonly number[];
   readonly unlogged: Unlogged;
   readonly doctor: DoctorMemory;
+  readonly timings?: Timings | undefined;
 }
 
 /** Losses that the result's mean is over. */
@@ -56,13 +60,15 @@ export interface KeeperContext {
   readonly run: Run;
   readonly plan: Plan;
   readonly dataset: Dataset;
-  readonly loader: Loader;
+  readonly loaders: Pick<Loaders, "stats">;
   readonly runner: StepRunner | TwoPassRunner;
   readonly phases: Phases;
   readonly evaluate: Evaluation;
   /** What there is to evaluate on. */
   readonly has: { readonly val: boolean; readonly zeroshot: boolean };
   readonly guard: Guard;
+  /** What compiling a step took. */
+  readonly compileSeconds: number;
 }
 
 export class Keeper {
@@ -74,18 +80,22 @@ export class Keeper {
   private readonly losses: number[];
   private unlogged: Unlogged;
   private due = { save: false, val: false, zeroshot: false };
+  private readonly closing: Closing;
+  private verdict: Verdict = "go on";
   private asked = false;
 
   constructor(private readonly context: KeeperContext) {
-    const { recipe, run, plan, has, phases } = context;
+    const { recipe, run, plan, has, phases, started, compileSeconds } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
+    const timings = this.before?.timings ?? {};
+    this.closing = new Closing({ recipe, phases, started, compileSeconds, timings });
     this.losses = [...(this.before?.losses ?? [])];
     this.unlogged = this.before?.unlogged ?? nothingLogged;
     this.doctor = new Doctor(
       {
         batchSize: recipe.batchSize,
-        chanceLoss: phases.strategy.chance?.(recipe.batchSize),
+        chanceLoss: phases.all[0]!.strategy.chance?.(recipe.batchSize),
         warmupSteps: scheduleOf(recipe, plan).warmupSteps,
         totalSteps: plan.totalSteps,
         logitScaleMax: recipe.logitScaleMax,
@@ -123,8 +133,15 @@ export class Keeper {
     this.asked = true;
   }
 
+  /** Asks for an end within the recipe's grace, as the hooks' `finish` does. */
+  finish(): void {
+    this.closing.ask();
+  }
+
   get stopping(): boolean {
-    return this.asked || this.context.hooks.signal?.aborted === true;
+    const { signal, finish } = this.context.hooks;
+    if (finish?.aborted) this.finish();
+    return this.asked || signal?.aborted === true || this.closing.stops;
   }
 
   /** Decides, once `step` is under way, whether all wait for something before the next. */
@@ -138,12 +155,15 @@ export class Keeper {
     };
     const { save, val, zeroshot } = this.due;
     const measured = this.plan.totalSteps === undefined;
-    return { pause: save || val || zeroshot || measured || this.isLast(step) || this.stopping };
+    const stops = this.stopping || this.isLast(step);
+    this.verdict = stops ? "go on" : this.closing.verdict(step, this.plan);
+    const ends = stops || this.verdict !== "go on";
+    return { pause: save || val || zeroshot || measured || ends || this.timesEvaluation };
   }
 
   /** Records a step. Throws `UsageError` when its loss is not finite. */
   async took(done: DoneStep): Promise<void> {
-    const { hooks, run, recipe, loader } = this.context;
+    const { hooks, run, recipe, loaders } = this.context;
     const { epoch, indices, ...signals } = done;
     const { step } = done;
     const report: StepReport = {
@@ -156,7 +176,8 @@ export class Keeper {
     this.unlogged = addStep(this.unlogged, report);
     hooks.onStep?.(report);
     this.diagnose(report, indices);
-    const filling = epoch === 0 && loader.stats().cachedBytes > 0;
+    this.closing.took(step, this.plan, report.stepSeconds);
+    const filling = epoch === 0 && loaders.stats().cachedBytes > 0;
     if (this.plan.totalSteps === undefined && this.measurement?.add(report.stepSeconds, filling)) {
       await this.fixPlan(this.measurement, step);
     }
@@ -168,9 +189,11 @@ export class Keeper {
 
   /** Does what is due after `step`, all steps being done. */
   async pause(step: number): Promise<Pause> {
-    const { hooks, run, recipe, runner, phases, guard } = this.context;
+    const { hooks, run } = this.context;
     const { save, val, zeroshot } = this.due;
     const ends = this.isLast(step);
+    // When its length was only just fixed, the run may have been over its last step.
+    if (ends) this.verdict = "go on";
     let records: readonly EvaluationRecord[] = [];
     if (val || zeroshot || ends) {
       records = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
@@ -179,15 +202,50 @@ export class Keeper {
       const loss = records.find(({ metric }) => metric === "val_loss")?.value;
       for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))
         hooks.onMessage?.(message, "warning");
+    } else if (this.timesEvaluation) {
+      await this.evaluate(step, { val: true, zeroshot: true });
+    }
+    if (this.verdict === "stop" && !this.stopping) {
+      this.stop();
+      hooks.onMessage?.("Too little time is left for a cooldown: saved, to be continued.", "note");
     }
     const stop = this.stopping;
-    if (save || ends || stop) {
-      const state = await guard(`reading the state after step ${step}`, runner.state.snapshot());
-      const files = stateFiles(state, phases.strategy);
-      const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
-      hooks.onCheckpoint?.(step, saved.path);
-    }
+    const cools = typeof this.verdict === "object" && !stop;
+    if (save || ends || stop || cools) await this.save(step, records);
+    // The plan comes after the checkpoint: a run that is killed in between has not begun to cool down.
+    if (typeof this.verdict === "object" && cools) this.cool(step, this.verdict.coolFor);
     return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
+  }
+
+  private async save(step: number, records: readonly EvaluationRecord[]): Promise<void> {
+    const { hooks, run, recipe, runner, phases, guard } = this.context;
+    const start = performance.now();
+    const state = await guard(`reading the state after step ${step}`, runner.state.snapshot());
+    const files = stateFiles(state, phases.all[0]!.strategy);
+    const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
+    this.closing.timings = { ...this.closing.timings, save: (performance.now() - start) / 1000 };
+    hooks.onCheckpoint?.(step, saved.path);
+  }
+
+  /** The last steps of the run begin, earlier than planned. */
+  private cool(step: number, coolFor: number): void {
+    const { hooks, run, recipe } = this.context;
+    const planned = this.plan.totalSteps;
+    this.plan = run.savePlan(cutPlan(this.plan, step, coolFor));
+    this.closing.begin();
+    const { warmupSteps } = scheduleOf(recipe, this.plan);
+    this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
+    const left = formatClock(Math.max(0, this.closing.secondsLeft));
+    hooks.onMessage?.(
+      `Cools down from step ${step} of ${planned} on, for ${coolFor} steps: ${left} are left.`,
+      "note",
+    );
+  }
+
+  /** An evaluation out of turn, so that the time that the last one takes is known. */
+  private get timesEvaluation(): boolean {
+    const { has } = this.context;
+    return (has.val || has.zeroshot) && this.closing.wantsEvaluation;
   }
 
   /** What the run has come to after `step` steps. */
@@ -210,11 +268,21 @@ export class Keeper {
       losses: this.losses,
       unlogged: this.unlogged,
       doctor: this.doctor.memory,
+      timings: this.closing.timings,
     };
   }
 
-  private evaluate(step: number, what: { val: boolean; zeroshot: boolean }): Promise<EvaluationRecord[]> {
-    return this.context.guard(`the evaluation after step ${step}`, this.context.evaluate(step, what));
+  private async evaluate(
+    step: number,
+    what: { val: boolean; zeroshot: boolean },
+  ): Promise<EvaluationRecord[]> {
+    const { guard, evaluate, has } = this.context;
+    const start = performance.now();
+    const records = await guard(`the evaluation after step ${step}`, evaluate(step, what));
+    const whole = what.val >= has.val && what.zeroshot >= has.zeroshot;
+    const evaluation = (performance.now() - start) / 1000;
+    if (whole) this.closing.timings = { ...this.closing.timings, evaluation };
+    return records;
   }
 
   /** Fixes the length of a time-limited run. */

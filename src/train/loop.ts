@@ -1,12 +1,14 @@
 /** The training loop: while the devices compute a step, the next is prepared. */
 
 import { performance } from "node:perf_hooks";
-import type { Batch, Loader } from "../data/index.js";
+import type { Batch } from "../data/index.js";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import type { Processes } from "../engines/group.js";
 import { Batches } from "./batches.js";
 import type { Guard } from "./failure.js";
 import type { TrainHooks } from "./hooks.js";
 import type { Keeper } from "./keeper.js";
+import type { Loaders } from "./loaders.js";
 import type { Optimizer } from "./optimizer.js";
 import { type Plan, scheduleOf } from "./plan.js";
 import type { Recipe } from "./recipe.js";
@@ -21,11 +23,11 @@ export interface LoopContext {
   /** Process 0's; the others only compute. */
   readonly keeper: Keeper | undefined;
   readonly hooks: Pick<TrainHooks, "onMessage">;
-  readonly loader: Loader;
+  readonly loaders: Loaders;
   readonly phases: Phases;
   readonly runner: StepRunner | TwoPassRunner;
   readonly optimizer: Optimizer;
-  readonly tokenizer: { encodeBatch(texts: readonly string[]): Int32Array };
+  readonly tokenizer: Tokenizer;
   readonly guard: Guard;
   /** Told the step of each new checkpoint. */
   readonly onSaved: (step: number) => void;
@@ -56,13 +58,16 @@ export async function loop(context: LoopContext, firstPlan: Plan, firstStep: num
   let step = firstStep;
   const running: SentStep[] = [];
   let lastDoneAt = 0;
-  const batches = new Batches({
-    loader: context.loader,
-    tokenizer: context.tokenizer,
-    seed: recipe.seed,
-    parts: recipe.batchSize / (recipe.microBatch ?? recipe.batchSize),
-    onLoaded: skippedNotes(context.hooks),
-  });
+  const batches = new Batches(
+    {
+      loaders: context.loaders,
+      tokenizer: context.tokenizer,
+      seed: recipe.seed,
+      parts: recipe.batchSize / (recipe.microBatch ?? recipe.batchSize),
+      onLoaded: skippedNotes(context.hooks),
+    },
+    context.phases.all,
+  );
 
   /** Waits for the oldest step, and has it recorded. */
   const settle = async () => {
@@ -98,8 +103,8 @@ export async function loop(context: LoopContext, firstPlan: Plan, firstStep: num
     while (running.length > (pause ? 0 : STEPS_AHEAD) || running[0]?.doneAt !== undefined) await settle();
     if (!pause) continue;
     const next = await processes.share(`pause/${step}`, () => keeper!.pause(step), false);
-    if (next.plan.totalSteps !== plan.totalSteps) schedule = scheduleOf(recipe, next.plan);
     ({ stop, plan } = next);
+    schedule = scheduleOf(recipe, plan);
     if (next.saved !== undefined) context.onSaved(next.saved);
   }
   return step;
@@ -117,9 +122,9 @@ async function send(
   guarded: <T>(work: Promise<T>) => Promise<T>,
 ): Promise<SentStep> {
   const beganAt = performance.now();
-  const strategy = phases.at(step, plan.totalSteps);
-  await guarded(runner.follow(strategy));
-  const batch = batches.open(step, strategy);
+  const phase = phases.at(step, plan);
+  await guarded(runner.follow(phase));
+  const batch = await batches.open(step, phase);
   const lr = learningRate(schedule, step);
   const ema = recipe.emaDecay > 0 ? { emaDecay: recipe.emaDecay } : {};
   const scalars = { ...optimizer.scalars(step + 1, lr), ...ema };

@@ -16,6 +16,28 @@ export interface Plan {
   readonly measuredSteps: number;
   /** Measured, for time-limited runs. */
   readonly secondsPerStep?: number | undefined;
+  /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
+  readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+}
+
+/** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
+export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
+  ...plan,
+  totalSteps: step + coolFor,
+  cut: { step, plannedSteps: plan.totalSteps! },
+});
+
+/** The plan before it was cut. */
+export const uncutPlan = ({ cut, ...plan }: Plan): Plan =>
+  cut === undefined ? plan : { ...plan, totalSteps: cut.plannedSteps };
+
+/**
+ * The step, possibly fractional, of the run as planned that step `step` (from 0) stands for: the steps of a cooldown
+ * that began early stand for all that was to come.
+ */
+export function plannedStep({ totalSteps, cut }: Pick<Plan, "totalSteps" | "cut">, step: number): number {
+  if (cut === undefined || totalSteps === undefined || step < cut.step) return step;
+  return cut.step + ((cut.plannedSteps - cut.step) * (step - cut.step)) / (totalSteps - cut.step);
 }
 
 /**
@@ -53,6 +75,10 @@ export const clockOf = (plan: Plan): Clock => plan;
  */
 export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
   const { totalSteps } = plan;
+  if (plan.cut !== undefined && totalSteps !== undefined) {
+    // The steps before the cut keep the learning rates that they had.
+    return { ...scheduleOf(recipe, uncutPlan(plan)), totalSteps, cooldownSteps: totalSteps - plan.cut.step };
+  }
   const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
   const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };
   if (totalSteps === undefined) return { ...fixed, totalSteps, warmupSteps: 0, cooldownSteps: 0 };

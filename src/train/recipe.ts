@@ -8,7 +8,9 @@
 import { UsageError } from "../core/errors.js";
 import { policyList } from "../data/pixels/policies.js";
 import { engineNames } from "../engines/registry.js";
+import { course } from "./course.js";
 import { dataFields, policyName } from "./data-fields.js";
+import { deadline } from "./deadline.js";
 import {
   checkAll,
   choice,
@@ -42,6 +44,14 @@ export const recipeGroups = {
       "Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself.",
     ),
     forceImageSize: optional(integer(8, 2048), "Side of the square input in pixels, instead of the model's."),
+    imageSizes: optional(
+      course(integer(8, 2048)),
+      "Sides of the training images in the course of the run, each with its share: 112:0.6,160:0.3; the rest as the model has it.",
+    ),
+    contextLengths: optional(
+      course(integer(2, 4096)),
+      "Tokens of the training texts in the course of the run, each with its share: 8:0.9; the rest as the model has it.",
+    ),
     forceContextLength: optional(integer(2, 4096), "Text tokens per caption, instead of the model's."),
     logitScaleInit: optional(
       real({ above: 0, max: 1000 }),
@@ -221,6 +231,17 @@ export const recipeGroups = {
       "Share of the run that const-cooldown decays over (default 0.2).",
     ),
     cooldownShape: defaulted(choice(cooldownShapes), "1-sqrt", "Shape of that decay."),
+    deadline: optional(
+      deadline(),
+      "When this sitting must be over, 2h30m from its start or a time of day, 06:30: const-cooldown then begins early, as long as the time allows, and the run is finished.",
+      { free: true },
+    ),
+    grace: defaulted(
+      duration("seconds"),
+      { unit: "seconds", value: 25 },
+      "The same when the process is asked to end by SIGTERM: so long after it. 0 stops and saves, to be continued.",
+      { free: true },
+    ),
     lrEnd: defaulted(real({ min: 0 }), 0, "Learning rate at the end of a cosine or cooldown.", {
       aliases: ["lr-cooldown-end"],
     }),
@@ -266,9 +287,9 @@ export const recipeGroups = {
       { free: true },
     ),
     resume: defaulted(
-      choice(["latest", "none"]),
+      choice(["latest", "plateau", "none"]),
       "latest",
-      "latest continues the run of the same name; none refuses to touch it.",
+      "latest continues the run of the same name; plateau does so from where a cooldown began early, as if it had not; none refuses to touch it.",
       { free: true },
     ),
   },
@@ -471,6 +492,14 @@ const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] =
     cooldown !== undefined && schedule !== "const-cooldown"
       ? `cooldown: only const-cooldown decays at the end; got cooldown=${cooldown} with schedule=${schedule}. Add --schedule const-cooldown, or remove it.`
       : undefined,
+  ({ schedule, deadline }) =>
+    deadline !== undefined && schedule !== "const-cooldown"
+      ? `deadline: only const-cooldown can end at any time; got schedule=${schedule}. Add --schedule const-cooldown.`
+      : undefined,
+  ({ grace }) =>
+    grace.unit === "seconds"
+      ? undefined
+      : `grace: must be a time; got grace=${grace.value} ${grace.unit}. Write 25s.`,
   ({ warmup, steps }) =>
     warmup.unit === "steps" && steps !== undefined && warmup.value >= steps
       ? `warmup: must be shorter than the run; got warmup=${warmup.value} steps, steps=${steps}. Write a fraction such as --warmup 0.05.`

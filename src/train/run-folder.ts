@@ -31,7 +31,7 @@ import {
 } from "../storage/checkpoint.js";
 import { takeLock } from "../storage/lock.js";
 import { kebab } from "./fields.js";
-import type { Plan } from "./plan.js";
+import { type Plan, uncutPlan } from "./plan.js";
 import { type Recipe, recipeFields, recipeToJson } from "./recipe.js";
 
 const CONFIG = "config.json";
@@ -81,6 +81,7 @@ export class Run implements Disposable {
       // Files that a killed writer was replacing.
       for (const name of namesIn(path)) if (name.endsWith(".tmp")) disk.remove(join(path, name));
     });
+    if (recipe.resume === "plateau") opening(path, () => this.undoCut());
     this.resumed = this.latestCheckpoint();
     const done = this.resumed?.step ?? -1;
     for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
@@ -128,7 +129,7 @@ export class Run implements Disposable {
   }
 
   /**
-   * Fixes the plan, durably. A plan whose length is known is never replaced by another.
+   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but once by itself cut short.
    * @throws UsageError when the training data has another size than when the run that goes on began.
    */
   savePlan(plan: Plan): Plan {
@@ -139,7 +140,8 @@ export class Run implements Disposable {
         `trainData: must be what the run began with; got ${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}. Restore the data, or start another run with --name.`,
       );
     }
-    if (stored?.totalSteps !== undefined && !otherData) return stored;
+    const isCut = plan.cut !== undefined && stored?.cut === undefined;
+    if (stored?.totalSteps !== undefined && !otherData && !isCut) return stored;
     this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
     return plan;
   }
@@ -199,12 +201,28 @@ export class Run implements Disposable {
       if (existsSync(path)) withFileErrors("write", path, () => this.disk.sync(path));
     }
     const written = writeCheckpoint(this.disk, this.checkpoints, step, files, state, score);
-    pruneCheckpoints(this.disk, this.checkpoints, this.recipe.keepLast, this.recipe.keepBest);
+    const { keepLast, keepBest } = this.recipe;
+    pruneCheckpoints(this.disk, this.checkpoints, { keepLast, keepBest, keepStep: this.plan?.cut?.step });
     return written;
   }
 
   [Symbol.dispose](): void {
     this.lock[Symbol.dispose]();
+  }
+
+  /** Goes back to where a cooldown began early. */
+  private undoCut(): void {
+    const { plan } = this;
+    if (plan?.cut === undefined) return;
+    const { step } = plan.cut;
+    const checkpoints = this.listCheckpoints();
+    if (!checkpoints.some((each) => each.step === step)) {
+      throw new UsageError(
+        `run: --resume plateau goes on from step ${step}, where the cooldown began; got no checkpoint of it in ${this.path}. Start another run with --name.`,
+      );
+    }
+    for (const each of checkpoints) if (each.step > step) this.disk.remove(each.path);
+    this.writeFile(PLAN, `${JSON.stringify(uncutPlan(plan), null, 2)}\n`);
   }
 
   private append(name: string, line: Line): void {

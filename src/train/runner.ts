@@ -8,7 +8,7 @@ import type { Graph } from "../graph/graph.js";
 import { type BatchShare, shareOf, spread, weightsOf } from "./shares.js";
 import { RunState } from "./state.js";
 import { batchTypes, type StepOptions, trainStep } from "./step.js";
-import type { Strategy } from "./strategies/strategy.js";
+import type { Phase } from "./strategies/phases.js";
 
 /** This process's n rows of a batch in host memory; the arrays are only read during `start`. */
 export interface HostBatch {
@@ -41,6 +41,9 @@ export interface RunningStep {
   /** Rejects with what it failed with. */
   readonly metrics: Promise<StepMetrics>;
 }
+
+/** What a step follows that may change on the way. */
+export type StepPhase = Pick<Phase, "clip" | "strategy" | "contextLength">;
 
 /** Runs train steps; parameters and optimizer state stay in the engine's memory. */
 export class StepRunner implements Disposable {
@@ -79,10 +82,10 @@ export class StepRunner implements Disposable {
     );
   }
 
-  /** Goes on by another strategy with the same state; what was compiled before is freed. */
-  async follow(strategy: Strategy): Promise<void> {
+  /** Goes on by another phase of the run with the same state; what was compiled before is freed. */
+  async follow({ clip, strategy, contextLength }: StepPhase): Promise<void> {
     if (strategy === this.options.strategy) return;
-    const options = { ...this.options, strategy };
+    const options = { ...this.options, clip, strategy, contextLength };
     const executable = await this.compile(options);
     this.executable[Symbol.dispose]();
     this.executable = executable;

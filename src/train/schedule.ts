@@ -38,45 +38,56 @@ export const PROVISIONAL_WARMUP_STEPS = 1000;
  *   durations"): end + (peak − end) · (1 − √t); `linear`: end + (peak − end) · (1 − t)
  */
 export function learningRate(schedule: Schedule, step: number): number {
-  const { peak, end, totalSteps, warmupSteps, measuredSteps } = schedule;
-  const provisional = (at: number) => peak * Math.min(1, (at + 1) / PROVISIONAL_WARMUP_STEPS);
-  if (totalSteps === undefined || step < measuredSteps) return provisional(step);
-  if (step < warmupSteps) {
-    if (measuredSteps === 0) return (peak * (step + 1)) / warmupSteps;
-    // From where the measuring left off, straight to the peak.
-    const from = provisional(measuredSteps - 1);
-    return from + ((peak - from) * (step + 1 - measuredSteps)) / (warmupSteps - measuredSteps);
-  }
+  const { shape, peak, end, totalSteps, warmupSteps, measuredSteps } = schedule;
+  if (totalSteps === undefined || step < measuredSteps) return provisional(peak, step);
   const last = Math.min(step, totalSteps);
-  switch (schedule.shape) {
-    case "constant":
-      return peak;
-    case "cosine": {
-      const start = Math.max(warmupSteps, measuredSteps);
-      const t = (last - start) / Math.max(1, totalSteps - start);
-      return end + ((peak - end) * (1 + Math.cos(Math.PI * t))) / 2;
-    }
-    case "const-cooldown": {
-      const start = totalSteps - schedule.cooldownSteps;
-      if (step < start || schedule.cooldownSteps === 0) return peak;
-      const t = (last - start) / schedule.cooldownSteps;
-      return end + (peak - end) * (1 - (schedule.cooldownShape === "linear" ? t : Math.sqrt(t)));
-    }
+  if (shape === "const-cooldown") {
+    const start = totalSteps - schedule.cooldownSteps;
+    if (step < start || schedule.cooldownSteps === 0) return risen(schedule, step);
+    // A run that is cut short may not have reached the peak.
+    const from = risen(schedule, start);
+    const t = (last - start) / schedule.cooldownSteps;
+    return end + (from - end) * (1 - (schedule.cooldownShape === "linear" ? t : Math.sqrt(t)));
   }
+  if (step < warmupSteps || shape === "constant") return risen(schedule, step);
+  const start = Math.max(warmupSteps, measuredSteps);
+  const t = (last - start) / Math.max(1, totalSteps - start);
+  return end + ((peak - end) * (1 + Math.cos(Math.PI * t))) / 2;
+}
+
+/** While a time-limited run has no length. */
+const provisional = (peak: number, step: number): number =>
+  peak * Math.min(1, (step + 1) / PROVISIONAL_WARMUP_STEPS);
+
+/** The warm-up, and the peak after it. */
+function risen({ peak, warmupSteps, measuredSteps }: Schedule, step: number): number {
+  if (step >= warmupSteps) return peak;
+  if (measuredSteps === 0) return (peak * (step + 1)) / warmupSteps;
+  // From where the measuring left off, straight to the peak.
+  const from = provisional(peak, measuredSteps - 1);
+  return from + ((peak - from) * (step + 1 - measuredSteps)) / (warmupSteps - measuredSteps);
 }
 
 /** Steps left out of the timing at the start: the first ones compile, allocate and fill queues. */
-const SETTLING_STEPS = 2;
+export const SETTLING_STEPS = 2;
 const MIN_TIMED_STEPS = 8;
 const MAX_TIMED_STEPS = 200;
 const MEASURED_SHARE = 0.03;
 /** Kept back for steps that turn out slower than the measured ones. */
-const RESERVE_SHARE = 0.03;
+export const RESERVE_SHARE = 0.03;
 
 /** Seconds besides the steps themselves. */
 export interface Overhead {
   readonly inAll: number;
   readonly perStep: number;
+}
+
+/** Mean of the middle 80 % of durations: one pause does not count. */
+export function usualSeconds(stepSeconds: readonly number[]): number {
+  const sorted = [...stepSeconds].sort((a, b) => a - b);
+  const cut = Math.floor(sorted.length / 10);
+  const middle = sorted.slice(cut, sorted.length - cut);
+  return middle.reduce((sum, seconds) => sum + seconds, 0) / middle.length;
 }
 
 /** True when a time-limited run has seen enough steps: at least ten, and 3 % of the budget or 200 steps. */
@@ -89,8 +100,7 @@ export function measuredEnough(stepSeconds: readonly number[], budgetSeconds: nu
 }
 
 /**
- * The number of steps that fit into a time budget, from the steps measured so far (means of the middle 80 %,
- * so that one pause does not shorten the run). The result is stored in the run folder and never computed
+ * The number of steps that fit into a time budget, from the steps measured so far. The result is stored in the run folder and never computed
  * again: from then on the run is one of fixed length, and resuming it is exact.
  *
  * @param elapsedSeconds of the budget already used, start-up included.
@@ -103,15 +113,13 @@ export function stepsWithin(
   elapsedSeconds: number,
   overheadSeconds: (secondsPerStep: number) => Overhead = () => ({ inAll: 0, perStep: 0 }),
 ): { totalSteps: number; secondsPerStep: number } {
-  const timed = stepSeconds.slice(SETTLING_STEPS).sort((a, b) => a - b);
+  const timed = stepSeconds.slice(SETTLING_STEPS);
   if (timed.length === 0) {
     throw new UsageError(
       `time: too short to take ${SETTLING_STEPS + 1} steps; got time=${budgetSeconds}s. Give more time, or use --steps.`,
     );
   }
-  const cut = Math.floor(timed.length / 10);
-  const middle = timed.slice(cut, timed.length - cut);
-  const secondsPerStep = middle.reduce((sum, seconds) => sum + seconds, 0) / middle.length;
+  const secondsPerStep = usualSeconds(timed);
   const { inAll, perStep } = overheadSeconds(secondsPerStep);
   const left = (budgetSeconds - elapsedSeconds) * (1 - RESERVE_SHARE) - inAll;
   const more = Math.max(0, Math.floor(left / (secondsPerStep + perStep)));

@@ -1,5 +1,6 @@
 /** Settings of a recipe that only some strategies take. */
 
+import { constantly, course } from "./course.js";
 import { integer, kebab, list, optional, real, type Values } from "./fields.js";
 import { kindOf, type StrategyName, strategies } from "./strategies/index.js";
 import { type StrategyOptions, strategyDefaults } from "./strategies/strategy.js";
@@ -9,10 +10,9 @@ export const strategyFields = {
     real({ min: 0, below: 1 }),
     "Share of each softmax target that is spread over the batch (default 0); not of siglip.",
   ),
-  maskRatio: optional(real({ above: 0, below: 1 }), "Of flip: share of each image left out (default 0.5)."),
-  unmaskedTuning: optional(
-    real({ min: 0, max: 1 }),
-    "Of flip: share of the samples, the last ones, that are seen whole (default 0), e.g. 0.05.",
+  maskRatio: optional(
+    course(real({ above: 0, below: 1 })),
+    "Of flip: share of each image left out (default 0.5); or several, each with its share of the run, the rest on whole images: 0.75:0.5,0.5:0.45.",
   ),
   sslScale: optional(real({ min: 0 }), "Of slip: weight of the loss on views (default 1)."),
   sslTemperature: optional(real({ above: 0 }), "Of slip: temperature of that loss (default 0.1)."),
@@ -32,6 +32,7 @@ type Given = Values<typeof strategyFields> & {
   readonly augment: string | undefined;
 };
 
+const defaults = { ...strategyDefaults, maskRatio: constantly(strategyDefaults.maskRatio) };
 const optionNames = Object.keys(strategyDefaults) as (keyof StrategyOptions)[];
 
 /** The policy of who names none. */
@@ -41,10 +42,7 @@ const NO_POLICY = "none";
 export function completeStrategy(given: Given) {
   const { options, logits, augment = NO_POLICY } = kindOf(given.strategy);
   const completed = Object.fromEntries(
-    optionNames.map((key) => [
-      key,
-      given[key] ?? (options.includes(key) ? strategyDefaults[key] : undefined),
-    ]),
+    optionNames.map((key) => [key, given[key] ?? (options.includes(key) ? defaults[key] : undefined)]),
   ) as Pick<Given, keyof StrategyOptions>;
   return {
     ...completed,
@@ -63,7 +61,7 @@ export const strategyRules: readonly ((recipe: Given) => string | undefined)[] =
     const takers = Object.entries(strategies)
       .filter(([, kind]) => (kind.options as readonly string[]).includes(stray))
       .map(([name]) => name);
-    return `${stray}: ${recipe.strategy} takes no such setting; got ${stray}=${JSON.stringify(recipe[stray])}. Remove --${kebab(stray)}, or use --strategy ${takers.join(" or ")}.`;
+    return `${stray}: ${recipe.strategy} takes no such setting; got ${stray}=${JSON.stringify(strategyFields[stray].kind.toJson(recipe[stray] as never))}. Remove --${kebab(stray)}, or use --strategy ${takers.join(" or ")}.`;
   },
   ({ strategy, augment }) =>
     augment === NO_POLICY && kindOf(strategy).augment !== undefined

@@ -4,6 +4,7 @@ import { performance } from "node:perf_hooks";
 import { UsageError } from "../core/errors.js";
 import { keyFromSeed } from "../core/random.js";
 import { createLoader } from "../data/index.js";
+import { type Pipeline, pipelineOfSize } from "../data/pixels/pipeline.js";
 import { type Processes, type TogetherOptions, together } from "../engines/group.js";
 import { parseXlaFlagWords } from "../engines/xla/options.js";
 import { Encoder } from "../evaluate/encoder.js";
@@ -15,6 +16,7 @@ import { guardOf } from "./failure.js";
 import { HeldOutLoss } from "./held-out.js";
 import type { TrainHooks, TrainResult } from "./hooks.js";
 import { Keeper, resultOfDone } from "./keeper.js";
+import { Loaders } from "./loaders.js";
 import { lockOf, ratesOf } from "./lock.js";
 import { loop } from "./loop.js";
 import { makeOptimizer } from "./optimizer.js";
@@ -93,133 +95,138 @@ async function trainHere(
     first: index * recipe.devices,
     devices: recipe.devices,
   });
-  const loader = createLoader({
-    dataset: data.train,
-    ...(recipe.microBatch === undefined
-      ? { batchSize, rows: { start: share.start, end: share.end } }
-      : {
-          batchSize: recipe.microBatch,
-          revisit: { batches: batchSize / recipe.microBatch, times: PASSES },
-        }),
-    seed: recipe.seed,
-    pipeline: pipelines.train,
-    views: pipelines.views,
-    captions: recipe.captions,
-    captionDropout: recipe.captionDropout,
-    memoryLimitBytes: recipe.imageMemory * 2 ** 20,
-    ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
-  });
-  try {
-    const plan = await processes.share("plan", () => run!.savePlan(makePlan(recipe, loader.samplesPerEpoch)));
-    let saved = resumed?.step;
-    const guard = guardOf(recipe, () => saved);
-    const engine = await processes.openEngine(recipe.engine, recipe);
-    const lockedWhole = recipe.lockImage === true && recipe.lockImageUnlockedGroups === undefined;
-    const clip = makeClip(model.config, {
-      rematerialize: recipe.gradCheckpointing,
-      dropPath: lockedWhole ? 0 : recipe.dropPath,
-    });
-    using teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
-    const phases = withTeacher(phasesOf(recipe, clip), teacher, recipe);
-    const { strategy } = phases;
-    const { tokenizer } = model;
-    const optimizer = makeOptimizer(recipe.optimizer, {
-      beta1: recipe.beta1,
-      beta2: recipe.beta2,
-      epsilon: recipe.eps,
-      weightDecay: recipe.wd,
-    });
-    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
-    const { fresh } = await processes.share("start", () =>
-      run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key }),
-    );
-    const initial =
-      resumed === undefined
-        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed), start?.values)
-        : readState(resumed, { clip, strategy });
-    const stepOptions = {
-      clip,
-      strategy,
-      optimizer,
-      lock: lockOf(recipe, clip, new Set(fresh)),
-      rate: ratesOf(recipe, clip),
-      batchSize,
-      contextLength: tokenizer.contextLength,
-      normalization: pipelines.normalization,
-      clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
-      maxLogitScale: recipe.logitScaleMax,
-      ema: recipe.emaDecay > 0,
-      replicas: engine.capabilities.replicas,
-      firstReplica: index * engine.capabilities.devices,
-      precision: recipe.precision,
-      device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
-    };
-    const flags = parseXlaFlagWords(recipe.xlaFlag ?? []);
-    const { microBatch, textMicroBatch } = recipe;
-    using runner = await guard<StepRunner | TwoPassRunner>(
-      "compiling the step",
-      microBatch === undefined
-        ? StepRunner.create(engine, stepOptions, initial, { flags })
-        : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial, { flags }),
-    );
-    const compute = { recipe, processes, loader, phases, runner, optimizer, tokenizer, guard, hooks };
-    const onSaved = (step: number) => {
-      saved = step;
-    };
-    if (run === undefined) {
-      processes.forward(given.signal, () => {});
-      await loop({ ...compute, keeper: undefined, onSaved }, plan, resumed?.step ?? 0);
-      return await processes.share("result", (): TrainResult => resultOfDone(run!));
-    }
-    using encoder = await guard(
-      "compiling the towers",
-      Encoder.create(engine, {
-        clip,
-        tokenizer,
-        pipeline: pipelines.evaluation,
-        normalization: pipelines.normalization,
-        workers: recipe.workers,
-      }),
-    );
-    using heldOut = new HeldOutLoss(engine, batchSize, strategy.pairs);
-    const keeper = new Keeper({
-      started,
-      recipe,
-      hooks,
-      run,
-      plan,
+  const ofSize = (size: number) => (pipeline: Pipeline) =>
+    size === pipelines.train.size ? pipeline : pipelineOfSize(pipeline, size);
+  const makeLoader = (size: number) =>
+    createLoader({
       dataset: data.train,
-      loader,
-      runner,
-      phases,
-      guard,
-      evaluate: makeEvaluation({
-        recipe,
-        heldOut,
-        encoder,
-        runner,
-        ema: recipe.emaDecay > 0,
-        val: data.val,
-        zeroshotData: data.zeroshot,
-      }),
-      has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
+      ...(recipe.microBatch === undefined
+        ? { batchSize, rows: { start: share.start, end: share.end } }
+        : {
+            batchSize: recipe.microBatch,
+            revisit: { batches: batchSize / recipe.microBatch, times: PASSES },
+          }),
+      seed: recipe.seed,
+      pipeline: ofSize(size)(pipelines.train),
+      views: pipelines.views.map(ofSize(size)),
+      captions: recipe.captions,
+      captionDropout: recipe.captionDropout,
+      memoryLimitBytes: recipe.imageMemory * 2 ** 20,
+      ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
-    const locked =
-      stepOptions.lock === undefined
-        ? ""
-        : ` (${millions(learning(clip.parameters, stepOptions))} M of them trained)`;
-    const among = count === 1 ? "" : ` over ${count} processes`;
-    keeper.begin(
-      `${loader.samplesPerEpoch} images, ${millions(clip.parameters)} M parameters${locked}, ` +
-        `batch ${batchSize}${among}; ${start === undefined ? "" : `${start.about}; `}${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
-        phases.describe(tokenizer.contextLength),
-    );
-    processes.forward(undefined, () => keeper.stop());
-    const step = await loop({ ...compute, keeper, onSaved }, plan, resumed?.step ?? 0);
-    return await processes.share("result", () => keeper.result(step));
-  } finally {
-    await loader.close();
+  await using loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
+  const plan = await processes.share("plan", () => run!.savePlan(makePlan(recipe, loaders.samplesPerEpoch)));
+  let saved = resumed?.step;
+  const guard = guardOf(recipe, () => saved);
+  const engine = await processes.openEngine(recipe.engine, recipe);
+  const lockedWhole = recipe.lockImage === true && recipe.lockImageUnlockedGroups === undefined;
+  const clip = makeClip(model.config, {
+    rematerialize: recipe.gradCheckpointing,
+    dropPath: lockedWhole ? 0 : recipe.dropPath,
+  });
+  using teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
+  const phases = withTeacher(phasesOf(recipe, clip), teacher, recipe);
+  const { strategy, contextLength, clip: phaseClip } = phases.at(resumed?.step ?? 0, plan);
+  const { tokenizer } = model;
+  const optimizer = makeOptimizer(recipe.optimizer, {
+    beta1: recipe.beta1,
+    beta2: recipe.beta2,
+    epsilon: recipe.eps,
+    weightDecay: recipe.wd,
+  });
+  const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+  const { fresh } = await processes.share("start", () =>
+    run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key }),
+  );
+  const initial =
+    resumed === undefined
+      ? initialState({ clip, strategy }, keyFromSeed(recipe.seed), start?.values)
+      : readState(resumed, { clip, strategy });
+  const stepOptions = {
+    clip: phaseClip,
+    strategy,
+    optimizer,
+    lock: lockOf(recipe, clip, new Set(fresh)),
+    rate: ratesOf(recipe, clip),
+    batchSize,
+    contextLength,
+    normalization: pipelines.normalization,
+    clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
+    maxLogitScale: recipe.logitScaleMax,
+    ema: recipe.emaDecay > 0,
+    replicas: engine.capabilities.replicas,
+    firstReplica: index * engine.capabilities.devices,
+    precision: recipe.precision,
+    device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
+  };
+  const compiling = performance.now();
+  const flags = parseXlaFlagWords(recipe.xlaFlag ?? []);
+  const { microBatch, textMicroBatch } = recipe;
+  using runner = await guard<StepRunner | TwoPassRunner>(
+    "compiling the step",
+    microBatch === undefined
+      ? StepRunner.create(engine, stepOptions, initial, { flags })
+      : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial, { flags }),
+  );
+  const compileSeconds = (performance.now() - compiling) / 1000;
+  const compute = { recipe, processes, loaders, phases, runner, optimizer, tokenizer, guard, hooks };
+  const onSaved = (step: number) => {
+    saved = step;
+  };
+  if (run === undefined) {
+    processes.forward("stop", given.signal, () => {});
+    processes.forward("finish", given.finish, () => {});
+    await loop({ ...compute, keeper: undefined, onSaved }, plan, resumed?.step ?? 0);
+    return await processes.share("result", (): TrainResult => resultOfDone(run!));
   }
+  using encoder = await guard(
+    "compiling the towers",
+    Encoder.create(engine, {
+      clip,
+      tokenizer,
+      pipeline: pipelines.evaluation,
+      normalization: pipelines.normalization,
+      workers: recipe.workers,
+    }),
+  );
+  using heldOut = new HeldOutLoss(engine, batchSize, strategy.pairs);
+  const keeper = new Keeper({
+    started,
+    recipe,
+    hooks,
+    run,
+    plan,
+    dataset: data.train,
+    loaders,
+    runner,
+    phases,
+    guard,
+    evaluate: makeEvaluation({
+      recipe,
+      heldOut,
+      encoder,
+      runner,
+      ema: recipe.emaDecay > 0,
+      val: data.val,
+      zeroshotData: data.zeroshot,
+    }),
+    compileSeconds,
+    has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
+  });
+  const locked =
+    stepOptions.lock === undefined
+      ? ""
+      : ` (${millions(learning(clip.parameters, stepOptions))} M of them trained)`;
+  const among = count === 1 ? "" : ` over ${count} processes`;
+  keeper.begin(
+    `${loaders.samplesPerEpoch} images, ${millions(clip.parameters)} M parameters${locked}, ` +
+      `batch ${batchSize}${among}; ${start === undefined ? "" : `${start.about}; `}${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+      phases.describe(),
+  );
+  processes.forward("stop", undefined, () => keeper.stop());
+  processes.forward("finish", undefined, () => keeper.finish());
+  const step = await loop({ ...compute, keeper, onSaved }, plan, resumed?.step ?? 0);
+  return await processes.share("result", () => keeper.result(step));
 }
 
 const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);

@@ -8,10 +8,9 @@ import type { CompileOptions, DeviceBuffer, Engine, Executable } from "../engine
 import type { Graph } from "../graph/graph.js";
 import { isTensorType } from "../graph/trace.js";
 import { parameterTypes } from "../nn/parameters.js";
-import type { HostBatch, RunningStep, StepMetrics } from "./runner.js";
+import type { HostBatch, RunningStep, StepMetrics, StepPhase } from "./runner.js";
 import { RunState } from "./state.js";
 import { batchTypes, givenTypes, learning, strategyOf, variablesOf } from "./step.js";
-import type { Strategy } from "./strategies/strategy.js";
 import {
   blockRows,
   featureTypes,
@@ -73,10 +72,10 @@ export class TwoPassRunner implements Disposable {
     return new TwoPassRunner(engine, options, programs, new RunState(engine, options, initial), compile);
   }
 
-  /** Goes on by another strategy with the same state; what was compiled before is freed. */
-  async follow(strategy: Strategy): Promise<void> {
+  /** See `StepRunner.follow`. */
+  async follow({ clip, strategy, contextLength }: StepPhase): Promise<void> {
     if (strategy === this.options.strategy) return;
-    const options = { ...this.options, strategy };
+    const options = { ...this.options, clip, strategy, contextLength };
     const programs = await compileAll(this.compile, options);
     dispose(this.programs);
     this.programs = programs;

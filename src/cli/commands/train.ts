@@ -16,7 +16,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     name: "train",
     summary: "Train a CLIP from a recipe; run the same command again to continue.",
     description:
-      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops.",
+      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops; SIGTERM ends a run of const-cooldown within --grace.",
     positionals: [
       {
         name: "RECIPE",
@@ -50,7 +50,8 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
       const stop = interruptible(terminal);
       try {
         const view = json === true ? jsonEvents(terminal) : peopleEvents(recipe, terminal);
-        const result = await train(recipe, { ...view.hooks, signal: stop.signal });
+        const { signal, finish } = stop;
+        const result = await train(recipe, { ...view.hooks, signal, finish });
         // Of several processes one speaks.
         if ((processGroup()?.index ?? 0) === 0) view.end(result);
         return result.finished ? 0 : INTERRUPTED;
@@ -154,20 +155,30 @@ function introduction(start: RunStart): string[] {
   return [where, ...start.description.split("; ").map((part) => `  ${part}`)];
 }
 
-/** The first Ctrl-C asks the trainer to save and stop; the second ends the process at once. */
-function interruptible(terminal: Terminal): { signal: AbortSignal; release(): void } {
-  const controller = new AbortController();
-  const listener = () => {
-    if (controller.signal.aborted) process.exit(INTERRUPTED);
+/**
+ * The first Ctrl-C asks the trainer to save and stop; the second ends the process at once. SIGTERM asks for an end
+ * within the grace, and a second one is a Ctrl-C.
+ */
+function interruptible(terminal: Terminal): { signal: AbortSignal; finish: AbortSignal; release(): void } {
+  const stop = new AbortController();
+  const finish = new AbortController();
+  const onInterrupt = () => {
+    if (stop.signal.aborted) process.exit(INTERRUPTED);
     terminal.err("\nStopping after this step; once more to stop at once.\n");
-    controller.abort();
+    stop.abort();
   };
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const name of signals) process.on(name, listener);
+  const onTerminate = () => {
+    if (finish.signal.aborted) onInterrupt();
+    else finish.abort();
+  };
+  process.on("SIGINT", onInterrupt);
+  process.on("SIGTERM", onTerminate);
   return {
-    signal: controller.signal,
+    signal: stop.signal,
+    finish: finish.signal,
     release() {
-      for (const name of signals) process.off(name, listener);
+      process.off("SIGINT", onInterrupt);
+      process.off("SIGTERM", onTerminate);
     },
   };
 }

@@ -153,6 +153,14 @@ export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipel
   return trainingPipeline(size, { ...kept, policy });
 }
 
+/** The same for images of another size: what they are brought to before the crop keeps its proportion to it. */
+export function pipelineOfSize(pipeline: Pipeline, size: number): Pipeline {
+  checkSize("size", size);
+  const { size: before, keepSize } = pipeline;
+  if (keepSize === undefined) return { ...pipeline, size };
+  return { ...pipeline, size, keepSize: Math.max(size, Math.round((keepSize * size) / before)) };
+}
+
 /** True when both draw from the same kept image, so that it is decoded once for both. */
 export const keepsTheSame = (a: Pipeline, b: Pipeline): boolean =>
   a.augmentation !== undefined &&

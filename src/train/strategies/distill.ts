@@ -32,15 +32,12 @@ export function distilled(strategy: Strategy, { weight, scale, images, texts }: 
 
 /** The phases of a run, each with the teacher. */
 export function distilledPhases(phases: Phases, options: DistillOptions): Phases {
-  const made = new Map<Strategy, Strategy>();
-  const withTeacher = (strategy: Strategy): Strategy => {
-    const known = made.get(strategy) ?? distilled(strategy, options);
-    made.set(strategy, known);
-    return known;
-  };
+  const made = new Map(
+    phases.all.map((phase) => [phase, { ...phase, strategy: distilled(phase.strategy, options) }]),
+  );
   return {
     ...phases,
-    strategy: withTeacher(phases.strategy),
-    at: (...where) => withTeacher(phases.at(...where)),
+    all: [...made.values()],
+    at: (...where) => made.get(phases.at(...where))!,
   };
 }

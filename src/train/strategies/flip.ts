@@ -6,12 +6,12 @@ import type { StrategyKind } from "./strategy.js";
 
 export const flip: StrategyKind = {
   description:
-    "clip on a random part of each image, which costs less: patches of a ViT, windows for other encoders. --mask-ratio, --unmasked-tuning.",
+    "clip on a random part of each image, which costs less: patches of a ViT, windows for other encoders. --mask-ratio.",
   source: "Li et al. 2023, Scaling Language-Image Pre-training via Masking; facebookresearch/flip",
   views: [],
   // What is locked sees whole images.
   learnsFrom: "image tower",
-  options: ["labelSmoothing", "maskRatio", "unmaskedTuning"],
+  options: ["labelSmoothing", "maskRatio"],
   logits: { scale: CLIP_SCALE },
   build(clip, { labelSmoothing, maskRatio }) {
     const parts = maskImages(clip, maskRatio);

@@ -12,8 +12,6 @@ export interface StrategyOptions {
   readonly labelSmoothing: number;
   /** FLIP: share of each image that is left out. Default 0.5. */
   readonly maskRatio: number;
-  /** FLIP: share of the samples, the last ones, that are seen whole. Default 0. */
-  readonly unmaskedTuning: number;
   /** SLIP: weight of the loss on views. Default 1. */
   readonly sslScale: number;
   /** SLIP: temperature of that loss. Default 0.1. */
@@ -26,7 +24,6 @@ export interface StrategyOptions {
 export const strategyDefaults: StrategyOptions = {
   labelSmoothing: 0,
   maskRatio: 0.5,
-  unmaskedTuning: 0,
   sslScale: 1,
   sslTemperature: 0.1,
   sslHead: [4096, 256],
