@@ -107,107 +107,113 @@ async function trainHere(
       memoryLimitBytes: recipe.imageMemory * 2 ** 20,
       ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
-  await using loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
-  const plan = await processes.share("plan", () => run!.savePlan(makePlan(recipe, loaders.samplesPerEpoch)));
-  let saved = resumed?.step;
-  const guard = guardOf(recipe, () => saved);
-  const engine = await processes.openEngine(recipe.engine, recipe);
-  const clip = makeClip(model.config, {
-    rematerialize: recipe.gradCheckpointing,
-    dropPath: recipe.dropPath,
-  });
-  const phases = phasesOf(recipe, clip);
-  const { strategy, contextLength, clip: phaseClip } = phases.at(resumed?.step ?? 0, plan);
-  const { tokenizer } = model;
-  const optimizer = makeOptimizer(recipe.optimizer, {
-    beta1: recipe.beta1,
-    beta2: recipe.beta2,
-    epsilon: recipe.eps,
-    weightDecay: recipe.wd,
-  });
-  const initial =
-    resumed === undefined
-      ? initialState({ clip, strategy }, keyFromSeed(recipe.seed))
-      : readState(resumed, { clip, strategy });
-  const stepOptions = {
-    clip: phaseClip,
-    strategy,
-    optimizer,
-    batchSize,
-    contextLength,
-    normalization: pipelines.normalization,
-    clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
-    maxLogitScale: recipe.logitScaleMax,
-    ema: recipe.emaDecay > 0,
-    replicas: engine.capabilities.replicas,
-    firstReplica: index * engine.capabilities.devices,
-    precision: recipe.precision,
-    device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
-  };
-  const compiling = performance.now();
-  const flags = parseXlaFlagWords(recipe.xlaFlag ?? []);
-  const { microBatch, textMicroBatch } = recipe;
-  using runner = await guard<StepRunner | TwoPassRunner>(
-    "compiling the step",
-    microBatch === undefined
-      ? StepRunner.create(engine, stepOptions, initial, { flags })
-      : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial, { flags }),
-  );
-  const compileSeconds = (performance.now() - compiling) / 1000;
-  const compute = { recipe, processes, loaders, phases, runner, optimizer, tokenizer, guard, hooks };
-  const onSaved = (step: number) => {
-    saved = step;
-  };
-  if (run === undefined) {
-    processes.forward("stop", given.signal, () => {});
-    processes.forward("finish", given.finish, () => {});
-    await loop({ ...compute, keeper: undefined, onSaved }, plan, resumed?.step ?? 0);
-    return await processes.share("result", (): TrainResult => resultOfDone(run!));
-  }
-  using encoder = await guard(
-    "compiling the towers",
-    Encoder.create(engine, {
-      clip,
-      tokenizer,
-      pipeline: pipelines.evaluation,
+  const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
+  try {
+    const plan = await processes.share("plan", () =>
+      run!.savePlan(makePlan(recipe, loaders.samplesPerEpoch)),
+    );
+    let saved = resumed?.step;
+    const guard = guardOf(recipe, () => saved);
+    const engine = await processes.openEngine(recipe.engine, recipe);
+    const clip = makeClip(model.config, {
+      rematerialize: recipe.gradCheckpointing,
+      dropPath: recipe.dropPath,
+    });
+    const phases = phasesOf(recipe, clip);
+    const { strategy, contextLength, clip: phaseClip } = phases.at(resumed?.step ?? 0, plan);
+    const { tokenizer } = model;
+    const optimizer = makeOptimizer(recipe.optimizer, {
+      beta1: recipe.beta1,
+      beta2: recipe.beta2,
+      epsilon: recipe.eps,
+      weightDecay: recipe.wd,
+    });
+    const initial =
+      resumed === undefined
+        ? initialState({ clip, strategy }, keyFromSeed(recipe.seed))
+        : readState(resumed, { clip, strategy });
+    const stepOptions = {
+      clip: phaseClip,
+      strategy,
+      optimizer,
+      batchSize,
+      contextLength,
       normalization: pipelines.normalization,
-      workers: recipe.workers,
-    }),
-  );
-  using heldOut = new HeldOutLoss(engine, batchSize, strategy.pairs);
-  const keeper = new Keeper({
-    started,
-    recipe,
-    hooks,
-    run,
-    plan,
-    dataset: data.train,
-    loaders,
-    runner,
-    phases,
-    guard,
-    evaluate: makeEvaluation({
-      recipe,
-      heldOut,
-      encoder,
-      runner,
+      clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
+      maxLogitScale: recipe.logitScaleMax,
       ema: recipe.emaDecay > 0,
-      val: data.val,
-      zeroshotData: data.zeroshot,
-    }),
-    compileSeconds,
-    has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
-  });
-  const among = count === 1 ? "" : ` over ${count} processes`;
-  keeper.begin(
-    `${loaders.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
-      `batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
-      phases.describe(),
-  );
-  processes.forward("stop", undefined, () => keeper.stop());
-  processes.forward("finish", undefined, () => keeper.finish());
-  const step = await loop({ ...compute, keeper, onSaved }, plan, resumed?.step ?? 0);
-  return await processes.share("result", () => keeper.result(step));
+      replicas: engine.capabilities.replicas,
+      firstReplica: index * engine.capabilities.devices,
+      precision: recipe.precision,
+      device: recipe.attention === "plain" ? undefined : engine.capabilities.device,
+    };
+    const compiling = performance.now();
+    const flags = parseXlaFlagWords(recipe.xlaFlag ?? []);
+    const { microBatch, textMicroBatch } = recipe;
+    using runner = await guard<StepRunner | TwoPassRunner>(
+      "compiling the step",
+      microBatch === undefined
+        ? StepRunner.create(engine, stepOptions, initial, { flags })
+        : TwoPassRunner.create(engine, { ...stepOptions, microBatch, textMicroBatch }, initial, { flags }),
+    );
+    const compileSeconds = (performance.now() - compiling) / 1000;
+    const compute = { recipe, processes, loaders, phases, runner, optimizer, tokenizer, guard, hooks };
+    const onSaved = (step: number) => {
+      saved = step;
+    };
+    if (run === undefined) {
+      processes.forward("stop", given.signal, () => {});
+      processes.forward("finish", given.finish, () => {});
+      await loop({ ...compute, keeper: undefined, onSaved }, plan, resumed?.step ?? 0);
+      return await processes.share("result", (): TrainResult => resultOfDone(run!));
+    }
+    using encoder = await guard(
+      "compiling the towers",
+      Encoder.create(engine, {
+        clip,
+        tokenizer,
+        pipeline: pipelines.evaluation,
+        normalization: pipelines.normalization,
+        workers: recipe.workers,
+      }),
+    );
+    using heldOut = new HeldOutLoss(engine, batchSize, strategy.pairs);
+    const keeper = new Keeper({
+      started,
+      recipe,
+      hooks,
+      run,
+      plan,
+      dataset: data.train,
+      loaders,
+      runner,
+      phases,
+      guard,
+      evaluate: makeEvaluation({
+        recipe,
+        heldOut,
+        encoder,
+        runner,
+        ema: recipe.emaDecay > 0,
+        val: data.val,
+        zeroshotData: data.zeroshot,
+      }),
+      compileSeconds,
+      has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
+    });
+    const among = count === 1 ? "" : ` over ${count} processes`;
+    keeper.begin(
+      `${loaders.samplesPerEpoch} images, ${(countParameters(clip.parameters) / 1e6).toFixed(1)} M parameters, ` +
+        `batch ${batchSize}${among}; ${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
+        phases.describe(),
+    );
+    processes.forward("stop", undefined, () => keeper.stop());
+    processes.forward("finish", undefined, () => keeper.finish());
+    const step = await loop({ ...compute, keeper, onSaved }, plan, resumed?.step ?? 0);
+    return await processes.share("result", () => keeper.result(step));
+  } finally {
+    await loaders[Symbol.asyncDispose]();
+  }
 }
 
 /** What a process other than 0 has to say: what is wrong with its rows. */
