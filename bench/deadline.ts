@@ -75,8 +75,12 @@ for (const seed of seeds) {
   const deadline = `${Math.ceil(whole.result.seconds * Number(values.cut))}s`;
   const cut = await run("cut", seed, { steps, deadline });
   const plan = JSON.parse(readFileSync(join(cut.result.folder, "plan.json"), "utf8")) as Plan;
+  if (plan.cut === undefined) {
+    process.stderr.write(`${cut.result.folder}: too short to be cut; give more --steps.\n`);
+    process.exit(1);
+  }
   const length = cut.result.step;
-  const cooldown = (length - (plan.cut?.step ?? length * 0.8)) / length;
+  const cooldown = (length - plan.cut.step) / length;
   const planned = await run("planned", seed, { steps: length, cooldown });
   const cosine = await run("cosine", seed, { steps: length, schedule: "cosine", cooldown: undefined });
   const constant = await run("constant", seed, { steps: length, schedule: "constant", cooldown: undefined });
