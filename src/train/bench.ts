@@ -79,8 +79,9 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     device: options.attention === "plain" ? undefined : device,
   });
   const { clip, optimizer, contextLength } = step;
+  const initial = initialState({ clip }, keyFromSeed(0));
   const before = performance.now();
-  using runner = await StepRunner.create(engine, step, initialState({ clip }, keyFromSeed(0)), { flags });
+  using runner = await StepRunner.create(engine, step, initial, { flags });
   const compileSeconds = (performance.now() - before) / 1000;
   using products = await MatmulChain.create(engine, precision);
   const imageSize = clip.config.vision_cfg.image_size;
