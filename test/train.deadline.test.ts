@@ -285,11 +285,11 @@ suite("train to a deadline", { timeout: 120_000 }, () => {
     const said: string[] = [];
     const started = performance.now();
     const hooks = { onMessage: (text: string) => said.push(text) };
-    const result = await train(recipeFor("kept", { deadline: "4s" }), hooks);
+    const result = await train(recipeFor("kept", { deadline: "8s" }), hooks);
     const seconds = (performance.now() - started) / 1000;
     assert.equal(result.finished, true);
     // What is late is the machine's doing; without a cooldown 50,000 steps take minutes.
-    assert.ok(seconds < 10, `${seconds} s`);
+    assert.ok(seconds < 30, `${seconds} s`);
     const { totalSteps, cut } = planOf("kept");
     assert.equal(result.step, totalSteps);
     assert.equal(cut!.plannedSteps, 50_000);
@@ -302,7 +302,7 @@ suite("train to a deadline", { timeout: 120_000 }, () => {
 
   test("a run that is cut short is to the bit the one that was planned to that length", async () => {
     const finish = new AbortController();
-    const more = { grace: "2.5s", imageSizes: "8:0.8" };
+    const more = { grace: "6s", imageSizes: "8:0.8" };
     const result = await train(recipeFor("cut", more), {
       onStep: ({ step }) => step === 12 && finish.abort(),
       finish: finish.signal,
@@ -326,7 +326,7 @@ suite("train to a deadline", { timeout: 120_000 }, () => {
       return cut !== undefined && checkpoints("killed").at(-1)! > `step-${String(cut.step).padStart(8, "0")}`;
     };
     const { signal, err } = await clipwright(
-      words("killed", { ...saving, deadline: "3s" }),
+      words("killed", { ...saving, deadline: "8s" }),
       async (child) => {
         await when(child, isCooling);
         child.kill("SIGKILL");
@@ -336,7 +336,7 @@ suite("train to a deadline", { timeout: 120_000 }, () => {
     const { cut, totalSteps } = planOf("killed");
     const place = `step-${String(cut!.step).padStart(8, "0")}`;
     assert.ok(checkpoints("killed").at(-1)! > place && checkpoints("killed").includes(place));
-    const rest = await clipwright(words("killed", { ...saving, deadline: "1h", grace: "1s" }));
+    const rest = await clipwright(words("killed", { ...saving, deadline: "1h", grace: "6s" }));
     assert.equal(rest.code, 0, rest.err);
     assert.match(rest.out, new RegExp(`^Done: ${totalSteps} steps`));
     assert.ok(checkpoints("killed").includes(place), "where the cooldown began is kept");
@@ -360,7 +360,7 @@ suite("train to a deadline", { timeout: 120_000 }, () => {
   });
 
   test("SIGTERM ends a run of const-cooldown as done", async () => {
-    const given = words("terminated", { grace: "1s", "save-frequency": "9 steps" });
+    const given = words("terminated", { grace: "6s", "save-frequency": "9 steps" });
     const { code, out, err } = await clipwright(given, async (child) => {
       await when(child, () => checkpoints("terminated").length > 0);
       child.kill("SIGTERM");
