@@ -3,14 +3,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import sharp from "sharp";
-import type { Terminal } from "../src/cli/command.js";
 import { commands } from "../src/cli/commands.js";
-import { runCommandLine } from "../src/cli/shell.js";
 import { foldIn, keyFromSeed } from "../src/core/random.js";
 import { trainingPipeline } from "../src/data/index.js";
 import { viewKey } from "../src/data/loading/chance.js";
 import { drawImage, keepImage } from "../src/data/pixels/pipeline.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
+import { runWords } from "./support/command-line.js";
 
 const folder = scratchFolder();
 for (let i = 0; i < 5; i++) {
@@ -19,21 +18,7 @@ for (let i = 0; i < 5; i++) {
 }
 const source = join(folder, "images");
 
-async function run(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const terminal: Terminal = {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    interactive: false,
-    columns: 80,
-    color: false,
-  };
-  return { code: await runCommandLine(commands, ["augment", ...words], terminal), out, err };
-}
+const run = (...words: string[]) => runWords(commands, ["augment", ...words]);
 
 const pixelsOf = async (path: string): Promise<{ data: Buffer; width: number; height: number }> => {
   const { data, info } = await sharp(readFileSync(path))

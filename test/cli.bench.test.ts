@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { commands } from "../src/cli/commands.js";
-import { runCommandLine } from "../src/cli/shell.js";
 import { costOf } from "../src/graph/cost.js";
 import { matmul } from "../src/graph/ops/index.js";
 import { optimize } from "../src/graph/passes.js";
@@ -16,6 +15,7 @@ import type { StepBenchResult } from "../src/train/bench.js";
 import { makeOptimizer } from "../src/train/optimizer.js";
 import { trainStep } from "../src/train/step.js";
 import { optionSets } from "../src/train/tune.js";
+import { runWords } from "./support/command-line.js";
 import { openXla, withXla } from "./support/engines.js";
 
 const folder = mkdtempSync(join(tmpdir(), "clipwright-bench-"));
@@ -39,23 +39,8 @@ const plainStep = (imageSize: number, contextLength: number, batchSize: number) 
     clipNorm: 1,
   });
 
-async function bench(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const terminal = {
-    out(text: string) {
-      out += text;
-    },
-    err(text: string) {
-      err += text;
-    },
-    interactive: false,
-    columns: 100,
-    color: false,
-  };
-  const code = await runCommandLine(commands, ["bench", "step", "--model", model, ...words], terminal);
-  return { code, out, err };
-}
+const bench = (...words: string[]) =>
+  runWords(commands, ["bench", "step", "--model", model, ...words], { columns: 100 });
 
 describe("clipwright bench step", () => {
   test("measures each batch size, smallest first, and says it all as JSON", async () => {

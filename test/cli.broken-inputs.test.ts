@@ -17,28 +17,14 @@ import { checkRecipe } from "../src/train/recipe.js";
 import { Run } from "../src/train/run-folder.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
+import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
 
 const folder = scratchFolder();
 const at = (name: string) => join(folder, name);
 
 /** Runs a command line; gives what a person sees. */
-async function clipwright(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let out = "";
-  let err = "";
-  const code = await runCommandLine(commands, words, {
-    out: (piece) => {
-      out += piece;
-    },
-    err: (piece) => {
-      err += piece;
-    },
-    interactive: false,
-    columns: 100,
-    color: false,
-  });
-  return { code, out, err };
-}
+const clipwright = (...words: string[]) => runWords(commands, words, { columns: 100 });
 
 const tiny = {
   embed_dim: 8,

@@ -3,28 +3,14 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { embedCommand } from "../src/cli/commands/embed.js";
-import { runCommandLine } from "../src/cli/shell.js";
 import { readNpy } from "../src/core/npy.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
+import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
 
-async function embed(...words: string[]) {
-  let out = "";
-  let err = "";
-  const code = await runCommandLine([embedCommand], ["embed", ...words, "--threads", "1", "--workers", "1"], {
-    out: (piece) => {
-      out += piece;
-    },
-    err: (piece) => {
-      err += piece;
-    },
-    interactive: false,
-    columns: 80,
-    color: false,
-  });
-  return { code, out, err };
-}
+const embed = (...words: string[]) =>
+  runWords([embedCommand], ["embed", ...words, "--threads", "1", "--workers", "1"]);
 
 interface Line {
   readonly key: string;

@@ -3,28 +3,13 @@ import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { evaluateCommand } from "../src/cli/commands/evaluate.js";
-import { runCommandLine } from "../src/cli/shell.js";
 import { parseEvaluation } from "../src/evaluate/records.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
+import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
 
-async function evaluate(...words: string[]) {
-  let out = "";
-  let err = "";
-  const all = ["evaluate", ...words, "--threads", "1", "--workers", "1"];
-  const code = await runCommandLine([evaluateCommand], all, {
-    out: (piece) => {
-      out += piece;
-    },
-    err: (piece) => {
-      err += piece;
-    },
-    interactive: false,
-    columns: 80,
-    color: false,
-  });
-  return { code, out, err };
-}
+const evaluate = (...words: string[]) =>
+  runWords([evaluateCommand], ["evaluate", ...words, "--threads", "1", "--workers", "1"]);
 
 const lines = (out: string): Record<string, unknown>[] =>
   out

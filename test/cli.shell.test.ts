@@ -10,30 +10,17 @@ import { inspectCommand } from "../src/cli/commands/inspect.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { scoreLines } from "../src/cli/scores.js";
-import { runCommandLine, terminalOf } from "../src/cli/shell.js";
+import { terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
 import { defaulted, flag, integer, list, optional, real, text } from "../src/train/fields.js";
 import type { StepReport, TrainFunction } from "../src/train/hooks.js";
 import type { Recipe } from "../src/train/recipe.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
+import { runWords } from "./support/command-line.js";
 
 /** Runs words and gives all that a person would see. */
-async function run(all: readonly Command[], words: readonly string[], interactive = false) {
-  let out = "";
-  let err = "";
-  const code = await runCommandLine(all, words, {
-    out: (piece) => {
-      out += piece;
-    },
-    err: (piece) => {
-      err += piece;
-    },
-    interactive,
-    columns: 80,
-    color: false,
-  });
-  return { code, out, err };
-}
+const run = (all: readonly Command[], words: readonly string[], interactive = false) =>
+  runWords(all, words, { interactive });
 
 let seen: unknown;
 const probe = defineCommand({

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { commands } from "../src/cli/commands.js";
-import { runCommandLine } from "../src/cli/shell.js";
 import type { ModelSummary } from "../src/models/catalog.js";
 import { presets } from "../src/models/presets.js";
+import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
 
 interface Counted {
@@ -21,19 +21,7 @@ const counted = (
   JSON.parse(readFileSync(fixture("preset_counts.json"), "utf8")) as { presets: Record<string, Counted> }
 ).presets;
 
-async function models(...words: string[]): Promise<{ code: number; out: string }> {
-  let out = "";
-  const code = await runCommandLine(commands, ["models", ...words], {
-    out: (text) => {
-      out += text;
-    },
-    err: () => {},
-    interactive: false,
-    columns: 100,
-    color: false,
-  });
-  return { code, out };
-}
+const models = (...words: string[]) => runWords(commands, ["models", ...words], { columns: 100 });
 
 /** Asserts |got − expected| ≤ `share` of expected. */
 const within = (got: number, expected: number, share: number, what: string) =>
