@@ -150,15 +150,15 @@ describe("trainBpe", () => {
     const { tokenizer } = trainBpe(corpus, { vocabSize, contextLength: 24 });
     tokenizer.save(at("tokenizer.json"));
     const again = loadTokenizer(at("tokenizer.json"));
-    const library = loadTokenizer(at("tokenizer.json"), { endToken: "<|endoftext|>" });
-    assert.deepEqual([again.kind, library.kind], ["learned", "huggingface"]);
+    const theirs = loadTokenizer(at("tokenizer.json"), { endToken: "<|endoftext|>" });
+    assert.deepEqual([again.kind, theirs.kind], ["learned", "huggingface"]);
     assert.deepEqual(again.toJSON(), tokenizer.toJSON());
-    assert.deepEqual({ ...library.toJSON(), kind: "learned" }, tokenizer.toJSON());
+    assert.deepEqual({ ...theirs.toJSON(), kind: "learned" }, tokenizer.toJSON());
     assert.deepEqual(again.encodeBatch(corpus), tokenizer.encodeBatch(corpus));
     for (const text of corpus) {
-      assert.deepEqual(library.encode(text), tokenizer.encode(text), JSON.stringify(text));
+      assert.deepEqual(theirs.encode(text), tokenizer.encode(text), JSON.stringify(text));
     }
-    assert.deepEqual(library.encodeBatch(corpus), tokenizer.encodeBatch(corpus));
+    assert.deepEqual(theirs.encodeBatch(corpus), tokenizer.encodeBatch(corpus));
   });
 
   test("has ids for every text: bytes stand in for what it never saw", () => {

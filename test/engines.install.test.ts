@@ -111,7 +111,7 @@ describe("unpackWheel", () => {
 });
 
 describe("installPlugin", { skip: process.platform !== "linux" && "plugins are for Linux" }, () => {
-  const library = pluginSets["xla-cpu"]!.library;
+  const library = pluginSets["xla-cpu"]!.file;
 
   test("a folder of wheels becomes a plugin that is found by name", async () => {
     put("wheels/xla.whl", zip([{ name: library, content: "library" }]));

@@ -62,9 +62,9 @@ export async function installPlugin(name: string, options: InstallOptions = {}):
       files += unpacked.files;
       bytes += unpacked.bytes;
     }
-    if (!existsSync(join(fresh, set.library))) {
+    if (!existsSync(join(fresh, set.file))) {
       throw new UsageError(
-        `engines install: the wheels must hold ${set.library}; got ${wheels.join(", ") || "none"} in ${source}. ` +
+        `engines install: the wheels must hold ${set.file}; got ${wheels.join(", ") || "none"} in ${source}. ` +
           "Give the folder with the plugin's wheel.",
       );
     }

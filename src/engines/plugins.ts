@@ -10,7 +10,7 @@ export interface PluginSet {
   /** What `pip download` is asked for. */
   readonly wheels: readonly string[];
   /** Where the plugin lies among the unpacked wheels. */
-  readonly library: string;
+  readonly file: string;
   /** Roughly what lies on disk afterwards. */
   readonly diskGb: number;
   readonly needsNvidia: boolean;
@@ -37,14 +37,14 @@ export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
       "nvidia-nvvm",
       "nvidia-cuda-crt",
     ],
-    library: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
+    file: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
     diskGb: 4,
     needsNvidia: true,
   },
   "xla-cpu": {
     summary: "CPUs, for tests and for several devices in one process",
     wheels: ["xla-cpu-pjrt"],
-    library: join("xla_plugins", "xla_cpu_pjrt", "xla_cpu_pjrt.so"),
+    file: join("xla_plugins", "xla_cpu_pjrt", "xla_cpu_pjrt.so"),
     diskGb: 0.3,
     needsNvidia: false,
   },
@@ -60,7 +60,7 @@ export const cacheFolder = (): string =>
 export const pluginFolder = (name: string): string => join(cacheFolder(), "plugins", name);
 
 /** Where the plugin of a set lies, installed or not. */
-export const pluginPath = (name: string): string => join(pluginFolder(name), pluginSets[name]!.library);
+export const pluginPath = (name: string): string => join(pluginFolder(name), pluginSets[name]!.file);
 
 export interface PluginState {
   readonly name: string;
