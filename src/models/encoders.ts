@@ -11,4 +11,4 @@ export const imageEncoders: readonly ImageEncoder[] = [timm, modifiedResNet, vit
 
 /** The encoder that reads `vision`. */
 export const encoderOf = (vision: object): ImageEncoder =>
-  imageEncoders.find((encoder) => encoder.describes(vision as Json)) ?? vit;
+  imageEncoders.find((encoder) => encoder.describes(vision as Json))!;

@@ -5,9 +5,9 @@ import type { Engine } from "../../engines/engine.js";
 import { openEngine } from "../../engines/registry.js";
 import { parseXlaFlagWords } from "../../engines/xla/options.js";
 import { benchStep, type StepBenchOptions, type StepBenchResult } from "../../train/bench.js";
-import { choice, defaulted, flag, integer, list, optional, text } from "../../train/fields.js";
+import { defaulted, flag, integer, list, optional, text } from "../../train/fields.js";
 import { readModel } from "../../train/prepare.js";
-import { precisions } from "../../train/step.js";
+import { recipeFields } from "../../train/recipe.js";
 import { type Tuning, tuneStep, WORTH } from "../../train/tune.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand, type Terminal } from "../command.js";
@@ -31,28 +31,17 @@ export const benchCommand = defineCommand({
       forceImageSize: optional(integer(1), "Side of the images; the model's otherwise."),
       steps: defaulted(integer(1), 5, "Timed steps, after two that are not."),
       ...engineOptions,
-      precision: defaulted(
-        choice(precisions, { fp32: "f32", amp_bf16: "bf16" }),
-        "f32",
-        "Number format of products; bf16 and bf16-results on XLA.",
-      ),
-      attention: defaulted(
-        choice(["auto", "plain"]),
-        "auto",
-        "auto: a kernel of the device's where it has one; plain: products and a softmax.",
-      ),
-      devices: defaulted(integer(1), 1, "Devices that share the batch; XLA."),
-      threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
+      precision: recipeFields.precision,
+      attention: recipeFields.attention,
+      devices: recipeFields.devices,
+      threads: recipeFields.threads,
       rematerialize: defaulted(
         flag(),
         false,
         "Recompute blocks in the backward pass: less memory, more time.",
         { aliases: ["grad-checkpointing"] },
       ),
-      xlaFlag: optional(
-        list(text("NAME=VALUE")),
-        "An option of XLA's for compiling the step; may be repeated.",
-      ),
+      xlaFlag: recipeFields.xlaFlag,
       tune: defaulted(
         flag(),
         false,
