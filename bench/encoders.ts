@@ -10,14 +10,14 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import demo from "../recipes/emoji-demo.js";
 import { type EvaluationRecord, parseEvaluation } from "../src/evaluate/records.js";
 import { summarize } from "../src/models/catalog.js";
 import type { ClipConfig } from "../src/models/config.js";
 import { presets } from "../src/models/presets.js";
+import { requireEmoji, scoreWords, withDemoText } from "./emoji-set.js";
 
 const { values } = parseArgs({
   options: {
@@ -28,11 +28,7 @@ const { values } = parseArgs({
 });
 
 const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-const STYLE = "examples/emoji/data/fluent-emoji-flat";
-if (!existsSync(STYLE)) {
-  process.stderr.write(`${STYLE} is not there: run npm run demo once.\n`);
-  process.exit(1);
-}
+requireEmoji();
 
 function clipwright(...words: string[]): string {
   const { status, stdout } = spawnSync(process.execPath, [MAIN, ...words], {
@@ -46,22 +42,15 @@ function clipwright(...words: string[]): string {
 
 /** Trains one image tower under the demo's text tower; gives the scores on the unseen style. */
 function trainAndScore(name: string, config: ClipConfig): { run: string; scores: EvaluationRecord[] } {
-  const { text_cfg, embed_dim } = demo.model as unknown as ClipConfig;
   const run = `encoders-${name.replace("clipwright-", "")}-${values.time}`;
-  const model = JSON.stringify({ ...config, embed_dim, text_cfg });
+  const model = JSON.stringify(withDemoText(config));
   const size = String(config.vision_cfg.image_size);
   clipwright(
     "train",
     "emoji-demo",
     ...["--name", run, "--model", model, "--keep-size", size, "--time", values.time!],
   );
-  const scores = parseEvaluation(
-    clipwright(
-      ...["evaluate", `runs/${run}`, "--data", `${STYLE}/test/0.tar`, "--task", "zeroshot", "--json"],
-      ...["--classnames", `${STYLE}/classnames.txt`],
-      ...["--templates", `${STYLE}/zeroshot_classification_templates.txt`],
-    ),
-  );
+  const scores = parseEvaluation(clipwright(...scoreWords(`runs/${run}`)));
   return { run: `runs/${run}`, scores };
 }
 

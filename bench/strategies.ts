@@ -11,16 +11,15 @@
  */
 
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import demo from "../recipes/emoji-demo.js";
 import { type EvaluationRecord, parseEvaluation } from "../src/evaluate/records.js";
 import { makeClip } from "../src/models/clip.js";
 import type { ClipConfig } from "../src/models/config.js";
 import { findPreset } from "../src/models/presets.js";
 import { relativeCost } from "../src/train/strategies/cost.js";
 import { makeStrategy, type StrategyName } from "../src/train/strategies/index.js";
+import { requireEmoji, scoreWords, withDemoText } from "./emoji-set.js";
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +34,6 @@ const { values } = parseArgs({
 });
 
 const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-const STYLE = "examples/emoji/data/fluent-emoji-flat";
 const HEAD = [512, 128];
 /** The paper only resizes images, unless a policy is what is compared. */
 const WHOLE = ["--crop", "whole"];
@@ -72,19 +70,13 @@ function clipwright(words: readonly string[]): Promise<string> {
 const preset = findPreset(values.model!);
 
 function emoji(): Set {
-  if (!existsSync(STYLE)) throw new Error(`${STYLE} is not there: run npm run demo once`);
-  const { text_cfg, embed_dim } = demo.model as unknown as ClipConfig;
+  requireEmoji();
   return {
     name: "emoji",
-    model: { ...preset.config, embed_dim, text_cfg },
+    model: withDemoText(preset.config),
     options: ["--train-data", "examples/emoji/data/train/*.tar", "--vocab-size", "4096"],
     metrics: ["acc1", "acc5"],
-    async scores(run) {
-      const names = ["--classnames", `${STYLE}/classnames.txt`];
-      const templates = ["--templates", `${STYLE}/zeroshot_classification_templates.txt`];
-      const data = ["--data", `${STYLE}/test/0.tar`, "--task", "zeroshot", "--json"];
-      return parseEvaluation(await clipwright(["evaluate", run, ...data, ...names, ...templates]));
-    },
+    scores: async (run) => parseEvaluation(await clipwright(scoreWords(run))),
   };
 }
 
