@@ -2,7 +2,7 @@
 
 import { existsSync } from "node:fs";
 import demo from "../recipes/emoji-demo.js";
-import type { ClipConfig } from "../src/models/config.js";
+import type { ClipConfig } from "../src/models/config/config.js";
 
 const STYLE = "examples/emoji/data/fluent-emoji-flat";
 

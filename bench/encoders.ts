@@ -14,9 +14,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type EvaluationRecord, parseEvaluation } from "../src/evaluate/records.js";
-import { summarize } from "../src/models/catalog.js";
-import type { ClipConfig } from "../src/models/config.js";
-import { presets } from "../src/models/presets.js";
+import type { ClipConfig } from "../src/models/config/config.js";
+import { summarize } from "../src/models/presets/catalog.js";
+import { presets } from "../src/models/presets/presets.js";
 import { requireEmoji, scoreWords, withDemoText } from "./emoji-set.js";
 
 const { values } = parseArgs({

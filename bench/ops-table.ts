@@ -7,8 +7,8 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { AnyOp } from "../src/graph/op.js";
 import { allOps, families } from "../src/graph/ops/index.js";
-import { type Field, type Fields, kebab } from "../src/train/fields.js";
-import { recipeGroups } from "../src/train/recipe.js";
+import { type Field, type Fields, kebab } from "../src/settings/fields.js";
+import { recipeGroups } from "../src/train/recipe/recipe.js";
 
 /** Generated files by name, as they should be. */
 export const generatedDocs = (): Record<string, string> => ({

@@ -10,12 +10,12 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { openEngine } from "../src/engines/registry.js";
 import { makeClip } from "../src/models/clip.js";
 import { drawNoise } from "../src/nn/noise.js";
-import { makeOptimizer } from "../src/train/optimizer.js";
-import { readModel } from "../src/train/prepare.js";
-import { type HostBatch, StepRunner } from "../src/train/runner.js";
-import { initialState } from "../src/train/state.js";
+import { readModel } from "../src/train/run/prepare.js";
+import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
+import { initialState } from "../src/train/step/state.js";
+import { TwoPassRunner } from "../src/train/step/two-pass-runner.js";
 import { makeStrategy, type StrategyName } from "../src/train/strategies/index.js";
-import { TwoPassRunner } from "../src/train/two-pass-runner.js";
 
 const [model = "clipwright-small-64", batch = "64", micro = "16", name = "clip", engineName = "onnxruntime"] =
   process.argv.slice(2);

@@ -12,7 +12,7 @@
  * for other artists' hands (10 points).
  */
 
-import { defineRecipe } from "../src/train/recipe.js";
+import { defineRecipe } from "../src/train/recipe/recipe.js";
 
 const data = "examples/emoji/data";
 

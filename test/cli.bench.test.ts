@@ -11,10 +11,10 @@ import { matmul } from "../src/graph/ops/index.js";
 import { optimize } from "../src/graph/passes.js";
 import { trace } from "../src/graph/trace.js";
 import { makeClip } from "../src/models/clip.js";
-import type { StepBenchResult } from "../src/train/bench.js";
-import { makeOptimizer } from "../src/train/optimizer.js";
-import { trainStep } from "../src/train/step.js";
-import { optionSets } from "../src/train/tune.js";
+import type { StepBenchResult } from "../src/train/measure/bench.js";
+import { optionSets } from "../src/train/measure/tune.js";
+import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { trainStep } from "../src/train/step/step.js";
 import { runWords } from "./support/command-line.js";
 import { openXla, withXla } from "./support/engines.js";
 

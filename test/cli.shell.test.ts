@@ -12,9 +12,9 @@ import { commands } from "../src/cli/commands.js";
 import { scoreLines } from "../src/cli/scores.js";
 import { terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
-import { defaulted, flag, integer, list, optional, real, text } from "../src/train/fields.js";
-import type { StepReport, TrainFunction } from "../src/train/hooks.js";
-import type { Recipe } from "../src/train/recipe.js";
+import { defaulted, flag, integer, list, optional, real, text } from "../src/settings/fields.js";
+import type { Recipe } from "../src/train/recipe/recipe.js";
+import type { StepReport, TrainFunction } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 

@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { trainingPipeline } from "../src/data/index.js";
-import { resizedCropBox } from "../src/data/pixels/crop.js";
-import { jpegHeader } from "../src/data/pixels/decode.js";
-import type { RawImage } from "../src/data/pixels/image.js";
-import { luma } from "../src/data/pixels/operations/operation.js";
+import { luma } from "../src/data/pixels/augment/operations/operation.js";
 import { drawEncoded, drawImage, keepImage } from "../src/data/pixels/pipeline.js";
-import { resample } from "../src/data/pixels/resample.js";
+import { jpegHeader } from "../src/data/pixels/read/decode.js";
+import type { RawImage } from "../src/data/pixels/read/image.js";
+import { resizedCropBox } from "../src/data/pixels/resize/crop.js";
+import { resample } from "../src/data/pixels/resize/resample.js";
 import { fixture } from "./support/fixture.js";
 
 const random = new Random(keyFromSeed(8));

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
-import { Canvas } from "../src/data/pixels/canvas.js";
-import { cutSquare } from "../src/data/pixels/operations/geometry.js";
-import { type OperationName, operations } from "../src/data/pixels/operations/index.js";
-import { splineOf, warp } from "../src/data/pixels/operations/warp.js";
+import { Canvas } from "../src/data/pixels/augment/canvas.js";
+import { cutSquare } from "../src/data/pixels/augment/operations/geometry.js";
+import { type OperationName, operations } from "../src/data/pixels/augment/operations/index.js";
+import { splineOf, warp } from "../src/data/pixels/augment/operations/warp.js";
 import { fixture } from "./support/fixture.js";
 
 using file = new SafetensorsFile(fixture("data/augment.safetensors"));

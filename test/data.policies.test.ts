@@ -3,12 +3,12 @@ import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { type Key, keyFromSeed, Random } from "../src/core/random.js";
 import { findPolicy, policyList, policyNames, trainingPipeline, viewPipeline } from "../src/data/index.js";
-import { Canvas } from "../src/data/pixels/canvas.js";
-import type { RawImage } from "../src/data/pixels/image.js";
-import { type OperationName, operations } from "../src/data/pixels/operations/index.js";
+import { Canvas } from "../src/data/pixels/augment/canvas.js";
+import { type OperationName, operations } from "../src/data/pixels/augment/operations/index.js";
+import { drawStep, type Step } from "../src/data/pixels/augment/steps.js";
 import { drawImage } from "../src/data/pixels/pipeline.js";
-import { argumentAt, magnitudeOf, type ScaleName } from "../src/data/pixels/scales.js";
-import { drawStep, type Step } from "../src/data/pixels/steps.js";
+import type { RawImage } from "../src/data/pixels/read/image.js";
+import { argumentAt, magnitudeOf, type ScaleName } from "../src/data/pixels/resize/scales.js";
 
 const random = new Random(keyFromSeed(8));
 const image: RawImage = {

@@ -10,7 +10,7 @@ import {
   preprocessImage,
   type ResizeMode,
 } from "../src/data/index.js";
-import { resample } from "../src/data/pixels/resample.js";
+import { resample } from "../src/data/pixels/resize/resample.js";
 
 interface Fixture {
   resize: {

@@ -8,7 +8,7 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { interpretReplicas } from "../src/graph/interpret.js";
 import { allGather, allReduceSum, reduceScatter, replicaIndex } from "../src/graph/ops/index.js";
 import { trace } from "../src/graph/trace.js";
-import { shareOf, spread, weightsOf } from "../src/train/shares.js";
+import { shareOf, spread, weightsOf } from "../src/train/step/shares.js";
 import { assertClose } from "./support/close.js";
 import { contrastStep, sizes } from "./support/contrast.js";
 import { openXla, withXla } from "./support/engines.js";

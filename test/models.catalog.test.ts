@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { commands } from "../src/cli/commands.js";
-import type { ModelSummary } from "../src/models/catalog.js";
-import { presets } from "../src/models/presets.js";
+import type { ModelSummary } from "../src/models/presets/catalog.js";
+import { presets } from "../src/models/presets/presets.js";
 import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
 

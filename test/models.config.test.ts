@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
-import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
-import type { CompleteVitConfig } from "../src/models/vit.js";
+import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config/config.js";
+import type { CompleteVitConfig } from "../src/models/image/vit.js";
 
 const tiny = () => ({
   embed_dim: 16,

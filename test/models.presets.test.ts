@@ -2,10 +2,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
-import { type ClipConfig, completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
-import { encoderOf } from "../src/models/encoders.js";
-import { findPreset, presets } from "../src/models/presets.js";
-import type { CompleteVitConfig } from "../src/models/vit.js";
+import {
+  type ClipConfig,
+  completeClipConfig,
+  extensionsIn,
+  parseClipConfig,
+} from "../src/models/config/config.js";
+import { encoderOf } from "../src/models/image/encoders.js";
+import type { CompleteVitConfig } from "../src/models/image/vit.js";
+import { findPreset, presets } from "../src/models/presets/presets.js";
 
 interface Counted {
   readonly config: ClipConfig;

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
-import { towerCosts } from "../src/models/catalog.js";
 import { makeClip } from "../src/models/clip.js";
-import { type ClipConfig, parseClipConfig } from "../src/models/config.js";
+import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js";
+import { towerCosts } from "../src/models/presets/catalog.js";
 import { countParameters, type ParameterSpecs } from "../src/nn/parameters.js";
 
 const text = { context_length: 77, vocab_size: 49408, width: 512, heads: 8, layers: 12 };

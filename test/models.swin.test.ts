@@ -11,7 +11,7 @@ import { interpret } from "../src/graph/interpret.js";
 import { sum } from "../src/graph/ops/index.js";
 import { trace } from "../src/graph/trace.js";
 import { type Clip, makeClip } from "../src/models/clip.js";
-import { parseClipConfig } from "../src/models/config.js";
+import { parseClipConfig } from "../src/models/config/config.js";
 import { noiseTypes } from "../src/nn/noise.js";
 import { initialize, parameterTypes } from "../src/nn/parameters.js";
 import { assertClose } from "./support/close.js";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config.js";
-import { textSpecs } from "../src/models/text.js";
-import { textSizes } from "../src/models/text-sizes.js";
+import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config/config.js";
+import { textSpecs } from "../src/models/text/text.js";
+import { textSizes } from "../src/models/text/text-sizes.js";
 import { countParameters, type ParameterSpecs } from "../src/nn/parameters.js";
 
 const configOf = (name: keyof typeof textSizes) => {

@@ -10,11 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../src/core/errors.js";
 import { makeClip } from "../src/models/clip.js";
-import { Closing, type Outlook, secondsTo, verdictOf } from "../src/train/deadline.js";
-import { cutPlan, makePlan, type Plan, plannedStep, scheduleOf } from "../src/train/plan.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe.js";
-import { learningRate } from "../src/train/schedule.js";
-import { phasesOf } from "../src/train/strategies/phases.js";
+import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe/recipe.js";
+import { Closing, type Outlook, secondsTo, verdictOf } from "../src/train/schedule/deadline.js";
+import { learningRate } from "../src/train/schedule/learning-rate.js";
+import { phasesOf } from "../src/train/schedule/phases.js";
+import { cutPlan, makePlan, type Plan, plannedStep, scheduleOf } from "../src/train/schedule/plan.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 

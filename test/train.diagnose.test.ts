@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
-import { type Diagnosis, Doctor, type RunSignals, rules, type StepSignals } from "../src/train/diagnose.js";
+import {
+  type Diagnosis,
+  Doctor,
+  type RunSignals,
+  rules,
+  type StepSignals,
+} from "../src/train/watch/diagnose.js";
 
 const run: RunSignals = {
   batchSize: 64,

@@ -8,7 +8,7 @@ import {
   stepsIn,
   ticker,
   wholeSteps,
-} from "../src/train/duration.js";
+} from "../src/settings/duration.js";
 
 suite("parseDuration", () => {
   const cases: [unknown, Duration["unit"], number][] = [

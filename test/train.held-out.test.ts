@@ -3,8 +3,8 @@ import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { normalise } from "../src/evaluate/features.js";
-import { HeldOutLoss, type HeldOutPairs } from "../src/train/held-out.js";
-import { sigmoidPairs, softmaxPairs } from "../src/train/loss.js";
+import { sigmoidPairs, softmaxPairs } from "../src/train/step/loss.js";
+import { HeldOutLoss, type HeldOutPairs } from "../src/train/watch/held-out.js";
 
 const E = 6;
 const random = new Random(keyFromSeed(5));

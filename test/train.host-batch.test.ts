@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { createLoader, openDataset, trainingPipeline } from "../src/data/index.js";
-import { hostBatch } from "../src/train/host-batch.js";
+import { hostBatch } from "../src/train/batches/host-batch.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
 const folder = scratchFolder();

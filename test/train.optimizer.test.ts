@@ -9,7 +9,12 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import type { Graph } from "../src/graph/graph.js";
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
-import { decaysWeight, makeOptimizer, type Optimizer, type OptimizerName } from "../src/train/optimizer.js";
+import {
+  decaysWeight,
+  makeOptimizer,
+  type Optimizer,
+  type OptimizerName,
+} from "../src/train/step/optimizer.js";
 import { assertClose, tolerance } from "./support/close.js";
 import { fixture } from "./support/fixture.js";
 

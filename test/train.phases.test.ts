@@ -12,14 +12,21 @@ import { pipelineOfSize, trainingPipeline, viewPipeline } from "../src/data/pixe
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
 import { type Clip, makeClip } from "../src/models/clip.js";
-import { type ClipConfig, parseClipConfig } from "../src/models/config.js";
+import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js";
 import { initialize, parameterTypes } from "../src/nn/parameters.js";
 import { positionsFor } from "../src/nn/positions.js";
-import { type Course, constantly, endsOf, formatCourse, parseCourse, valueAt } from "../src/train/course.js";
-import { cutPlan, plannedStep, uncutPlan } from "../src/train/plan.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe.js";
+import {
+  type Course,
+  constantly,
+  endsOf,
+  formatCourse,
+  parseCourse,
+  valueAt,
+} from "../src/train/recipe/course.js";
+import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe/recipe.js";
+import { phasesOf } from "../src/train/schedule/phases.js";
+import { cutPlan, plannedStep, uncutPlan } from "../src/train/schedule/plan.js";
 import { sampleMacs } from "../src/train/strategies/cost.js";
-import { phasesOf } from "../src/train/strategies/phases.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";

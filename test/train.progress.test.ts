@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { StepReport } from "../src/train/hooks.js";
+import type { StepReport } from "../src/train/watch/hooks.js";
 import {
   formatBytes,
   formatClock,
@@ -8,7 +8,7 @@ import {
   renderBar,
   renderPlain,
   type View,
-} from "../src/train/progress.js";
+} from "../src/train/watch/progress.js";
 
 const view: View = {
   step: 1200,

@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
+import { loadRecipe, recipeNames, resolveRecipe } from "../src/train/recipe/file.js";
 import {
   checkRecipe,
   defineRecipe,
   type RecipeInput,
   recipeFields,
   recipeToJson,
-} from "../src/train/recipe.js";
-import { loadRecipe, recipeNames, resolveRecipe } from "../src/train/recipe-file.js";
+} from "../src/train/recipe/recipe.js";
 
 const least: RecipeInput = { model: "ViT-S-32", trainData: "photos", epochs: 3 };
 

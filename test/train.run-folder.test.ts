@@ -17,8 +17,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Disk, realDisk } from "../src/core/disk.js";
 import { UsageError } from "../src/core/errors.js";
 import { type Checkpoint, readCheckpoint } from "../src/storage/checkpoint.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe.js";
-import { Run } from "../src/train/run-folder.js";
+import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe/recipe.js";
+import { Run } from "../src/train/run/folder.js";
 
 const root = mkdtempSync(join(tmpdir(), "runs-"));
 after(() => rmSync(root, { recursive: true }));
@@ -403,8 +403,8 @@ suite("Run under failure", () => {
     const recipe = recipeFor({ keepLast: 2 });
     const source = (file: string) => JSON.stringify(new URL(`../src/train/${file}`, import.meta.url).href);
     const program = `
-      import { Run } from ${source("run-folder.js")};
-      import { checkRecipe } from ${source("recipe.js")};
+      import { Run } from ${source("run/folder.js")};
+      import { checkRecipe } from ${source("recipe/recipe.js")};
       const run = Run.open(checkRecipe(${JSON.stringify(recipeToJson(recipe))}));
       process.stdout.write("open");
       for (let step = (run.resumed?.step ?? 0) + 1; ; step++) {

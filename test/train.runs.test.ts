@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
-import { checkRecipe, type RecipeInput } from "../src/train/recipe.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { type StrategyName, strategyNames } from "../src/train/strategies/index.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";

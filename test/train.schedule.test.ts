@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { Measurement, makePlan, scheduleOf } from "../src/train/plan.js";
-import { checkRecipe, type RecipeInput } from "../src/train/recipe.js";
-import { learningRate, measuredEnough, type Schedule, stepsWithin } from "../src/train/schedule.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
+import {
+  learningRate,
+  measuredEnough,
+  type Schedule,
+  stepsWithin,
+} from "../src/train/schedule/learning-rate.js";
+import { Measurement, makePlan, scheduleOf } from "../src/train/schedule/plan.js";
 
 const base: Schedule = {
   shape: "cosine",

@@ -8,10 +8,10 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { sizeOfShape } from "../src/core/shape.js";
 import { interpretReplicas } from "../src/graph/interpret.js";
 import { makeClip } from "../src/models/clip.js";
-import { makeOptimizer } from "../src/train/optimizer.js";
-import { shareOf, spread, weightsOf } from "../src/train/shares.js";
-import { initialState } from "../src/train/state.js";
-import { batchTypes, type StepOptions, trainStep } from "../src/train/step.js";
+import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { shareOf, spread, weightsOf } from "../src/train/step/shares.js";
+import { initialState } from "../src/train/step/state.js";
+import { batchTypes, type StepOptions, trainStep } from "../src/train/step/step.js";
 import { assertClose } from "./support/close.js";
 
 describe("shareOf", () => {

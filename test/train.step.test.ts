@@ -11,8 +11,8 @@ import { costOf } from "../src/graph/cost.js";
 import { optimize } from "../src/graph/passes.js";
 import { makeClip } from "../src/models/clip.js";
 import { initialize } from "../src/nn/parameters.js";
-import { makeOptimizer } from "../src/train/optimizer.js";
-import { batchTypes, type StepOptions, stateTypes, trainStep } from "../src/train/step.js";
+import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { batchTypes, type StepOptions, stateTypes, trainStep } from "../src/train/step/step.js";
 import { assertClose } from "./support/close.js";
 
 const clip = makeClip({

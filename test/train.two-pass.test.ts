@@ -11,15 +11,13 @@ import { costOf } from "../src/graph/cost.js";
 import { concat, slice } from "../src/graph/ops/index.js";
 import type { Tensor } from "../src/graph/tensor.js";
 import { makeClip, towerOf } from "../src/models/clip.js";
-import type { ClipConfig } from "../src/models/config.js";
+import type { ClipConfig } from "../src/models/config/config.js";
 import { drawNoise } from "../src/nn/noise.js";
-import { makeLock } from "../src/train/lock.js";
-import { makeOptimizer } from "../src/train/optimizer.js";
-import { type HostBatch, StepRunner } from "../src/train/runner.js";
-import { initialState } from "../src/train/state.js";
-import type { StepOptions } from "../src/train/step.js";
-import { makeStrategy, type StrategyName, strategyNames } from "../src/train/strategies/index.js";
-import type { Strategy } from "../src/train/strategies/strategy.js";
+import { makeLock } from "../src/train/step/frozen.js";
+import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
+import { initialState } from "../src/train/step/state.js";
+import type { StepOptions } from "../src/train/step/step.js";
 import {
   blockRows,
   featureTypes,
@@ -27,8 +25,10 @@ import {
   imagesForward,
   lossBlock,
   type TwoPassOptions,
-} from "../src/train/two-pass.js";
-import { type BatchParts, TwoPassRunner } from "../src/train/two-pass-runner.js";
+} from "../src/train/step/two-pass.js";
+import { type BatchParts, TwoPassRunner } from "../src/train/step/two-pass-runner.js";
+import { makeStrategy, type StrategyName, strategyNames } from "../src/train/strategies/index.js";
+import type { Strategy } from "../src/train/strategies/strategy.js";
 import { assertClose } from "./support/close.js";
 import { enginesForSteps, openXla, quickFlags, withXla } from "./support/engines.js";
 

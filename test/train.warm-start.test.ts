@@ -10,11 +10,11 @@ import { SafetensorsFile, type TensorToStore, writeSafetensors } from "../src/co
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
 import { type Clip, makeClip } from "../src/models/clip.js";
-import { type ClipConfig, parseClipConfig } from "../src/models/config.js";
-import { resamplePositions } from "../src/models/stored.js";
+import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js";
+import { resamplePositions } from "../src/models/weights/stored.js";
 import { initialize, parameterTypes } from "../src/nn/parameters.js";
-import { checkRecipe, type RecipeInput } from "../src/train/recipe.js";
-import { warmStart } from "../src/train/warm-start.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
+import { warmStart } from "../src/train/run/warm-start.js";
 import { scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
 import { fixture } from "./support/fixture.js";

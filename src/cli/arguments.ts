@@ -2,7 +2,7 @@
 
 import { parseArgs } from "node:util";
 import { didYouMean } from "../core/errors.js";
-import { type Fields, kebab } from "../train/fields.js";
+import { type Fields, kebab } from "../settings/fields.js";
 import { type Command, optionsOf } from "./command.js";
 
 export type Parsed =

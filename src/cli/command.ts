@@ -1,6 +1,6 @@
 /** A command of the shell: a small record with its options, its help and what it does. */
 
-import type { Fields, Values } from "../train/fields.js";
+import type { Fields, Values } from "../settings/fields.js";
 
 export interface Positional {
   /** e.g. `RECIPE`. */

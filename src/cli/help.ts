@@ -1,6 +1,6 @@
 /** Help texts, generated from the commands' records. */
 
-import { type Fields, kebab } from "../train/fields.js";
+import { type Fields, kebab } from "../settings/fields.js";
 import type { Command, Positional, Terminal } from "./command.js";
 
 type Style = Pick<Terminal, "color" | "columns">;

@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { didYouMean, InternalError, Unsupported, UsageError } from "../core/errors.js";
-import { checkAll, kebab } from "../train/fields.js";
+import { checkAll, kebab } from "../settings/fields.js";
 import { parseWords } from "./arguments.js";
 import { type Command, optionsOf, type Terminal } from "./command.js";
 import { commandHelp, overview } from "./help.js";

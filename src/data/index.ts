@@ -34,8 +34,8 @@ export {
 } from "./loading/loader.js";
 export { type Normalization, type NormalizationName, normalizations } from "./normalizations.js";
 export { type DatasetOptions, openDataset, type SourceFormat, type SourceSpec } from "./open.js";
-export type { Rgb, Transparency } from "./pixels/decode.js";
-export type { ResizeMode } from "./pixels/fit.js";
+export { findPolicy, type Policy, policyList, policyNames } from "./pixels/augment/policies.js";
+export type { ColorJitter, InkJitter } from "./pixels/augment/steps.js";
 export {
   type EvaluationOptions,
   evaluationPipeline,
@@ -45,7 +45,7 @@ export {
   trainingPipeline,
   viewPipeline,
 } from "./pixels/pipeline.js";
-export { findPolicy, type Policy, policyList, policyNames } from "./pixels/policies.js";
-export type { Filter } from "./pixels/resample.js";
-export type { ColorJitter, InkJitter } from "./pixels/steps.js";
+export type { Rgb, Transparency } from "./pixels/read/decode.js";
+export type { ResizeMode } from "./pixels/resize/fit.js";
+export type { Filter } from "./pixels/resize/resample.js";
 export { type Split, type SplitOptions, splitByImage } from "./split.js";

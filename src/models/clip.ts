@@ -6,12 +6,12 @@ import { div, exp, maximum, mul, sqrt, sum } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
 import { type ParameterSpecs, prefixed, Scope, spec, type Training } from "../nn/parameters.js";
-import { type ClipConfig, type CompleteClipConfig, completeClipConfig } from "./config.js";
+import { type ClipConfig, type CompleteClipConfig, completeClipConfig } from "./config/config.js";
 import type { Depth } from "./depth.js";
-import type { TowerOptions } from "./encoder.js";
-import { encoderOf } from "./encoders.js";
-import type { StoredForms } from "./stored.js";
-import { textDepth, textSpecs, textTower } from "./text.js";
+import type { TowerOptions } from "./image/encoder.js";
+import { encoderOf } from "./image/encoders.js";
+import { textDepth, textSpecs, textTower } from "./text/text.js";
+import type { StoredForms } from "./weights/stored.js";
 
 /** Parameters and statistics by open_clip's names. */
 export type Variables = Readonly<Record<string, Tensor>>;

@@ -5,8 +5,8 @@ import type { Graph } from "../../src/graph/graph.js";
 import { add, allReduceSum, exp, matmul, mul, rsqrt, sub, sum } from "../../src/graph/ops/index.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { trace } from "../../src/graph/trace.js";
-import { acrossReplicas, shareOfMean, softmaxPairs } from "../../src/train/loss.js";
-import { shareOf } from "../../src/train/shares.js";
+import { acrossReplicas, shareOfMean, softmaxPairs } from "../../src/train/step/loss.js";
+import { shareOf } from "../../src/train/step/shares.js";
 
 export const sizes = { image: 6, text: 5, joint: 4 } as const;
 

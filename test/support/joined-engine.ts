@@ -11,7 +11,7 @@ import { requireCapabilities } from "../../src/engines/capabilities.js";
 import type { Capabilities, DeviceBuffer, Engine, Executable } from "../../src/engines/engine.js";
 import { processGroup } from "../../src/engines/processes.js";
 import type { openEngine } from "../../src/engines/registry.js";
-import { type Link, linkTo } from "../../src/engines/xla/storeWire.js";
+import { type Link, linkTo } from "../../src/engines/xla/store-wire.js";
 import type { Graph } from "../../src/graph/graph.js";
 import { interpretReplicas } from "../../src/graph/interpret.js";
 

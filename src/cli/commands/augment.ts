@@ -2,10 +2,10 @@
 
 import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
+import { dataFields, datasetOptions, policyName } from "../../data/fields.js";
 import { type Dataset, findPolicy, openDataset, policyList } from "../../data/index.js";
-import { operationSheet, policySheet, type SheetImage } from "../../data/pixels/sheet.js";
-import { dataFields, datasetOptions, policyName } from "../../train/data-fields.js";
-import { defaulted, flag, integer, optional, text } from "../../train/fields.js";
+import { operationSheet, policySheet, type SheetImage } from "../../data/pixels/show/sheet.js";
+import { defaulted, flag, integer, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 
 const DRAWN_IMAGES = 4;

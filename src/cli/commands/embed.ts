@@ -14,7 +14,7 @@ import { IMAGE_ENDINGS } from "../../data/sources/options.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/encoder.js";
 import { loadModel } from "../../evaluate/load-model.js";
-import { defaulted, flag, list, optional, text } from "../../train/fields.js";
+import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { modelOptions } from "./evaluate.js";
 

@@ -4,7 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { installPlugin } from "../../engines/install.js";
 import { pluginSets } from "../../engines/plugins.js";
 import { engineNames, formatEngines, listEngines } from "../../engines/registry.js";
-import { choice, defaulted, flag, optional, text } from "../../train/fields.js";
+import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 
 /** Options of every command that computes. */

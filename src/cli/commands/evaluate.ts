@@ -8,7 +8,7 @@ import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
 import { retrieval, zeroshot } from "../../evaluate/tasks.js";
-import { choice, defaulted, flag, integer, list, optional, required, text } from "../../train/fields.js";
+import { choice, defaulted, flag, integer, list, optional, required, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { engineOptions } from "./engines.js";
 

@@ -1,8 +1,8 @@
 /** `clipwright inspect SOURCE`: what the data are, before any of it is trained on. */
 
+import { dataFields, datasetOptions } from "../../data/fields.js";
 import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
-import { dataFields, datasetOptions } from "../../train/data-fields.js";
-import { defaulted, flag, integer, optional } from "../../train/fields.js";
+import { defaulted, flag, integer, optional } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 
 export const inspectCommand = defineCommand({

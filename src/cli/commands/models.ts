@@ -1,8 +1,8 @@
 /** `clipwright models`: what can be trained, with sizes and costs. */
 
-import { summarize } from "../../models/catalog.js";
-import { presets } from "../../models/presets.js";
-import { amount, defaulted, flag, optional } from "../../train/fields.js";
+import { summarize } from "../../models/presets/catalog.js";
+import { presets } from "../../models/presets/presets.js";
+import { amount, defaulted, flag, optional } from "../../settings/fields.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
 

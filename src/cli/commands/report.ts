@@ -7,7 +7,7 @@ import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
-import { defaulted, integer, list, optional, text } from "../../train/fields.js";
+import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { modelOptions } from "./evaluate.js";
 

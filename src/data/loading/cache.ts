@@ -1,5 +1,5 @@
 /** Kept images in memory shared by all workers, up to a limit; filled as images are first seen, never evicted. */
-import type { RawImage } from "../pixels/image.js";
+import type { RawImage } from "../pixels/read/image.js";
 
 /** Plain shared memory: goes to worker threads as it is. */
 export interface ImageCacheMemory {

@@ -4,14 +4,14 @@
  */
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
-import { type Augmentation, augment, cropChance } from "./augment.js";
-import { type AffineCrop, resizedCropBox } from "./crop.js";
-import { decodeImage, dropAlpha, jpegHeader, type Rgb, type Transparency } from "./decode.js";
-import { fitSquare, type ResizeMode, shrinkTo } from "./fit.js";
-import type { RawImage } from "./image.js";
-import { findPolicy, type Policy } from "./policies.js";
-import { type Filter, resample } from "./resample.js";
-import type { ColorJitter, InkJitter, Note, Step } from "./steps.js";
+import { type Augmentation, augment, cropChance } from "./augment/augment.js";
+import { findPolicy, type Policy } from "./augment/policies.js";
+import type { ColorJitter, InkJitter, Note, Step } from "./augment/steps.js";
+import { decodeImage, dropAlpha, jpegHeader, type Rgb, type Transparency } from "./read/decode.js";
+import type { RawImage } from "./read/image.js";
+import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
+import { fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
+import { type Filter, resample } from "./resize/resample.js";
 
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
 export interface Pipeline {

@@ -5,8 +5,8 @@ import { InternalError, UsageError } from "../../core/errors.js";
 import type { ProcessGroup } from "../processes.js";
 import type { StoreCallbacks } from "./client.js";
 import { cLibrary } from "./pjrt.js";
-import type { Kind } from "./storeWire.js";
-import { MAILBOX_BYTES, type WorkerData } from "./storeWorker.js";
+import type { Kind } from "./store-wire.js";
+import { MAILBOX_BYTES, type WorkerData } from "./store-worker.js";
 import type { ProcessPlace } from "./xla.js";
 
 /** Processes of one job start within this time of each other. */
@@ -168,7 +168,7 @@ export function exitNow(code: number): void {
 }
 
 function spawn(data: WorkerData, transfer: readonly MessagePort[]) {
-  const worker = new Worker(new URL("./storeWorker.js", import.meta.url), {
+  const worker = new Worker(new URL("./store-worker.js", import.meta.url), {
     workerData: data,
     transferList: [...transfer],
   });

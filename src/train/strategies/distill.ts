@@ -1,8 +1,8 @@
 /** Learning from a teacher, too: to find alike in a batch what it finds alike (Wu et al. 2023, TinyCLIP). */
 
 import { add, mul } from "../../graph/ops/index.js";
-import { affinityPairs, shareOfMean, TEACHER } from "../loss.js";
-import type { Phases } from "./phases.js";
+import type { Phases } from "../schedule/phases.js";
+import { affinityPairs, shareOfMean, TEACHER } from "../step/loss.js";
 import type { GivenRows, Strategy } from "./strategy.js";
 
 export interface DistillOptions {

@@ -1,6 +1,6 @@
 /** FLIP: a part of each image at a part of the cost (Li et al. 2023). */
 
-import { maskImages } from "../../models/masking.js";
+import { maskImages } from "../../models/image/masking.js";
 import { CLIP_SCALE, plainClip } from "./clip.js";
 import type { StrategyKind } from "./strategy.js";
 

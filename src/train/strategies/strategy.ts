@@ -4,7 +4,7 @@ import type { Tensor } from "../../graph/tensor.js";
 import type { Clip, Variables } from "../../models/clip.js";
 import type { NoiseSpecs } from "../../nn/noise.js";
 import type { ParameterSpecs, Training } from "../../nn/parameters.js";
-import type { Logits, Rows, WholeBatch } from "../loss.js";
+import type { Logits, Rows, WholeBatch } from "../step/loss.js";
 
 /** Settings of strategies; a recipe has them by the same names. */
 export interface StrategyOptions {

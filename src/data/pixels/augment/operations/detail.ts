@@ -1,0 +1,92 @@
+/** Operations that look at a pixel's neighbours: sharpness and blur. */
+import { blurImage, type Taps } from "../../resize/kernels.js";
+import { blended, type Operation, prepareBlend } from "./operation.js";
+
+/** n / 13 to the nearest whole number, n = the sum of nine values, the middle one five times; ties cannot be. */
+const THIRTEENTH = Uint8Array.from({ length: 13 * 255 + 1 }, (_, n) => Math.floor((2 * n + 13) / 26));
+
+/** Sums of three values one above the other, of one row. */
+let columns = new Uint16Array(0);
+
+export const sharpness: Operation = {
+  doc: "Blended with its 3 × 3 smoothed image; the border stays.",
+  argument: "factor: 0 is smooth, 1 the image, 2 sharp",
+  source: "Pillow ImageEnhance.Sharpness",
+  apply(canvas, factor) {
+    const { width, height } = canvas;
+    const { from, to } = canvas.redraw();
+    if (width < 3 || height < 3) return;
+    prepareBlend(factor);
+    const row = width * 3;
+    const last = (height - 1) * row;
+    to.set(from.subarray(0, row));
+    to.set(from.subarray(last, last + row), last);
+    if (columns.length < row) columns = new Uint16Array(row);
+    const sums = columns;
+    for (let y = 1; y < height - 1; y++) {
+      const start = y * row;
+      for (let x = 0; x < row; x++) {
+        const i = start + x;
+        sums[x] = from[i - row]! + from[i]! + from[i + row]!;
+      }
+      for (let i = start; i < start + 3; i++) to[i] = from[i]!;
+      for (let x = 3; x < row - 3; x++) {
+        const own = from[start + x]!;
+        const smooth = THIRTEENTH[sums[x - 3]! + sums[x]! + sums[x + 3]! + 4 * own]!;
+        to[start + x] = blended(smooth, own);
+      }
+      for (let i = start + row - 3; i < start + row; i++) to[i] = from[i]!;
+    }
+    canvas.swap();
+  },
+};
+
+const PASSES = 3;
+
+/** The box whose three-fold blur has the deviation of a Gaussian (Gwosdek et al. 2011), in single precision. */
+function boxRadius(sigma: number): number {
+  const { fround } = Math;
+  const variance = fround((fround(sigma) * fround(sigma)) / PASSES);
+  const length = fround(Math.sqrt(12 * variance + 1));
+  const whole = fround(Math.floor((length - 1) / 2));
+  const part = fround((2 * whole + 1) * fround(whole * (whole + 1) - 3 * variance));
+  return fround(whole + fround(part / (6 * fround(variance - (whole + 1) * (whole + 1)))));
+}
+
+/** What a box blur of 2 · `whole` + 1 values of weight `middle` and two of weight `edge` reads, edges repeated. */
+function boxTaps(count: number, whole: number, middle: number, edge: number): Taps {
+  const size = 2 * whole + 3;
+  const taps = {
+    size,
+    start: new Int32Array(count),
+    count: new Int32Array(count),
+    weights: new Int32Array(count * size),
+  };
+  for (let x = 0; x < count; x++) {
+    const first = Math.max(0, x - whole - 1);
+    taps.start[x] = first;
+    taps.count[x] = Math.min(count - 1, x + whole + 1) - first + 1;
+    for (let d = -whole - 1; d <= whole + 1; d++) {
+      const at = Math.max(0, Math.min(count - 1, x + d)) - first;
+      taps.weights[x * size + at]! += Math.abs(d) > whole ? edge : middle;
+    }
+  }
+  return taps;
+}
+
+export const blur: Operation = {
+  doc: "Gaussian blur, as three box blurs each way.",
+  argument: "sigma, pixels",
+  source: "Pillow ImageFilter.GaussianBlur",
+  apply(canvas, sigma) {
+    const radius = boxRadius(sigma);
+    if (!(radius > 0)) return;
+    const { width, height } = canvas;
+    const whole = Math.trunc(radius);
+    const middle = Math.trunc(Math.fround(2 ** 24 / Math.fround(radius * 2 + 1)));
+    const edge = Math.trunc((2 ** 24 - (whole * 2 + 1) * middle) / 2);
+    const across = boxTaps(width, whole, middle, edge);
+    const down = width === height ? across : boxTaps(height, whole, middle, edge);
+    blurImage(canvas.pixels(), across, down, PASSES);
+  },
+};

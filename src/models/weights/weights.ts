@@ -1,0 +1,76 @@
+/** Parameters from safetensors under open_clip's names. */
+
+import { decode, type TypedArray } from "../../core/dtype.js";
+import { UsageError } from "../../core/errors.js";
+import { SafetensorsFile, type StoredTensor } from "../../core/safetensors.js";
+import { formatType, type Shape, sameShape } from "../../core/shape.js";
+import type { ParameterSpecs } from "../../nn/parameters.js";
+
+/** Tensors of open_clip's, OpenAI's and timm's checkpoints that hold no parameter of ours. */
+const ignored =
+  /(^|\.)(attn_mask|num_batches_tracked|position_ids|relative_position_index)$|^(input_resolution|context_length|vocab_size)$/;
+
+export interface ReadWeightsOptions {
+  /** Our name of a stored tensor; undefined: it is not wanted. Default: the same. */
+  readonly rename?: (stored: string) => string | undefined;
+  /** Parameters that the file may lack. Default: none. */
+  readonly mayMiss?: (name: string) => boolean;
+  /** Makes a tensor of another shape fit, or throws; undefined: it does not fit. */
+  readonly fit?: (name: string, stored: StoredTensor, read: () => Float32Array) => Float32Array | undefined;
+  /** What to do where names or shapes do not fit. */
+  readonly remedy?: string;
+}
+
+/**
+ * Parameters of `specs` from the file, as f32: all of them, but for what it may lack. Throws `UsageError` naming the
+ * file and what is missing, of another shape, or unknown.
+ */
+export function readWeights(
+  path: string,
+  specs: ParameterSpecs,
+  { rename = (name) => name, mayMiss = () => false, fit, remedy }: ReadWeightsOptions = {},
+): Record<string, Float32Array> {
+  using file = new SafetensorsFile(path);
+  const storedAs = new Map<string, string>();
+  for (const stored of file.names) {
+    const name = ignored.test(stored) ? undefined : rename(stored);
+    if (name !== undefined) storedAs.set(name, stored);
+  }
+  const missing = Object.keys(specs).filter((name) => !storedAs.has(name) && !mayMiss(name));
+  const extra = [...storedAs].filter(([name]) => specs[name] === undefined).map(([, stored]) => stored);
+  if (missing.length > 0 || extra.length > 0) {
+    throw new UsageError(
+      `${path}: must hold this model's parameters; got missing=${listed(missing)}, unknown=${listed(extra)}. ${remedy ?? "Check --model."}`,
+    );
+  }
+  const values: Record<string, Float32Array> = {};
+  const misfits: string[] = [];
+  for (const [name, { shape }] of Object.entries(specs)) {
+    const stored = storedAs.get(name);
+    if (stored === undefined) continue;
+    const info = file.info(stored);
+    const read = () => asF32(info, file.read(stored));
+    const value = sameNumbers(info.shape, shape) ? read() : fit?.(name, info, read);
+    if (value === undefined) misfits.push(`"${name}" must be [${shape.join(",")}]; got ${formatType(info)}`);
+    else values[name] = value;
+  }
+  if (misfits.length === 0) return values;
+  const more = misfits.length > 1 ? `, and ${misfits.length - 1} more of another shape` : "";
+  throw new UsageError(
+    `${path}: ${misfits[0]}${more}. ${remedy ?? "Check --model, image size and vocabulary."}`,
+  );
+}
+
+const asF32 = ({ dtype }: StoredTensor, data: TypedArray): Float32Array =>
+  data instanceof Float32Array ? data : Float32Array.from(decode(dtype, data));
+
+/** Whether shapes differ by leading ones at most, as timm's positions [1,P,C] from [P,C]. */
+function sameNumbers(stored: Shape, own: Shape): boolean {
+  const extra = stored.length - own.length;
+  return extra >= 0 && stored.slice(0, extra).every((d) => d === 1) && sameShape(stored.slice(extra), own);
+}
+
+const listed = (names: readonly string[]): string =>
+  names.length === 0
+    ? "none"
+    : `${names.slice(0, 3).join(", ")}${names.length > 3 ? `, … (${names.length})` : ""}`;

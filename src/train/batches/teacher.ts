@@ -1,0 +1,206 @@
+/**
+ * A teacher's embeddings of the training set: made once, in the view of evaluation, and kept on the disk as
+ *
+ *     LOGS/.teachers/KEY/teacher.json    what they are of
+ *     LOGS/.teachers/KEY/images.npy      f32[N,E], a row a sample; zeros where the image cannot be read
+ *     LOGS/.teachers/KEY/texts.npy       f32[M,E], a row a caption, each caption once
+ *
+ * KEY is a hash of the teacher's weights, configuration, preprocessing and tokenizer, and of the names and captions of the
+ * samples. Images that are changed under their names are not noticed: remove the folder then.
+ */
+
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
+import { UsageError } from "../../core/errors.js";
+import { readJson, withFileErrors, writeJsonAtomic } from "../../core/files.js";
+import { NpyRows, NpyWriter } from "../../core/npy.js";
+import { SafetensorsFile } from "../../core/safetensors.js";
+import type { Dataset } from "../../data/index.js";
+import type { Engine } from "../../engines/engine.js";
+import { type Encoder, requireReadable } from "../../evaluate/encoder.js";
+import { type LocatedModel, loadModel, locateModel, type ModelSource } from "../../evaluate/load-model.js";
+import type { GivenRows } from "../strategies/strategy.js";
+
+/** Where embeddings are kept, below the folder of runs. */
+const FOLDER = ".teachers";
+/** Changes when what is stored does. */
+const VERSION = 1;
+/** Texts embedded at once. */
+const TEXTS = 256;
+
+interface Stored {
+  /** e to the teacher's `logit_scale`. */
+  readonly scale: number;
+  /** The weights' file, for people. */
+  readonly weights: string;
+}
+
+/** The rows of a teacher. Dispose it to close its files. */
+export interface Teacher extends Disposable {
+  readonly images: GivenRows;
+  readonly texts: GivenRows;
+  /** Its own factor on the cosines. */
+  readonly scale: number;
+  /** Names teacher and data: embeddings of another key may be others. */
+  readonly key: string;
+}
+
+export interface StoreTeacherOptions {
+  readonly engine: Engine;
+  readonly dataset: Dataset;
+  /** The folder of runs. */
+  readonly logs: string;
+  /** Told what is done, and what cannot be read. */
+  readonly say: (line: string) => void;
+}
+
+/**
+ * Makes the teacher's embeddings unless they are there; gives their folder.
+ * @throws UsageError naming what of the teacher is missing.
+ */
+export async function storeTeacher(source: ModelSource, options: StoreTeacherOptions): Promise<string> {
+  const { dataset, logs, say } = options;
+  const named: ModelSource = { ...source, optionPrefix: "teacher-" };
+  const located = locateModel(named);
+  const folder = join(logs, FOLDER, keyOf(located, dataset));
+  if (existsSync(join(folder, "teacher.json"))) {
+    say(`The teacher's embeddings are there: ${folder}.`);
+    return folder;
+  }
+  say(`The teacher ${located.weights} embeds ${dataset.length} images and their captions, once …`);
+  const making = `${folder}.${process.pid}.tmp`;
+  const writing = <T>(body: () => T): T => withFileErrors("write", making, body);
+  writing(() => {
+    rmSync(making, { recursive: true, force: true });
+    mkdirSync(making, { recursive: true });
+  });
+  try {
+    const model = await loadModel(options.engine, named);
+    try {
+      await embedImages(model.encoder, dataset, join(making, "images.npy"), say);
+      await embedCaptions(model.encoder, captionsOf(dataset), join(making, "texts.npy"));
+    } finally {
+      model.encoder[Symbol.dispose]();
+      for (const buffer of Object.values(model.buffers)) buffer[Symbol.dispose]();
+    }
+    const stored: Stored = { scale: scaleOf(located.weights), weights: located.weights };
+    writeJsonAtomic(join(making, "teacher.json"), stored);
+    // Another run may have made the same meanwhile.
+    if (!existsSync(folder)) writing(() => renameSync(making, folder));
+  } finally {
+    rmSync(making, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+/** Opens what `storeTeacher` made of this data set. Throws `UsageError` where it does not belong to it. */
+export function openTeacher(folder: string, dataset: Dataset): Teacher {
+  const { scale } = readJson(join(folder, "teacher.json")) as Stored;
+  const images = new NpyRows(join(folder, "images.npy"));
+  const texts = new NpyRows(join(folder, "texts.npy"));
+  const rowOf = new Map([...captionsOf(dataset)].map((caption, row) => [caption, row]));
+  const dispose = () => {
+    images[Symbol.dispose]();
+    texts[Symbol.dispose]();
+  };
+  if (images.rows !== dataset.length || texts.rows !== rowOf.size) {
+    dispose();
+    throw new UsageError(
+      `teacher: ${folder} must hold ${dataset.length} images and ${rowOf.size} captions; got ${images.rows} and ${texts.rows}. Remove the folder; they are made again.`,
+    );
+  }
+  return {
+    scale,
+    key: basename(folder),
+    images: { width: images.width, rows: (samples) => images.read(samples) },
+    texts: {
+      width: texts.width,
+      rows: (_, captions) => texts.read(captions.map((caption) => rowOf.get(caption)!)),
+    },
+    [Symbol.dispose]: dispose,
+  };
+}
+
+function keyOf({ weights, tokenizer, config, preprocess, run }: LocatedModel, dataset: Dataset): string {
+  const hash = createHash("sha256");
+  const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
+  add([VERSION, config, preprocess, run !== undefined, digestOf(weights), digestOf(tokenizer)]);
+  for (let i = 0; i < dataset.length; i++) {
+    const { key, captions } = dataset.sample(i);
+    add([key, captions]);
+  }
+  return hash.digest("hex").slice(0, 24);
+}
+
+function digestOf(path: string): string {
+  const hash = createHash("sha256");
+  const piece = new Uint8Array(2 ** 20);
+  withFileErrors("read", path, () => {
+    const file = openSync(path, "r");
+    try {
+      for (let n = readSync(file, piece); n > 0; n = readSync(file, piece)) hash.update(piece.subarray(0, n));
+    } finally {
+      closeSync(file);
+    }
+  });
+  return hash.digest("hex");
+}
+
+function scaleOf(weights: string): number {
+  using file = new SafetensorsFile(weights);
+  return Math.exp(Number(file.read("logit_scale")[0]));
+}
+
+/** Each caption once, in the order of the samples. */
+function captionsOf(dataset: Dataset): Set<string> {
+  const captions = new Set<string>();
+  for (let i = 0; i < dataset.length; i++)
+    for (const caption of dataset.sample(i).captions) captions.add(caption);
+  return captions;
+}
+
+async function embedImages(
+  encoder: Encoder,
+  dataset: Dataset,
+  path: string,
+  say: (line: string) => void,
+): Promise<void> {
+  const width = encoder.options.clip.config.embed_dim;
+  using file = new NpyWriter(path, { dtype: "f32", rowShape: [width] });
+  let row = 0;
+  let readable = 0;
+  const upTo = (end: number) => {
+    if (end > row) file.append(new Float32Array((end - row) * width));
+    row = Math.max(row, end);
+  };
+  const skipped = [];
+  for await (const batch of encoder.embedBatches(dataset)) {
+    for (const [i, index] of batch.indices.entries()) {
+      upTo(index);
+      file.append(batch.vectors.subarray(i * width, (i + 1) * width));
+      row++;
+    }
+    readable += batch.indices.length;
+    skipped.push(...batch.skipped);
+  }
+  upTo(dataset.length);
+  requireReadable(dataset.name, readable, skipped);
+  if (skipped.length > 0) say(`The teacher could not read ${skipped.length} images, which are left out.`);
+  file.close();
+}
+
+async function embedCaptions(encoder: Encoder, captions: Iterable<string>, path: string): Promise<void> {
+  using file = new NpyWriter(path, { dtype: "f32", rowShape: [encoder.options.clip.config.embed_dim] });
+  let some: string[] = [];
+  const flush = async () => {
+    if (some.length > 0) file.append(await encoder.embedTexts(some));
+    some = [];
+  };
+  for (const caption of captions) {
+    some.push(caption);
+    if (some.length === TEXTS) await flush();
+  }
+  await flush();
+  file.close();
+}

@@ -1,0 +1,100 @@
+/** Recipes by name or path, with overrides: `.js`, `.mjs`, `.json`, and `.ts` where Node reads it. */
+
+import { existsSync, readdirSync } from "node:fs";
+import { basename, extname, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { didYouMean, UsageError } from "../../core/errors.js";
+import { readJson } from "../../core/files.js";
+import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
+
+/** Where the recipes that come with the package lie, compiled: `dist/recipes`. */
+const shipped = fileURLToPath(new URL("../../../recipes/", import.meta.url));
+const extensions = [".js", ".mjs", ".json", ".ts", ".mts"];
+
+/** Node 22.18 and later strip types on import; `process.features` says so. */
+const readsTypeScript = Boolean((process.features as { typescript?: string | false }).typescript);
+
+/** Names of the recipes that come with the package. */
+export const recipeNames = (): string[] =>
+  existsSync(shipped)
+    ? readdirSync(shipped)
+        .filter((file) => file.endsWith(".js"))
+        .map((file) => basename(file, ".js"))
+        .sort()
+    : [];
+
+/**
+ * Reads a recipe, lays `overrides` over it, and checks the whole. A length in the overrides replaces that of
+ * the recipe, whatever its unit.
+ * @param nameOrPath a shipped recipe's name, a file, or undefined when the overrides say everything.
+ * @throws UsageError naming the file or key, with the nearest spelling.
+ */
+export async function resolveRecipe(
+  nameOrPath: string | undefined,
+  overrides: RecipeInput = {},
+): Promise<Recipe> {
+  if (nameOrPath === undefined) return checkRecipe(overrides);
+  const base = await loadRecipe(nameOrPath);
+  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  const merged: Record<string, unknown> = { ...base };
+  if (lengthKeys.some((key) => overrides[key] !== undefined))
+    for (const key of lengthKeys) delete merged[key];
+  Object.assign(merged, Object.fromEntries(given));
+  try {
+    return checkRecipe(merged as RecipeInput, basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""));
+  } catch (error) {
+    // With overrides it may be either that is at fault; without, it is the file.
+    if (!(error instanceof UsageError) || given.length > 0) throw error;
+    throw new UsageError(`${nameOrPath}: ${error.message}`);
+  }
+}
+
+/** What a recipe file holds, unchecked. */
+export async function loadRecipe(nameOrPath: string): Promise<RecipeInput> {
+  const path = locate(nameOrPath);
+  const extension = extname(path);
+  if (extension === ".json") return asRecipe(readJson(path), path);
+  if (extension.endsWith("ts") && !readsTypeScript) {
+    throw new UsageError(
+      `${nameOrPath}: Node reads TypeScript recipes from 22.18 on; got Node ${process.versions.node}. Save it as .mjs or .json.`,
+    );
+  }
+  let module: { default?: unknown };
+  try {
+    module = await import(pathToFileURL(path).href);
+  } catch (error) {
+    throw new UsageError(
+      `${nameOrPath}: the recipe cannot be loaded; got ${(error as Error).message}. Fix the file.`,
+    );
+  }
+  return asRecipe(module.default, path);
+}
+
+function locate(nameOrPath: string): string {
+  if (extensions.includes(extname(nameOrPath)) || /[/\\]/.test(nameOrPath)) {
+    const path = resolve(nameOrPath);
+    if (!existsSync(path)) throw new UsageError(`${nameOrPath}: no such recipe file. Check the path.`);
+    if (!extensions.includes(extname(path))) {
+      throw new UsageError(
+        `${nameOrPath}: a recipe file ends in ${extensions.join(", ")}; got "${extname(path)}".`,
+      );
+    }
+    return path;
+  }
+  const names = recipeNames();
+  if (names.includes(nameOrPath)) return resolve(shipped, `${nameOrPath}.js`);
+  const near = extensions.map((extension) => `${nameOrPath}${extension}`).find((file) => existsSync(file));
+  const hint = near ? ` Did you mean "./${near}"?` : didYouMean(nameOrPath, names);
+  throw new UsageError(
+    `${nameOrPath}: no such recipe; ${names.length > 0 ? `there are ${names.join(", ")}` : "none come with this copy"}.${hint} Give a name, or a path to a file.`,
+  );
+}
+
+function asRecipe(value: unknown, path: string): RecipeInput {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) {
+    throw new UsageError(
+      `${path}: must ${path.endsWith(".json") ? "hold one object" : "export a recipe as its default"}; got ${value === undefined ? "nothing" : JSON.stringify(value)}. Write export default { model: "…", trainData: "…", epochs: 10 }.`,
+    );
+  }
+  return value as RecipeInput;
+}

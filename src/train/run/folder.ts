@@ -1,0 +1,363 @@
+/**
+ * A run is a folder:
+ *
+ *     config.json        the recipe, complete
+ *     plan.json          the number of steps, fixed once
+ *     start.json         of a run that starts from weights, or has a teacher: what started anew, and which
+ *     metrics.jsonl      one line per logged step, never doubled
+ *     evaluation.jsonl   one line per score
+ *     tokenizer.json     and whatever else the run needs to be used later
+ *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
+ *     lock.json          while a process writes
+ *
+ * Opening a folder that holds the same recipe continues it from its latest complete checkpoint. Before the first
+ * checkpoint there is nothing to lose, and a run may be begun anew with other settings.
+ */
+
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type Disk, type FileContent, namesIn, realDisk, replaceFile, textOf } from "../../core/disk.js";
+import { UsageError } from "../../core/errors.js";
+import { withFileErrors } from "../../core/files.js";
+import { kebab } from "../../settings/fields.js";
+import {
+  type Checkpoint,
+  listCheckpoints,
+  pruneCheckpoints,
+  removeUnfinished,
+  type Score,
+  type TrainState,
+  writeCheckpoint,
+} from "../../storage/checkpoint.js";
+import { takeLock } from "../../storage/lock.js";
+import { type Recipe, recipeFields, recipeToJson } from "../recipe/recipe.js";
+import { type Plan, uncutPlan } from "../schedule/plan.js";
+
+const CONFIG = "config.json";
+const PLAN = "plan.json";
+const START = "start.json";
+const METRICS = "metrics.jsonl";
+const EVALUATION = "evaluation.jsonl";
+
+/** A line of `metrics.jsonl` or `evaluation.jsonl`; lines without `step` outlive a resume. */
+export type Line = Readonly<Record<string, unknown>> & { readonly step?: number };
+
+/** What a run starts from, beside its recipe. */
+export interface StartRecord {
+  /** Variables of the model that did not start from weights; empty where nothing did. */
+  readonly fresh: readonly string[];
+  /** What the teacher's embeddings are stored as. */
+  readonly teacher?: string | undefined;
+}
+
+/** What a run has written before its first checkpoint, and writes again when it begins anew. */
+const OF_A_TRY =
+  /^(?:(?:plan|start|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+
+/** Settings that say where the run is and how it is opened, not what it computes. */
+const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
+
+/**
+ * An open run. Only one process may hold it; dispose it to let go.
+ */
+export class Run implements Disposable {
+  /** The folder, absolute. */
+  readonly path: string;
+  /** The checkpoint to continue from; undefined at the beginning. */
+  readonly resumed: Checkpoint | undefined;
+  private readonly checkpoints: string;
+
+  private constructor(
+    readonly recipe: Recipe,
+    private readonly disk: Disk,
+    private readonly lock: Disposable,
+    path: string,
+  ) {
+    this.path = path;
+    this.checkpoints = join(path, "checkpoints");
+    opening(path, () => {
+      removeUnfinished(disk, this.checkpoints);
+      // Files that a killed writer was replacing.
+      for (const name of namesIn(path)) if (name.endsWith(".tmp")) disk.remove(join(path, name));
+    });
+    if (recipe.resume === "plateau") opening(path, () => this.undoCut());
+    this.resumed = this.latestCheckpoint();
+    const done = this.resumed?.step ?? -1;
+    for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
+  }
+
+  /**
+   * Opens `LOGS/NAME`, making it if need be.
+   * @throws UsageError when the folder holds another recipe, another process writes to it, or it cannot be
+   *   written.
+   */
+  static open(recipe: Recipe, disk: Disk = realDisk): Run {
+    const path = resolve(recipe.logs, recipe.name);
+    const otherSettings = refuseForeign(recipe, path);
+    opening(path, () => disk.makeFolder(join(path, "checkpoints")));
+    const lock = takeLock(disk, path);
+    try {
+      if (otherSettings) {
+        // A checkpoint may have come while this process waited for the lock.
+        refuseForeign(recipe, path);
+        opening(path, () => {
+          for (const name of namesIn(path)) if (OF_A_TRY.test(name)) disk.remove(join(path, name));
+        });
+      }
+      const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
+      // Settings that may change are recorded as they are now.
+      if (textOf(join(path, CONFIG)) !== config) {
+        opening(path, () => replaceFile(disk, join(path, CONFIG), config));
+      }
+      return new Run(recipe, disk, lock, path);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Complete checkpoints, earliest first. */
+  listCheckpoints = (): Checkpoint[] => listCheckpoints(this.checkpoints);
+
+  latestCheckpoint = (): Checkpoint | undefined => this.listCheckpoints().at(-1);
+
+  /** The stored plan, or undefined before `savePlan`. */
+  get plan(): Plan | undefined {
+    const text = textOf(join(this.path, PLAN));
+    return text === undefined ? undefined : (JSON.parse(text) as Plan);
+  }
+
+  /**
+   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but once by itself cut short.
+   * @throws UsageError when the training data has another size than when the run that goes on began.
+   */
+  savePlan(plan: Plan): Plan {
+    const stored = this.plan;
+    const otherData = stored !== undefined && stored.samplesPerEpoch !== plan.samplesPerEpoch;
+    if (otherData && this.resumed !== undefined) {
+      throw new UsageError(
+        `trainData: must be what the run began with; got ${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}. Restore the data, or start another run with --name.`,
+      );
+    }
+    const isCut = plan.cut !== undefined && stored?.cut === undefined;
+    if (stored?.totalSteps !== undefined && !otherData && !isCut) return stored;
+    this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
+    return plan;
+  }
+
+  /**
+   * Keeps what the run starts from; of a run that goes on, gives what was kept.
+   * @throws UsageError when a run that goes on has another teacher than when it began.
+   */
+  saveStart(start: StartRecord): StartRecord {
+    if (this.resumed === undefined) {
+      if (start.fresh.length > 0 || start.teacher !== undefined)
+        this.writeFile(START, `${JSON.stringify(start, null, 2)}\n`);
+      return start;
+    }
+    const text = textOf(join(this.path, START));
+    const stored = text === undefined ? { fresh: [] } : (JSON.parse(text) as StartRecord);
+    if (stored.teacher !== start.teacher) {
+      throw new UsageError(
+        `teacher: must be what the run began with, on the same data; got embeddings ${start.teacher}, was ${stored.teacher}. Restore its weights and the data, or start another run with --name.`,
+      );
+    }
+    return stored;
+  }
+
+  /** Appends a line to `metrics.jsonl`. */
+  appendMetrics = (line: Line): void => this.append(METRICS, line);
+
+  /** Appends a line to `evaluation.jsonl`: `{ step, dataset, task, metric, value, low, high, n }`. */
+  appendEvaluation = (line: Line): void => this.append(EVALUATION, line);
+
+  /** The lines so far. */
+  readMetrics = (): Line[] => readLines(join(this.path, METRICS));
+  readEvaluation = (): Line[] => readLines(join(this.path, EVALUATION));
+
+  /** Writes or replaces a file of the run, e.g. `tokenizer.json`: the old or the new, nothing between. */
+  writeFile(name: string, content: FileContent): void {
+    const path = join(this.path, name);
+    withFileErrors("write", path, () => replaceFile(this.disk, path, content));
+  }
+
+  /** Path of a file of the run. */
+  file = (name: string): string => join(this.path, name);
+
+  /**
+   * Saves a checkpoint and removes those that need not be kept. Logged lines up to here are brought to the
+   * disk first, so that no checkpoint is ahead of its metrics: log and evaluate a step before saving it.
+   * @param score of these weights, when they were just evaluated with `keepBest`'s metric.
+   */
+  saveCheckpoint(
+    step: number,
+    files: Readonly<Record<string, FileContent>>,
+    state: TrainState,
+    score?: Score,
+  ): Checkpoint {
+    for (const file of [METRICS, EVALUATION]) {
+      const path = join(this.path, file);
+      if (existsSync(path)) withFileErrors("write", path, () => this.disk.sync(path));
+    }
+    const written = writeCheckpoint(this.disk, this.checkpoints, step, files, state, score);
+    const { keepLast, keepBest } = this.recipe;
+    pruneCheckpoints(this.disk, this.checkpoints, { keepLast, keepBest, keepStep: this.plan?.cut?.step });
+    return written;
+  }
+
+  [Symbol.dispose](): void {
+    this.lock[Symbol.dispose]();
+  }
+
+  /** Goes back to where a cooldown began early. */
+  private undoCut(): void {
+    const { plan } = this;
+    if (plan?.cut === undefined) return;
+    const { step } = plan.cut;
+    const checkpoints = this.listCheckpoints();
+    if (!checkpoints.some((each) => each.step === step)) {
+      throw new UsageError(
+        `run: --resume plateau goes on from step ${step}, where the cooldown began; got no checkpoint of it in ${this.path}. Start another run with --name.`,
+      );
+    }
+    for (const each of checkpoints) if (each.step > step) this.disk.remove(each.path);
+    this.writeFile(PLAN, `${JSON.stringify(uncutPlan(plan), null, 2)}\n`);
+  }
+
+  private append(name: string, line: Line): void {
+    const path = join(this.path, name);
+    const consolation = () => {
+      const latest = this.latestCheckpoint();
+      return latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
+    };
+    withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
+  }
+}
+
+/** Runs what opening a run does to the disk; a failure names the option that says where runs are. */
+const opening = <T>(path: string, body: () => T): T =>
+  withFileErrors("open the run", path, body, "The place for runs is given with --logs.");
+
+/** How long a folder may take to be seen by another machine. */
+const SEEN_WITHIN_MS = 60_000;
+
+/**
+ * A run that process 0 has opened, for the others, which only read it: its folder, and the checkpoint of `step` to
+ * continue from. Throws `UsageError` when this process does not see the folder.
+ */
+export async function followRun(
+  recipe: Recipe,
+  step: number | undefined,
+  patienceMs = SEEN_WITHIN_MS,
+): Promise<{ readonly path: string; readonly resumed: Checkpoint | undefined }> {
+  const path = resolve(recipe.logs, recipe.name);
+  const deadline = Date.now() + patienceMs;
+  for (;;) {
+    const resumed = listCheckpoints(join(path, "checkpoints")).find((each) => each.step === step);
+    if (existsSync(join(path, CONFIG)) && (step === undefined || resumed !== undefined))
+      return { path, resumed };
+    if (Date.now() > deadline) {
+      const what = step === undefined ? CONFIG : `the checkpoint of step ${step}`;
+      throw new UsageError(
+        `run: every process must see the folder that process 0 writes; got no ${what} in ${path}. Put --logs on a disk that all machines share.`,
+      );
+    }
+    await delay(100);
+  }
+}
+
+/** Refuses a recipe that is not process 0's. Throws `UsageError`. */
+export function refuseOtherRecipe(first: Readonly<Record<string, unknown>>, recipe: Recipe): void {
+  const own = recipeToJson(recipe);
+  const different = [...decisiveDifferences(first, own), "name", "logs"].filter(
+    (key) => JSON.stringify(first[key]) !== JSON.stringify(own[key]),
+  );
+  if (different.length === 0) return;
+  const shown = different.map((key) => `${kebab(key)} ${JSON.stringify(own[key])}`).join(", ");
+  throw new UsageError(
+    `run: all processes must have one recipe; got ${shown}, and not what process 0 has. Start them with the same command.`,
+  );
+}
+
+/** Keys in which two recipes differ and that decide the weights. */
+export function decisiveDifferences(
+  stored: Readonly<Record<string, unknown>>,
+  wanted: Readonly<Record<string, unknown>>,
+): string[] {
+  const free = (key: string) =>
+    LOCATION.has(key) ||
+    (Object.hasOwn(recipeFields, key) && recipeFields[key as keyof typeof recipeFields].free);
+  const keys = new Set([...Object.keys(stored), ...Object.keys(wanted)]);
+  return [...keys].filter((key) => !free(key) && JSON.stringify(stored[key]) !== JSON.stringify(wanted[key]));
+}
+
+/** Refuses a folder that is something else than this run. True: it was begun with other settings, to no avail. */
+function refuseForeign(recipe: Recipe, path: string): boolean {
+  const text = opening(path, () => textOf(join(path, CONFIG)));
+  const named = `--name ${recipe.name}-2`;
+  if (text === undefined) {
+    const names = existsSync(path) ? opening(path, () => namesIn(path)) : [];
+    const strangers = names.filter(
+      (name) => name !== "checkpoints" && !/^(?:\.|lock\.json|config\.json\.)/.test(name),
+    );
+    if (strangers.length === 0) return false;
+    throw new UsageError(
+      `run: the folder holds something else; got ${strangers.slice(0, 3).join(", ")} in ${path}. Choose another --name.`,
+    );
+  }
+  let stored: Record<string, unknown>;
+  try {
+    stored = JSON.parse(text);
+  } catch {
+    throw new UsageError(`run: ${CONFIG} must be JSON; got ${path}. Restore it, or choose another --name.`);
+  }
+  if (recipe.resume === "none") {
+    throw new UsageError(
+      `run: exists already, and --resume none leaves it alone; got ${path}. Choose another name, e.g. ${named}.`,
+    );
+  }
+  const wanted = recipeToJson(recipe);
+  const different = decisiveDifferences(stored, wanted);
+  if (different.length === 0) return false;
+  if (listCheckpoints(join(path, "checkpoints")).length === 0) return true;
+  const show = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));
+  const shown = different
+    .slice(0, 6)
+    .map((key) => `${kebab(key)} ${show(wanted[key])} (was ${show(stored[key])})`);
+  const more = different.length > 6 ? ` and ${different.length - 6} more` : "";
+  throw new UsageError(
+    `run: ${path} was begun with other settings; got ${shown.join(", ")}${more}. Use the old settings to continue it, or start another with ${named}.`,
+  );
+}
+
+/** Lines of a JSONL file; a torn last line is left out. */
+export function readLines(path: string): Line[] {
+  const text = textOf(path) ?? "";
+  return text.split("\n").flatMap((line) => {
+    const parsed = parseLine(line);
+    return parsed === undefined ? [] : [parsed];
+  });
+}
+
+function parseLine(line: string): Line | undefined {
+  if (line === "") return undefined;
+  try {
+    const parsed: unknown = JSON.parse(line);
+    return parsed !== null && typeof parsed === "object" ? (parsed as Line) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Cuts a JSONL file back to `step`: what came later is about to be written again. */
+function truncateLines(disk: Disk, path: string, step: number): void {
+  const text = textOf(path);
+  if (text === undefined) return;
+  const kept = text.split("\n").filter((line) => {
+    const parsed = parseLine(line);
+    return parsed !== undefined && (parsed.step === undefined || parsed.step <= step);
+  });
+  const cut = kept.map((line) => `${line}\n`).join("");
+  if (cut !== text) opening(path, () => replaceFile(disk, path, cut));
+}

@@ -1,0 +1,148 @@
+/** What a run does at each of its steps: its strategy, on images, texts and parts of them that may change on the way. */
+
+import { UsageError } from "../../core/errors.js";
+import type { Clip } from "../../models/clip.js";
+import { type Course, endsOf, valueAt } from "../recipe/course.js";
+import { plainClip } from "../strategies/clip.js";
+import { sampleMacs } from "../strategies/cost.js";
+import { makeStrategy, type StrategyName } from "../strategies/index.js";
+import type { Strategy, StrategyOptions } from "../strategies/strategy.js";
+import { type Plan, plannedStep } from "./plan.js";
+
+/** What does not change between two changes of a setting. */
+export interface Phase {
+  /** The model for this phase's images, with the run's parameters. */
+  readonly clip: Clip;
+  /** Its own in every phase; the parameters and statistics are those of every phase. */
+  readonly strategy: Strategy;
+  /** Side of the training images, pixels. */
+  readonly imageSize: number;
+  /** Tokens of a training text. */
+  readonly contextLength: number;
+  /** Share of the run that is done at its end. */
+  readonly until: number;
+}
+
+export interface Phases {
+  /** In order, at least one. */
+  readonly all: readonly Phase[];
+  /** The phase of step `step` (from 0): the first while the length of the run is not known. */
+  at(step: number, plan: Pick<Plan, "totalSteps" | "cut">): Phase;
+  /** Mean cost of a step from the share `done` of the run on, in units of the step at the share `unit`: there, unless said. */
+  meanCost(done?: number, unit?: number): number;
+  /** Phases that begin after the share `done` of the run. */
+  changesAfter(done: number): number;
+  /** One line on what is seen and what it costs. */
+  describe(): string;
+}
+
+/** Settings of a recipe that make its phases. */
+type Chosen = {
+  readonly strategy: StrategyName;
+  readonly imageSizes?: Course | undefined;
+  readonly contextLengths?: Course | undefined;
+  readonly maskRatio?: Course | undefined;
+} & { readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined };
+
+/** The phases of a recipe. Throws `UsageError` where the model cannot be trained so. */
+export function phasesOf(chosen: Chosen, clip: Clip): Phases {
+  const { strategy: name, imageSizes = [], contextLengths = [], maskRatio = [] } = chosen;
+  const S = clip.config.vision_cfg.image_size;
+  const T = clip.config.text_cfg.context_length;
+  checkMost("imageSizes", imageSizes, S, "the model's images; for larger ones use --force-image-size");
+  checkMost(
+    "contextLengths",
+    contextLengths,
+    T,
+    "the model's context; for longer texts use --force-context-length",
+  );
+
+  const models = new Map([[S, clip]]);
+  const modelFor = (size: number): Clip => {
+    const known = models.get(size) ?? clip.forImages(size, "imageSizes");
+    models.set(size, known);
+    return known;
+  };
+  const courses = [imageSizes, contextLengths, maskRatio];
+  const ends = [...new Set([...courses.flatMap(endsOf), 1])].sort((a, b) => a - b);
+  const all = ends.map((until, i): Phase => {
+    const done = ends[i - 1] ?? 0;
+    const imageSize = valueAt(imageSizes, done) ?? S;
+    const model = modelFor(imageSize);
+    const ratio = valueAt(maskRatio, done);
+    const isWhole = maskRatio.length > 0 && ratio === undefined;
+    return {
+      clip: model,
+      strategy: isWhole
+        ? plainClip(model, chosen.labelSmoothing)
+        : makeStrategy(name, model, { ...chosen, maskRatio: ratio }),
+      imageSize,
+      contextLength: valueAt(contextLengths, done) ?? T,
+      until,
+    };
+  });
+
+  const costs = new Map<string, number>();
+  const costOf = (
+    { clip: model, strategy, contextLength }: Omit<Phase, "imageSize" | "until">,
+    backward: boolean,
+  ) => {
+    const key = `${all.findIndex((phase) => phase.strategy === strategy)} ${backward}`;
+    const known = costs.get(key) ?? sampleMacs(model, strategy, contextLength, { backward });
+    costs.set(key, known);
+    return known;
+  };
+  /** Mean over the run from the share `done` on. */
+  const meanMacs = (done: number, backward: boolean): number => {
+    const spans = all.map((phase, i) => Math.max(0, phase.until - Math.max(done, all[i - 1]?.until ?? 0)));
+    const total = spans.reduce((sum, span) => sum + span, 0);
+    return all.reduce(
+      (sum, phase, i) => (spans[i]! > 0 ? sum + (spans[i]! / total) * costOf(phase, backward) : sum),
+      0,
+    );
+  };
+  const phaseAt = (done: number): Phase => all.find(({ until }) => done < until) ?? all.at(-1)!;
+
+  return {
+    all,
+    at(step, plan) {
+      if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
+      const planned = plan.cut?.plannedSteps ?? plan.totalSteps;
+      const place = plannedStep(plan, step);
+      return all.find(({ until }) => place < Math.round(until * planned)) ?? all.at(-1)!;
+    },
+    meanCost(done = 0, unit = done) {
+      if (all.length === 1) return 1;
+      const ahead = done < 1 ? meanMacs(done, true) : costOf(all.at(-1)!, true);
+      return ahead / costOf(phaseAt(unit), true);
+    },
+    changesAfter: (done) => all.filter((_, i) => i > 0 && all[i - 1]!.until > done).length,
+    describe() {
+      const isPlain = all.length === 1 && all[0]!.strategy.seen === undefined && all[0]!.strategy.views === 0;
+      const whole = plainClip(clip);
+      const cost =
+        isPlain && all[0]!.imageSize === S && all[0]!.contextLength === T
+          ? 1
+          : meanMacs(0, false) / sampleMacs(clip, whole, T);
+      const { views } = all[0]!.strategy;
+      const parts = [name, ...(views > 0 ? [`${views} further views`] : [])];
+      for (const [i, phase] of all.entries()) {
+        const sees = [
+          ...(phase.imageSize === S ? [] : [`images of ${phase.imageSize} pixels`]),
+          ...(phase.contextLength === T ? [] : [`texts of ${phase.contextLength} tokens`]),
+          ...(phase.strategy.seen === undefined ? [] : [phase.strategy.seen]),
+        ].join(" and ");
+        const percent = Number((100 * (phase.until - (all[i - 1]?.until ?? 0))).toPrecision(6));
+        if (all.length > 1) parts.push(`${sees || "everything"} for ${percent} %`);
+        else if (sees !== "") parts.push(sees);
+      }
+      return `${parts.join(", ")}: ${cost.toFixed(2)} × the multiply-adds of clip`;
+    },
+  };
+}
+
+function checkMost(key: string, course: Course, most: number, what: string): void {
+  const above = course.find(({ value }) => value > most);
+  if (above === undefined) return;
+  throw new UsageError(`${key}: must not exceed ${most}, ${what}; got ${key}=${above.value}.`);
+}

@@ -1,0 +1,168 @@
+/** From a recipe and the size of the data to a number of steps: the run's length and its learning rate. */
+
+import { UsageError } from "../../core/errors.js";
+import { type Clock, type Duration, stepsIn, wholeSteps } from "../../settings/duration.js";
+import type { Recipe } from "../recipe/recipe.js";
+import { measuredEnough, type Overhead, type Schedule, stepsWithin } from "./learning-rate.js";
+
+/** What is fixed once for a run and stored as `plan.json` in its folder. */
+export interface Plan {
+  /** Steps of the whole run; undefined while a time-limited run is measured. */
+  readonly totalSteps: number | undefined;
+  /** Samples in one epoch, if the source can be counted. */
+  readonly samplesPerEpoch: number | undefined;
+  readonly batchSize: number;
+  /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
+  readonly measuredSteps: number;
+  /** Measured, for time-limited runs. */
+  readonly secondsPerStep?: number | undefined;
+  /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
+  readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+}
+
+/** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
+export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
+  ...plan,
+  totalSteps: step + coolFor,
+  cut: { step, plannedSteps: plan.totalSteps! },
+});
+
+/** The plan before it was cut. */
+export const uncutPlan = ({ cut, ...plan }: Plan): Plan =>
+  cut === undefined ? plan : { ...plan, totalSteps: cut.plannedSteps };
+
+/**
+ * The step, possibly fractional, of the run as planned that step `step` (from 0) stands for: the steps of a cooldown
+ * that began early stand for all that was to come.
+ */
+export function plannedStep({ totalSteps, cut }: Pick<Plan, "totalSteps" | "cut">, step: number): number {
+  if (cut === undefined || totalSteps === undefined || step < cut.step) return step;
+  return cut.step + ((cut.plannedSteps - cut.step) * (step - cut.step)) / (totalSteps - cut.step);
+}
+
+/**
+ * The plan at the start of a run.
+ * @param samplesPerEpoch size of the training set; `trainNumSamples` of the recipe goes before it.
+ * @throws UsageError when the length needs the size of the data and nobody knows it, or the warm-up is too long.
+ */
+export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
+  const perEpoch = recipe.trainNumSamples ?? samplesPerEpoch;
+  const { batchSize } = recipe;
+  if (perEpoch !== undefined && perEpoch < batchSize) {
+    throw new UsageError(
+      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${perEpoch} samples. Lower --batch-size.`,
+    );
+  }
+  const plan = { samplesPerEpoch: perEpoch, batchSize, measuredSteps: 0 };
+  if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
+  const clock: Clock = { batchSize, samplesPerEpoch: perEpoch };
+  const totalSteps =
+    recipe.steps ??
+    (recipe.samples !== undefined
+      ? wholeSteps(recipe.samples, clock, "samples")
+      : wholeSteps({ unit: "epochs", value: recipe.epochs! }, clock, "epochs"));
+  const whole = { ...plan, totalSteps: Math.max(1, totalSteps) };
+  scheduleOf(recipe, whole);
+  return whole;
+}
+
+/** The clock that tickers and durations of this run go by. */
+export const clockOf = (plan: Plan): Clock => plan;
+
+/**
+ * The learning-rate schedule of a plan.
+ * @throws UsageError when warm-up and cooldown do not fit.
+ */
+export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
+  const { totalSteps } = plan;
+  if (plan.cut !== undefined && totalSteps !== undefined) {
+    // The steps before the cut keep the learning rates that they had.
+    return { ...scheduleOf(recipe, uncutPlan(plan)), totalSteps, cooldownSteps: totalSteps - plan.cut.step };
+  }
+  const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
+  const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };
+  if (totalSteps === undefined) return { ...fixed, totalSteps, warmupSteps: 0, cooldownSteps: 0 };
+  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
+  const cooldownSteps = Math.round((recipe.cooldown ?? 0) * totalSteps);
+  // A time-limited run learns its length on the way and must not fail then; its warm-up is cut instead.
+  if (recipe.time !== undefined) {
+    const room = totalSteps - cooldownSteps;
+    return { ...fixed, totalSteps, warmupSteps: Math.min(warmupSteps, room), cooldownSteps };
+  }
+  if (warmupSteps > 0 && warmupSteps >= totalSteps && totalSteps > 1) {
+    throw new UsageError(
+      `warmup: must be shorter than the run; got warmup=${warmupSteps} steps of ${totalSteps}. Write a fraction such as --warmup 0.05, or train longer.`,
+    );
+  }
+  if (totalSteps > 1 && warmupSteps + cooldownSteps > totalSteps) {
+    throw new UsageError(
+      `cooldown: warm-up and cooldown must fit into the run; got ${warmupSteps} + ${cooldownSteps} of ${totalSteps} steps. Shorten one of them.`,
+    );
+  }
+  return { ...fixed, totalSteps, warmupSteps, cooldownSteps };
+}
+
+/** Times the first steps of a time-limited run, until its length can be fixed. */
+export class Measurement {
+  private readonly stepSeconds: number[] = [];
+  private coldSteps = 0;
+  private coldSeconds = 0;
+
+  constructor(
+    private readonly budgetSeconds: number,
+    /** Steps already done when the measuring begins: a run resumed before its length was fixed. */
+    private readonly stepsBefore = 0,
+  ) {}
+
+  /**
+   * Adds the duration of one step. True once enough is known to fix the plan.
+   * @param cold the step read images that later ones find in memory: it says little of them, and is not timed while
+   *   that takes less than a fifth of the budget.
+   */
+  add(seconds: number, cold = false): boolean {
+    if (cold && this.stepSeconds.length === 0 && this.coldSeconds < this.budgetSeconds / 5) {
+      this.coldSteps++;
+      this.coldSeconds += seconds;
+      return false;
+    }
+    this.stepSeconds.push(seconds);
+    return measuredEnough(this.stepSeconds, this.budgetSeconds);
+  }
+
+  /**
+   * The plan with its length; store it in the run folder before the next step.
+   * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
+   * @param recurring what takes time besides the steps.
+   * @param meanCost of the run's steps, in units of those that were measured.
+   */
+  fix(plan: Plan, elapsedSeconds: number, recurring: readonly Recurring[] = [], meanCost = 1): Plan {
+    const { totalSteps, secondsPerStep } = stepsWithin(
+      this.stepSeconds.map((seconds) => seconds * meanCost),
+      this.budgetSeconds,
+      elapsedSeconds,
+      (perStep) => overheadOf(recurring, plan, perStep),
+    );
+    const before = this.stepsBefore + this.coldSteps;
+    const measuredSteps = before + this.stepSeconds.length;
+    return { ...plan, totalSteps: before + totalSteps, measuredSteps, secondsPerStep };
+  }
+}
+
+/** Something that takes `seconds` every so often, and once more at the end. */
+export interface Recurring {
+  readonly every: Duration;
+  readonly seconds: number;
+}
+
+function overheadOf(recurring: readonly Recurring[], clock: Clock, secondsPerStep: number): Overhead {
+  let inAll = 0;
+  let perStep = 0;
+  for (const { every, seconds } of recurring) {
+    if (every.value === 0) continue;
+    inAll += seconds;
+    if (every.unit === "percent") inAll += (seconds * 100) / every.value;
+    else if (every.unit === "seconds") perStep += (seconds * secondsPerStep) / every.value;
+    else perStep += seconds / Math.max(1, stepsIn(every, clock, "frequency"));
+  }
+  return { inAll, perStep };
+}

@@ -1,0 +1,337 @@
+/** What process 0 does beside the steps: it tells, logs, diagnoses, evaluates, saves, and decides what comes next. */
+
+import { performance } from "node:perf_hooks";
+import { UsageError } from "../../core/errors.js";
+import type { Dataset } from "../../data/index.js";
+import type { EvaluationRecord } from "../../evaluate/records.js";
+import { type Ticker, ticker } from "../../settings/duration.js";
+import type { Loaders } from "../batches/loaders.js";
+import type { Recipe } from "../recipe/recipe.js";
+import type { Guard } from "../run/failure.js";
+import type { Run } from "../run/folder.js";
+import { addStep, metricsLine, nothingLogged, type Unlogged } from "../run/metrics.js";
+import { stateFiles } from "../run/state-files.js";
+import { Closing, type Timings, type Verdict } from "../schedule/deadline.js";
+import type { Phases } from "../schedule/phases.js";
+import { clockOf, cutPlan, Measurement, type Plan, scheduleOf } from "../schedule/plan.js";
+import type { StepRunner } from "../step/runner.js";
+import type { TwoPassRunner } from "../step/two-pass-runner.js";
+import { Doctor, type DoctorMemory } from "./diagnose.js";
+import { type Evaluation, scoreOf } from "./evaluation.js";
+import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
+import { formatClock } from "./progress.js";
+
+/** What a checkpoint remembers besides tensors. */
+interface Progress {
+  /** Wall-clock time of training so far, all sittings together. */
+  readonly seconds: number;
+  readonly samplesSeen: number;
+  /** Losses of the last steps, oldest first. */
+  readonly losses: readonly number[];
+  readonly unlogged: Unlogged;
+  readonly doctor: DoctorMemory;
+  readonly timings?: Timings | undefined;
+}
+
+/** Losses that the result's mean is over. */
+const LAST_LOSSES = 50;
+
+/** A step that is done, for the record. */
+export interface DoneStep extends Omit<StepReport, "totalSteps" | "samplesSeen"> {
+  readonly epoch: number;
+  /** Samples of this process's rows. */
+  readonly indices: Uint32Array;
+}
+
+/** What follows a step when the others have waited for it. */
+export interface Pause {
+  /** The run ends here, as somebody asked. */
+  readonly stop: boolean;
+  readonly plan: Plan;
+  /** Step of the last checkpoint. */
+  readonly saved?: number | undefined;
+}
+
+export interface KeeperContext {
+  /** When this sitting began, by `performance.now()`. */
+  readonly started: number;
+  readonly recipe: Recipe;
+  readonly hooks: TrainHooks;
+  readonly run: Run;
+  readonly plan: Plan;
+  readonly dataset: Dataset;
+  readonly loaders: Pick<Loaders, "stats">;
+  readonly runner: StepRunner | TwoPassRunner;
+  readonly phases: Phases;
+  readonly evaluate: Evaluation;
+  /** What there is to evaluate on. */
+  readonly has: { readonly val: boolean; readonly zeroshot: boolean };
+  readonly guard: Guard;
+  /** What compiling a step took. */
+  readonly compileSeconds: number;
+}
+
+export class Keeper {
+  private plan: Plan;
+  private readonly before: Progress | undefined;
+  private readonly doctor: Doctor;
+  private readonly measurement: Measurement | undefined;
+  private readonly tickers: Readonly<Record<"save" | "val" | "zeroshot", Ticker>>;
+  private readonly losses: number[];
+  private unlogged: Unlogged;
+  private due = { save: false, val: false, zeroshot: false };
+  private readonly closing: Closing;
+  private verdict: Verdict = "go on";
+  private asked = false;
+
+  constructor(private readonly context: KeeperContext) {
+    const { recipe, run, plan, has, phases, started, compileSeconds } = context;
+    this.plan = plan;
+    this.before = run.resumed?.state as unknown as Progress | undefined;
+    const timings = this.before?.timings ?? {};
+    this.closing = new Closing({ recipe, phases, started, compileSeconds, timings });
+    this.losses = [...(this.before?.losses ?? [])];
+    this.unlogged = this.before?.unlogged ?? nothingLogged;
+    this.doctor = new Doctor(
+      {
+        batchSize: recipe.batchSize,
+        chanceLoss: phases.all[0]!.strategy.chance?.(recipe.batchSize),
+        warmupSteps: scheduleOf(recipe, plan).warmupSteps,
+        totalSteps: plan.totalSteps,
+        logitScaleMax: recipe.logitScaleMax,
+        gradClipNorm: recipe.gradClipNorm,
+      },
+      this.before?.doctor,
+    );
+    this.measurement =
+      recipe.time === undefined ? undefined : new Measurement(recipe.time.value, run.resumed?.step ?? 0);
+    const tick = (key: "saveFrequency" | "valFrequency" | "zeroshotFrequency") =>
+      ticker(recipe[key], () => clockOf(this.plan), key, this.seconds());
+    const never: Ticker = { due: () => false };
+    this.tickers = {
+      save: tick("saveFrequency"),
+      val: has.val ? tick("valFrequency") : never,
+      zeroshot: has.zeroshot ? tick("zeroshotFrequency") : never,
+    };
+  }
+
+  /** Tells what the run turned out to be. */
+  begin(description: string): void {
+    const { hooks, run, recipe } = this.context;
+    hooks.onStart?.({
+      folder: run.path,
+      recipe,
+      step: run.resumed?.step ?? 0,
+      totalSteps: this.plan.totalSteps,
+      warmupSteps: scheduleOf(recipe, this.plan).warmupSteps,
+      description,
+    });
+  }
+
+  /** Asks for a stop after the step under way, as the hooks' signal does. */
+  stop(): void {
+    this.asked = true;
+  }
+
+  /** Asks for an end within the recipe's grace, as the hooks' `finish` does. */
+  finish(): void {
+    this.closing.ask();
+  }
+
+  get stopping(): boolean {
+    const { signal, finish } = this.context.hooks;
+    if (finish?.aborted) this.finish();
+    return this.asked || signal?.aborted === true || this.closing.stops;
+  }
+
+  /** Decides, once `step` is under way, whether all wait for something before the next. */
+  after(step: number): { pause: boolean } {
+    const { tickers } = this;
+    const seconds = this.seconds();
+    this.due = {
+      save: tickers.save.due(step, seconds),
+      val: tickers.val.due(step, seconds),
+      zeroshot: tickers.zeroshot.due(step, seconds),
+    };
+    const { save, val, zeroshot } = this.due;
+    const measured = this.plan.totalSteps === undefined;
+    const stops = this.stopping || this.isLast(step);
+    this.verdict = stops ? "go on" : this.closing.verdict(step, this.plan);
+    const ends = stops || this.verdict !== "go on";
+    return { pause: save || val || zeroshot || measured || ends || this.timesEvaluation };
+  }
+
+  /** Records a step. Throws `UsageError` when its loss is not finite. */
+  async took(done: DoneStep): Promise<void> {
+    const { hooks, run, recipe, loaders } = this.context;
+    const { epoch, indices, ...signals } = done;
+    const { step } = done;
+    const report: StepReport = {
+      ...signals,
+      totalSteps: this.plan.totalSteps,
+      samplesSeen: step * recipe.batchSize,
+    };
+    this.losses.push(report.loss);
+    if (this.losses.length > LAST_LOSSES) this.losses.shift();
+    this.unlogged = addStep(this.unlogged, report);
+    hooks.onStep?.(report);
+    this.diagnose(report, indices);
+    this.closing.took(step, this.plan, report.stepSeconds);
+    const filling = epoch === 0 && loaders.stats().cachedBytes > 0;
+    if (this.plan.totalSteps === undefined && this.measurement?.add(report.stepSeconds, filling)) {
+      await this.fixPlan(this.measurement, step);
+    }
+    if (step % recipe.logEveryNSteps === 0 || this.isLast(step)) {
+      run.appendMetrics(metricsLine(this.unlogged, report, epoch, this.seconds()));
+      this.unlogged = nothingLogged;
+    }
+  }
+
+  /** Does what is due after `step`, all steps being done. */
+  async pause(step: number): Promise<Pause> {
+    const { hooks, run } = this.context;
+    const { save, val, zeroshot } = this.due;
+    const ends = this.isLast(step);
+    // When its length was only just fixed, the run may have been over its last step.
+    if (ends) this.verdict = "go on";
+    let records: readonly EvaluationRecord[] = [];
+    if (val || zeroshot || ends) {
+      records = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
+      for (const record of records) run.appendEvaluation({ ...record });
+      if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+      const loss = records.find(({ metric }) => metric === "val_loss")?.value;
+      for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))
+        hooks.onMessage?.(message, "warning");
+    } else if (this.timesEvaluation) {
+      await this.evaluate(step, { val: true, zeroshot: true });
+    }
+    if (this.verdict === "stop" && !this.stopping) {
+      this.stop();
+      hooks.onMessage?.("Too little time is left for a cooldown: saved, to be continued.", "note");
+    }
+    const stop = this.stopping;
+    const cools = typeof this.verdict === "object" && !stop;
+    if (save || ends || stop || cools) await this.save(step, records);
+    // The plan comes after the checkpoint: a run that is killed in between has not begun to cool down.
+    if (typeof this.verdict === "object" && cools) this.cool(step, this.verdict.coolFor);
+    return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
+  }
+
+  private async save(step: number, records: readonly EvaluationRecord[]): Promise<void> {
+    const { hooks, run, recipe, runner, phases, guard } = this.context;
+    const start = performance.now();
+    const state = await guard(`reading the state after step ${step}`, runner.state.snapshot());
+    const files = stateFiles(state, phases.all[0]!.strategy);
+    const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
+    this.closing.timings = { ...this.closing.timings, save: (performance.now() - start) / 1000 };
+    hooks.onCheckpoint?.(step, saved.path);
+  }
+
+  /** The last steps of the run begin, earlier than planned. */
+  private cool(step: number, coolFor: number): void {
+    const { hooks, run, recipe } = this.context;
+    const planned = this.plan.totalSteps;
+    this.plan = run.savePlan(cutPlan(this.plan, step, coolFor));
+    this.closing.begin();
+    const { warmupSteps } = scheduleOf(recipe, this.plan);
+    this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
+    const left = formatClock(Math.max(0, this.closing.secondsLeft));
+    hooks.onMessage?.(
+      `Cools down from step ${step} of ${planned} on, for ${coolFor} steps: ${left} are left.`,
+      "note",
+    );
+  }
+
+  /** An evaluation out of turn, so that the time that the last one takes is known. */
+  private get timesEvaluation(): boolean {
+    const { has } = this.context;
+    return (has.val || has.zeroshot) && this.closing.wantsEvaluation;
+  }
+
+  /** What the run has come to after `step` steps. */
+  result(step: number): TrainResult {
+    return resultOf(this.context.run, step, this.progress(step), this.isLast(step));
+  }
+
+  private isLast(step: number): boolean {
+    return this.plan.totalSteps !== undefined && step >= this.plan.totalSteps;
+  }
+
+  private seconds(): number {
+    return (this.before?.seconds ?? 0) + (performance.now() - this.context.started) / 1000;
+  }
+
+  private progress(step: number): Progress {
+    return {
+      seconds: this.seconds(),
+      samplesSeen: step * this.context.recipe.batchSize,
+      losses: this.losses,
+      unlogged: this.unlogged,
+      doctor: this.doctor.memory,
+      timings: this.closing.timings,
+    };
+  }
+
+  private async evaluate(
+    step: number,
+    what: { val: boolean; zeroshot: boolean },
+  ): Promise<EvaluationRecord[]> {
+    const { guard, evaluate, has } = this.context;
+    const start = performance.now();
+    const records = await guard(`the evaluation after step ${step}`, evaluate(step, what));
+    const whole = what.val >= has.val && what.zeroshot >= has.zeroshot;
+    const evaluation = (performance.now() - start) / 1000;
+    if (whole) this.closing.timings = { ...this.closing.timings, evaluation };
+    return records;
+  }
+
+  /** Fixes the length of a time-limited run. */
+  private async fixPlan(measurement: Measurement, step: number): Promise<void> {
+    const { recipe, run, phases } = this.context;
+    const timed = async (what: { val: boolean; zeroshot: boolean }): Promise<number> => {
+      const start = performance.now();
+      await this.evaluate(step, what);
+      return (performance.now() - start) / 1000;
+    };
+    const recurring = [
+      { every: recipe.valFrequency, seconds: await timed({ val: true, zeroshot: false }) },
+      { every: recipe.zeroshotFrequency, seconds: await timed({ val: false, zeroshot: true }) },
+    ];
+    this.plan = run.savePlan(measurement.fix(this.plan, this.seconds(), recurring, phases.meanCost()));
+    const { warmupSteps } = scheduleOf(recipe, this.plan);
+    this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
+  }
+
+  private diagnose(report: StepReport, indices: Uint32Array): void {
+    const { hooks, dataset } = this.context;
+    const finite = Number.isFinite(report.loss) && Number.isFinite(report.gradNorm);
+    const sampleKeys = finite ? undefined : Array.from(indices, (i) => dataset.sample(i).key);
+    for (const { rule, message } of this.doctor.step({ ...report, sampleKeys })) {
+      if (rule === "non-finite-loss") throw new UsageError(message);
+      hooks.onMessage?.(message, "warning");
+    }
+  }
+}
+
+/** What a run has come to that was done before. */
+export const resultOfDone = (run: Run): TrainResult =>
+  resultOf(run, run.resumed!.step, run.resumed!.state as unknown as Progress, true);
+
+function resultOf(run: Run, step: number, progress: Progress, finished: boolean): TrainResult {
+  const { losses, samplesSeen, seconds } = progress;
+  // Lines that `clipwright evaluate` has added count no samples.
+  const lines = run
+    .readEvaluation()
+    .filter((line) => line.samplesSeen !== undefined) as unknown as ScoreLine[];
+  const last = lines.at(-1)?.step;
+  return {
+    folder: run.path,
+    step,
+    totalSteps: run.plan?.totalSteps ?? step,
+    samplesSeen,
+    seconds,
+    loss: losses.reduce((n, l) => n + l, 0) / Math.max(1, losses.length),
+    finished,
+    evaluation: lines.filter((line) => line.step === last),
+  };
+}
