@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { deflateRawSync } from "node:zlib";
 import { UsageError } from "../src/core/errors.js";
-import { installPlugin } from "../src/engines/install.js";
-import { findPlugin, pluginPath, pluginSets } from "../src/engines/plugins.js";
+import { installPlugin } from "../src/engines/install/install.js";
+import { findPlugin, pluginPath, pluginSets } from "../src/engines/install/plugins.js";
+import { unpackWheel } from "../src/engines/install/wheel.js";
 import { formatEngines, listEngines, openEngine } from "../src/engines/registry.js";
-import { unpackWheel } from "../src/engines/wheel.js";
 
 interface ZipFile {
   readonly name: string;

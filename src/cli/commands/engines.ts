@@ -1,8 +1,8 @@
 /** `clipwright engines`: what can compute here, and bringing what cannot yet. */
 
 import { UsageError } from "../../core/errors.js";
-import { installPlugin } from "../../engines/install.js";
-import { pluginSets } from "../../engines/plugins.js";
+import { installPlugin } from "../../engines/install/install.js";
+import { pluginSets } from "../../engines/install/plugins.js";
 import { engineNames, formatEngines, listEngines } from "../../engines/registry.js";
 import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { didYouMean, UsageError } from "../core/errors.js";
+import { didYouMean, UsageError } from "../../core/errors.js";
 
 export interface PluginSet {
   readonly summary: string;

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { didYouMean, UsageError } from "../core/errors.js";
+import { didYouMean, UsageError } from "../../core/errors.js";
 import { pluginFolder, pluginPath, pluginSets } from "./plugins.js";
 import { unpackWheel } from "./wheel.js";
 

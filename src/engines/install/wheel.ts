@@ -6,7 +6,7 @@ import { dirname, join, normalize, sep } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createInflateRaw } from "node:zlib";
-import { UsageError } from "../core/errors.js";
+import { UsageError } from "../../core/errors.js";
 
 const END_RECORD = {
   signature: 0x06054b50,
