@@ -236,7 +236,7 @@ const cases: readonly Case[] = [
   {
     fault: "class names for data without labels",
     words: () => ["evaluate", at("runs/good"), "--data", at("pairs"), "--task", "zeroshot"],
-    tells: /needs labels; got none/,
+    tells: /need labels; got none/,
   },
   {
     fault: "class names that do not match the labels",
