@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { entryOf } from "../src/cli/command.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { runCommandLine } from "../src/cli/shell.js";
@@ -39,7 +40,7 @@ async function stoppedAfterOneStep(words: readonly string[]): Promise<number> {
     return train(recipe, { ...hooks, onStep: () => stop.abort(), signal: stop.signal });
   };
   const terminal = { out() {}, err() {}, interactive: false, columns: 80, color: false };
-  return runCommandLine([makeTrainCommand(async () => stopped)], words, terminal);
+  return runCommandLine([entryOf(makeTrainCommand(async () => stopped))], words, terminal);
 }
 
 let runs = 0;
