@@ -230,6 +230,7 @@ export class OpenVino implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32", "bf16"],
+    bf16Results: ["bf16"],
     device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,

@@ -237,6 +237,7 @@ export class Xla implements Engine {
   ) {
     this.capabilities = {
       computeDtypes: ["f32", "bf16", "f16"],
+      bf16Results: ["f32", "bf16"],
       dtypes: ["f32", "bf16", "f16", "i32", "i64", "u8", "bool"],
       donation: true,
       device: {
