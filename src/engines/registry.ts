@@ -41,7 +41,9 @@ export async function openEngine(name: string, options: EngineOptions = {}): Pro
       const library = findOpenVino();
       const { OpenVino } = await import("./openvino/openvino.js");
       const { threads, profile, flags } = options;
-      return OpenVino.open({ library, cache: programFolder(options), threads, profile, properties: flags });
+      const programs = programFolder(options);
+      const cache = programs === undefined ? undefined : join(programs, "openvino");
+      return OpenVino.open({ library, cache, threads, profile, properties: flags });
     }
     case "xla": {
       const plugin = findPlugin(options.plugin);

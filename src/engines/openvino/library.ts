@@ -40,7 +40,7 @@ export interface KernelTime {
   readonly microseconds: number;
 }
 
-const shapeType = koffi.struct("OvShape", { rank: "int64_t", dims: "void *" });
+const shapeType = koffi.struct("OvShape", { rank: "int64_t", dims: koffi.pointer("int64_t") });
 const propertyType = koffi.struct("OvProperty", { key: "str", value: "str" });
 const versionType = koffi.struct("OvVersion", { buildNumber: "str", description: "str" });
 const profileType = koffi.struct("OvProfilingInfo", {
@@ -76,6 +76,8 @@ type Freed = "core" | "model" | "compiled_model" | "infer_request" | "tensor";
 const NO_MEMORY = /bad_alloc|failed to allocate|out of memory|not enough memory/i;
 
 export class OpenVinoLibrary {
+  /** Arguments of calls under way, so that the memory that they point to stays. */
+  private readonly lent = new Set<readonly unknown[]>();
   private readonly functions = new Map<string, KoffiFunc<(...args: unknown[]) => unknown>>();
 
   private constructor(
@@ -126,7 +128,7 @@ export class OpenVinoLibrary {
   ): Promise<{ program: Pointer; inputs: number; outputs: number }> {
     const read = await this.makeAsync(`reading ${name}`, "ov_core_read_model_from_memory_buffer", [
       core,
-      addressOf(model),
+      model,
       model.length,
       null,
     ]);
@@ -153,11 +155,10 @@ export class OpenVinoLibrary {
 
   /** A tensor over memory that must outlive it. */
   tensor(dtype: DType, shape: Shape, address: Pointer): Pointer {
-    const dims = BigInt64Array.from(shape, BigInt);
-    const given = { rank: shape.length, dims: addressOf(dims) };
+    const lengths = { rank: shape.length, dims: shape };
     return this.make("describing a tensor", "ov_tensor_create_from_host_ptr", [
       elementType[dtype],
-      given,
+      lengths,
       address,
     ]);
   }
@@ -179,7 +180,7 @@ export class OpenVinoLibrary {
   /** What each kernel of the last run took; its program must have been compiled with `PERF_COUNT`. */
   profile(request: Pointer): KernelTime[] {
     const list = new BigUint64Array(2);
-    this.call("reading a profile", "ov_infer_request_get_profiling_info", [request, addressOf(list)]);
+    this.call("reading a profile", "ov_infer_request_get_profiling_info", [request, list]);
     const rows = koffi.decode(list[0]!, koffi.array(profileType, Number(list[1]))) as {
       nodeName: string;
       nodeType: string;
@@ -203,30 +204,38 @@ export class OpenVinoLibrary {
   /** The call's last argument is where it leaves a word. */
   private make(doing: string, name: FunctionName, args: readonly unknown[]): Pointer {
     const out = new BigUint64Array(1);
-    this.call(doing, name, [...args, addressOf(out)]);
+    this.call(doing, name, [...args, out]);
     return out[0]!;
   }
 
   private async makeAsync(doing: string, name: FunctionName, args: readonly unknown[]): Promise<Pointer> {
     const out = new BigUint64Array(1);
-    await this.callAsync(doing, name, [...args, addressOf(out)]);
+    await this.callAsync(doing, name, [...args, out]);
     return out[0]!;
   }
 
+  /** Arrays among the arguments are passed by their addresses, and live until the call is done. */
   private call(doing: string, name: FunctionName, args: readonly unknown[]): void {
-    const status = this.function(name, "int", signatures[name])(...args) as number;
+    this.lent.add(args);
+    const status = this.function(name, "int", signatures[name])(...args.map(inPlace)) as number;
+    this.lent.delete(args);
     if (status !== 0) throw this.failure(doing, status);
   }
 
   /** On a thread of libuv's pool. */
   private callAsync(doing: string, name: FunctionName, args: readonly unknown[]): Promise<void> {
+    this.lent.add(args);
     return new Promise((resolve, reject) => {
-      this.function(name, "int", signatures[name]).async(...args, (broken: Error | null, result: unknown) => {
-        const status = result as number;
-        if (broken) reject(new InternalError(`openvino: ${name} could not be called: ${broken.message}`));
-        else if (status !== 0) reject(this.failure(doing, status));
-        else resolve();
-      });
+      this.function(name, "int", signatures[name]).async(
+        ...args.map(inPlace),
+        (broken: Error | null, result: unknown) => {
+          const status = result as number;
+          this.lent.delete(args);
+          if (broken) reject(new InternalError(`openvino: ${name} could not be called: ${broken.message}`));
+          else if (status !== 0) reject(this.failure(doing, status));
+          else resolve();
+        },
+      );
     });
   }
 
@@ -250,5 +259,7 @@ export class OpenVinoLibrary {
     return found;
   }
 }
+
+const inPlace = (value: unknown): unknown => (ArrayBuffer.isView(value) ? addressOf(value) : value);
 
 const loaded = new Map<string, OpenVinoLibrary>();

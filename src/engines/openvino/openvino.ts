@@ -12,8 +12,10 @@ import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/s
 import { openVinoDialect } from "../../graph/emit/dialect.js";
 import { emitOnnx } from "../../graph/emit/onnx.js";
 import { type Graph, makeGraph } from "../../graph/graph.js";
+import { inputTensor, mul } from "../../graph/ops/index.js";
 import { optimize } from "../../graph/passes.js";
 import { requireCapabilities } from "../capabilities.js";
+import { overwritable } from "../donation.js";
 import type {
   Capabilities,
   CompileOptions,
@@ -23,6 +25,7 @@ import type {
   Executable,
 } from "../engine.js";
 import { addressOf, type Pointer } from "../native.js";
+import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
 import { elementType, OpenVinoLibrary, type Properties } from "./library.js";
 
 export interface OpenVinoOptions {
@@ -106,6 +109,8 @@ class Program implements Executable {
     readonly graph: Graph,
     /** Of the inputs, those that the compiled model has, in its order. */
     private readonly read: readonly string[],
+    /** Outputs that are written over the inputs whose memory they take. */
+    private readonly inPlace: ReadonlySet<string>,
     private readonly name: string,
     private readonly model: Pointer,
     private readonly request: Pointer | undefined,
@@ -131,8 +136,8 @@ class Program implements Executable {
       let done = Promise.resolve();
       if (this.request !== undefined) {
         this.read.forEach((name, i) => {
-          const { data } = held.get(name)!;
-          if (this.told.input.get(i) !== data) this.tell("input", i, data, held.get(name)!.use(name));
+          const buffer = held.get(name) ?? this.owner.one;
+          if (this.told.input.get(i) !== buffer.data) this.tell("input", i, buffer.data, buffer.use(name));
         });
         for (const { index, type, data } of outputs) {
           if (index === undefined || this.told.output.get(index) === data) continue;
@@ -181,6 +186,7 @@ class Program implements Executable {
       const source = held.get(passes)!.data;
       return passes === donates ? source : copyOf(type, source);
     }
+    if (this.inPlace.has(name)) return held.get(donates!)!.data;
     const spare = this.spare.get(name);
     this.spare.delete(name);
     return spare ?? allocate(type.dtype, sizeOfShape(type.shape));
@@ -214,6 +220,51 @@ const textOf = (flags: CompilerFlags): Properties =>
 /** Stands for the memory of tensors without elements. */
 const NOTHING = new BigInt64Array(1);
 
+/** OpenVINO's own, of what it keeps in `CACHE_DIR`. */
+const KEPT_SUFFIX = ".blob";
+
+/** The compiler's error as the caller's where it is about a property. */
+function explained(error: Error): Error {
+  const [, name] = /(?:Unsupported property|property(?: key)?) ([A-Z][A-Z_]+)/.exec(error.message) ?? [];
+  return name === undefined
+    ? error
+    : new UsageError(
+        `openvino: flags must be properties of its CPU plugin with values of their kind; got ${name}: ${error.message}. ` +
+          "Correct it or leave it out.",
+      );
+}
+
+const ONE = "clipwright.one";
+const scalar: TensorType = { dtype: "f32", shape: [] };
+
+/**
+ * The graph as OpenVINO gets it: without inputs that nothing reads, which its reader drops, and without outputs that
+ * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows. So it has
+ * one reader, the output, and is written where that lies; and its kernel has an operand with several readers, so that
+ * OpenVINO does not let it share its memory with what is computed before, while the input is still being read.
+ */
+function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<string> } {
+  const computed = graph.outputs.filter(({ tensor }) => passedOn(graph, tensor.node.id) === undefined);
+  const candidates = overwritable(graph);
+  const over = computed.filter(({ name, tensor }) => candidates.has(name) && tensor.dtype === "f32");
+  // A single one would have the operand for itself.
+  const inPlace = new Set(over.length > 1 ? over.map(({ name }) => name) : []);
+  const one = inputTensor(ONE, scalar);
+  const outputs = computed.map((output) =>
+    inPlace.has(output.name) ? { ...output, tensor: mul(output.tensor, one) } : output,
+  );
+  const inputs = [...graph.inputs, { name: ONE, tensor: one }];
+  const { nodes } = makeGraph(inputs, outputs);
+  const read = new Set(nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
+  return {
+    written: makeGraph(
+      inputs.filter(({ tensor }) => read.has(tensor.node.id)),
+      outputs,
+    ),
+    inPlace,
+  };
+}
+
 /** The name of the input that node `id` is. */
 const passedOn = (graph: Graph, id: number): string | undefined =>
   graph.inputs.find(({ tensor }) => tensor.node.id === id)?.name;
@@ -239,6 +290,8 @@ export class OpenVino implements Engine {
   private readonly programs = new Set<Program>();
   private buffers = 0;
   private bytes = 0;
+  /** The input `ONE` of programs. */
+  readonly one: HostBuffer;
   private turn: Promise<unknown> = Promise.resolve();
   /** The run under way, with the memory that it reads and writes. */
   private running: { readonly done: Promise<void>; readonly kept: unknown } | undefined;
@@ -248,7 +301,10 @@ export class OpenVino implements Engine {
     readonly library: OpenVinoLibrary,
     private readonly core: Pointer,
     private readonly options: OpenVinoOptions,
-  ) {}
+  ) {
+    this.one = new HostBuffer(scalar, Float32Array.of(1), this);
+    this.track(this.one, -1);
+  }
 
   /** Loads the library. Throws `UsageError` when it cannot. */
   static async open(options: OpenVinoOptions): Promise<OpenVino> {
@@ -265,45 +321,46 @@ export class OpenVino implements Engine {
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
     const { threads, cache, properties, profile } = this.options;
-    const read = new Set(optimized.nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
-    // OpenVINO's reader drops inputs that nothing reads; outputs that are inputs need no computing.
-    const computed = makeGraph(
-      optimized.inputs.filter(({ tensor }) => read.has(tensor.node.id)),
-      optimized.outputs.filter(({ tensor }) => passedOn(optimized, tensor.node.id) === undefined),
-    );
+    const { written, inPlace } = asWritten(optimized);
     let model = 0n;
     let request: Pointer | undefined;
-    if (computed.outputs.length > 0) {
-      const { program, inputs, outputs } = await this.library.compile(
-        this.core,
-        emitOnnx(computed, openVinoDialect),
-        {
-          // The graph says what is rounded.
-          INFERENCE_PRECISION_HINT: "f32",
-          PERFORMANCE_HINT: "LATENCY",
-          NUM_STREAMS: "1",
-          // Threads may move: the cores are shared with those that decode images.
-          ENABLE_CPU_PINNING: "NO",
-          ...(threads === undefined ? {} : { INFERENCE_NUM_THREADS: `${threads}` }),
-          ...(cache === undefined ? {} : { CACHE_DIR: cache }),
-          ...(profile === undefined ? {} : { PERF_COUNT: "YES" }),
-          ...textOf({ ...properties, ...flags }),
-        },
-        name,
-      );
+    if (written.outputs.length > 0) {
+      const { program, inputs, outputs } = await this.library
+        .compile(
+          this.core,
+          emitOnnx(written, openVinoDialect),
+          {
+            // The graph says what is rounded.
+            INFERENCE_PRECISION_HINT: "f32",
+            PERFORMANCE_HINT: "LATENCY",
+            NUM_STREAMS: "1",
+            // Threads may move: the cores are shared with those that decode images.
+            ENABLE_CPU_PINNING: "NO",
+            ...(threads === undefined ? {} : { INFERENCE_NUM_THREADS: `${threads}` }),
+            ...(cache === undefined ? {} : { CACHE_DIR: cache }),
+            ...(profile === undefined ? {} : { PERF_COUNT: "YES" }),
+            ...textOf({ ...properties, ...flags }),
+          },
+          name,
+        )
+        .catch((error) => {
+          throw explained(error);
+        });
+      if (cache !== undefined) prune(cache, KEPT_SUFFIX, PROGRAMS_LIMIT_BYTES);
       model = program;
-      if (inputs !== computed.inputs.length || outputs !== computed.outputs.length) {
+      if (inputs !== written.inputs.length || outputs !== written.outputs.length) {
         this.library.free("compiled_model", program);
         throw new InternalError(
           `openvino: ${name} has ${inputs} inputs and ${outputs} outputs; ` +
-            `expected ${computed.inputs.length} and ${computed.outputs.length}`,
+            `expected ${written.inputs.length} and ${written.outputs.length}`,
         );
       }
       request = this.library.createRequest(program);
     }
     const made = new Program(
       optimized,
-      computed.inputs.map((i) => i.name),
+      written.inputs.map((i) => i.name),
+      inPlace,
       name,
       model,
       request,
