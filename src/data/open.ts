@@ -1,11 +1,13 @@
 /** Opening a data set: works out what each source is, reads its index, and joins several into one. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
+import { fileError, withFileErrors } from "../core/files.js";
+import { concatDatasets, type Dataset, type LocatedSample, makeDataset } from "./dataset.js";
 import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
-import { count, listFiles, readFolder } from "./sources/folder.js";
+import { count, listFolder, readFolder } from "./sources/folder.js";
 import { readJsonl } from "./sources/jsonl.js";
 import {
   type DatasetOptions,
@@ -14,7 +16,9 @@ import {
   type SourceReading,
 } from "./sources/options.js";
 import { readParquet } from "./sources/parquet.js";
+import { Problems } from "./sources/problems.js";
 import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
+import { isGarbled } from "./sources/text.js";
 import { readWebDataset } from "./sources/webdataset.js";
 
 export type { DatasetOptions, SourceFormat } from "./sources/options.js";
@@ -43,15 +47,20 @@ export async function openDataset(
     for (const path of expandSource(source)) {
       paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
     }
-    for (const path of paths) readable(path);
-    const reading = await readSource(source, paths, options).catch((error: NodeJS.ErrnoException) => {
-      // What the file system refuses (a permission, a full disk) is the caller's to mend, not a fault of ours.
-      throw typeof error.code === "string" && error.syscall !== undefined
-        ? new UsageError(`data ${source}: ${error.message}.`)
-        : error;
+    for (const path of paths) checkReadable(path);
+    const reading = await readSource(source, paths, options).catch((error: unknown) => {
+      throw fileError(error, "read", (error as NodeJS.ErrnoException).path ?? source);
     });
     const name = parts.length === 1 && options.name !== undefined ? options.name : nameOf(source);
-    datasets.push(makeDataset(name, reading.containers, reading.samples, reading.description));
+    const { containers, samples, description } = reading;
+    const problems = [...(description.problems ?? []), ...garbledCaptions(samples)];
+    if (problems.length > 0 && options.strict === true) {
+      throw new UsageError(
+        `data ${source}: ${problems.join("; ")}. Mend the data, or leave out strict (--strict).`,
+      );
+    }
+    for (const problem of problems) options.onProgress?.(`${source}: ${problem}`);
+    datasets.push(makeDataset(name, containers, samples, { ...description, problems }));
   }
   return concatDatasets(
     datasets,
@@ -64,12 +73,24 @@ const nameOf = (source: string): string =>
     .replace(/\.(tar|csv|tsv|txt|jsonl|json|parquet)$/i, "")
     .replace(/[-_]?(\{[^}]*\}|[*?]+)$/, "") || "data";
 
-function readable(path: string): void {
-  try {
-    accessSync(path, constants.R_OK);
-  } catch {
-    throw new UsageError(`data: "${path}" may not be read (permission denied).`);
+/** What captions that are not in the encoding they were read in make of themselves, if any. */
+function garbledCaptions(samples: readonly LocatedSample[]): readonly string[] {
+  const problems = new Problems();
+  for (const { key, captions, label = "" } of samples) {
+    if (!captions.some(isGarbled) && !isGarbled(label)) continue;
+    problems.add("captions with characters that are not in their encoding (say which with --encoding)", key);
   }
+  return problems.lines;
+}
+
+/** Throws `UsageError` unless `path` is a file or folder that may be read. */
+function checkReadable(path: string): void {
+  withFileErrors("read", path, () => accessSync(path, constants.R_OK));
+  const what = specialFile(statSync(path));
+  if (what === undefined) return;
+  throw new UsageError(
+    `data ${path}: must be a file or a folder; got ${what}. Write what it gives to a file first.`,
+  );
 }
 
 const FORMAT_OF_ENDING: Readonly<Record<string, SourceFormat>> = {
@@ -156,8 +177,9 @@ async function readFolderSource(
   root: string,
   options: DatasetOptions,
 ): Promise<SourceReading> {
-  const files = listFiles(root);
-  if (options.format === "folder") return readFolder(source, root, files, options);
+  const listing = listFolder(root);
+  if (options.format === "folder") return readFolder(source, root, listing, options);
+  const files = withoutRecords(listing.files);
   const byFormat = new Map<SourceFormat, string[]>();
   for (const file of files) {
     const ending = /\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
@@ -201,5 +223,18 @@ async function readFolderSource(
       `data ${source}: could be read in several ways; got ${count(files)}. Point at one file, or say format: ${kinds.join(" or ")} (--data-format).`,
     );
   }
-  return readFolder(source, root, files, options);
+  return readFolder(source, root, listing, options);
+}
+
+/**
+ * Without the tables in which img2dataset keeps what became of each address: of `00000.tar`, or of the images in `00000/`,
+ * that is `00000.parquet`, with `00000_stats.json` beside it.
+ */
+function withoutRecords(files: readonly string[]): string[] {
+  const all = new Set(files);
+  const folders = new Set(files.map((file) => dirname(file)));
+  return files.filter((file) => {
+    const stem = /^(.*)\.parquet$/i.exec(file)?.[1];
+    return stem === undefined || !(all.has(`${stem}.tar`) || folders.has(stem));
+  });
 }
