@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { entryOf } from "../src/cli/command.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { runCommandLine } from "../src/cli/shell.js";
@@ -39,7 +40,7 @@ async function stoppedAfterOneStep(words: readonly string[]): Promise<number> {
     return train(recipe, { ...hooks, onStep: () => stop.abort(), signal: stop.signal });
   };
   const terminal = { out() {}, err() {}, interactive: false, columns: 80, color: false };
-  return runCommandLine([makeTrainCommand(async () => stopped)], words, terminal);
+  return runCommandLine([entryOf(makeTrainCommand(async () => stopped))], words, terminal);
 }
 
 let runs = 0;
@@ -202,6 +203,7 @@ const cases: readonly Case[] = [
     fault: "a recipe with a word misspelt",
     words: () => ["train", put(folder, "misspelt.json", '{"model":"ViT-S-32","trainData":"x","epoch":3}')],
     tells: /epoch: no such setting.*Did you mean "epochs"/,
+    code: 2,
   },
   {
     fault: "a recipe that fails to load",
@@ -212,6 +214,7 @@ const cases: readonly Case[] = [
     fault: "a number that is none",
     words: () => training({ lr: "fast" }),
     tells: /lr: must be a number above 0; got lr="fast"/,
+    code: 2,
   },
   {
     fault: "logs where a file stands",
@@ -235,7 +238,7 @@ const cases: readonly Case[] = [
   {
     fault: "class names for data without labels",
     words: () => ["evaluate", at("runs/good"), "--data", at("pairs"), "--task", "zeroshot"],
-    tells: /needs labels; got none/,
+    tells: /need labels; got none/,
   },
   {
     fault: "class names that do not match the labels",
@@ -307,6 +310,7 @@ const cases: readonly Case[] = [
     fault: "a context longer than any",
     words: () => training({ "force-context-length": "5000" }),
     tells: /forceContextLength: must be an integer from 2 to 4096; got forceContextLength=5000/,
+    code: 2,
   },
   {
     fault: "an unknown model to time",

@@ -5,6 +5,7 @@ import { specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { fileError, withFileErrors } from "../core/files.js";
 import { concatDatasets, type Dataset, type LocatedSample, makeDataset } from "./dataset.js";
+import { captionByClass } from "./sources/class-captions.js";
 import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
 import { count, listFolder, readFolder } from "./sources/folder.js";
@@ -41,7 +42,7 @@ export async function openDataset(
   options: DatasetOptions & { readonly weights?: readonly number[] } = {},
 ): Promise<Dataset> {
   const parts = splitSpec(spec, options.weights);
-  const datasets: Dataset[] = [];
+  const readings: SourceReading[] = [];
   for (const { source } of parts) {
     const paths: string[] = [];
     for (const path of expandSource(source)) {
@@ -51,8 +52,7 @@ export async function openDataset(
     const reading = await readSource(source, paths, options).catch((error: unknown) => {
       throw fileError(error, "read", (error as NodeJS.ErrnoException).path ?? source);
     });
-    const name = parts.length === 1 && options.name !== undefined ? options.name : nameOf(source);
-    const { containers, samples, description } = reading;
+    const { samples, description } = reading;
     const problems = [...(description.problems ?? []), ...garbledCaptions(samples)];
     if (problems.length > 0 && options.strict === true) {
       throw new UsageError(
@@ -60,10 +60,14 @@ export async function openDataset(
       );
     }
     for (const problem of problems) options.onProgress?.(`${source}: ${problem}`);
-    datasets.push(makeDataset(name, containers, samples, { ...description, problems }));
+    readings.push({ ...reading, description: { ...description, problems } });
   }
+  const names = parts.map(({ source }) => nameOf(source));
+  if (parts.length === 1 && options.name !== undefined) names[0] = options.name;
   return concatDatasets(
-    datasets,
+    captionByClass(readings, names.join("+"), options).map(({ containers, samples, description }, p) =>
+      makeDataset(names[p]!, containers, samples, description),
+    ),
     parts.map((part) => part.weight),
   );
 }
