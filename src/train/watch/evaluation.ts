@@ -40,7 +40,11 @@ export function makeEvaluation(context: {
       records.push(...found.records);
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
-      const options = { classnames: recipe.zeroshotClassnames, templates: recipe.zeroshotTemplates, ...at };
+      const options = {
+        classnames: recipe.zeroshotClassnames ?? recipe.classnames,
+        templates: recipe.zeroshotTemplates,
+        ...at,
+      };
       records.push(...(await zeroshot(encoder, zeroshotData, options)).records);
     }
     return records;
