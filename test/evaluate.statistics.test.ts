@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
+import { calibration, fitTemperature } from "../src/evaluate/statistics/calibration.js";
 import {
   binomialAtMost,
   clopperPearson,
@@ -10,6 +12,8 @@ import {
 } from "../src/evaluate/statistics/distributions.js";
 import { compareGroups, needed } from "../src/evaluate/statistics/groups.js";
 import { holm, mcNemar } from "../src/evaluate/statistics/many.js";
+import { baselineLine, effectiveRobustness } from "../src/evaluate/statistics/robustness.js";
+import { fixture } from "./support/fixture.js";
 
 const near = (got: number, wanted: number, within: number) =>
   assert.ok(Math.abs(got - wanted) <= within, `${got} is not within ${within} of ${wanted}`);
@@ -171,5 +175,67 @@ describe("compareGroups", () => {
     assert.throws(() => compareGroups([[1, 0]], [[1]]), UsageError);
     assert.throws(() => compareGroups([], [[1]]), UsageError);
     assert.throws(() => compareGroups([[Number.NaN]], [[1]]), UsageError);
+  });
+});
+
+describe("calibration", () => {
+  const { calibration: wanted, classes } = JSON.parse(readFileSync(fixture("evaluate/probes.json"), "utf8"));
+  const judged = { logits: Float64Array.from(wanted.logits), labels: wanted.labels, classes };
+
+  test("equals NumPy's formulas", () => {
+    const got = calibration(judged);
+    for (const name of ["expectedError", "adaptiveError", "negativeLogLikelihood", "brier"] as const) {
+      near(got[name], wanted[name], 1e-9);
+    }
+    assert.equal(
+      got.bins.reduce((n, bin) => n + bin.n, 0),
+      60,
+    );
+    for (const { n, low, high, confidence } of got.bins) {
+      if (n > 0) assert.ok(low <= confidence && confidence <= high + 1e-12);
+    }
+  });
+
+  test("finds the likeliest temperature", () => {
+    near(fitTemperature(judged) / wanted.temperature, 1, 1e-3);
+    const twice = { ...judged, logits: judged.logits.map((x) => 2 * x) };
+    near(fitTemperature(twice) / (2 * wanted.temperature), 1, 1e-3);
+  });
+
+  test("refuses numbers that do not fit", () => {
+    assert.throws(() => calibration({ ...judged, classes: 4 }), UsageError);
+    assert.throws(() => fitTemperature({ logits: new Float32Array(), labels: [], classes: 3 }), UsageError);
+  });
+});
+
+describe("effective robustness", () => {
+  const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+  const onLine = (reference: number) => ({
+    reference,
+    shifted: sigmoid(-0.5 + 0.8 * Math.log(reference / (1 - reference))),
+    n: 1e6,
+    shiftedN: 1e6,
+  });
+  const family = [0.1, 0.2, 0.35, 0.5, 0.7].map(onLine);
+
+  test("finds the family's line, and how far above it a model lies", () => {
+    const line = baselineLine(family);
+    near(line.slope, 0.8, 1e-9);
+    near(line.intercept, -0.5, 1e-9);
+    near(line.r2, 1, 1e-9);
+    const model = onLine(0.4);
+    const got = effectiveRobustness({ ...model, shifted: model.shifted + 0.05 }, line);
+    near(got.value, 0.05, 1e-9);
+    assert.ok(got.low <= got.value + 1e-9 && got.value - 1e-9 <= got.high);
+  });
+
+  test("refuses a family that draws no line", () => {
+    assert.throws(() => baselineLine(family.slice(1)), /needs 5 models .* got 4/);
+    assert.throws(() => baselineLine([0.5, 0.51, 0.52, 0.53, 0.54].map(onLine)), UsageError);
+  });
+
+  test("accuracies of 0 and 1 stay finite", () => {
+    const line = baselineLine([...family, { reference: 0, shifted: 0, n: 50, shiftedN: 50 }]);
+    assert.ok(Number.isFinite(line.slope));
   });
 });

@@ -4,7 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { fillTemplate, loadTemplates, parseTemplates, templateSets } from "../src/evaluate/templates.js";
+import {
+  fillTemplate,
+  loadTemplates,
+  parseTemplates,
+  templateSets,
+} from "../src/evaluate/prompts/templates.js";
 
 suite("templateSets", () => {
   test("every set is described and every sentence has a place for the name, once in its set", () => {

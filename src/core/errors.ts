@@ -2,14 +2,46 @@
  * The three kinds of failure. A message reads `what: rule; got name=value. What to do instead.`
  */
 
+/** What a program may want to know of a `UsageError`, besides its sentence. */
+export interface UsageErrorDetails {
+  /**
+   * Default `ERR_SETTING` with a `key`, else `ERR_USAGE`. Of the file system its own (`ENOENT`, `ENOSPC`, …);
+   * `ERR_ENGINE_MISSING` where an engine's package or plugin is not installed.
+   */
+  readonly code?: string;
+  /** The setting at fault, as recipes spell it, e.g. `batchSize`. */
+  readonly key?: string | undefined;
+  /** The file or folder at fault. */
+  readonly file?: string | undefined;
+  /** Its line, from 1. */
+  readonly line?: number | undefined;
+  readonly cause?: unknown;
+}
+
 /** The caller asked for something that cannot be: bad input, option, file or shape. */
 export class UsageError extends Error {
   override name = "UsageError";
+  readonly code: string;
+  /** The setting at fault, where it is one. */
+  readonly key: string | undefined;
+  /** The file or folder at fault, where it is one. */
+  readonly file: string | undefined;
+  /** The file's line, from 1, where it is one. */
+  readonly line: number | undefined;
+
+  constructor(message: string, { code, key, file, line, cause }: UsageErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code ?? (key === undefined ? "ERR_USAGE" : "ERR_SETTING");
+    this.key = key;
+    this.file = file;
+    this.line = line;
+  }
 }
 
 /** An engine cannot run this graph: carries the operation and where it was written. */
 export class Unsupported extends Error {
   override name = "Unsupported";
+  readonly code = "ERR_UNSUPPORTED";
   constructor(
     message: string,
     /** The operation's name, e.g. `matmul`. */
@@ -24,6 +56,7 @@ export class Unsupported extends Error {
 /** A fault of Clipwright itself. */
 export class InternalError extends Error {
   override name = "InternalError";
+  readonly code = "ERR_INTERNAL";
 }
 
 /** Throws an `InternalError` unless `condition` holds. */

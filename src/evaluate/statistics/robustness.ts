@@ -81,7 +81,9 @@ function logit(accuracy: number, n: number): number {
   return Math.log(p / (1 - p));
 }
 
-function leastSquares(xy: readonly (readonly [number, number])[]): { intercept: number; slope: number } | undefined {
+function leastSquares(
+  xy: readonly (readonly [number, number])[],
+): { intercept: number; slope: number } | undefined {
   const mx = xy.reduce((sum, [x]) => sum + x, 0) / xy.length;
   const my = xy.reduce((sum, [, y]) => sum + y, 0) / xy.length;
   const sxx = xy.reduce((sum, [x]) => sum + (x - mx) ** 2, 0);

@@ -18,7 +18,7 @@ import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../../data/tokenizer/train-bpe.js";
 import type { Processes } from "../../engines/group.js";
-import { loadTemplates } from "../../evaluate/templates.js";
+import { loadTemplates } from "../../evaluate/prompts/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { openaiPreprocess, type PreprocessConfig } from "../../models/presets/preset.js";

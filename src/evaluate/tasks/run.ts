@@ -1,19 +1,19 @@
 /** Evaluations of an encoder on data sets: retrieval and zero-shot classification, as records with intervals. */
 
-import { UsageError } from "../core/errors.js";
-import { type Classes, classesOf, datasetLabels } from "../data/class-names.js";
-import type { Dataset } from "../data/dataset.js";
-import type { Encoder, ImageFeatures } from "./encoder.js";
-import { type Features, nearestSearch, unitFeatures } from "./features.js";
-import { eachTileOn } from "./products.js";
+import { UsageError } from "../../core/errors.js";
+import { type Classes, classesOf, datasetLabels } from "../../data/class-names.js";
+import type { Dataset } from "../../data/dataset.js";
+import { type Features, nearestSearch, unitFeatures } from "../features/features.js";
+import { eachTileOn } from "../features/products.js";
+import type { Encoder, ImageFeatures } from "../model/encoder.js";
+import { loadTemplates } from "../prompts/templates.js";
 import {
   type EvaluationContext,
   type EvaluationRecord,
   retrievalRecords,
   zeroshotRecords,
-} from "./records.js";
+} from "../records.js";
 import { evaluateRetrieval, type RetrievalResult, rankSearch } from "./retrieval.js";
-import { loadTemplates } from "./templates.js";
 import { classEmbeddings, evaluateZeroshot, GUESSES, type ZeroshotResult } from "./zeroshot.js";
 
 /** Images and all of their captions against each other; captions with the same words count as one. */

@@ -3,7 +3,7 @@
  */
 
 import { readFile } from "node:fs/promises";
-import { didYouMean, UsageError } from "../core/errors.js";
+import { didYouMean, UsageError } from "../../core/errors.js";
 
 export interface TemplateSet {
   readonly doc: string;
