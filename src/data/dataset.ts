@@ -9,8 +9,11 @@ import { readImageBytes } from "./image-bytes.js";
 export type Container =
   /** Whole files: `offset` is the position in `paths`. */
   | { readonly kind: "files"; readonly paths: readonly string[] }
-  /** A range of one file (a tar, or image bytes unpacked from Parquet): `offset` and `size` in bytes. */
-  | { readonly kind: "range"; readonly path: string }
+  /**
+   * A range of one file: `offset` and `size` in bytes. `origin` is the file that was unpacked into `path`, where the
+   * images of a source (Parquet) cannot be read in place.
+   */
+  | { readonly kind: "range"; readonly path: string; readonly origin?: string }
   /** A line of a JSONL file with base64 in one column: `offset` and `size` of the line in bytes. */
   | { readonly kind: "base64"; readonly path: string; readonly column: string };
 

@@ -1,5 +1,6 @@
 /** Reading one image's encoded bytes from its place: a file, a range of a tar, or base64 in a JSONL line. */
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { readExactly } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import type { ImageIndex } from "./dataset.js";
 
@@ -26,12 +27,7 @@ function descriptor(path: string): number {
 
 function readRange(path: string, offset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
-  let done = 0;
-  while (done < size) {
-    const got = readSync(descriptor(path), bytes, done, size - done, offset + done);
-    if (got === 0) throw new Error(`the file ends ${size - done} bytes early`);
-    done += got;
-  }
+  if (!readExactly(descriptor(path), bytes, offset)) throw new Error("the file ends early");
   return bytes;
 }
 
@@ -39,7 +35,28 @@ function readRange(path: string, offset: number, size: number): Uint8Array {
 export function describePlace(images: ImageIndex, i: number): string {
   const container = images.containers[images.container[i]!]!;
   if (container.kind === "files") return container.paths[images.offset[i]!]!;
+  if (container.kind === "range" && container.origin !== undefined)
+    return `image ${i} of ${container.origin}`;
   return `${container.path} at byte ${images.offset[i]}`;
+}
+
+/** At most `most` bytes from where image `i` begins, as they are stored; undefined when they cannot be read. */
+export function readImageHead(images: ImageIndex, i: number, most: number): Uint8Array | undefined {
+  const container = images.containers[images.container[i]!]!;
+  try {
+    if (container.kind !== "files") {
+      return readRange(container.path, images.offset[i]!, Math.min(most, images.size[i]!));
+    }
+    const file = openSync(container.paths[images.offset[i]!]!, "r");
+    try {
+      const head = new Uint8Array(most);
+      return head.subarray(0, readSync(file, head));
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
 }
 
 /** The encoded bytes of image `i`. Throws `UsageError` naming the file. */

@@ -11,6 +11,7 @@ export type {
 export { concatDatasets, subset } from "./dataset.js";
 export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./duplicates.js";
 export { type Examined, type ExamineOptions, examineImages } from "./examine.js";
+export { changeOfData, type DataChange, type DataFingerprint, fingerprintOf } from "./fingerprint.js";
 export {
   type Dropped,
   type DropReason,

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { didYouMean, UsageError } from "../core/errors.js";
 import type { Engine } from "./engine.js";
-import { cacheFolder, findPlugin, pluginSets, pluginState } from "./plugins.js";
+import { cacheFolder, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
 import type { ProcessPlace } from "./xla/xla.js";
 
 export const engineNames = ["onnxruntime", "xla"] as const;

@@ -3,8 +3,8 @@
 import { test } from "node:test";
 import type { TensorType } from "../../src/core/shape.js";
 import type { Engine } from "../../src/engines/engine.js";
+import { findPlugin } from "../../src/engines/install/plugins.js";
 import { OnnxRuntime } from "../../src/engines/onnxruntime.js";
-import { findPlugin } from "../../src/engines/plugins.js";
 import { Xla, type XlaOptions } from "../../src/engines/xla/xla.js";
 import type { Op } from "../../src/graph/op.js";
 

@@ -145,7 +145,7 @@ async function unpack(
     .digest("hex");
   const folder = join(cacheFolder(options), "parquet");
   const stem = join(folder, `${basename(path, ".parquet")}-${identity.slice(0, 16)}`);
-  const container: Container = { kind: "range", path: `${stem}.bin` };
+  const container: Container = { kind: "range", path: `${stem}.bin`, origin: path };
   if (existsSync(`${stem}.json`) && existsSync(container.path)) {
     const { offsets, names } = JSON.parse(readFileSync(`${stem}.json`, "utf8"));
     return { container, offsets: Float64Array.from(offsets), names };
