@@ -17,6 +17,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeSync,
@@ -74,6 +75,25 @@ export function makeFolder(path: string, makeOne: (path: string) => void = mkdir
   } catch (error) {
     // Another process may have been quicker.
     if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  }
+}
+
+/** The outermost folder that `makeFolder` would have to make for `path`; undefined where it is there. */
+export function firstMissing(path: string): string | undefined {
+  if (existsSync(path)) return undefined;
+  const above = dirname(path);
+  return above === path ? path : (firstMissing(above) ?? path);
+}
+
+/** Removes `path` and the folders above it up to `last`, as far as they are empty. */
+export function removeEmptyFolders(path: string, last: string): void {
+  try {
+    rmdirSync(path);
+    if (path !== last) removeEmptyFolders(dirname(path), last);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    // Of a folder that was not made yet, those above it may be.
+    if (code === "ENOENT" && path !== last) removeEmptyFolders(dirname(path), last);
   }
 }
 

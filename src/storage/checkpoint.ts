@@ -8,7 +8,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import {
   type Disk,
   type FileContent,
@@ -86,26 +86,41 @@ export function readCheckpoint(path: string): Checkpoint | undefined {
 export function latestSound(folder: string, say: (line: string) => void): Checkpoint | undefined {
   for (const path of stepFolders(folder).reverse()) {
     const found = openCheckpoint(path);
-    const flaw = "flaw" in found ? found.flaw : flawOf(found.checkpoint);
-    if (flaw === undefined) return (found as { checkpoint: Checkpoint }).checkpoint;
-    say(`Passed over ${path}: ${flaw}.`);
+    if ("flaw" in found) say(`Passed over ${path}: ${found.flaw}.`);
+    else {
+      const flaw = flawOf(path, found.contents);
+      if (flaw === undefined) return found.checkpoint;
+      say(`Passed over ${path}: ${flaw}.`);
+    }
   }
   return undefined;
 }
 
 /** What keeps a checkpoint's files from being those that were written, e.g. `params.safetensors does not fit its checksum`. */
-export function flawOf({ path }: Pick<Checkpoint, "path">): string | undefined {
-  const found = openCheckpoint(path);
-  if ("flaw" in found) return found.flaw;
-  for (const [name, { sha256 }] of Object.entries(found.contents.files)) {
-    const file = join(path, name);
-    const hash = createHash("sha256");
-    withFileErrors("read", file, () => {
-      for (const piece of filePieces(file)) hash.update(piece);
-    });
-    if (hash.digest("hex") !== sha256) return `${name} does not fit its checksum`;
+function flawOf(path: string, contents: Contents): string | undefined {
+  for (const name of Object.keys(contents.files)) {
+    const flaw = flawIn(path, name, contents);
+    if (flaw !== undefined) return flaw;
   }
   return undefined;
+}
+
+/** The same of one file by its path; undefined as well where it belongs to no checkpoint. */
+export function flawOfFile(file: string): string | undefined {
+  const [path, name] = [dirname(file), basename(file)];
+  if (!NAME.test(basename(path)) || sizeOfFile(join(path, "state.json")) === undefined) return undefined;
+  const found = readContents(path);
+  if ("flaw" in found) return found.flaw;
+  return Object.hasOwn(found.contents.files, name) ? flawIn(path, name, found.contents) : undefined;
+}
+
+function flawIn(path: string, name: string, { files }: Contents): string | undefined {
+  const file = join(path, name);
+  const hash = createHash("sha256");
+  withFileErrors("read", file, () => {
+    for (const piece of filePieces(file)) hash.update(piece);
+  });
+  return hash.digest("hex") === files[name]!.sha256 ? undefined : `${name} does not fit its checksum`;
 }
 
 /** Folders named as checkpoints are, earliest first. */
@@ -122,7 +137,25 @@ const stepFolders = (folder: string): string[] =>
 function openCheckpoint(
   path: string,
 ): { readonly checkpoint: Checkpoint; readonly contents: Contents } | { readonly flaw: string } {
-  const text = textOf(join(path, "state.json"));
+  const found = readContents(path);
+  if ("flaw" in found) return found;
+  const { step, state, score, files } = found.contents;
+  for (const [name, { sizeBytes }] of Object.entries(files)) {
+    const size = sizeOfFile(join(path, name));
+    if (size === undefined) return { flaw: `it has no ${name}` };
+    if (size !== sizeBytes) return { flaw: `${name} has ${size} bytes, not ${sizeBytes}` };
+  }
+  // JSON has no NaN: a score that is not a number comes back as null.
+  const known = score && Number.isFinite(score.value) ? score : undefined;
+  return {
+    checkpoint: { step, path, files: Object.keys(files), state, score: known },
+    contents: found.contents,
+  };
+}
+
+function readContents(path: string): { readonly contents: Contents } | { readonly flaw: string } {
+  const name = join(path, "state.json");
+  const text = withFileErrors("read", name, () => textOf(name));
   if (text === undefined) return { flaw: "it has no state.json" };
   let file: StateFile | null;
   try {
@@ -134,22 +167,15 @@ function openCheckpoint(
     return { flaw: `its state.json is of format ${JSON.stringify(file?.format)}, not ${FORMAT}` };
   }
   if (file.sha256 !== sumOf(file)) return { flaw: "its state.json does not fit its checksum" };
-  const { step, state, score, files } = file;
-  if (step !== Number(NAME.exec(basename(path))?.[1] ?? step)) return { flaw: `it is of step ${step}` };
-  for (const [name, { sizeBytes }] of Object.entries(files)) {
-    const found = sizeOfFile(join(path, name));
-    if (found === undefined) return { flaw: `it has no ${name}` };
-    if (found !== sizeBytes) return { flaw: `${name} has ${found} bytes, not ${sizeBytes}` };
-  }
-  // JSON has no NaN: a score that is not a number comes back as null.
-  const known = score && Number.isFinite(score.value) ? score : undefined;
-  return { checkpoint: { step, path, files: Object.keys(files), state, score: known }, contents: file };
+  if (file.step !== Number(NAME.exec(basename(path))?.[1] ?? file.step))
+    return { flaw: `it is of step ${file.step}` };
+  return { contents: file };
 }
 
 /**
  * Writes a checkpoint; one that is sound at this step stays as it is.
  * @param files content by name; `state.json` is added.
- * @throws UsageError when the disk is full or cannot be written; earlier checkpoints are intact.
+ * @throws UsageError when the disk is full or cannot be written; earlier checkpoints stay.
  */
 export function writeCheckpoint(
   disk: Disk,
@@ -160,8 +186,8 @@ export function writeCheckpoint(
   score?: Score,
 ): Checkpoint {
   const path = join(folder, folderName(step));
-  const existing = readCheckpoint(path);
-  if (existing && flawOf(existing) === undefined) return existing;
+  const existing = openCheckpoint(path);
+  if (!("flaw" in existing) && flawOf(path, existing.contents) === undefined) return existing.checkpoint;
   const latest = listCheckpoints(folder).at(-1);
   const consolation = latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
   const temporary = join(folder, `.writing-${folderName(step)}`);

@@ -70,11 +70,7 @@ const TRIES = 5;
  * Takes the lock of a run folder.
  * @throws UsageError when another live process holds it, `LeasedElsewhere` when that is on another machine.
  */
-export function takeLock(
-  disk: Disk,
-  folder: string,
-  { gone, leaseMs = LEASE_MS }: LockOptions = {},
-): Lock {
+export function takeLock(disk: Disk, folder: string, { gone, leaseMs = LEASE_MS }: LockOptions = {}): Lock {
   const own: Holder = { ...thisProcess(), since: new Date().toISOString(), token: randomUUID() };
   const text = `${JSON.stringify(own)}\n`;
   const draft = join(folder, `.lock-draft-${process.pid}-${own.token}`);
@@ -86,7 +82,8 @@ export function takeLock(
       for (let attempt = 0; attempt < TRIES; attempt++) {
         const numbers = sittingsIn(folder);
         for (const { number, held } of numbers)
-          if (number === numbers.at(-1)!.number && held) refuseLive(join(folder, held), { now, gone, leaseMs });
+          if (number === numbers.at(-1)!.number && held)
+            refuseLive(join(folder, held), { now, gone, leaseMs });
         const number = (numbers.at(-1)?.number ?? 0) + 1;
         const path = join(folder, `lock-${number}.json`);
         // A link either makes the lock whole or fails because it is there; there is no half-written lock.
