@@ -61,6 +61,8 @@ export interface LockOptions {
   /** A lock that looks like this is a gone holder's. */
   readonly gone?: Sighting | undefined;
   readonly leaseMs?: number;
+  /** How often the lease is renewed. */
+  readonly renewMs?: number;
 }
 
 /** How often others may be quicker before it is told. */
@@ -70,7 +72,11 @@ const TRIES = 5;
  * Takes the lock of a run folder.
  * @throws UsageError when another live process holds it, `LeasedElsewhere` when that is on another machine.
  */
-export function takeLock(disk: Disk, folder: string, { gone, leaseMs = LEASE_MS }: LockOptions = {}): Lock {
+export function takeLock(
+  disk: Disk,
+  folder: string,
+  { gone, leaseMs = LEASE_MS, renewMs = RENEW_MS }: LockOptions = {},
+): Lock {
   const own: Holder = { ...thisProcess(), since: new Date().toISOString(), token: randomUUID() };
   const text = `${JSON.stringify(own)}\n`;
   const draft = join(folder, `.lock-draft-${process.pid}-${own.token}`);
@@ -88,7 +94,7 @@ export function takeLock(disk: Disk, folder: string, { gone, leaseMs = LEASE_MS 
         const path = join(folder, `lock-${number}.json`);
         // A link either makes the lock whole or fails because it is there; there is no half-written lock.
         if (!tryLink(disk, draft, path)) continue;
-        if (isHighest(folder, number)) return hold(disk, folder, number, text);
+        if (isHighest(folder, number)) return hold(disk, folder, { number, text, renewMs });
         disk.remove(path);
       }
       throw new UsageError(
@@ -172,10 +178,14 @@ function refuseLive(
   );
 }
 
-function hold(disk: Disk, folder: string, number: number, text: string): Lock {
+function hold(
+  disk: Disk,
+  folder: string,
+  { number, text, renewMs }: { number: number; text: string; renewMs: number },
+): Lock {
   const path = join(folder, `lock-${number}.json`);
   removeRemains(disk, folder, number);
-  const renewal = renew(path);
+  const renewal = renew(path, renewMs);
   const isOwn = () => textOf(path) === text;
   return {
     path,
@@ -193,18 +203,18 @@ function hold(disk: Disk, folder: string, number: number, text: string): Lock {
         // A name needs no room: a full disk lets go all the same.
         if (isOwn()) disk.rename(path, join(folder, `.lock-${number}.free`));
       } catch {
-        // The next process sees that this one has ended.
+        removeQuietly(disk, path);
       }
     },
   };
 }
 
 /** Renews the lock from a thread of its own, however long this one is busy. */
-function renew(path: string): Disposable {
+function renew(path: string, everyMs: number): Disposable {
   let worker: Worker | undefined;
   const timer = setTimeout(() => {
     worker = new Worker(new URL("./renewal.js", import.meta.url), {
-      workerData: { path, everyMs: RENEW_MS },
+      workerData: { path, everyMs },
       name: "lock",
       execArgv: [], // the process's own, such as --input-type, may not hold for a file
     });

@@ -97,8 +97,7 @@ export class Run implements Disposable {
     private readonly disk: Disk,
     private readonly lock: Lock,
     path: string,
-    /** Of a run that begins: the first folder that was made for it. Undefined once there is something to keep. */
-    private begun: { readonly made: string | undefined } | undefined,
+    private begun: Begun | undefined,
   ) {
     this.path = path;
     this.checkpoints = join(path, "checkpoints");
@@ -125,7 +124,7 @@ export class Run implements Disposable {
     const path = resolve(recipe.logs, recipe.name);
     const otherSettings = refuseForeign(recipe, path);
     const isThere = existsSync(join(path, CONFIG)) || listCheckpoints(join(path, "checkpoints")).length > 0;
-    const begun = isThere ? undefined : { made: firstMissing(path) };
+    const begun = isThere ? undefined : { disk, path, made: firstMissing(path) };
     let lock: Lock | undefined;
     try {
       opening(path, () => disk.makeFolder(join(path, "checkpoints")));
@@ -143,10 +142,8 @@ export class Run implements Disposable {
       }
       return new Run(recipe, own, lock, path, begun);
     } catch (error) {
-      if (lock !== undefined && begun !== undefined) abandon(disk, path, begun.made, lock);
+      if (begun !== undefined) abandon(begun, lock);
       else lock?.[Symbol.dispose]();
-      if (lock === undefined && begun?.made !== undefined)
-        removeEmptyFolders(join(path, "checkpoints"), begun.made);
       throw error;
     }
   }
@@ -244,7 +241,7 @@ export class Run implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.begun === undefined) this.lock[Symbol.dispose]();
-    else abandon(this.disk, this.path, this.begun.made, this.lock);
+    else abandon(this.begun, this.lock);
   }
 
   /** Goes back to where a cooldown began early. */
@@ -292,18 +289,29 @@ const removeTry = (disk: Disk, path: string): void => {
   for (const name of namesIn(path)) if (OF_A_TRY.test(name)) disk.remove(join(path, name));
 };
 
+/** A run that has nothing to keep yet. */
+interface Begun {
+  readonly disk: Disk;
+  readonly path: string;
+  /** The outermost folder that was made for it. */
+  readonly made: string | undefined;
+}
+
 /** Removes what a run wrote that took no step, lets go of its lock, and removes the folders that were made for it. */
-function abandon(disk: Disk, path: string, made: string | undefined, lock: Lock): void {
+function abandon({ disk, path, made }: Begun, lock: Lock | undefined): void {
+  const checkpoints = join(path, "checkpoints");
   try {
-    lock.check();
-    removeTry(disk, path);
-    disk.remove(join(path, CONFIG));
-    lock[Symbol.dispose]();
-    for (const name of namesIn(path)) if (LOCK_REMAINS.test(name)) disk.remove(join(path, name));
-    removeEmptyFolders(join(path, "checkpoints"), made ?? join(path, "checkpoints"));
+    if (lock !== undefined) {
+      lock.check();
+      removeTry(disk, path);
+      disk.remove(join(path, CONFIG));
+      lock[Symbol.dispose]();
+      for (const name of namesIn(path)) if (LOCK_REMAINS.test(name)) disk.remove(join(path, name));
+    }
+    removeEmptyFolders(checkpoints, made ?? checkpoints);
   } catch {
     // What stays can be begun again.
-    lock[Symbol.dispose]();
+    lock?.[Symbol.dispose]();
   }
 }
 
