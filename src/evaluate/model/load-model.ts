@@ -16,6 +16,7 @@ import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
 import { listCheckpoints } from "../../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
+import { modelKey } from "./key.js";
 
 export interface ModelSource {
   /** A run's folder, a checkpoint's folder, or a safetensors file with open_clip's names, or the folder of one. */
@@ -41,6 +42,8 @@ export interface LoadedModel {
   /** Folder of the run that the weights are of, if they are of one. */
   readonly run: string | undefined;
   readonly buffers: Readonly<Record<string, DeviceBuffer>>;
+  /** Tells this model from every other: a hash of all that decides its features. Reads the weights' file. */
+  key(): string;
 }
 
 const CONFIG = "open_clip_config.json";
@@ -67,7 +70,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   const { weights, step, run, folders } = findWeights(source);
   const { config, preprocess } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
+  const tokenizerFile = findTokenizer(source, folders);
+  const tokenizer = openTokenizer(tokenizerFile, config, run === undefined);
   const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
@@ -89,7 +93,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     textBatch: 64,
     workers: source.workers,
   });
-  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
+  const key = () => modelKey(engine, encoder, { weights, tokenizer: tokenizerFile });
+  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers, key };
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
