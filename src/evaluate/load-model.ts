@@ -10,12 +10,13 @@ import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine } from "../engines/engine.js";
 import { type Clip, makeClip } from "../models/clip.js";
 import { type ClipConfig, clipDefaults, parseClipConfig } from "../models/config/config.js";
-import { openaiPreprocess, type PreprocessConfig } from "../models/presets/preset.js";
+import { type PreprocessConfig, parsePreprocess } from "../models/config/preprocess.js";
 import { findPreset } from "../models/presets/presets.js";
 import { readWeights } from "../models/weights/weights.js";
 import { parameterTypes } from "../nn/parameters.js";
 import { listCheckpoints } from "../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
+import { evaluationOptions } from "./preprocess.js";
 
 export interface ModelSource {
   /** A run's folder, a checkpoint's folder, or a safetensors file with open_clip's names, or the folder of one. */
@@ -79,12 +80,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     clip,
     tokenizer,
     normalization: { mean: preprocess.mean, std: preprocess.std },
-    pipeline: evaluationPipeline(clip.config.vision_cfg.image_size, {
-      resize: preprocess.resize_mode,
-      filter: preprocess.interpolation,
-      // A run of ours lays drawings on white, as in training; open_clip leaves transparency to Pillow.
-      ...(run === undefined ? { transparency: "pillow" as const } : {}),
-    }),
+    pipeline: evaluationPipeline(clip.config.vision_cfg.image_size, evaluationOptions(preprocess)),
     imageBatch: 32,
     textBatch: 64,
     workers: source.workers,
@@ -145,29 +141,7 @@ function findConfig(
     );
   }
   const json = readJson(file);
-  const { preprocess_cfg } = json as { preprocess_cfg?: Partial<PreprocessConfig> };
-  const preprocess = { ...openaiPreprocess, ...preprocess_cfg };
-  checkPreprocess(preprocess, file);
-  return { config: parseClipConfig(json, file), preprocess };
-}
-
-function checkPreprocess(preprocess: PreprocessConfig, file: string): void {
-  const check = (key: keyof PreprocessConfig, fits: (value: unknown) => boolean, rule: string) => {
-    if (fits(preprocess[key])) return;
-    throw new UsageError(
-      `${file}: preprocess_cfg.${key} must be ${rule}; got ${JSON.stringify(preprocess[key])}. Correct it as the model was trained.`,
-    );
-  };
-  const among = (...names: string[]): [(value: unknown) => boolean, string] => [
-    (value) => names.includes(value as string),
-    names.join(" or "),
-  ];
-  const isRgb = (value: unknown) =>
-    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x));
-  check("mean", isRgb, "three numbers");
-  check("std", (value) => isRgb(value) && !(value as number[]).includes(0), "three numbers other than 0");
-  check("interpolation", ...among("bicubic", "bilinear"));
-  check("resize_mode", ...among("shortest", "longest", "squash"));
+  return { config: parseClipConfig(json, file), preprocess: parsePreprocess(json, file) };
 }
 
 /**
