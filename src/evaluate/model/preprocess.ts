@@ -1,7 +1,7 @@
 /** What a model's file says of pictures, as the pixels' own options. */
 
-import type { EvaluationOptions } from "../data/pixels/pipeline.js";
-import type { PreprocessConfig } from "../models/config/preprocess.js";
+import type { EvaluationOptions } from "../../data/pixels/pipeline.js";
+import type { PreprocessConfig } from "../../models/config/preprocess.js";
 
 /** The options of `evaluationPipeline` that a `preprocess_cfg` stands for; open_clip's where it does not say. */
 export function evaluationOptions(preprocess: PreprocessConfig): Required<EvaluationOptions> {
