@@ -5,6 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { readJson, withFileErrors } from "../../core/files.js";
 import { evaluationPipeline } from "../../data/pixels/pipeline.js";
+import { type Cleaning, cleanings } from "../../data/tokenizer/clean.js";
 import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine } from "../../engines/engine.js";
@@ -53,6 +54,8 @@ export interface LocatedModel {
   readonly tokenizer: string;
   readonly config: ClipConfig;
   readonly preprocess: PreprocessConfig;
+  /** How texts are cleaned before a Hugging Face tokenizer. */
+  readonly clean: Cleaning;
   /** Folder of the run that the weights are of, if they are of one. */
   readonly run: string | undefined;
 }
@@ -66,9 +69,9 @@ export function locateModel(source: ModelSource): LocatedModel {
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
 export async function loadModel(engine: Engine, source: ModelSource): Promise<LoadedModel> {
   const { weights, step, run, folders } = findWeights(source);
-  const { config, preprocess } = findConfig(source, folders);
+  const { config, preprocess, clean } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
+  const tokenizer = openTokenizer(findTokenizer(source, folders), config, clean);
   const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
@@ -132,8 +135,11 @@ function placeOf(folder: string): Omit<Found, "weights"> {
 function findConfig(
   { model, path, optionPrefix = "" }: ModelSource,
   folders: readonly string[],
-): { config: ClipConfig; preprocess: PreprocessConfig } {
-  if (model !== undefined && !model.endsWith(".json")) return findPreset(model);
+): Pick<LocatedModel, "config" | "preprocess" | "clean"> {
+  if (model !== undefined && !model.endsWith(".json")) {
+    const { config, preprocess } = findPreset(model);
+    return { config, preprocess, clean: cleanIn(undefined, config, model) };
+  }
   const file = model ?? folders.map((folder) => join(folder, CONFIG)).find((f) => existsSync(f));
   if (file === undefined) {
     throw new UsageError(
@@ -141,18 +147,27 @@ function findConfig(
     );
   }
   const json = readJson(file);
-  return { config: parseClipConfig(json, file), preprocess: parsePreprocess(json, file) };
+  const config = parseClipConfig(json, file);
+  return { config, preprocess: parsePreprocess(json, file), clean: cleanIn(json, config, file) };
 }
 
 /**
- * open_clip cleans texts before a Hugging Face tokenizer, as its own does where the configuration names none; runs of
- * ours, and vocabularies learned here, take texts as they are.
+ * Our runs say in `tokenizer_cfg` how texts were cleaned; open_clip cleans them before a Hugging Face tokenizer, as its
+ * own does where the configuration names none.
  */
-function openTokenizer(path: string, { text_cfg: text }: ClipConfig, foreign: boolean): Tokenizer {
+function cleanIn(json: unknown, { text_cfg: text }: ClipConfig, file: string): Cleaning {
+  const { tokenizer_cfg: stated } = (json ?? {}) as { tokenizer_cfg?: { clean?: unknown } | null };
+  const clean = stated?.clean ?? (text.hf_tokenizer_name === undefined ? "lower" : "whitespace");
+  if (Object.hasOwn(cleanings, clean as string)) return clean as Cleaning;
+  throw new UsageError(
+    `${file}: tokenizer_cfg.clean must be one of ${Object.keys(cleanings).join(", ")}; got ${JSON.stringify(clean)}. Correct it as the model was trained.`,
+  );
+}
+
+function openTokenizer(path: string, { text_cfg: text }: ClipConfig, clean: Cleaning): Tokenizer {
   const { context_length: contextLength, vocab_size: vocabSize } = { ...clipDefaults.text_cfg, ...text };
   const tokenizer = loadTokenizer(path, { contextLength, vocabSize });
-  if (!foreign || tokenizer.kind !== "huggingface") return tokenizer;
-  const clean = text.hf_tokenizer_name === undefined ? "lower" : "whitespace";
+  if (tokenizer.kind !== "huggingface") return tokenizer;
   return loadTokenizer(path, { contextLength, vocabSize, clean });
 }
 

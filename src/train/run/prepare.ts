@@ -257,7 +257,11 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
 const MODEL_FILE = "open_clip_config.json";
 
 /** Writes `open_clip_config.json`, from which the run's weights can be used, here and in open_clip. */
-export function saveModelConfig(path: (name: string) => string, { config, preprocess }: RunModel): void {
+export function saveModelConfig(path: (name: string) => string, model: RunModel): void {
+  const { config, preprocess, tokenizer } = model;
   const file = path(MODEL_FILE);
-  if (!existsSync(file)) writeJsonAtomic(file, { model_cfg: config, preprocess_cfg: preprocess });
+  if (existsSync(file)) return;
+  // Texts reach a Hugging Face tokenizer as they are, which open_clip's schema has no word for.
+  const cleaning = tokenizer.kind === "huggingface" ? { tokenizer_cfg: { clean: "none" } } : {};
+  writeJsonAtomic(file, { model_cfg: config, preprocess_cfg: preprocess, ...cleaning });
 }
