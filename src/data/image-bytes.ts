@@ -2,7 +2,7 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { readExactly } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import type { ImageIndex } from "./dataset.js";
+import type { ImageIndex } from "./image-index.js";
 
 const MAX_OPEN_FILES = 64;
 const openFiles = new Map<string, number>();

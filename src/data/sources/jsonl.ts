@@ -1,7 +1,7 @@
 /** JSON lines: one object a line, with an image path or base64. */
 import { readFileSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
-import type { Container } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { looksLikeBase64, resolveColumns } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
 import { TableReader, type TableRow } from "./table.js";

@@ -1,7 +1,8 @@
 /** What a caller may say about a source; everything has a default that looks at the data. */
 import { homedir } from "node:os";
 import { join } from "node:path";
-import type { Container, LocatedSample, SourceDescription } from "../dataset.js";
+import type { LocatedSample, SourceDescription } from "../dataset.js";
+import type { Container } from "../image-index.js";
 
 export type SourceFormat = "folder" | "csv" | "tsv" | "jsonl" | "parquet" | "webdataset";
 

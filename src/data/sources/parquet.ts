@@ -27,7 +27,7 @@ import {
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { UsageError } from "../../core/errors.js";
-import type { Container } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { resolveColumns } from "./columns.js";
 import { cacheFolder, type DatasetOptions, type SourceReading } from "./options.js";
 import { imagePath, TableReader, type TableRow } from "./table.js";

@@ -3,7 +3,8 @@
  * sample. The image stays in the tar; captions and labels are read now.
  */
 import { UsageError } from "../../core/errors.js";
-import type { Container, LocatedSample } from "../dataset.js";
+import type { LocatedSample } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { annotationOf, captionLines } from "./columns.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
 import { FileWindow, type TarMember, tarMembers } from "./tar.js";
