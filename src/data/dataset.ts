@@ -37,10 +37,14 @@ export interface SourceDescription {
   readonly labelsFrom?: string;
   /** Distinct labels. */
   readonly classes: number;
+  /** Class folders without an image: classes all the same. */
+  readonly emptyClasses?: readonly string[];
   /** Share of the samples drawn, when the caller gave weights. */
   readonly weight?: number;
   /** What a person should know: captions without image, a fallback that was taken. */
   readonly notes: readonly string[];
+  /** What is damaged or cannot be read, counted, the first ones named; with `strict` there is none. */
+  readonly problems: readonly string[];
 }
 
 /** A run of consecutive samples that came from one source. */
@@ -100,12 +104,16 @@ class IndexedDataset implements Dataset {
   }
 }
 
+/** What the reader of a source says of it; the rest is counted. */
+export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "classes" | "problems"> &
+  Partial<Pick<SourceDescription, "problems">>;
+
 /** A data set of one source. */
 export function makeDataset(
   name: string,
   containers: readonly Container[],
   samples: readonly LocatedSample[],
-  description: Omit<SourceDescription, "samples" | "captions" | "classes">,
+  description: SourceWords,
 ): Dataset {
   const images: ImageIndex = {
     containers,
@@ -122,7 +130,13 @@ export function makeDataset(
     captions += sample.captions.length;
     if (sample.label !== undefined) labels.add(sample.label);
   }
-  const full: SourceDescription = { ...description, samples: plain.length, captions, classes: labels.size };
+  const full: SourceDescription = {
+    problems: [],
+    ...description,
+    samples: plain.length,
+    captions,
+    classes: labels.size,
+  };
   return new IndexedDataset(name, [full], [{ name, start: 0, length: plain.length }], images, plain);
 }
 
