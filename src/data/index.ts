@@ -1,8 +1,6 @@
 /** Everything that the rest of Clipwright needs of the data, tokenizers apart. */
 export type {
-  Container,
   Dataset,
-  ImageIndex,
   Sample,
   SourceDescription,
   SourceKind,
@@ -12,6 +10,7 @@ export { concatDatasets, subset } from "./dataset.js";
 export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./duplicates.js";
 export { type Examined, type ExamineOptions, examineImages } from "./examine.js";
 export { changeOfData, type DataChange, type DataFingerprint, fingerprintOf } from "./fingerprint.js";
+export type { Container, ImageIndex } from "./image-index.js";
 export {
   type Dropped,
   type DropReason,
