@@ -2,7 +2,8 @@
  * Clipwright as a library: `import { train } from "clipwright"`. What the command line does, as typed functions.
  *
  * Failures are of three classes: `UsageError` (what the caller can mend, in one line), `Unsupported` (an engine cannot
- * run a graph) and `InternalError` (a fault of Clipwright).
+ * run a graph) and `InternalError` (a fault of Clipwright). Each has a `code`; a `UsageError` has the `key`, `file` and
+ * `line` at fault where they are known.
  */
 
 import { checkRecipe, type RecipeInput } from "./train/recipe/recipe.js";
@@ -10,7 +11,7 @@ import { train as trainChecked } from "./train/train.js";
 import type { TrainHooks, TrainResult } from "./train/watch/hooks.js";
 
 export type { DType, TypedArray } from "./core/dtype.js";
-export { InternalError, Unsupported, UsageError } from "./core/errors.js";
+export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
 export {
   type Dataset,
@@ -49,8 +50,9 @@ export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js
 export * as graph from "./graph/index.js";
 export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config/config.js";
+export type { PreprocessConfig } from "./models/config/preprocess.js";
 export { type ModelSummary, summarize } from "./models/presets/catalog.js";
-export type { PreprocessConfig, Preset } from "./models/presets/preset.js";
+export type { Preset } from "./models/presets/preset.js";
 export { findPreset, presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
 export { defineRecipe, type RecipeInput } from "./train/recipe/recipe.js";

@@ -6,16 +6,20 @@ import { withFileErrors } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
 import type { Encoder } from "./encoder.js";
 
-/** A hash of the weights, the tokenizer, the configuration, what images go through, and the engine that computes. */
+/**
+ * A hash of the weights' and the tokenizer's files, the configuration, what texts and images go through, and the engine
+ * that computes.
+ */
 export function modelKey(
   engine: Engine,
   { options }: Encoder,
-  files: { readonly weights: string; readonly tokenizer: string },
+  from: { readonly weights: string; readonly tokenizer: string; readonly clean: string },
 ): string {
   const { clip, pipeline, normalization, tokenizer } = options;
   const parts = [
-    digestOfFile(files.weights),
-    digestOfFile(files.tokenizer),
+    digestOfFile(from.weights),
+    digestOfFile(from.tokenizer),
+    from.clean,
     clip.config,
     tokenizer.toJSON(),
     pipeline,

@@ -19,6 +19,7 @@ import {
   integer,
   kebab,
   list,
+  namingKeys,
   optional,
   real,
   required,
@@ -121,6 +122,14 @@ export const recipeGroups = {
     imageResizeMode: optional(
       choice(["shortest", "longest", "squash"]),
       "Crop to the shortest side, pad to the longest, or squash; the model's own otherwise.",
+    ),
+    imageTransparency: optional(
+      choice(["white", "black", "pillow"]),
+      "What transparent pictures are laid on, or Pillow's way, as open_clip; the model's own otherwise, else white.",
+    ),
+    exifOrientation: optional(
+      flag(),
+      "Turn pictures as their EXIF says; otherwise as the model's file says, else as stored, as open_clip.",
     ),
     keepSize: optional(
       integer(8, 4096),
@@ -319,7 +328,10 @@ export const defineRecipe = (recipe: RecipeInput): RecipeInput => recipe;
  * @param name used when the recipe names no run.
  * @throws UsageError naming the key and the remedy.
  */
-export function checkRecipe(input: RecipeInput, name?: string): Recipe {
+export const checkRecipe = (input: RecipeInput, name?: string): Recipe =>
+  namingKeys(recipeFields, () => check(input, name));
+
+function check(input: RecipeInput, name: string | undefined): Recipe {
   const values = checkAll(recipeFields, withFraction(input));
   const recipe: Recipe = {
     ...values,
@@ -363,6 +375,7 @@ function checkLength(recipe: Recipe): void {
   if (given.length === 0) {
     throw new UsageError(
       "length: the recipe must say how long to train; got none of samples, epochs, steps, time. Add one, e.g. --epochs 10 or --time 30m.",
+      { code: "ERR_SETTING" },
     );
   }
   if (given.length > 1) {
