@@ -8,6 +8,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { entryOf } from "../src/cli/command.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { runCommandLine } from "../src/cli/shell.js";
@@ -39,7 +40,7 @@ async function stoppedAfterOneStep(words: readonly string[]): Promise<number> {
     return train(recipe, { ...hooks, onStep: () => stop.abort(), signal: stop.signal });
   };
   const terminal = { out() {}, err() {}, interactive: false, columns: 80, color: false };
-  return runCommandLine([makeTrainCommand(async () => stopped)], words, terminal);
+  return runCommandLine([entryOf(makeTrainCommand(async () => stopped))], words, terminal);
 }
 
 let runs = 0;
@@ -235,7 +236,7 @@ const cases: readonly Case[] = [
   {
     fault: "class names for data without labels",
     words: () => ["evaluate", at("runs/good"), "--data", at("pairs"), "--task", "zeroshot"],
-    tells: /needs labels; got none/,
+    tells: /need labels; got none/,
   },
   {
     fault: "class names that do not match the labels",

@@ -74,7 +74,7 @@ suite("clipwright evaluate", () => {
 
   test("data without what the task needs are refused in one line", async () => {
     const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
-    assert.match(zeroshot.err, /^clipwright: evaluate pairs: zero-shot classification needs labels; .*\n$/);
+    assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*\n$/);
     const names = await evaluate(model, "--data", join(folder, "pairs"), "--templates", "simple");
     assert.match(names.err, /class names and templates are for zero-shot/);
     put(folder, "broken/a.png", "no picture");

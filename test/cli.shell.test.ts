@@ -1,25 +1,26 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Command, defineCommand } from "../src/cli/command.js";
+import { type Command, type CommandEntry, defineCommand, optionsOf } from "../src/cli/command.js";
 import { inspectCommand } from "../src/cli/commands/inspect.js";
 import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
+import { helpPages, keptHelp } from "../src/cli/kept-help.js";
 import { scoreLines } from "../src/cli/scores.js";
 import { terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
-import { defaulted, flag, integer, list, optional, real, text } from "../src/settings/fields.js";
+import { defaulted, flag, integer, kebab, list, optional, real, text } from "../src/settings/fields.js";
 import type { StepReport, TrainFunction } from "../src/train/hooks.js";
 import type { Recipe } from "../src/train/recipe/recipe.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 
 /** Runs words and gives all that a person would see. */
-const run = (all: readonly Command[], words: readonly string[], interactive = false) =>
+const run = (all: readonly (Command | CommandEntry)[], words: readonly string[], interactive = false) =>
   runWords(all, words, { interactive });
 
 let seen: unknown;
@@ -149,24 +150,59 @@ suite("runCommandLine: failures and help", () => {
     assert.deepEqual([code, out], [2, ""]);
   });
 
-  test("help lists every command, and every option of each with its default, within the width", async () => {
+  test("help lists every command, and with --all every option of each with its default, within the width", async () => {
     const overview = await run(commands, ["--help"]);
     assert.equal(overview.code, 0);
-    for (const command of commands) {
-      assert(overview.out.includes(`\n  ${command.name} `), command.name);
-      const { out, code } = await run(commands, [command.name, "--help"]);
+    for (const entry of commands) {
+      assert(overview.out.includes(`\n  ${entry.name} `), entry.name);
+      const { out, code } = await run(commands, [entry.name, "--help", "--all"]);
       assert.equal(code, 0);
-      assert.equal(out, (await run(commands, ["help", command.name])).out);
+      assert.equal(out, (await run(commands, ["help", entry.name, "--all"])).out);
       for (const line of out.split("\n")) assert(line.length <= 80, line);
+      for (const key of Object.keys(optionsOf(await entry.load()))) {
+        assert.match(out, new RegExp(`^ {2}--${kebab(key)}( |$)`, "m"));
+      }
     }
     const help = (await run([probe], ["probe", "-h"])).out;
     assert.match(help, /Usage {2}clipwright probe FILE… \[--option value\]/);
     assert.match(help, /\nMain\n {2}--batch-size N {2,}A size\. \(8\)\n/);
   });
 
+  test("the short help has what most people need, and says how many more options there are", async () => {
+    const brief = (await run([{ ...probe, brief: ["lr", "json"] }], ["probe", "--help"])).out;
+    assert.deepEqual(brief.match(/--[a-z-]+/g), ["--option", "--lr", "--json", "--help", "--all"]);
+    assert.match(brief, /\n4 more options: clipwright probe --help --all\n/);
+    const train = (await run(commands, ["train", "--help"])).out;
+    assert(train.split("\n").length <= 60, `train --help: at most 60 lines; got ${train.split("\n").length}`);
+    for (const { load } of commands) {
+      const command = await load();
+      for (const key of command.brief ?? []) assert(key in optionsOf(command), `${command.name}: ${key}`);
+    }
+  });
+
+  test("help is kept until the program is newer, and made anew then", async () => {
+    const program = mkdtempSync(join(tmpdir(), "kept-help-"));
+    after(() => rmSync(program, { recursive: true }));
+    mkdirSync(join(program, "src", "cli"), { recursive: true });
+    const [code, kept] = ["main.js", "help.json"].map((name) => join(program, "src", "cli", name));
+    const at = (file: string, seconds: number) => utimesSync(file, seconds, seconds);
+    writeFileSync(code!, "");
+    at(code!, 1000);
+    const pages = await keptHelp(program);
+    assert.deepEqual(pages, JSON.parse(JSON.stringify(await helpPages(commands))));
+    writeFileSync(kept!, JSON.stringify(pages.slice(1)));
+    assert.equal((await keptHelp(program)).length, pages.length - 1, "what is kept is taken");
+    at(kept!, 999);
+    assert.equal((await keptHelp(program)).length, pages.length, "a newer program is asked again");
+    writeFileSync(kept!, "torn {");
+    assert.equal((await keptHelp(program)).length, pages.length, "a torn file is as none");
+  });
+
   test("every command has a name of its own and valid examples", async () => {
     assert.equal(new Set(commands.map(({ name }) => name)).size, commands.length);
-    for (const { name, examples } of commands) {
+    for (const entry of commands) {
+      const { name, examples } = await entry.load();
+      assert.equal(name, entry.name);
       assert(examples.length > 0, name);
       for (const [line] of examples) assert(`${line} `.startsWith(`clipwright ${name} `), line);
     }

@@ -7,7 +7,7 @@ import {
   meanInterval,
   medianInterval,
   pairedDifference,
-} from "../src/evaluate/bootstrap.js";
+} from "../src/evaluate/statistics/bootstrap.js";
 
 const key = keyFromSeed(2024);
 

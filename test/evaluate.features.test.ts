@@ -8,7 +8,7 @@ import {
   normalise,
   similarity,
   unitFeatures,
-} from "../src/evaluate/features.js";
+} from "../src/evaluate/features/features.js";
 
 function randomFeatures(seed: number, rows: number, width: number): Features {
   const random = new Random(keyFromSeed(seed));

@@ -9,9 +9,9 @@ import {
   normalise,
   similarity,
   type Tile,
-} from "../src/evaluate/features.js";
-import { eachTileOn } from "../src/evaluate/products.js";
-import { rankSearch, retrievalRanks } from "../src/evaluate/retrieval.js";
+} from "../src/evaluate/features/features.js";
+import { eachTileOn } from "../src/evaluate/features/products.js";
+import { rankSearch, retrievalRanks } from "../src/evaluate/tasks/retrieval.js";
 
 const WIDTH = 40;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { normalise } from "../src/evaluate/features.js";
+import { normalise } from "../src/evaluate/features/features.js";
 import {
   appendEvaluation,
   evaluationLine,
@@ -9,8 +9,8 @@ import {
   retrievalRecords,
   zeroshotRecords,
 } from "../src/evaluate/records.js";
-import { evaluateRetrieval } from "../src/evaluate/retrieval.js";
-import { evaluateZeroshot } from "../src/evaluate/zeroshot.js";
+import { evaluateRetrieval } from "../src/evaluate/tasks/retrieval.js";
+import { evaluateZeroshot } from "../src/evaluate/tasks/zeroshot.js";
 
 const axes = normalise(new Float32Array([1, 0, 0, 1]), 2, "axes");
 const zeroshot = evaluateZeroshot(axes, new Uint32Array([0, 1]), axes, ["left", "right"]);

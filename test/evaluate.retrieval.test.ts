@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
-import { type Features, normalise } from "../src/evaluate/features.js";
-import { evaluateRetrieval, retrievalRanks } from "../src/evaluate/retrieval.js";
+import { type Features, normalise } from "../src/evaluate/features/features.js";
+import { evaluateRetrieval, retrievalRanks } from "../src/evaluate/tasks/retrieval.js";
 
 /** Images with captions scattered around them, so that recall is neither 0 nor 1; captions in random order. */
 function pairs(

@@ -6,12 +6,10 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import {
   fillTemplate,
-  loadClassNames,
   loadTemplates,
-  parseClassNames,
   parseTemplates,
   templateSets,
-} from "../src/evaluate/templates.js";
+} from "../src/evaluate/prompts/templates.js";
 
 suite("templateSets", () => {
   test("every set is described and every sentence has a place for the name, once in its set", () => {
@@ -57,31 +55,5 @@ suite("loadTemplates and parseTemplates", () => {
     await assert.rejects(loadTemplates("drawings"), /got templates=drawings\. Did you mean "drawing"\?/);
     assert.throws(() => parseTemplates("a {c}\nno place\n", "t.txt"), /t\.txt:2: .*got "no place"/);
     assert.throws(() => parseTemplates("\n", "t.txt"), /t\.txt: must hold at least one template/);
-  });
-});
-
-suite("loadClassNames and parseClassNames", () => {
-  test("read lines, arrays and maps in order of label", async () => {
-    assert.deepEqual(parseClassNames("tench\ngreat white shark\n\n", "classnames.txt").names, [
-      "tench",
-      "great white shark",
-    ]);
-    assert.deepEqual(parseClassNames('["a","b"]', "names.json"), { names: ["a", "b"] });
-    assert.deepEqual(parseClassNames('{"n02":"dog","n01":"cat"}', "names.JSON"), {
-      names: ["dog", "cat"],
-      keys: ["n02", "n01"],
-    });
-    await assert.rejects(loadClassNames("missing/classnames.txt"), /ENOENT/);
-  });
-
-  test("refuse what would shift labels or is no name", () => {
-    const cases: [string, string, RegExp][] = [
-      ["a\n\nb\n", "c.txt", /c\.txt: a class name must not be blank; got name 2 of 3/],
-      ["", "c.txt", /at least one class name/],
-      ["{oops", "c.json", /c\.json: must be valid JSON/],
-      ["3", "c.json", /got 3\. Wrap it/],
-      ['{"n01":["cat"]}', "c.json", /got \["cat"\] under key "n01"/],
-    ];
-    for (const [text, file, message] of cases) assert.throws(() => parseClassNames(text, file), message);
   });
 });

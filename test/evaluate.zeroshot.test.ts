@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
-import { type Features, normalise, similarity } from "../src/evaluate/features.js";
-import { classEmbeddings, evaluateZeroshot, namedGuesses } from "../src/evaluate/zeroshot.js";
+import { type Features, normalise, similarity } from "../src/evaluate/features/features.js";
+import { classEmbeddings, evaluateZeroshot, namedGuesses } from "../src/evaluate/tasks/zeroshot.js";
 
 function randomFeatures(seed: number, rows: number, width: number): Features {
   const random = new Random(keyFromSeed(seed));

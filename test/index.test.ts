@@ -90,7 +90,7 @@ describe('import … from "clipwright"', () => {
     const scores: EvaluationRecord[] = (await retrieval(encoder, dataset)).records;
     assert.ok(scores.every((s) => s.low <= s.value && s.value <= s.high && s.n === 16));
     const named = await zeroshot(encoder, await openDataset(join(folder, "classes")));
-    assert.deepEqual(named.names, [...colours].sort());
+    assert.deepEqual(named.classes.names, [...colours].sort());
     assert.match(evaluationTable(named.records), /top-1/);
     const vectors = await encoder.embedTexts(["a red picture", "a blue picture"]);
     const length = Math.hypot(...vectors.subarray(0, 16));

@@ -9,7 +9,7 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import type { TensorType } from "../src/core/shape.js";
 import { openDataset } from "../src/data/index.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
-import { loadModel } from "../src/evaluate/load-model.js";
+import { loadModel } from "../src/evaluate/model/load-model.js";
 import { gradients } from "../src/graph/grad.js";
 import { interpret, interpretReplicas } from "../src/graph/interpret.js";
 import { allReduceSum } from "../src/graph/ops/index.js";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
-import { normalise } from "../src/evaluate/features.js";
+import { normalise } from "../src/evaluate/features/features.js";
 import { sigmoidPairs, softmaxPairs } from "../src/train/strategies/loss.js";
 import { HeldOutLoss, type HeldOutPairs } from "../src/train/watch/held-out.js";
 

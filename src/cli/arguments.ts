@@ -11,7 +11,6 @@ export type Parsed =
       /** Unchecked values, by key. */
       readonly given: Readonly<Record<string, unknown>>;
       readonly positionals: readonly string[];
-      readonly help: boolean;
     }
   /** A command line that cannot be understood: one line that says why. */
   | { readonly ok: false; readonly problem: string };
@@ -28,7 +27,6 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
     options: Object.fromEntries([
       ...[...keys.keys()].map((name) => [name, { type: flags.has(name) ? "boolean" : "string" }] as const),
       ...[...flags].map((name) => [`no-${name}`, { type: "boolean" }] as const),
-      ["help", { type: "boolean", short: "h" }] as const,
     ]),
     strict: false,
     allowPositionals: true,
@@ -36,16 +34,11 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
   });
   const given: Record<string, unknown> = {};
   const positionals: string[] = [];
-  let help = false;
   const fail = (problem: string): Parsed => ({ ok: false, problem });
   for (const token of tokens) {
     if (token.kind === "positional") positionals.push(token.value);
     if (token.kind !== "option") continue;
     const { name, rawName, value } = token;
-    if (name === "help") {
-      help = true;
-      continue;
-    }
     const negated = !keys.has(name) && name.startsWith("no-") && flags.has(name.slice(3));
     const key = keys.get(negated ? name.slice(3) : name);
     if (key === undefined || !rawName.startsWith("--")) {
@@ -70,11 +63,8 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
       return fail(`${rawName}: given twice; got ${show(earlier)} and ${show(read)}. Keep one.`);
     else given[key] = read;
   }
-  if (!help) {
-    const problem = positionalProblem(command, positionals);
-    if (problem !== undefined) return fail(problem);
-  }
-  return { ok: true, given, positionals, help };
+  const problem = positionalProblem(command, positionals);
+  return problem === undefined ? { ok: true, given, positionals } : fail(problem);
 }
 
 /** Every spelling of every option, to its key. */

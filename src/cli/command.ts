@@ -1,4 +1,4 @@
-/** A command of the shell: a small record with its options, its help and what it does. */
+/** A command of the shell: a small record with its options, its help and what it does. What it calls is imported by `run`. */
 
 import type { Fields, Values } from "../settings/fields.js";
 
@@ -40,6 +40,8 @@ export interface Command<F extends Fields = Fields> {
   readonly positionals: readonly Positional[];
   /** Options under the headings of the help. */
   readonly options: Readonly<Record<string, Fields>>;
+  /** Keys that `--help` shows; the others wait for `--help --all`. Default: every option. */
+  readonly brief?: readonly string[];
   /** Command lines that work, with what they do. */
   readonly examples: readonly (readonly [line: string, what: string])[];
   /** True when `run` checks `given` itself, e.g. over a recipe; `options` then holds nothing. */
@@ -47,6 +49,18 @@ export interface Command<F extends Fields = Fields> {
   /** Gives the exit code; nothing is 0. */
   run(invocation: Invocation<F>): Promise<number | undefined>;
 }
+
+/** A command by name, loaded when it is called. */
+export interface CommandEntry {
+  readonly name: string;
+  load(): Promise<Command>;
+}
+
+/** The entry of a command that is loaded already. */
+export const entryOf = (command: Command): CommandEntry => ({
+  name: command.name,
+  load: async () => command,
+});
 
 type All<G> = { [K in keyof G]: (group: G[K]) => void }[keyof G] extends (group: infer F) => void ? F : never;
 

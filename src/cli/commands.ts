@@ -1,26 +1,18 @@
-/** The registry: every command, in the order of the help. */
+/** The registry: every command, in the order of the help. None is loaded before it is called. */
 
-import type { Command } from "./command.js";
-import { augmentCommand } from "./commands/augment.js";
-import { benchCommand } from "./commands/bench.js";
-import { embedCommand } from "./commands/embed.js";
-import { enginesCommand } from "./commands/engines.js";
-import { evaluateCommand } from "./commands/evaluate.js";
-import { inspectCommand } from "./commands/inspect.js";
-import { modelsCommand } from "./commands/models.js";
-import { reportCommand } from "./commands/report.js";
-import { strategiesCommand } from "./commands/strategies.js";
-import { trainCommand } from "./commands/train.js";
+import type { Command, CommandEntry } from "./command.js";
 
-export const commands: readonly Command[] = Object.freeze([
-  inspectCommand,
-  augmentCommand,
-  trainCommand,
-  evaluateCommand,
-  embedCommand,
-  reportCommand,
-  modelsCommand,
-  strategiesCommand,
-  benchCommand,
-  enginesCommand,
+const entry = (name: string, load: () => Promise<Command>): CommandEntry => ({ name, load });
+
+export const commands: readonly CommandEntry[] = Object.freeze([
+  entry("inspect", async () => (await import("./commands/inspect.js")).inspectCommand),
+  entry("augment", async () => (await import("./commands/augment.js")).augmentCommand),
+  entry("train", async () => (await import("./commands/train.js")).trainCommand),
+  entry("evaluate", async () => (await import("./commands/evaluate.js")).evaluateCommand),
+  entry("embed", async () => (await import("./commands/embed.js")).embedCommand),
+  entry("report", async () => (await import("./commands/report.js")).reportCommand),
+  entry("models", async () => (await import("./commands/models.js")).modelsCommand),
+  entry("strategies", async () => (await import("./commands/strategies.js")).strategiesCommand),
+  entry("bench", async () => (await import("./commands/bench.js")).benchCommand),
+  entry("engines", async () => (await import("./commands/engines.js")).enginesCommand),
 ]);

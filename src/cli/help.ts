@@ -1,16 +1,26 @@
-/** Help texts, generated from the commands' records. */
+/** Help texts from help pages, as wide as the terminal. */
 
-import { type Fields, kebab } from "../settings/fields.js";
 import type { Command, Positional, Terminal } from "./command.js";
 
 type Style = Pick<Terminal, "color" | "columns">;
+export type Row = readonly [left: string, right: string];
+
+/** All that the help of a command tells, as plain data. */
+export interface HelpPage extends Pick<Command, "name" | "summary" | "description" | "examples"> {
+  readonly positionals: readonly Positional[];
+  /** Options under their headings: of each the row, and whether the short help has it. */
+  readonly groups: readonly {
+    readonly heading: string;
+    readonly options: readonly { readonly row: Row; readonly brief: boolean }[];
+  }[];
+}
 
 const MAX_COLUMNS = 100;
 const MIN_DOC_COLUMNS = 28;
 
 /** `clipwright --help`. */
-export function overview(commands: readonly Command[], style: Style): string {
-  const rows = commands.map(({ name, summary }): [string, string] => [name, summary]);
+export function overview(commands: readonly Pick<HelpPage, "name" | "summary">[], style: Style): string {
+  const rows = commands.map(({ name, summary }): Row => [name, summary]);
   return [
     "Trains the best small CLIP that a budget allows.",
     "",
@@ -31,32 +41,33 @@ export function overview(commands: readonly Command[], style: Style): string {
   ].join("\n");
 }
 
-/** `clipwright COMMAND --help`. */
-export function commandHelp(command: Command, style: Style): string {
-  const usage = ["clipwright", command.name, ...command.positionals.map(usageOf)];
-  if (Object.keys(command.options).length > 0) usage.push("[--option value]");
-  const parts = [
-    ...wrap(command.summary, width(style)),
-    "",
-    `${heading("Usage", style)}  ${usage.join(" ")}`,
-    "",
-  ];
-  if (command.description) parts.push(...wrap(command.description, width(style)), "");
-  if (command.positionals.length > 0) {
-    parts.push(
-      table(
-        command.positionals.map(({ name, doc }) => [name, doc]),
-        style,
-      ),
-      "",
-    );
+/** `clipwright COMMAND --help`; with `all` every option, else those that most people need. */
+export function commandHelp(page: HelpPage, style: Style, all: boolean): string {
+  const { name, summary, description, positionals, examples } = page;
+  const usage = ["clipwright", name, ...positionals.map(usageOf)];
+  if (page.groups.length > 0) usage.push("[--option value]");
+  const parts = [...wrap(summary, width(style)), "", `${heading("Usage", style)}  ${usage.join(" ")}`, ""];
+  if (description) parts.push(...wrap(description, width(style)), "");
+  if (positionals.length > 0) {
+    const rows = positionals.map(({ name, doc }): Row => [name, doc]);
+    parts.push(table(rows, style), "");
   }
-  for (const [group, fields] of Object.entries(command.options)) {
-    parts.push(heading(group, style), table(optionRows(fields), style), "");
+  const hidden = all ? 0 : page.groups.flatMap(({ options }) => options).filter(({ brief }) => !brief).length;
+  if (hidden === 0) {
+    for (const group of page.groups) {
+      const rows = group.options.map(({ row }) => row);
+      parts.push(heading(group.heading, style), table(rows, style), "");
+    }
+  } else {
+    const rows = page.groups
+      .flatMap(({ options }) => options.filter(({ brief }) => brief))
+      .map(({ row }) => row);
+    parts.push(heading("Options", style), table(rows, style), "");
+    parts.push(`${hidden} more options: clipwright ${name} --help --all`, "");
   }
-  if (command.examples.length > 0) {
+  if (examples.length > 0) {
     parts.push(heading("Examples", style));
-    for (const [line, what] of command.examples) parts.push(`  ${line}`, `      ${what}`);
+    for (const [line, what] of examples) parts.push(`  ${line}`, `      ${what}`);
     parts.push("");
   }
   return parts.join("\n");
@@ -67,26 +78,11 @@ const usageOf = ({ name, required, many }: Positional): string => {
   return required ? shown : `[${shown}]`;
 };
 
-function optionRows(fields: Fields): [string, string][] {
-  return Object.entries(fields).map(([key, { kind, doc, presence, fallback }]) => {
-    const name = `--${kebab(key)}${kind.placeholder === "" ? "" : ` ${kind.placeholder}`}`;
-    if (presence !== "default" || fallback === false) {
-      return [name, presence === "required" ? `${doc} (required)` : doc];
-    }
-    return [name, `${doc} (${shown(kind.toJson(fallback))})`];
-  });
-}
-
-function shown(value: unknown): string {
-  if (typeof value === "number") return String(Number(value.toPrecision(4)));
-  return Array.isArray(value) ? value.join(",") : String(value);
-}
-
 const heading = (text: string, { color }: Style): string => (color ? `\x1b[1m${text}\x1b[0m` : text);
 const width = ({ columns }: Style): number => Math.min(MAX_COLUMNS, Math.max(40, columns));
 
 /** Two columns; a long name stands on a line of its own. */
-function table(rows: readonly (readonly [string, string])[], style: Style): string {
+function table(rows: readonly Row[], style: Style): string {
   const longest = Math.max(...rows.map(([name]) => name.length));
   const left = Math.min(longest, 30, width(style) - MIN_DOC_COLUMNS - 4) + 4;
   const lines = rows.flatMap(([name, doc]) => {

@@ -4,6 +4,7 @@
 import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { commands } from "./commands.js";
+import { keptHelp } from "./kept-help.js";
 import { runCommandLine, terminalOf } from "./shell.js";
 
 if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
@@ -12,5 +13,5 @@ if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLTo
     if (error.code === "EPIPE") process.exit(0);
     throw error;
   });
-  process.exitCode = await runCommandLine(commands, process.argv.slice(2), terminalOf(process));
+  process.exitCode = await runCommandLine(commands, process.argv.slice(2), terminalOf(process), keptHelp);
 }

@@ -4,19 +4,37 @@
  */
 
 import { readFileSync } from "node:fs";
-import { didYouMean, InternalError, Unsupported, UsageError } from "../core/errors.js";
-import { checkAll, kebab } from "../settings/fields.js";
-import { parseWords } from "./arguments.js";
-import { type Command, optionsOf, type Terminal } from "./command.js";
-import { commandHelp, overview } from "./help.js";
+import { didYouMean, InternalError, invariant, Unsupported, UsageError } from "../core/errors.js";
+import { type CommandEntry, optionsOf, type Terminal } from "./command.js";
+import { commandHelp, type HelpPage, overview } from "./help.js";
+import { helpPages } from "./kept-help.js";
 
 export const EXIT = { ok: 0, failed: 1, badUsage: 2, internal: 70 } as const;
 
-/** Runs `words`, e.g. `["train", "emoji", "--lr", "1e-3"]`. Never throws. */
+/**
+ * Runs `words`, e.g. `["train", "emoji", "--lr", "1e-3"]`. Never throws.
+ * @param help pages of the commands; default: made from the commands, which loads them.
+ */
 export async function runCommandLine(
-  commands: readonly Command[],
+  commands: readonly CommandEntry[],
   words: readonly string[],
   terminal: Terminal,
+  help: () => Promise<readonly HelpPage[]> = () => helpPages(commands),
+): Promise<number> {
+  try {
+    return await runWords(commands, words, terminal, help);
+  } catch (error) {
+    return report(error, terminal);
+  }
+}
+
+const HELP = ["--help", "-h"];
+
+async function runWords(
+  commands: readonly CommandEntry[],
+  words: readonly string[],
+  terminal: Terminal,
+  help: () => Promise<readonly HelpPage[]>,
 ): Promise<number> {
   const [first, ...rest] = words;
   const bad = (problem: string): number => {
@@ -24,42 +42,44 @@ export async function runCommandLine(
     return EXIT.badUsage;
   };
   if (first === undefined) {
-    terminal.err(overview(commands, terminal));
+    terminal.err(overview(await help(), terminal));
     return EXIT.badUsage;
   }
   if (first === "--version" || first === "-v") {
     terminal.out(`${versionText()}\n`);
     return EXIT.ok;
   }
-  if (first === "--help" || first === "-h" || first === "help") {
-    const [topic] = rest;
-    if (topic === undefined) {
-      terminal.out(overview(commands, terminal));
-      return EXIT.ok;
-    }
-    return runCommandLine(commands, [topic, "--help"], terminal);
+  if (first === "help" || HELP.includes(first)) {
+    const [topic, ...more] = rest;
+    if (topic !== undefined) return runWords(commands, [topic, "--help", ...more], terminal, help);
+    terminal.out(overview(await help(), terminal));
+    return EXIT.ok;
   }
-  const command = commands.find(({ name }) => name === first);
-  if (command === undefined) {
+  const entry = commands.find(({ name }) => name === first);
+  if (entry === undefined) {
     const names = commands.map(({ name }) => name);
     if (first.startsWith("-")) return bad(`${first}: a command comes first; there are ${names.join(", ")}.`);
     return bad(`${first}: no such command; there are ${names.join(", ")}.${didYouMean(first, names)}`);
   }
-  const parsed = parseWords(command, rest);
-  if (!parsed.ok) return bad(parsed.problem);
-  if (parsed.help) {
-    terminal.out(commandHelp(command, terminal));
+  if (rest.some((word) => HELP.includes(word))) {
+    const page = (await help()).find(({ name }) => name === first);
+    invariant(page !== undefined, `help: no page of ${first}`);
+    terminal.out(commandHelp(page, terminal, rest.includes("--all")));
     return EXIT.ok;
   }
-  try {
-    const { given, positionals } = parsed;
-    const options = command.checksOptions
-      ? {}
-      : checkAll(optionsOf(command), given, (key) => `--${kebab(key)}`);
-    return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
-  } catch (error) {
-    return report(error, terminal);
-  }
+  const command = await entry.load();
+  // What checks options is loaded after the help, which need not wait for it.
+  const [{ parseWords }, { checkAll, kebab }] = await Promise.all([
+    import("./arguments.js"),
+    import("../settings/fields.js"),
+  ]);
+  const parsed = parseWords(command, rest);
+  if (!parsed.ok) return bad(parsed.problem);
+  const { given, positionals } = parsed;
+  const options = command.checksOptions
+    ? {}
+    : checkAll(optionsOf(command), given, (key) => `--${kebab(key)}`);
+  return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
 }
 
 /** Tells a failure, and gives the exit code for it. */

@@ -187,7 +187,8 @@ export function readJsonLines(path: string): unknown[] {
   });
 }
 
-function parseJson(text: string, path: string, firstLine: number): unknown {
+/** The value of JSON text that starts at line `firstLine` of the file `path`. A mistake is reported as `file:line:column`. */
+export function parseJson(text: string, path: string, firstLine = 1): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

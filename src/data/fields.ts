@@ -25,6 +25,10 @@ export const dataFields = {
     aliases: ["json-text-key"],
   }),
   labelKey: optional(text("COLUMN"), "Table column or JSON field with the class."),
+  classnames: optional(
+    text("FILE"),
+    "Names of the labels: one a line from label 0 on, or JSON from label to name.",
+  ),
   imageRoot: optional(text("FOLDER"), "Where the paths in a table start from."),
 } as const;
 

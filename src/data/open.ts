@@ -3,6 +3,7 @@ import { accessSync, closeSync, constants, openSync, readSync, statSync } from "
 import { basename, join } from "node:path";
 import { UsageError } from "../core/errors.js";
 import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
+import { captionByClass } from "./sources/class-captions.js";
 import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
 import { count, listFiles, readFolder } from "./sources/folder.js";
@@ -37,24 +38,27 @@ export async function openDataset(
   options: DatasetOptions & { readonly weights?: readonly number[] } = {},
 ): Promise<Dataset> {
   const parts = splitSpec(spec, options.weights);
-  const datasets: Dataset[] = [];
+  const readings: SourceReading[] = [];
   for (const { source } of parts) {
     const paths: string[] = [];
     for (const path of expandSource(source)) {
       paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
     }
     for (const path of paths) readable(path);
-    const reading = await readSource(source, paths, options).catch((error: NodeJS.ErrnoException) => {
+    const reading = readSource(source, paths, options).catch((error: NodeJS.ErrnoException) => {
       // What the file system refuses (a permission, a full disk) is the caller's to mend, not a fault of ours.
       throw typeof error.code === "string" && error.syscall !== undefined
         ? new UsageError(`data ${source}: ${error.message}.`)
         : error;
     });
-    const name = parts.length === 1 && options.name !== undefined ? options.name : nameOf(source);
-    datasets.push(makeDataset(name, reading.containers, reading.samples, reading.description));
+    readings.push(await reading);
   }
+  const names = parts.map(({ source }) => nameOf(source));
+  if (parts.length === 1 && options.name !== undefined) names[0] = options.name;
   return concatDatasets(
-    datasets,
+    captionByClass(readings, names.join("+"), options).map(({ containers, samples, description }, p) =>
+      makeDataset(names[p]!, containers, samples, description),
+    ),
     parts.map((part) => part.weight),
   );
 }

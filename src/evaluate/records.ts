@@ -4,9 +4,9 @@
  */
 
 import { InternalError, UsageError } from "../core/errors.js";
-import type { Interval } from "./bootstrap.js";
-import type { RetrievalResult } from "./retrieval.js";
-import type { ZeroshotResult } from "./zeroshot.js";
+import type { Interval } from "./statistics/bootstrap.js";
+import type { RetrievalResult } from "./tasks/retrieval.js";
+import type { ZeroshotResult } from "./tasks/zeroshot.js";
 
 /** When and on what a score was taken; left out of the line where not given. */
 export interface EvaluationContext {

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { readJson, readJsonLines } from "../core/files.js";
 import { keyFromSeed, Random } from "../core/random.js";
 import type { Dataset } from "../data/index.js";
-import type { Encoder } from "../evaluate/encoder.js";
-import { nearestRows, unitFeatures } from "../evaluate/features.js";
+import { nearestRows, unitFeatures } from "../evaluate/features/features.js";
+import type { Encoder } from "../evaluate/model/encoder.js";
 import { parseEvaluation } from "../evaluate/records.js";
-import { zeroshot } from "../evaluate/tasks.js";
-import { namedGuesses } from "../evaluate/zeroshot.js";
+import { zeroshot } from "../evaluate/tasks/run.js";
+import { namedGuesses } from "../evaluate/tasks/zeroshot.js";
 import type { MetricsPoint } from "./curves.js";
 import { type RunReport, writeRunReport } from "./run.js";
 import type { PictureGrid, TextQuery } from "./sections.js";
@@ -62,14 +62,16 @@ async function showPictures(
   data: Dataset,
   { classnames, templates, queries = [], pictures = 48 }: RunPageOptions,
 ): Promise<{ grid: PictureGrid; queries: TextQuery[] }> {
-  const { result, images, names } = await zeroshot(encoder, data, { classnames, templates });
+  const { result, images, classes } = await zeroshot(encoder, data, { classnames, templates });
+  const { names, indexOf } = classes;
+  const nameOf = (index: number) => names[indexOf.get(data.sample(index).label!)!]!;
   const order = new Random(keyFromSeed(0)).permutation(images.indices.length);
   const items = [];
   for (const row of order.subarray(0, pictures)) {
     const index = images.indices[row]!;
     items.push({
       image: await data.readBytes(index),
-      truth: nameOf(data, index, names),
+      truth: nameOf(index),
       predictions: namedGuesses(result.predictions, names, row),
     });
   }
@@ -81,7 +83,7 @@ async function showPictures(
       const results = [];
       for (let rank = 0; rank < k; rank++) {
         const index = images.indices[indices[q * k + rank]!]!;
-        const name = nameOf(data, index, names);
+        const name = nameOf(index);
         results.push({
           image: await data.readBytes(index),
           name,
@@ -101,13 +103,6 @@ async function showPictures(
     queries: found,
   };
 }
-
-/** The name of a sample's class: its first caption, or its label. */
-const nameOf = (data: Dataset, index: number, names: readonly string[]): string => {
-  const { captions, label } = data.sample(index);
-  const line = Number(label);
-  return captions[0] ?? names[line] ?? label ?? "";
-};
 
 function factsOf(
   config: Record<string, unknown>,

@@ -7,7 +7,7 @@ import { createLoader } from "../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../data/pixels/pipeline.js";
 import { type Processes, type TogetherOptions, together } from "../engines/group.js";
 import { parseXlaFlagWords } from "../engines/xla/options.js";
-import { Encoder } from "../evaluate/encoder.js";
+import { Encoder } from "../evaluate/model/encoder.js";
 import { makeClip } from "../models/clip.js";
 import { countParameters, type ParameterSpecs } from "../nn/parameters.js";
 import { PASSES } from "./batches/batches.js";

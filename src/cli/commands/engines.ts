@@ -20,13 +20,20 @@ export const enginesCommand = defineCommand({
   name: "engines",
   summary: "List the engines and which can be used here; install XLA's plugins.",
   description:
-    "Without words: the list. `install NAME` brings a plugin and its libraries by pip into the cache folder (CLIPWRIGHT_CACHE, else ~/.cache/clipwright); Python is not used after that.",
+    "Without words: the list. `install NAME` brings a plugin and its libraries by pip, in the versions that were tested and checked against their hashes, into the cache folder (CLIPWRIGHT_CACHE, else ~/.cache/clipwright); Python is not used after that.",
   positionals: [
     { name: "install", doc: "Install a plugin.", required: false },
     { name: "NAME", doc: `One of ${Object.keys(pluginSets).join(", ")}.`, required: false },
   ],
   options: {
-    Install: { wheels: optional(text("FOLDER"), "Take the wheels from a folder instead of the network.") },
+    Install: {
+      wheels: optional(text("FOLDER"), "Take the wheels from a folder instead of the network."),
+      untested: defaulted(
+        flag(),
+        false,
+        "Take what lies in --wheels, of versions that were not tested here.",
+      ),
+    },
     Output: { json: defaulted(flag(), false, "Print the list as JSON.") },
   },
   examples: [
@@ -46,6 +53,7 @@ export const enginesCommand = defineCommand({
     }
     const { path } = await installPlugin(name, {
       wheels: options.wheels,
+      untested: options.untested,
       onProgress: (line) => terminal.err(`${line}\n`),
     });
     terminal.out(`${path}\n`);

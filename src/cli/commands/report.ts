@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readJson, writeFileAtomic } from "../../core/files.js";
 import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
-import { loadModel } from "../../evaluate/load-model.js";
+import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
 import { defaulted, integer, list, optional, text } from "../../settings/fields.js";

@@ -10,6 +10,12 @@ import { formatClock, Progress, type Screen } from "../../train/watch/progress.j
 import { type Command, defineCommand, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";
 
+/** Options of the short help. */
+const BRIEF = [
+  ...["model", "pretrained", "trainData", "valData", "valSplit", "zeroshotData", "augment"],
+  ...["epochs", "steps", "time", "batchSize", "lr", "engine", "name", "logs", "printConfig", "json"],
+];
+
 /** The command around a trainer, which is loaded only when it runs. */
 export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
   defineCommand({
@@ -31,6 +37,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
         json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
       },
     },
+    brief: BRIEF,
     examples: [
       [
         "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",

@@ -71,10 +71,6 @@ export function readFolder(
       label = basename(dirname(path));
       labelFrom.add("folder names");
     }
-    if (paired === 0 && label !== undefined && captions.length === 0) {
-      captions = [label.replaceAll("_", " ")];
-      textFrom.add("the label, as it is");
-    }
     const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset: position, size: -1 };
     return label === undefined ? located : { ...located, label };
   });

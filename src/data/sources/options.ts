@@ -18,6 +18,8 @@ export interface DatasetOptions {
   readonly csvSeparator?: string;
   /** Table column or JSON field with the class; default: detected. */
   readonly labelKey?: string;
+  /** File with names for the labels, of which captions are made where there are none: see `loadClassNames`. */
+  readonly classnames?: string;
   /** Endings of images in tars and folders, `;`-separated, first match wins; open_clip's `--image-key`. */
   readonly imageKey?: string;
   /** Endings of caption files in tars and folders, `;`-separated; default `txt`. */

@@ -48,7 +48,6 @@ export class TableReader {
       this.rows++;
       const captions = columns.captions.flatMap((c) => captionsOf(row.values[c]));
       const label = columns.label === undefined ? undefined : labelOf(row.values[columns.label]);
-      if (columns.captions.length === 0 && label !== undefined) captions.push(label.replaceAll("_", " "));
       const labelled = label === undefined ? {} : { label };
       if (row.bytes !== undefined) {
         this.usesBytes = true;
@@ -117,7 +116,7 @@ export class TableReader {
         imagesFrom: `column "${columns.image}", ${this.usesBytes ? "the image's bytes" : `a path from ${[...new Set(this.rootOf.values())].join(", ") || "/"}`}`,
         captionsFrom:
           columns.captions.length === 0
-            ? "the label, as it is"
+            ? "none found"
             : `column${columns.captions.length > 1 ? "s" : ""} ${names}`,
         ...(columns.label === undefined ? {} : { labelsFrom: `column "${columns.label}"` }),
         notes: [...this.notes],

@@ -1,10 +1,13 @@
-/** `clipwright engines install`: brings a plugin and its libraries by pip, and unpacks them side by side. */
+/** `clipwright engines install`: brings a plugin and its libraries as wheels, and unpacks them side by side. */
 
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { createReadStream, existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { didYouMean, UsageError } from "../../core/errors.js";
+import type { WheelPins } from "./pins.js";
+import { pipDownload } from "./pip.js";
 import { pluginFolder, pluginPath, pluginSets } from "./plugins.js";
 import { unpackWheel } from "./wheel.js";
 
@@ -13,6 +16,11 @@ export interface InstallOptions {
   readonly onProgress?: ((line: string) => void) | undefined;
   /** A folder that already holds the wheels, for machines without a network. Default: pip downloads them. */
   readonly wheels?: string | undefined;
+  /**
+   * Takes whatever wheels lie in `wheels`, of versions that were not tested with this package, at one's own risk:
+   * each is still checked against its own RECORD. Default false.
+   */
+  readonly untested?: boolean | undefined;
 }
 
 export interface Installed {
@@ -26,7 +34,7 @@ export interface Installed {
 /**
  * Installs the plugin set `name` under the cache folder, in the layout of Python's site-packages: libraries
  * find each other by their places relative to the plugin. An earlier installation is replaced once the new one
- * is whole. Throws `UsageError` when pip, the network or a wheel is missing.
+ * is whole. Throws `UsageError` when pip, the network or a wheel is missing, or a wheel is not the tested one.
  */
 export async function installPlugin(name: string, options: InstallOptions = {}): Promise<Installed> {
   const set = pluginSets[name];
@@ -40,6 +48,18 @@ export async function installPlugin(name: string, options: InstallOptions = {}):
       `engines install: ${name} has builds for Linux only; this is ${process.platform}. Use the default engine.`,
     );
   }
+  const { untested = false } = options;
+  if (untested && options.wheels === undefined) {
+    throw new UsageError(
+      "engines install: --untested needs --wheels: download the versions that you want, and give their folder.",
+    );
+  }
+  const pins = set.wheels[process.arch];
+  if (pins === undefined && !untested) {
+    throw new UsageError(
+      `engines install: ${name} has builds for ${Object.keys(set.wheels).join(", ")}; this is ${process.arch}. Use the default engine.`,
+    );
+  }
   const say = options.onProgress ?? (() => {});
   const folder = pluginFolder(name);
   const fresh = `${folder}.new`;
@@ -47,12 +67,13 @@ export async function installPlugin(name: string, options: InstallOptions = {}):
   await Promise.all([fresh, downloads].map((f) => rm(f, { recursive: true, force: true })));
   try {
     if (options.wheels === undefined) {
-      say(`${name}: downloading ${set.wheels.length} wheels (about ${set.diskGb} GB unpacked)`);
+      say(`${name}: downloading ${Object.keys(pins!).length} wheels (about ${set.diskGb} GB unpacked)`);
       await mkdir(downloads, { recursive: true });
-      await pipDownload(set.wheels, downloads, say);
+      await pipDownload(pins!, downloads, say);
     }
     const source = options.wheels ?? downloads;
-    const wheels = (await readdir(source)).filter((file) => file.endsWith(".whl")).sort();
+    const wheels = await wheelsIn(source);
+    if (!untested) await checkPins(name, pins!, source, wheels);
     await mkdir(fresh, { recursive: true });
     let files = 0;
     let bytes = 0;
@@ -77,65 +98,38 @@ export async function installPlugin(name: string, options: InstallOptions = {}):
   }
 }
 
-const pips: readonly (readonly [string, ...string[]])[] = [
-  ["python3", "-m", "pip"],
-  ["python", "-m", "pip"],
-  ["pip3"],
-  ["pip"],
-];
-
-async function pipDownload(
-  wheels: readonly string[],
-  to: string,
-  say: (line: string) => void,
-): Promise<void> {
-  const missing: string[] = [];
-  for (const [command, ...prefix] of pips) {
-    const version = await runProcess(command, [...prefix, "--version"], () => {});
-    if (version.status !== 0) {
-      missing.push([command, ...prefix].join(" "));
-      continue;
-    }
-    // The sets name every wheel: what these declare as dependencies is for use from Python.
-    const args = [
-      ...prefix,
-      "download",
-      "--no-deps",
-      "--only-binary=:all:",
-      "--progress-bar=off",
-      "--dest",
-      to,
-    ];
-    const { status, output } = await runProcess(command, [...args, ...wheels], say);
-    if (status === 0) return;
+async function wheelsIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).filter((file) => file.endsWith(".whl")).sort();
+  } catch (error) {
     throw new UsageError(
-      `engines install: pip must find the wheels; it ended with ${status}: ${lastLines(output)}. ` +
-        "Check the network and pip's index, or give a folder of wheels with --wheels.",
+      `engines install: --wheels must be a folder that can be read; got ${folder} (${(error as NodeJS.ErrnoException).code}).`,
     );
   }
-  throw new UsageError(
-    `engines install: needs pip to download wheels; none of ${missing.join(", ")} works. ` +
-      "Install Python's pip, or give a folder of wheels with --wheels.",
-  );
 }
 
-const lastLines = (text: string): string => text.trim().split("\n").slice(-3).join(" ");
-
-function runProcess(
-  command: string,
-  args: readonly string[],
-  say: (line: string) => void,
-): Promise<{ status: number; output: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        output += text;
-        for (const line of text.split("\n")) if (line.trim() !== "") say(line);
-      });
+/** The folder must hold the tested wheels, by their content, and no others; names are for people. */
+async function checkPins(
+  name: string,
+  pins: WheelPins,
+  folder: string,
+  wheels: readonly string[],
+): Promise<void> {
+  const wanted = new Map(Object.entries(pins).map(([file, sha256]) => [sha256, file]));
+  for (const wheel of wheels) {
+    const hash = createHash("sha256");
+    await pipeline(createReadStream(join(folder, wheel)), hash);
+    const sha256 = hash.digest("hex");
+    if (!wanted.delete(sha256)) {
+      throw new UsageError(
+        `engines install: ${join(folder, wheel)} is none of the wheels that ${name} was tested with ` +
+          `(${Object.keys(pins).join(", ")}): its SHA-256 is ${sha256}. Take it out, download it again, or give --untested.`,
+      );
     }
-    child.on("error", () => resolve({ status: -1, output }));
-    child.on("close", (status) => resolve({ status: status ?? -1, output }));
-  });
+  }
+  if (wanted.size > 0) {
+    throw new UsageError(
+      `engines install: ${folder} lacks ${[...wanted.values()].join(", ")}, which ${name} needs. Download them into it.`,
+    );
+  }
 }

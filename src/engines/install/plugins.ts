@@ -4,11 +4,12 @@ import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { type PinsByProcessor, xlaCpuWheels, xlaCuda13Wheels } from "./pins.js";
 
 export interface PluginSet {
   readonly summary: string;
-  /** What `pip download` is asked for. */
-  readonly wheels: readonly string[];
+  /** The wheels that were tested, by processor: what is installed. */
+  readonly wheels: PinsByProcessor;
   /** Where the plugin lies among the unpacked wheels. */
   readonly file: string;
   /** Roughly what lies on disk afterwards. */
@@ -20,30 +21,14 @@ export interface PluginSet {
 export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
   "xla-cuda13": {
     summary: "NVIDIA GPUs, by the plugin that JAX uses (CUDA 13, driver 580 or later)",
-    wheels: [
-      "jax-cuda13-pjrt",
-      "nvidia-cublas>=13.0.0.19",
-      "nvidia-cuda-cupti>=13",
-      "nvidia-cuda-nvcc>=13",
-      "nvidia-cuda-runtime>=13",
-      "nvidia-cudnn-cu13>=9.12.0.46,<10",
-      "nvidia-cufft",
-      "nvidia-cusolver",
-      "nvidia-cusparse",
-      "nvidia-nccl-cu13>=2.27.7",
-      "nvidia-nvjitlink",
-      "nvidia-cuda-nvrtc>=13",
-      "nvidia-nvshmem-cu13",
-      "nvidia-nvvm",
-      "nvidia-cuda-crt",
-    ],
+    wheels: xlaCuda13Wheels,
     file: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
     diskGb: 4,
     needsNvidia: true,
   },
   "xla-cpu": {
     summary: "CPUs, for tests and for several devices in one process",
-    wheels: ["xla-cpu-pjrt"],
+    wheels: xlaCpuWheels,
     file: join("xla_plugins", "xla_cpu_pjrt", "xla_cpu_pjrt.so"),
     diskGb: 0.3,
     needsNvidia: false,

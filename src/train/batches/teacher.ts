@@ -18,8 +18,13 @@ import { NpyRows, NpyWriter } from "../../core/npy.js";
 import { SafetensorsFile } from "../../core/safetensors.js";
 import type { Dataset } from "../../data/index.js";
 import type { Engine } from "../../engines/engine.js";
-import { type Encoder, requireReadable } from "../../evaluate/encoder.js";
-import { type LocatedModel, loadModel, locateModel, type ModelSource } from "../../evaluate/load-model.js";
+import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
+import {
+  type LocatedModel,
+  loadModel,
+  locateModel,
+  type ModelSource,
+} from "../../evaluate/model/load-model.js";
 import type { ExtraRows } from "../strategies/strategy.js";
 
 /** Where embeddings are kept, below the folder of runs. */

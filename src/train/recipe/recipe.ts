@@ -210,9 +210,13 @@ export const recipeGroups = {
       },
     ),
     zeroshotData: optional(text("SOURCE"), "Labelled images, e.g. a folder per class.", { free: true }),
-    zeroshotClassnames: optional(text("FILE"), "Class names, one a line, in the order of the labels.", {
-      free: true,
-    }),
+    zeroshotClassnames: optional(
+      text("FILE"),
+      "Names of the labels of zeroshotData; those of classnames otherwise.",
+      {
+        free: true,
+      },
+    ),
     zeroshotTemplates: optional(text("FILE"), "Prompt templates, one a line, with {} for the class name.", {
       free: true,
     }),

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
 import { readJson, writeJsonAtomic } from "../../core/files.js";
+import { classesOf, datasetLabels } from "../../data/class-names.js";
 import { datasetOptions } from "../../data/fields.js";
 import { type Dataset, openDataset } from "../../data/index.js";
 import { type Normalization, normalizations } from "../../data/normalizations.js";
@@ -17,8 +18,7 @@ import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../../data/tokenizer/train-bpe.js";
 import type { Processes } from "../../engines/group.js";
-import { classesOf } from "../../evaluate/tasks.js";
-import { loadTemplates } from "../../evaluate/templates.js";
+import { loadTemplates } from "../../evaluate/prompts/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { openaiPreprocess, type PreprocessConfig } from "../../models/presets/preset.js";
@@ -57,7 +57,7 @@ export async function openRunData(
       : await openDataset(recipe.zeroshotData, { onProgress });
   if (zeroshot !== undefined) {
     // What is wrong with them is told now, not after the first epoch.
-    await classesOf(zeroshot, recipe.zeroshotClassnames);
+    classesOf(datasetLabels(zeroshot), zeroshot.name, recipe.zeroshotClassnames ?? recipe.classnames);
     if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
   }
   if (recipe.valSplit > 0) {

@@ -3,7 +3,7 @@
 import { UsageError } from "../../core/errors.js";
 import { SafetensorsFile } from "../../core/safetensors.js";
 import { formatType } from "../../core/shape.js";
-import { weightsFile } from "../../evaluate/load-model.js";
+import { weightsFile } from "../../evaluate/model/load-model.js";
 import { type Clip, towerOf } from "../../models/clip.js";
 import { resamplePositions } from "../../models/weights/stored.js";
 import { type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";

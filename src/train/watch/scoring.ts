@@ -1,9 +1,9 @@
 /** The scores of a run on the way: on held-out pairs and on labelled images. */
 
 import type { Dataset } from "../../data/index.js";
-import type { Encoder } from "../../evaluate/encoder.js";
+import type { Encoder } from "../../evaluate/model/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../../evaluate/records.js";
-import { retrieval, zeroshot } from "../../evaluate/tasks.js";
+import { retrieval, zeroshot } from "../../evaluate/tasks/run.js";
 import type { Score } from "../../storage/checkpoint.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { StepRunner } from "../step/runner.js";
@@ -40,7 +40,11 @@ export function makeScoring(context: {
       records.push(...found.records);
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
-      const options = { classnames: recipe.zeroshotClassnames, templates: recipe.zeroshotTemplates, ...at };
+      const options = {
+        classnames: recipe.zeroshotClassnames ?? recipe.classnames,
+        templates: recipe.zeroshotTemplates,
+        ...at,
+      };
       records.push(...(await zeroshot(encoder, zeroshotData, options)).records);
     }
     return records;

@@ -1,8 +1,8 @@
 /** Large products of features on an engine: much faster than `eachTile`, with the same ranks, ties and neighbours. */
 
-import type { Engine } from "../engines/engine.js";
-import { matmul } from "../graph/ops/index.js";
-import { trace } from "../graph/trace.js";
+import type { Engine } from "../../engines/engine.js";
+import { matmul } from "../../graph/ops/index.js";
+import { trace } from "../../graph/trace.js";
 import { eachTile, type Features, requireSameWidth, type Tile } from "./features.js";
 
 export interface ProductOptions {

@@ -3,7 +3,7 @@
  * joint embedding. Nothing here knows a model: features come in as arrays.
  */
 
-import { UsageError } from "../core/errors.js";
+import { UsageError } from "../../core/errors.js";
 
 /** `rows` embeddings of unit length, row-major [rows, width]. Make one with `unitFeatures` or `normalise`. */
 export interface Features {

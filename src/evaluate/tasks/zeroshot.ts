@@ -3,10 +3,15 @@
  * belongs to the class with the highest cosine. `N` images, `C` classes, `E` width.
  */
 
-import { InternalError, UsageError } from "../core/errors.js";
-import { type BootstrapOptions, classMeanInterval, type Interval, meanInterval } from "./bootstrap.js";
-import { type Features, type Nearest, nearestRows, normalise } from "./features.js";
-import { fillTemplate } from "./templates.js";
+import { InternalError, UsageError } from "../../core/errors.js";
+import { type Features, type Nearest, nearestRows, normalise } from "../features/features.js";
+import { fillTemplate } from "../prompts/templates.js";
+import {
+  type BootstrapOptions,
+  classMeanInterval,
+  type Interval,
+  meanInterval,
+} from "../statistics/bootstrap.js";
 
 /** Embeds texts into [texts.length, E], row-major; the rows need not have unit length. */
 export type EmbedTexts = (texts: readonly string[]) => Promise<Float32Array>;

@@ -2,19 +2,19 @@
 
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { UsageError } from "../core/errors.js";
-import { readJson, withFileErrors } from "../core/files.js";
-import { evaluationPipeline } from "../data/pixels/pipeline.js";
-import { loadTokenizer } from "../data/tokenizer/load.js";
-import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
-import type { DeviceBuffer, Engine } from "../engines/engine.js";
-import { type Clip, makeClip } from "../models/clip.js";
-import { type ClipConfig, clipDefaults, parseClipConfig } from "../models/config/config.js";
-import { openaiPreprocess, type PreprocessConfig } from "../models/presets/preset.js";
-import { findPreset } from "../models/presets/presets.js";
-import { readWeights } from "../models/weights/weights.js";
-import { parameterTypes } from "../nn/parameters.js";
-import { listCheckpoints } from "../storage/checkpoint.js";
+import { UsageError } from "../../core/errors.js";
+import { readJson, withFileErrors } from "../../core/files.js";
+import { evaluationPipeline } from "../../data/pixels/pipeline.js";
+import { loadTokenizer } from "../../data/tokenizer/load.js";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
+import type { DeviceBuffer, Engine } from "../../engines/engine.js";
+import { type Clip, makeClip } from "../../models/clip.js";
+import { type ClipConfig, clipDefaults, parseClipConfig } from "../../models/config/config.js";
+import { openaiPreprocess, type PreprocessConfig } from "../../models/presets/preset.js";
+import { findPreset } from "../../models/presets/presets.js";
+import { readWeights } from "../../models/weights/weights.js";
+import { parameterTypes } from "../../nn/parameters.js";
+import { listCheckpoints } from "../../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
 
 export interface ModelSource {

@@ -4,8 +4,7 @@
  * image is among the first k images.
  */
 
-import { UsageError } from "../core/errors.js";
-import { type BootstrapOptions, type Interval, meanInterval, medianInterval } from "./bootstrap.js";
+import { UsageError } from "../../core/errors.js";
 import {
   eachTile,
   type Features,
@@ -13,7 +12,13 @@ import {
   similarity,
   type Tile,
   type TileVisitor,
-} from "./features.js";
+} from "../features/features.js";
+import {
+  type BootstrapOptions,
+  type Interval,
+  meanInterval,
+  medianInterval,
+} from "../statistics/bootstrap.js";
 
 export interface RetrievalOptions extends BootstrapOptions {
   /** The k of recall@k. Default 1, 5, 10. */

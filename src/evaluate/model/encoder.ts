@@ -1,18 +1,18 @@
 /** A trained CLIP at work: images and texts to unit vectors, in batches of fixed size. */
 
-import { InternalError, UsageError } from "../core/errors.js";
-import type { TensorType } from "../core/shape.js";
-import type { Dataset } from "../data/dataset.js";
-import { evaluationBatches } from "../data/loading/evaluation.js";
-import type { SkippedSample } from "../data/loading/loader.js";
-import type { Pipeline } from "../data/pixels/pipeline.js";
-import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
-import type { DeviceBuffer, Engine, Executable } from "../engines/engine.js";
-import { trace } from "../graph/trace.js";
-import type { Clip } from "../models/clip.js";
-import { normalizeImages } from "../nn/images.js";
-import { parameterTypes } from "../nn/parameters.js";
-import { type Features, unitFeatures } from "./features.js";
+import { InternalError, UsageError } from "../../core/errors.js";
+import type { TensorType } from "../../core/shape.js";
+import type { Dataset } from "../../data/dataset.js";
+import { evaluationBatches } from "../../data/loading/evaluation.js";
+import type { SkippedSample } from "../../data/loading/loader.js";
+import type { Pipeline } from "../../data/pixels/pipeline.js";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
+import type { DeviceBuffer, Engine, Executable } from "../../engines/engine.js";
+import { trace } from "../../graph/trace.js";
+import type { Clip } from "../../models/clip.js";
+import { normalizeImages } from "../../nn/images.js";
+import { parameterTypes } from "../../nn/parameters.js";
+import { type Features, unitFeatures } from "../features/features.js";
 
 export interface EncoderOptions {
   readonly clip: Clip;

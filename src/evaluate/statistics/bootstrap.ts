@@ -3,8 +3,8 @@
  * test between two runs. Items that belong together, such as the captions of one image, are resampled together.
  */
 
-import { InternalError, UsageError } from "../core/errors.js";
-import { foldIn, type Key, keyFromSeed, philox } from "../core/random.js";
+import { InternalError, UsageError } from "../../core/errors.js";
+import { foldIn, type Key, keyFromSeed, philox } from "../../core/random.js";
 
 /** A score with its interval. `n` counts the items that were averaged. */
 export interface Interval {

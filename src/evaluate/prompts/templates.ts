@@ -1,10 +1,9 @@
 /**
- * The sentences into which class names are put, and the files that hold names and sentences. `{c}` or `{}` stands for the
- * class name.
+ * The sentences into which class names are put, and the files that hold them. `{c}` or `{}` stands for the class name.
  */
 
 import { readFile } from "node:fs/promises";
-import { didYouMean, UsageError } from "../core/errors.js";
+import { didYouMean, UsageError } from "../../core/errors.js";
 
 export interface TemplateSet {
   readonly doc: string;
@@ -177,62 +176,6 @@ export function parseTemplates(text: string, file: string): string[] {
     );
   }
   return templates;
-}
-
-/** Class names in order of label. `keys` are the folder or label names that a map gave, in the same order. */
-export interface ClassNames {
-  readonly names: readonly string[];
-  readonly keys?: readonly string[];
-}
-
-/**
- * Class names from a file: `.json` with an array of names or a `{folder: name}` map (its order is the order of labels), else
- * text with one name a line (CLIP_benchmark's `classnames.txt`).
- */
-export async function loadClassNames(path: string): Promise<ClassNames> {
-  return parseClassNames(await readText(path), path);
-}
-
-/** Class names from the text of a file; its ending says which form it has. `file` is named in errors. */
-export function parseClassNames(text: string, file: string): ClassNames {
-  const read = file.toLowerCase().endsWith(".json") ? namesFromJson(text, file) : { names: lines(text) };
-  while (read.names.at(-1) === "") read.names.pop();
-  const blank = read.names.findIndex((name) => name.trim() === "");
-  if (blank >= 0) {
-    // A skipped line would shift the label of every class after it.
-    throw new UsageError(
-      `${file}: a class name must not be blank; got name ${blank + 1} of ${read.names.length}. Fill it in or delete the line.`,
-    );
-  }
-  if (read.names.length === 0) {
-    throw new UsageError(`${file}: must hold at least one class name; got none. Write one name a line.`);
-  }
-  return read;
-}
-
-function namesFromJson(text: string, file: string): { names: string[]; keys?: string[] } {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(
-      `${file}: must be valid JSON; got ${(error as Error).message}. Check it with a JSON linter.`,
-    );
-  }
-  if (typeof value !== "object" || value === null) {
-    throw new UsageError(
-      `${file}: must be an array of names or a map {folder: name}; got ${JSON.stringify(value)}. Wrap it in [ ].`,
-    );
-  }
-  for (const [key, name] of Object.entries(value)) {
-    if (typeof name !== "string") {
-      throw new UsageError(
-        `${file}: every class name must be a string; got ${JSON.stringify(name)?.slice(0, 60)} under key "${key}". Give one name each.`,
-      );
-    }
-  }
-  const names = Object.values(value as Record<string, string>);
-  return Array.isArray(value) ? { names } : { names, keys: Object.keys(value) };
 }
 
 const lines = (text: string): string[] =>

@@ -1,0 +1,211 @@
+/**
+ * From a label to the name of its class: the one way in which captions made of labels, prompts and reports name a class.
+ * A file of names says it; without one the name is the label itself, written as words.
+ */
+import { UsageError } from "../core/errors.js";
+import { parseJson, readText } from "../core/files.js";
+import type { Dataset } from "./dataset.js";
+
+/** The classes of a labelled set. */
+export interface Classes {
+  /** In order: of the file, else of the labels. */
+  readonly names: readonly string[];
+  /** Position in `names` of every label of the set. */
+  readonly indexOf: ReadonlyMap<string, number>;
+  /** What a person should know: names taken by order alone, classes of one name. */
+  readonly notes: readonly string[];
+}
+
+/** A label as words: `tabby_cat` is `tabby cat`. */
+export const classNameOf = (label: string): string => label.replaceAll("_", " ").replace(/\s+/g, " ").trim();
+
+/** Whether labels are nothing but whole numbers, so that they name no class. */
+export const areNumbers = (labels: Iterable<string>): boolean => {
+  let any = false;
+  for (const label of labels) {
+    if (!/^\d+$/.test(label)) return false;
+    any = true;
+  }
+  return any;
+};
+
+/** The distinct labels of a set: as numbers where all are numbers (2 before 10), else by their letters. */
+export function labelsOf(samples: Iterable<{ readonly label?: string }>): string[] {
+  const labels = new Set<string>();
+  for (const { label } of samples) if (label !== undefined) labels.add(label);
+  const sorted = [...labels].sort();
+  return areNumbers(sorted) ? sorted.sort((a, b) => Number(a) - Number(b)) : sorted;
+}
+
+/** The distinct labels of a data set, in order: see `labelsOf`. */
+export const datasetLabels = (dataset: Dataset): string[] =>
+  labelsOf(Array.from({ length: dataset.length }, (_, i) => dataset.sample(i)));
+
+/**
+ * The classes of `labels` (of `labelsOf`). Without a file of names they are the labels as words; labels that are only
+ * numbers have no words, and are refused. Names of a file fit labels, in this order: by the keys of a JSON map; by the
+ * number of their line, from 0, or from 1 where the last label is the number of names; by the name itself, spelled as
+ * label or as words; and, as many names as labels, by the order of the labels, which is noted.
+ * Throws `UsageError`, naming the data set by `of`, for a set without labels and for a label without a name.
+ */
+export function classesOf(labels: readonly string[], of: string, file?: string): Classes {
+  if (labels.length === 0) {
+    throw new UsageError(
+      `data ${of}: classes need labels; got none. Give a folder per class, or a label column (--label-key).`,
+    );
+  }
+  if (file !== undefined) return nameClasses(labels, loadClassNames(file), { file, of });
+  if (areNumbers(labels)) {
+    const some = `${labels.slice(0, 3).join(", ")}${labels.length > 3 ? ", …" : ""}`;
+    throw new UsageError(
+      `data ${of}: its ${labels.length} labels are numbers (${some}), which name no class. Give --classnames, a file with one name a line from label 0 on, or JSON from label to name.`,
+    );
+  }
+  return classes(labels.map(classNameOf), counting(labels), labels);
+}
+
+/** `classesOf` for labels and names that are known. `where` names the file and the data in errors. */
+export function nameClasses(
+  labels: readonly string[],
+  { names, keys }: ClassNames,
+  where: { readonly file: string; readonly of: string },
+): Classes {
+  const stranger = (positions: readonly (number | undefined)[]) => positions.indexOf(undefined);
+  const refuse = (label: string): never => {
+    throw new UsageError(
+      `${where.file}: must name every class of ${where.of}; got ${names.length} names, none for label "${label}". Add it, or give as many names as there are labels (${labels.length}), in their order.`,
+    );
+  };
+  if (keys !== undefined) {
+    const known = new Map(keys.map((key, i) => [key, i]));
+    const positions = labels.map((label) => known.get(label));
+    const missing = stranger(positions);
+    return missing < 0 ? classes(names, positions as number[], labels) : refuse(labels[missing]!);
+  }
+  if (areNumbers(labels)) {
+    // CLIP_benchmark's shards label a sample by its line in classnames.txt, from 0.
+    const highest = Number(labels.at(-1));
+    const first = highest === names.length && labels[0] !== "0" ? 1 : 0;
+    if (highest - first < names.length) {
+      const notes = first === 1 ? ["labels count from 1: label 1 is the first name"] : [];
+      const positions = labels.map((label) => Number(label) - first);
+      return classes(names, positions, labels, notes);
+    }
+  }
+  const known = new Map(names.flatMap((name, i) => [[classNameOf(name), i] as const, [name, i] as const]));
+  const positions = labels.map((label) => known.get(label) ?? known.get(classNameOf(label)));
+  const missing = stranger(positions);
+  if (missing < 0) return classes(names, positions as number[], labels);
+  // Some that fit and some that do not are a slip of the pen, not another order.
+  const noneFits = positions.every((position) => position === undefined);
+  if (!noneFits || names.length !== labels.length || areNumbers(labels)) return refuse(labels[missing]!);
+  const ends = `"${labels[0]}" is "${names[0]}", … "${labels.at(-1)}" is "${names.at(-1)}"`;
+  return classes(names, counting(labels), labels, [`names go to labels by their order: ${ends}`]);
+}
+
+const counting = (labels: readonly string[]): number[] => labels.map((_, i) => i);
+
+function classes(
+  names: readonly string[],
+  positions: readonly number[],
+  labels: readonly string[],
+  notes: readonly string[] = [],
+): Classes {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  const twins = names.filter((name) => counts.get(name)! > 1);
+  const same = `${twins.length} classes share a name ("${twins[0]}") and cannot be told apart`;
+  return {
+    names,
+    indexOf: new Map(labels.map((label, i) => [label, positions[i]!])),
+    notes: twins.length === 0 ? notes : [...notes, same],
+  };
+}
+
+/** Class names in order of label. `keys` are the labels that a map gave, in the same order. */
+export interface ClassNames {
+  readonly names: readonly string[];
+  readonly keys?: readonly string[];
+}
+
+/**
+ * Class names from a file: text with one name a line (CLIP_benchmark's `classnames.txt`), or `.json` with an array of
+ * names, a `{label: name}` map, a `{name: number}` map (torchvision's `class_to_idx`) or an array of
+ * `{label, class_name}`. The order of the file is the order of the classes.
+ */
+export const loadClassNames = (path: string): ClassNames => parseClassNames(readText(path), path);
+
+/** Class names from the text of a file; its ending says which form it has. `file` is named in errors. */
+export function parseClassNames(text: string, file: string): ClassNames {
+  const read = file.toLowerCase().endsWith(".json") ? namesFromJson(text, file) : { names: lines(text) };
+  while (read.names.at(-1) === "") read.names.pop();
+  const blank = read.names.findIndex((name) => name.trim() === "");
+  if (blank >= 0) {
+    // A skipped line would shift the label of every class after it.
+    throw new UsageError(
+      `${file}: a class name must not be blank; got name ${blank + 1} of ${read.names.length}. Fill it in or delete the line.`,
+    );
+  }
+  if (read.names.length === 0) {
+    throw new UsageError(`${file}: must hold at least one class name; got none. Write one name a line.`);
+  }
+  return read;
+}
+
+/** How members of an array of records are called: in CLIP_benchmark's, Hugging Face's and our own files. */
+const LABEL_MEMBERS = ["label", "id", "index"];
+const NAME_MEMBERS = ["class_name", "classname", "name"];
+
+function namesFromJson(text: string, file: string): { names: string[]; keys?: string[] } {
+  const value = parseJson(text, file);
+  if (typeof value !== "object" || value === null) {
+    throw new UsageError(
+      `${file}: must be an array of names or a map {label: name}; got ${JSON.stringify(value)}. Wrap it in [ ].`,
+    );
+  }
+  const entries = Object.entries(value);
+  const records = entries.map(([, entry]) => recordOf(entry));
+  if (Array.isArray(value) && records.length > 0 && records.every((record) => record !== undefined)) {
+    return refuseTwice(
+      { names: records.map(({ name }) => name), keys: records.map(({ label }) => label) },
+      file,
+    );
+  }
+  if (!Array.isArray(value) && entries.length > 0 && entries.every(([, entry]) => Number.isInteger(entry))) {
+    const sorted = (entries as [string, number][]).sort(([, a], [, b]) => a - b);
+    return refuseTwice(
+      { names: sorted.map(([name]) => name), keys: sorted.map(([, label]) => String(label)) },
+      file,
+    );
+  }
+  for (const [key, name] of entries) {
+    if (typeof name !== "string") {
+      throw new UsageError(
+        `${file}: every class name must be a string, or every entry a {"label", "class_name"}; got ${JSON.stringify(name)?.slice(0, 60)} under key "${key}". Give one name each.`,
+      );
+    }
+  }
+  const names = entries.map(([, name]) => name as string);
+  return Array.isArray(value) ? { names } : { names, keys: entries.map(([key]) => key) };
+}
+
+function recordOf(entry: unknown): { label: string; name: string } | undefined {
+  if (typeof entry !== "object" || entry === null) return undefined;
+  const record = entry as Readonly<Record<string, unknown>>;
+  const label = LABEL_MEMBERS.map((member) => record[member]).find((x) => x !== undefined);
+  const name = NAME_MEMBERS.map((member) => record[member]).find((x) => x !== undefined);
+  const isLabel = typeof label === "string" || Number.isInteger(label);
+  return isLabel && typeof name === "string" ? { label: String(label), name } : undefined;
+}
+
+function refuseTwice<T extends { readonly keys: readonly string[] }>(read: T, file: string): T {
+  const twice = read.keys.find((key, i) => read.keys.indexOf(key) !== i);
+  if (twice === undefined) return read;
+  throw new UsageError(`${file}: a label has one name; got label ${twice} twice. Delete one of them.`);
+}
+
+const lines = (text: string): string[] =>
+  text
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/)
+    .map((line) => line.trim());
