@@ -2,7 +2,8 @@
  * Clipwright as a library: `import { train } from "clipwright"`. What the command line does, as typed functions.
  *
  * Failures are of three classes: `UsageError` (what the caller can mend, in one line), `Unsupported` (an engine cannot
- * run a graph) and `InternalError` (a fault of Clipwright).
+ * run a graph) and `InternalError` (a fault of Clipwright). Each has a `code`; a `UsageError` has the `key`, `file` and
+ * `line` at fault where they are known.
  */
 
 import type { TrainHooks, TrainResult } from "./train/hooks.js";
@@ -10,7 +11,7 @@ import { checkRecipe, type RecipeInput } from "./train/recipe/recipe.js";
 import { train as trainChecked } from "./train/train.js";
 
 export type { DType, TypedArray } from "./core/dtype.js";
-export { InternalError, Unsupported, UsageError } from "./core/errors.js";
+export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
 export {
   type Dataset,

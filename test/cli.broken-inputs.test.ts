@@ -203,6 +203,7 @@ const cases: readonly Case[] = [
     fault: "a recipe with a word misspelt",
     words: () => ["train", put(folder, "misspelt.json", '{"model":"ViT-S-32","trainData":"x","epoch":3}')],
     tells: /epoch: no such setting.*Did you mean "epochs"/,
+    code: 2,
   },
   {
     fault: "a recipe that fails to load",
@@ -213,6 +214,7 @@ const cases: readonly Case[] = [
     fault: "a number that is none",
     words: () => training({ lr: "fast" }),
     tells: /lr: must be a number above 0; got lr="fast"/,
+    code: 2,
   },
   {
     fault: "logs where a file stands",
@@ -308,6 +310,7 @@ const cases: readonly Case[] = [
     fault: "a context longer than any",
     words: () => training({ "force-context-length": "5000" }),
     tells: /forceContextLength: must be an integer from 2 to 4096; got forceContextLength=5000/,
+    code: 2,
   },
   {
     fault: "an unknown model to time",

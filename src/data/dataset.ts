@@ -5,6 +5,13 @@
 import { InternalError, UsageError } from "../core/errors.js";
 import { readImageBytes } from "./image-bytes.js";
 
+/** A part of a file with holes: `size` bytes that lie at `offset` belong at `at`. */
+export interface Piece {
+  readonly at: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
 /** Where image bytes come from; an entry of `ImageIndex.container` points at one of these. */
 export type Container =
   /** Whole files: `offset` is the position in `paths`. */
@@ -14,6 +21,8 @@ export type Container =
    * images of a source (Parquet) cannot be read in place.
    */
   | { readonly kind: "range"; readonly path: string; readonly origin?: string }
+  /** One file with holes: zeros, and over them pieces of `path`. */
+  | { readonly kind: "pieces"; readonly path: string; readonly pieces: readonly Piece[] }
   /** A line of a JSONL file with base64 in one column: `offset` and `size` of the line in bytes. */
   | { readonly kind: "base64"; readonly path: string; readonly column: string };
 
@@ -57,10 +66,14 @@ export interface SourceDescription {
   readonly labelsFrom?: string;
   /** Distinct labels. */
   readonly classes: number;
+  /** Class folders without an image: classes all the same. */
+  readonly emptyClasses?: readonly string[];
   /** Share of the samples drawn, when the caller gave weights. */
   readonly weight?: number;
   /** What a person should know: captions without image, a fallback that was taken. */
   readonly notes: readonly string[];
+  /** What is damaged or cannot be read, counted, the first ones named; with `strict` there is none. */
+  readonly problems: readonly string[];
 }
 
 /** A run of consecutive samples that came from one source. */
@@ -120,12 +133,16 @@ class IndexedDataset implements Dataset {
   }
 }
 
+/** What the reader of a source says of it; the rest is counted. */
+export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "classes" | "problems"> &
+  Partial<Pick<SourceDescription, "problems">>;
+
 /** A data set of one source. */
 export function makeDataset(
   name: string,
   containers: readonly Container[],
   samples: readonly LocatedSample[],
-  description: Omit<SourceDescription, "samples" | "captions" | "classes">,
+  description: SourceWords,
 ): Dataset {
   const images: ImageIndex = {
     containers,
@@ -142,7 +159,13 @@ export function makeDataset(
     captions += sample.captions.length;
     if (sample.label !== undefined) labels.add(sample.label);
   }
-  const full: SourceDescription = { ...description, samples: plain.length, captions, classes: labels.size };
+  const full: SourceDescription = {
+    problems: [],
+    ...description,
+    samples: plain.length,
+    captions,
+    classes: labels.size,
+  };
   return new IndexedDataset(name, [full], [{ name, start: 0, length: plain.length }], images, plain);
 }
 

@@ -59,6 +59,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   return sameShape(full, x.shape) ? x : apply(reshapeOp, [x], { shape: full })[0]!;
 }
 
+/** `x` as another tensor, which gradients tell from it; simplified away before a program runs. */
+export const alias = (x: Tensor): Tensor => apply(reshapeOp, [x], { shape: x.shape })[0]!;
+
 interface TransposeAttrs {
   readonly permutation: readonly number[];
   readonly [key: string]: readonly number[];

@@ -45,7 +45,11 @@ export async function resolveRecipe(
   } catch (error) {
     // With overrides it may be either that is at fault; without, it is the file.
     if (!(error instanceof UsageError) || set.length > 0) throw error;
-    throw new UsageError(`${nameOrPath}: ${error.message}`);
+    throw new UsageError(`${nameOrPath}: ${error.message}`, {
+      key: error.key,
+      file: nameOrPath,
+      cause: error,
+    });
   }
 }
 

@@ -17,6 +17,7 @@ import {
   integer,
   kebab,
   list,
+  namingKeys,
   optional,
   real,
   required,
@@ -285,7 +286,10 @@ export const defineRecipe = (recipe: RecipeInput): RecipeInput => recipe;
  * @param name used when the recipe names no run.
  * @throws UsageError naming the key and the remedy.
  */
-export function checkRecipe(input: RecipeInput, name?: string): Recipe {
+export const checkRecipe = (input: RecipeInput, name?: string): Recipe =>
+  namingKeys(recipeFields, () => check(input, name));
+
+function check(input: RecipeInput, name: string | undefined): Recipe {
   const values = checkAll(recipeFields, withFraction(input));
   const recipe: Recipe = {
     ...values,
@@ -329,6 +333,7 @@ function checkLength(recipe: Recipe): void {
   if (lengths.length === 0) {
     throw new UsageError(
       "length: the recipe must say how long to train; got none of samples, epochs, steps, time. Add one, e.g. --epochs 10 or --time 30m.",
+      { code: "ERR_SETTING" },
     );
   }
   if (lengths.length > 1) {
