@@ -36,8 +36,9 @@ export { retrieval, type ZeroshotOptions, zeroshot } from "./evaluate/tasks/run.
 export * as graph from "./graph/index.js";
 export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config/config.js";
+export type { PreprocessConfig } from "./models/config/preprocess.js";
 export { type ModelSummary, summarize } from "./models/presets/catalog.js";
-export type { PreprocessConfig, Preset } from "./models/presets/preset.js";
+export type { Preset } from "./models/presets/preset.js";
 export { findPreset, presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
