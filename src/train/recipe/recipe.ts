@@ -13,6 +13,7 @@ import {
   choice,
   defaulted,
   duration,
+  flag,
   type Inputs,
   integer,
   kebab,
