@@ -6,9 +6,9 @@
  * `line` at fault where they are known.
  */
 
+import type { TrainHooks, TrainResult } from "./train/hooks.js";
 import { checkRecipe, type RecipeInput } from "./train/recipe/recipe.js";
 import { train as trainChecked } from "./train/train.js";
-import type { TrainHooks, TrainResult } from "./train/watch/hooks.js";
 
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
@@ -55,8 +55,8 @@ export { type ModelSummary, summarize } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { findPreset, presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type RecipeInput } from "./train/recipe/recipe.js";
-export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/watch/hooks.js";
 
 /**
  * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it

@@ -19,7 +19,7 @@ export type Evaluation = (
   what: { val: boolean; zeroshot: boolean },
 ) => Promise<EvaluationRecord[]>;
 
-export function makeEvaluation(context: {
+export function makeScoring(context: {
   recipe: Recipe;
   heldOut: HeldOutLoss;
   encoder: Encoder;
