@@ -13,10 +13,10 @@ import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { runCommandLine } from "../src/cli/shell.js";
 import { SafetensorsFile, writeSafetensors } from "../src/core/safetensors.js";
+import type { TrainFunction } from "../src/train/hooks.js";
 import { checkRecipe } from "../src/train/recipe/recipe.js";
 import { Run } from "../src/train/run/folder.js";
 import { train } from "../src/train/train.js";
-import type { TrainFunction } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
@@ -203,6 +203,7 @@ const cases: readonly Case[] = [
     fault: "a recipe with a word misspelt",
     words: () => ["train", put(folder, "misspelt.json", '{"model":"ViT-S-32","trainData":"x","epoch":3}')],
     tells: /epoch: no such setting.*Did you mean "epochs"/,
+    code: 2,
   },
   {
     fault: "a recipe that fails to load",
@@ -213,6 +214,7 @@ const cases: readonly Case[] = [
     fault: "a number that is none",
     words: () => training({ lr: "fast" }),
     tells: /lr: must be a number above 0; got lr="fast"/,
+    code: 2,
   },
   {
     fault: "logs where a file stands",
@@ -308,6 +310,7 @@ const cases: readonly Case[] = [
     fault: "a context longer than any",
     words: () => training({ "force-context-length": "5000" }),
     tells: /forceContextLength: must be an integer from 2 to 4096; got forceContextLength=5000/,
+    code: 2,
   },
   {
     fault: "an unknown model to time",

@@ -14,8 +14,8 @@ import { scoreLines } from "../src/cli/scores.js";
 import { terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
 import { defaulted, flag, integer, kebab, list, optional, real, text } from "../src/settings/fields.js";
+import type { StepReport, TrainFunction } from "../src/train/hooks.js";
 import type { Recipe } from "../src/train/recipe/recipe.js";
-import type { StepReport, TrainFunction } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 
@@ -106,10 +106,10 @@ suite("runCommandLine: options", () => {
     });
   }
 
-  test("a wrong value is code 1, and names the option", async () => {
+  test("a wrong value is code 2, and names the option", async () => {
     const { code, err } = await run([probe], ["probe", "a", "--batch-size", "many"]);
     assert.equal(err, 'clipwright: --batch-size: must be an integer from 1; got --batch-size="many".\n');
-    assert.equal(code, 1);
+    assert.equal(code, 2);
   });
 
   test("words beyond those taken are refused", async () => {
@@ -325,10 +325,10 @@ suite("clipwright train", () => {
     assert.equal(JSON.parse(out).steps, 3);
   });
 
-  test("a fault in the recipe is one line and 1", async () => {
+  test("a fault in the recipe is one line and 2", async () => {
     const { code, err } = await run(all, [...words, "--epochs", "2"]);
     assert.match(err, /^clipwright: steps: the length must be given once; .*\n$/);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
   });
 
   test("Ctrl-C lets the trainer save, and is 130", async () => {

@@ -1,6 +1,7 @@
 /**
- * Runs a command line and gives its exit code: 0 it worked; 1 a `UsageError`, in one line; 2 a command line
- * that cannot be understood; 70 a fault of Clipwright, with its stack and a request to report it.
+ * Runs a command line and gives its exit code: 0 it worked; 2 the command line, or a setting or recipe that it gives, cannot
+ * be; 1 anything else that the caller can mend, in one line, too; 70 a fault of Clipwright, with its stack and a request to
+ * report it.
  */
 
 import { readFileSync } from "node:fs";
@@ -88,7 +89,8 @@ export function report(error: unknown, terminal: Terminal): number {
     // What a foreign parser or a user's recipe said may run over several lines.
     const message = error.message.trim().replace(/\s*\n\s*/g, " ");
     terminal.err(`clipwright: ${message}\n`);
-    return EXIT.failed;
+    // A line begins with what is at fault: here, an option.
+    return error.code === "ERR_SETTING" || message.startsWith("--") ? EXIT.badUsage : EXIT.failed;
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const kind = error instanceof InternalError ? "" : "unexpected ";

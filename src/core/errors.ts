@@ -2,14 +2,70 @@
  * The three kinds of failure. A message reads `what: rule; got name=value. What to do instead.`
  */
 
-/** The caller asked for something that cannot be: bad input, option, file or shape. */
+/**
+ * `text` as one line on any terminal: control, escape and direction characters, which names of files and captions may
+ * hold, are written as `\n`, `\x1b` or `\u202e`.
+ */
+export const oneLine = (text: string): string =>
+  text.replace(UNPRINTABLE, (character) => {
+    const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }[character];
+    const code = character.charCodeAt(0).toString(16);
+    return short ?? (code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`);
+  });
+
+/** Controls of C0 and C1, marks and embeddings of direction, line and paragraph separators, lone halves of surrogates. */
+const UNPRINTABLE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** Characters of a message; of a longer one the middle, which repeats something of the caller's, is left out. */
+const MOST_CHARACTERS = 2000;
+
+const shortened = (text: string): string =>
+  text.length <= MOST_CHARACTERS
+    ? text
+    : `${text.slice(0, MOST_CHARACTERS / 2)} … ${text.slice(-MOST_CHARACTERS / 2)}`;
+
+/** What a program may want to know of a `UsageError`, besides its sentence. */
+export interface UsageErrorDetails {
+  /**
+   * Default `ERR_SETTING` with a `key`, else `ERR_USAGE`. Of the file system its own (`ENOENT`, `ENOSPC`, …);
+   * `ERR_ENGINE_MISSING` where an engine's package or plugin is not installed.
+   */
+  readonly code?: string;
+  /** The setting at fault, as recipes spell it, e.g. `batchSize`. */
+  readonly key?: string | undefined;
+  /** The file or folder at fault. */
+  readonly file?: string | undefined;
+  /** Its line, from 1. */
+  readonly line?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** The caller asked for something that cannot be: bad input, option, file or shape. Its message is one line. */
 export class UsageError extends Error {
   override name = "UsageError";
+  readonly code: string;
+  /** The setting at fault, where it is one. */
+  readonly key: string | undefined;
+  /** The file or folder at fault, where it is one. */
+  readonly file: string | undefined;
+  /** The file's line, from 1, where it is one. */
+  readonly line: number | undefined;
+
+  constructor(message: string, { code, key, file, line, cause }: UsageErrorDetails = {}) {
+    super(shortened(oneLine(message)), cause === undefined ? undefined : { cause });
+    this.code = code ?? (key === undefined ? "ERR_USAGE" : "ERR_SETTING");
+    this.key = key;
+    this.file = file;
+    this.line = line;
+  }
 }
 
 /** An engine cannot run this graph: carries the operation and where it was written. */
 export class Unsupported extends Error {
   override name = "Unsupported";
+  readonly code = "ERR_UNSUPPORTED";
   constructor(
     message: string,
     /** The operation's name, e.g. `matmul`. */
@@ -24,6 +80,7 @@ export class Unsupported extends Error {
 /** A fault of Clipwright itself. */
 export class InternalError extends Error {
   override name = "InternalError";
+  readonly code = "ERR_INTERNAL";
 }
 
 /** Throws an `InternalError` unless `condition` holds. */

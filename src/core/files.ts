@@ -60,6 +60,8 @@ export function fileError(
   const free = code === "ENOSPC" ? freeSpace(path) : "";
   const more = typeof consolation === "string" ? consolation : consolation();
   return new UsageError(`cannot ${action} ${path}: ${rule}${free} (${code}). ${remedy}. ${more}`.trim(), {
+    code,
+    file: path,
     cause: error,
   });
 }
@@ -193,12 +195,17 @@ export function parseJson(text: string, path: string, firstLine = 1): unknown {
     return JSON.parse(text);
   } catch (error) {
     const before = text.slice(0, firstMistake(text)).split("\n");
-    const at = `${path}:${firstLine + before.length - 1}:${before.at(-1)!.length + 1}`;
+    const line = firstLine + before.length - 1;
+    const at = `${path}:${line}:${before.at(-1)!.length + 1}`;
     const what = (error as Error).message.replace(
       / in JSON at position.*$| in JSON$|, .*is not valid JSON$/s,
       "",
     );
-    throw new UsageError(`${at}: must be JSON; ${what}. Correct the file, or delete it to start over.`);
+    throw new UsageError(`${at}: must be JSON; ${what}. Correct the file, or delete it to start over.`, {
+      file: path,
+      line,
+      cause: error,
+    });
   }
 }
 

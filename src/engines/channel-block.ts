@@ -3,13 +3,13 @@
  * SSE and AVX2, none elsewhere), and no call tells. So a counted image is reordered once and looked at.
  */
 
-import ort from "onnxruntime-node";
 import { sizeOfShape, type TensorType } from "../core/shape.js";
 import { emitOnnx } from "../graph/emit/onnx.js";
 import { makeGraph } from "../graph/graph.js";
 import { type Op, streaming, unsupported } from "../graph/op.js";
 import { inputTensor } from "../graph/ops/source.js";
 import { apply } from "../graph/tensor.js";
+import { onnxRuntime } from "./onnxruntime-package.js";
 
 /** Whatever the layout is: the elements' order is what is asked. */
 const reorder: Op<Record<never, never>> = {
@@ -37,8 +37,9 @@ async function measure(): Promise<number> {
   );
   const counted = Float32Array.from({ length: sizeOfShape(type.shape) }, (_, i) => i);
   try {
-    const session = await ort.InferenceSession.create(model, { logSeverityLevel: 4, intraOpNumThreads: 1 });
-    const { y } = await session.run({ x: new ort.Tensor("float32", counted, type.shape as number[]) });
+    const { InferenceSession, Tensor } = onnxRuntime();
+    const session = await InferenceSession.create(model, { logSeverityLevel: 4, intraOpNumThreads: 1 });
+    const { y } = await session.run({ x: new Tensor("float32", counted, type.shape as number[]) });
     await session.release();
     return Math.max(0, (y!.data as Float32Array).indexOf(1));
   } catch {

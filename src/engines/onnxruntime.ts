@@ -5,7 +5,7 @@
  */
 
 import { cpus } from "node:os";
-import ort from "onnxruntime-node";
+import type ort from "onnxruntime-node";
 import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../core/shape.js";
@@ -17,6 +17,7 @@ import { channelBlock } from "./channel-block.js";
 import { overwritable } from "./donation.js";
 import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
 import { deviceFailed, outOfMemory } from "./failure.js";
+import { onnxRuntime } from "./onnxruntime-package.js";
 
 export interface OnnxRuntimeOptions {
   /** Threads within an operation. Default: the number of physical cores, as ONNX Runtime counts them. */
@@ -51,7 +52,7 @@ class HostBuffer implements DeviceBuffer {
         `onnxruntime: needs ${sizeOfShape(type.shape)} elements for ${formatType(type)}; got ${data.length}.`,
       );
     }
-    this.tensor = new ort.Tensor(name, data as Float32Array, type.shape as number[]);
+    this.tensor = new (onnxRuntime().Tensor)(name, data as Float32Array, type.shape as number[]);
     owner.track(this, 1);
   }
 
@@ -109,7 +110,7 @@ class Session implements Executable {
       const source = donates === undefined ? undefined : held.get(donates);
       const inPlace = source !== undefined && this.inPlace.has(name);
       const data = inPlace ? source.data : allocate(tensor.dtype, sizeOfShape(tensor.shape));
-      fetches[name] = new ort.Tensor(
+      fetches[name] = new (onnxRuntime().Tensor)(
         elementType[tensor.dtype]!,
         data as Float32Array,
         tensor.shape as number[],
@@ -152,7 +153,10 @@ export class OnnxRuntime implements Engine {
   private buffers = 0;
   private bytes = 0;
 
-  constructor(private readonly options: OnnxRuntimeOptions = {}) {}
+  /** Throws `UsageError` where ONNX Runtime's package is missing. */
+  constructor(private readonly options: OnnxRuntimeOptions = {}) {
+    onnxRuntime();
+  }
 
   async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
     const [flag] = Object.keys(flags);
@@ -165,21 +169,23 @@ export class OnnxRuntime implements Engine {
     requireCapabilities(this.name, this.capabilities, optimized);
     const model = emitOnnx(optimized, { channelBlock: await channelBlock() });
     const { threads, profile } = this.options;
-    const session = await ort.InferenceSession.create(model, {
-      executionProviders: ["cpu"],
-      // The graph comes optimized; what ONNX Runtime would rewrite could undo barriers.
-      graphOptimizationLevel: "disabled",
-      // One block planned for all intermediates took half as much memory again as allocating them one by one.
-      enableMemPattern: false,
-      // Threads that wait do not spin: the cores are shared with those that decode images.
-      extra: { session: { intra_op: { allow_spinning: "0" } } },
-      logSeverityLevel: 3,
-      ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
-      ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
-    }).catch((error: Error) => {
-      if (NO_MEMORY.test(error.message)) throw failureOf(`compiling ${name}`, error);
-      throw new InternalError(`onnxruntime: refused the model of ${name}: ${error.message}`);
-    });
+    const session = await onnxRuntime()
+      .InferenceSession.create(model, {
+        executionProviders: ["cpu"],
+        // The graph comes optimized; what ONNX Runtime would rewrite could undo barriers.
+        graphOptimizationLevel: "disabled",
+        // One block planned for all intermediates took half as much memory again as allocating them one by one.
+        enableMemPattern: false,
+        // Threads that wait do not spin: the cores are shared with those that decode images.
+        extra: { session: { intra_op: { allow_spinning: "0" } } },
+        logSeverityLevel: 3,
+        ...(threads === undefined ? {} : { intraOpNumThreads: threads }),
+        ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
+      })
+      .catch((error: Error) => {
+        if (NO_MEMORY.test(error.message)) throw failureOf(`compiling ${name}`, error);
+        throw new InternalError(`onnxruntime: refused the model of ${name}: ${error.message}`);
+      });
     return new Session(optimized, session, this, overwritable(optimized));
   }
 

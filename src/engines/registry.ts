@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { didYouMean, UsageError } from "../core/errors.js";
 import type { Engine } from "./engine.js";
 import { cacheFolder, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
+import { missingOnnxRuntime } from "./onnxruntime-package.js";
 import type { ProcessPlace } from "./xla/xla.js";
 
 export const engineNames = ["onnxruntime", "xla"] as const;
@@ -90,13 +91,14 @@ export function listEngines(): EngineListing[] {
       path: own,
     });
   }
+  const missing = missingOnnxRuntime();
   return [
     {
       engine: "onnxruntime",
       plugin: undefined,
       summary: `The default: any CPU, here with ${availableParallelism()} threads`,
-      usable: true,
-      why: undefined,
+      usable: missing === undefined,
+      why: missing,
       path: undefined,
     },
     ...plugins,

@@ -10,6 +10,7 @@ import {
   type DurationInput,
   type DurationUnit,
   formatDuration,
+  multiples,
   parseDuration,
 } from "./duration.js";
 
@@ -145,8 +146,6 @@ export function real(
   };
 }
 
-const multiples: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9, B: 1e9 };
-
 /** A number above 0 that may be written with a multiple: 200M, 1.3G. */
 export const amount = (): Kind<number> => ({
   schema: z.number().gt(0),
@@ -241,16 +240,18 @@ export const kebab = (key: string): string => key.replace(/[A-Z]/g, (letter) => 
 /**
  * One value checked against its kind.
  * @param label how the message names the setting, e.g. `batchSize` or `--batch-size`.
+ * @param key how a recipe spells it; the error carries it.
  * @throws UsageError `label: rule; got label=value.` with the nearest allowed word.
  */
-export function checkValue<Out, In>(kind: Kind<Out, In>, value: unknown, label: string): Out {
+export function checkValue<Out, In>(kind: Kind<Out, In>, value: unknown, label: string, key = label): Out {
   const result = kind.schema.safeParse(value);
   if (result.success) return result.data;
   const own = result.error.issues.find((issue) => issue.code === "custom");
-  if (own) throw new UsageError(`${label}: ${own.message}`);
+  if (own) throw new UsageError(`${label}: ${own.message}`, { key });
   const hint = kind.words && typeof value === "string" ? didYouMean(value, kind.words) : "";
   throw new UsageError(
     `${label}: ${kind.rule}; got ${label}=${JSON.stringify(value) ?? String(value)}.${hint}`,
+    { key },
   );
 }
 
@@ -266,20 +267,33 @@ export function checkAll<F extends Fields>(
   const names = Object.keys(fields);
   for (const key of Object.keys(input)) {
     if (Object.hasOwn(fields, key)) continue;
-    const hint = didYouMean(key, names);
+    const hint = didYouMean(label(key), names.map(label));
     throw new UsageError(
       `${label(key)}: no such setting; got ${key}=${JSON.stringify(input[key])}.${hint || " Remove it, or see clipwright train --help."}`,
+      { key },
     );
   }
   const out: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(fields)) {
     const value = input[key];
-    if (value !== undefined) out[key] = checkValue(field.kind, value, label(key));
+    if (value !== undefined) out[key] = checkValue(field.kind, value, label(key), key);
     else if (field.presence === "required") {
-      throw new UsageError(`${label(key)}: is required; got nothing. ${field.doc}`);
+      throw new UsageError(`${label(key)}: is required; got nothing. ${field.doc}`, { key });
     } else out[key] = field.fallback;
   }
   return out as Values<F>;
+}
+
+/** Runs a check over several settings: of what it refuses, the error carries the key that the message begins with. */
+export function namingKeys<T>(fields: Fields, check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof UsageError) || error.key !== undefined) throw error;
+    const [key = ""] = error.message.split(":", 1);
+    if (!Object.hasOwn(fields, key)) throw error;
+    throw new UsageError(error.message, { key, cause: error });
+  }
 }
 
 /** Values in the form of a file, keys in the order of `fields`, absent ones left out. */
