@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
 import { readExactly, specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import type { ImageIndex } from "./dataset.js";
+import type { ImageIndex } from "./image-index.js";
 import { parseJson } from "./sources/json.js";
 
 const MAX_OPEN_FILES = 64;

@@ -1,7 +1,7 @@
 /** JSON lines: one object a line, with an image path or base64. */
 import { UsageError } from "../../core/errors.js";
 import { readLines } from "../../core/lines.js";
-import type { Container } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { looksLikeBase64, resolveColumns } from "./columns.js";
 import { parseRecord } from "./json.js";
 import type { DatasetOptions, SourceReading } from "./options.js";

@@ -1,5 +1,6 @@
 /** What a caller may say about a source; everything has a default that looks at the data. */
-import type { Container, LocatedSample, SourceWords } from "../dataset.js";
+import type { LocatedSample, SourceWords } from "../dataset.js";
+import type { Container } from "../image-index.js";
 
 export type SourceFormat = "folder" | "csv" | "tsv" | "jsonl" | "parquet" | "webdataset";
 

@@ -29,7 +29,7 @@ import { compressors } from "hyparquet-compressors";
 import { cacheFolder } from "../../core/cache-folder.js";
 import { readExactly } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
-import type { Container } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { resolveColumns } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
 import { imagePath, TableReader } from "./table.js";

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { Container, LocatedSample, SourceKind } from "../dataset.js";
+import type { LocatedSample, SourceKind } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { type Columns, captionsOf, labelOf, looksLikeBase64 } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
 import { Problems } from "./problems.js";

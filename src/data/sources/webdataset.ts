@@ -4,7 +4,8 @@
  */
 import { basename } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { Container, LocatedSample } from "../dataset.js";
+import type { LocatedSample } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { annotationOf, captionLines, labelOf } from "./columns.js";
 import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
