@@ -29,6 +29,8 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "1" },
     /** How far class centres lie apart, in standard deviations within a class. */
     apart: { type: "string", default: "0.25" },
+    /** Where scikit-learn stops: at its default, 1e-4, it ends far from the optimum of weak penalties. */
+    tolerance: { type: "string", default: "1e-6" },
     python: { type: "string", default: "python3" },
   },
 });
@@ -77,7 +79,9 @@ try {
     console.error(
       `ours     ${ours.toFixed(1)} s, ${(100 * accuracy).toFixed(2)} %, sweep included (${tried})`,
     );
-    const peer = spawnSync(values.python, [PEER, folder, String(probe.penalty)], { encoding: "utf8" });
+    const peer = spawnSync(values.python, [PEER, folder, String(probe.penalty), values.tolerance], {
+      encoding: "utf8",
+    });
     if (peer.status !== 0) {
       console.error(`scikit-learn did not run: ${peer.stderr.trim().split("\n").at(-1)}`);
       continue;
