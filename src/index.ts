@@ -29,10 +29,24 @@ export type { Tokenizer } from "./data/tokenizer/tokenizer.js";
 export type { DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
 export { listEngines, openEngine } from "./engines/registry.js";
+export { runTask, type TaskRun } from "./evaluate/evaluate.js";
+export type { Features } from "./evaluate/features/features.js";
+export { type FeatureRows, type FeatureSource, freshFeatures } from "./evaluate/features/source.js";
+export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/store.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export { type LoadedModel, loadModel, type ModelSource } from "./evaluate/model/load-model.js";
 export { type EvaluationRecord, evaluationTable } from "./evaluate/records.js";
-export { retrieval, type ZeroshotOptions, zeroshot } from "./evaluate/tasks/run.js";
+export { tasks } from "./evaluate/tasks/index.js";
+export { type RetrievalDetails, retrievalTask } from "./evaluate/tasks/retrieval.js";
+export type {
+  EvaluationSet,
+  Metric,
+  Task,
+  TaskContext,
+  TaskOutcome,
+  TaskScore,
+} from "./evaluate/tasks/task.js";
+export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
 export * as graph from "./graph/index.js";
 export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config/config.js";

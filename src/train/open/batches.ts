@@ -1,7 +1,7 @@
 /** The third step of opening a run: what its steps are fed, and how many there are. */
 
 import { UsageError } from "../../core/errors.js";
-import { createLoader } from "../../data/index.js";
+import { createLoader, fingerprintOf } from "../../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
 import { PASSES } from "../batches/batches.js";
 import { Loaders } from "../batches/loaders.js";
@@ -48,7 +48,7 @@ export async function openBatches(
   const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
   try {
     const plan = await processes.share("plan", () =>
-      run!.savePlan(makePlan(recipe, loaders.samplesPerEpoch)),
+      run!.savePlan({ ...makePlan(recipe, loaders.samplesPerEpoch), data: fingerprintOf(data.train) }),
     );
     return { loaders, plan, [Symbol.asyncDispose]: () => loaders[Symbol.asyncDispose]() };
   } catch (error) {

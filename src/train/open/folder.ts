@@ -5,7 +5,7 @@ import type { Checkpoint } from "../../storage/checkpoint.js";
 import type { TrainHooks } from "../hooks.js";
 import { type Recipe, recipeToJson } from "../recipe/recipe.js";
 import { type Guard, guardOf } from "../run/failure.js";
-import { followRun, Run, refuseOtherRecipe } from "../run/folder.js";
+import { followRun, openRun, type Run, refuseOtherRecipe } from "../run/folder.js";
 import { requireWeights } from "./warm-start.js";
 
 /** A run with its folder open. Dispose it to let the folder go. */
@@ -26,7 +26,7 @@ export interface OpenFolder extends Disposable {
   readonly onSaved: (step: number) => void;
 }
 
-/** Opens `LOGS/NAME` in process 0; the others wait until they see it. Throws `UsageError`; see `Run.open`. */
+/** Opens `LOGS/NAME` in process 0; the others wait until they see it. Throws `UsageError`; see `openRun`. */
 export async function openFolder(
   recipe: Recipe,
   hooks: TrainHooks,
@@ -34,7 +34,8 @@ export async function openFolder(
 ): Promise<OpenFolder> {
   const { index } = processes;
   refuseOtherRecipe(await processes.share("recipe", () => recipeToJson(recipe)), recipe);
-  const run = index === 0 ? Run.open(recipe) : undefined;
+  const run = index === 0 ? await openRun(recipe, (line) => hooks.onMessage?.(line, "note")) : undefined;
+  for (const line of run?.notes ?? []) hooks.onMessage?.(line, "warning");
   try {
     const { step, done } = await processes.share("begin", () => {
       const at = run!.resumed?.step;
