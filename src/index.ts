@@ -6,9 +6,9 @@
  * `line` at fault where they are known.
  */
 
+import type { TrainHooks, TrainResult } from "./train/hooks.js";
 import { checkRecipe, type RecipeInput } from "./train/recipe/recipe.js";
 import { train as trainChecked } from "./train/train.js";
-import type { TrainHooks, TrainResult } from "./train/watch/hooks.js";
 
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
@@ -29,19 +29,34 @@ export type { Tokenizer } from "./data/tokenizer/tokenizer.js";
 export type { DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
 export { listEngines, openEngine } from "./engines/registry.js";
+export { runTask, type TaskRun } from "./evaluate/evaluate.js";
+export type { Features } from "./evaluate/features/features.js";
+export { type FeatureRows, type FeatureSource, freshFeatures } from "./evaluate/features/source.js";
+export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/store.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export { type LoadedModel, loadModel, type ModelSource } from "./evaluate/model/load-model.js";
 export { type EvaluationRecord, evaluationTable } from "./evaluate/records.js";
-export { retrieval, type ZeroshotOptions, zeroshot } from "./evaluate/tasks/run.js";
+export { tasks } from "./evaluate/tasks/index.js";
+export { type RetrievalDetails, retrievalTask } from "./evaluate/tasks/retrieval.js";
+export type {
+  EvaluationSet,
+  Metric,
+  Task,
+  TaskContext,
+  TaskOutcome,
+  TaskScore,
+} from "./evaluate/tasks/task.js";
+export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
 export * as graph from "./graph/index.js";
 export { type Clip, makeClip } from "./models/clip.js";
 export { type ClipConfig, parseClipConfig } from "./models/config/config.js";
+export type { PreprocessConfig } from "./models/config/preprocess.js";
 export { type ModelSummary, summarize } from "./models/presets/catalog.js";
-export type { PreprocessConfig, Preset } from "./models/presets/preset.js";
+export type { Preset } from "./models/presets/preset.js";
 export { findPreset, presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type RecipeInput } from "./train/recipe/recipe.js";
-export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/watch/hooks.js";
 
 /**
  * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it

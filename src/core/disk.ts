@@ -17,7 +17,9 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmdirSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
@@ -25,6 +27,11 @@ import { dirname } from "node:path";
 
 /** The bytes of a file, at once or piece by piece. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
+export function piecesOf(content: FileContent): Iterable<Uint8Array> {
+  if (typeof content === "string") return [Buffer.from(content)];
+  return content instanceof Uint8Array ? [content] : content;
+}
 
 export interface Disk {
   makeFolder(path: string): void;
@@ -42,12 +49,11 @@ export interface Disk {
 
 /** The disk itself. */
 export const realDisk: Disk = {
-  makeFolder: (path) => void mkdirSync(path, { recursive: true }),
+  makeFolder,
   writeNew(path, content) {
     const file = openSync(path, "w");
     try {
-      const pieces = typeof content === "string" ? [Buffer.from(content)] : content;
-      for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces) writeAll(file, piece);
+      for (const piece of piecesOf(content)) writeAll(file, piece);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -59,6 +65,38 @@ export const realDisk: Disk = {
   link: (from, to) => linkOrCopy(from, to),
   remove: (path) => rmSync(path, { recursive: true, force: true }),
 };
+
+/** Makes a folder and those above it. Node's own way says of a disk that is read-only that there is no such file. */
+export function makeFolder(path: string, makeOne: (path: string) => void = mkdirSync): void {
+  if (existsSync(path) && statSync(path).isDirectory()) return;
+  const above = dirname(path);
+  if (above !== path && !existsSync(above)) makeFolder(above, makeOne);
+  try {
+    makeOne(path);
+  } catch (error) {
+    // Another process may have been quicker.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  }
+}
+
+/** The outermost folder that `makeFolder` would have to make for `path`; undefined where it is there. */
+export function firstMissing(path: string): string | undefined {
+  if (existsSync(path)) return undefined;
+  const above = dirname(path);
+  return above === path ? path : (firstMissing(above) ?? path);
+}
+
+/** Removes `path` and the folders above it up to `last`, as far as they are empty. */
+export function removeEmptyFolders(path: string, last: string): void {
+  try {
+    rmdirSync(path);
+    if (path !== last) removeEmptyFolders(dirname(path), last);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    // Of a folder that was not made yet, those above it may be.
+    if (code === "ENOENT" && path !== last) removeEmptyFolders(dirname(path), last);
+  }
+}
 
 /** Waits for a file, or for the names in a folder, on systems that can sync one. */
 function sync(path: string): void {
@@ -104,6 +142,21 @@ export function readExactly(file: number, out: Uint8Array, position: number): bo
   return true;
 }
 
+/** The bytes of a file, piece by piece; a piece is valid until the next. */
+export function* filePieces(path: string): Generator<Uint8Array> {
+  const file = openSync(path, "r");
+  try {
+    const room = new Uint8Array(2 ** 20);
+    for (;;) {
+      const got = readSync(file, room, 0, room.length, null);
+      if (got === 0) return;
+      yield room.subarray(0, got);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
 /**
  * Replaces a file so that a reader, or a crash, sees the old or the new content and nothing between. The pieces of a
  * killed process (`PATH.tmp`) are overwritten by the next one; a path has one writer at a time.
@@ -127,6 +180,17 @@ export function removeQuietly(disk: Disk, path: string): void {
   } catch {
     // Whoever writes there next overwrites it.
   }
+}
+
+/**
+ * What `stats` tell of when it is neither a file nor a folder: a pipe, a socket or a device, which could make a reader wait
+ * or read for ever; undefined of a file or folder.
+ */
+export function specialFile(stats: Stats): string | undefined {
+  if (stats.isFile() || stats.isDirectory()) return undefined;
+  if (stats.isFIFO()) return "a pipe";
+  if (stats.isSocket()) return "a socket";
+  return stats.isCharacterDevice() || stats.isBlockDevice() ? "a device" : "something special";
 }
 
 /** Names in a folder, sorted; none if there is no such folder. */

@@ -5,7 +5,8 @@ import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sizeOfShape } from "../core/shape.js";
 import { cast } from "./ops/compare.js";
 import { add } from "./ops/elementwise.js";
-import { alias, barrier, unbroadcast } from "./ops/movement.js";
+import { alias, barrier } from "./ops/movement.js";
+import { unbroadcast } from "./ops/reduce.js";
 import { constant } from "./ops/source.js";
 import { cloneNode, type Node, outputsOf, type Region, type Tensor, within } from "./tensor.js";
 
