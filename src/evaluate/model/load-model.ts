@@ -31,7 +31,8 @@ export interface ModelSource {
   readonly workers?: number | undefined;
 }
 
-export interface LoadedModel {
+/** A model in use. Disposing of it frees the encoder and the weights; the engine stays. */
+export interface LoadedModel extends Disposable {
   readonly encoder: Encoder;
   readonly clip: Clip;
   /** Steps of the checkpoint, where it has them. */
@@ -89,7 +90,18 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     textBatch: 64,
     workers: source.workers,
   });
-  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
+  return {
+    encoder: encoder.use(buffers),
+    clip,
+    step,
+    run,
+    weights,
+    buffers,
+    [Symbol.dispose]() {
+      encoder[Symbol.dispose]();
+      for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();
+    },
+  };
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
