@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import sharp from "sharp";
 import { embedCommand } from "../src/cli/commands/embed.js";
 import { readNpy } from "../src/core/npy.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
@@ -127,6 +128,28 @@ suite("clipwright embed", () => {
     const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
     assert.deepEqual(escaped, plain);
     assert.notDeepEqual(plain, other);
+  });
+
+  test("what transparent pictures lie on goes with the model's file, wherever that lies", async () => {
+    const flat = (background: object) =>
+      sharp({ create: { width: 16, height: 16, channels: 4, background } })
+        .png()
+        .toBuffer();
+    const clear = join(folder, "clear");
+    put(clear, "half.png", await flat({ r: 200, g: 40, b: 0, alpha: 0.4 }));
+    const config = JSON.parse(readFileSync(join(model, "open_clip_config.json"), "utf8"));
+    const vectorOn = async (transparency: unknown): Promise<number[]> => {
+      const preprocess_cfg = { ...config.preprocess_cfg, transparency };
+      put(folder, "on.json", JSON.stringify({ ...config, preprocess_cfg }));
+      const { code, out, err } = await embed(model, "--model", join(folder, "on.json"), "--images", clear);
+      assert.equal(code, 0, err);
+      return parse(out)[0]!.embedding;
+    };
+    const opaque = join(folder, "opaque");
+    put(opaque, "red.png", await flat({ r: 80, g: 16, b: 0 }));
+    const { out } = await embed(model, "--images", opaque);
+    assert.deepEqual(await vectorOn([0, 0, 0]), parse(out)[0]!.embedding);
+    assert.ok(cosine(await vectorOn([255, 255, 255]), await vectorOn("pillow")) < 0.999);
   });
 
   test("a preprocess_cfg that cannot be is refused by its key", async () => {

@@ -254,7 +254,7 @@ describe("openDataset says in one line what is wrong:", () => {
     [
       "a row of another length",
       bad("ragged.csv", "image,caption\nx.png,a, b\n"),
-      /csv .*ragged\.csv: .*on line 2/,
+      /csv .*ragged\.csv line 2: Invalid Record Length: expect 2, got 3\. Put captions/,
     ],
     [
       "images that are nowhere",

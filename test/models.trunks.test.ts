@@ -13,7 +13,7 @@ import { trace } from "../src/graph/trace.js";
 import { parseClipConfig } from "../src/models/config/config.js";
 import { convNext } from "../src/models/image/convnext.js";
 import { mixer } from "../src/models/image/mixer.js";
-import type { Trunk, TrunkContext } from "../src/models/image/timm.js";
+import type { Trunk, TrunkContext } from "../src/models/image/trunk.js";
 import { noiseTypes } from "../src/nn/noise.js";
 import { initialize, parameterTypes, Scope, truncatedNormalInit } from "../src/nn/parameters.js";
 import { assertClose } from "./support/close.js";

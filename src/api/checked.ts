@@ -69,6 +69,8 @@ export const openDataset = checkedAsync(
       captionKey: text,
       jsonCaptionKey: text,
       imageRoot: text,
+      encoding: text,
+      strict: flag,
       cacheDir: text,
       onProgress: callback,
       weights: numbers,

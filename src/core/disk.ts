@@ -18,6 +18,7 @@ import {
   readSync,
   renameSync,
   rmSync,
+  type Stats,
   statSync,
   writeSync,
 } from "node:fs";
@@ -127,6 +128,17 @@ export function removeQuietly(disk: Disk, path: string): void {
   } catch {
     // Whoever writes there next overwrites it.
   }
+}
+
+/**
+ * What `stats` tell of when it is neither a file nor a folder: a pipe, a socket or a device, which could make a reader wait
+ * or read for ever; undefined of a file or folder.
+ */
+export function specialFile(stats: Stats): string | undefined {
+  if (stats.isFile() || stats.isDirectory()) return undefined;
+  if (stats.isFIFO()) return "a pipe";
+  if (stats.isSocket()) return "a socket";
+  return stats.isCharacterDevice() || stats.isBlockDevice() ? "a device" : "something special";
 }
 
 /** Names in a folder, sorted; none if there is no such folder. */

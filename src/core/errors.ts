@@ -2,6 +2,30 @@
  * The three kinds of failure. A message reads `what: rule; got name=value. What to do instead.`
  */
 
+/**
+ * `text` as one line on any terminal: control, escape and direction characters, which names of files and captions may
+ * hold, are written as `\n`, `\x1b` or `\u202e`.
+ */
+export const oneLine = (text: string): string =>
+  text.replace(UNPRINTABLE, (character) => {
+    const short = { "\n": "\\n", "\r": "\\r", "\t": "\\t" }[character];
+    const code = character.charCodeAt(0).toString(16);
+    return short ?? (code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`);
+  });
+
+/** Controls of C0 and C1, marks and embeddings of direction, line and paragraph separators, lone halves of surrogates. */
+const UNPRINTABLE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+
+/** Characters of a message; of a longer one the middle, which repeats something of the caller's, is left out. */
+const MOST_CHARACTERS = 2000;
+
+const shortened = (text: string): string =>
+  text.length <= MOST_CHARACTERS
+    ? text
+    : `${text.slice(0, MOST_CHARACTERS / 2)} … ${text.slice(-MOST_CHARACTERS / 2)}`;
+
 /** What a program may want to know of a `UsageError`, besides its sentence. */
 export interface UsageErrorDetails {
   /**
@@ -18,7 +42,7 @@ export interface UsageErrorDetails {
   readonly cause?: unknown;
 }
 
-/** The caller asked for something that cannot be: bad input, option, file or shape. */
+/** The caller asked for something that cannot be: bad input, option, file or shape. Its message is one line. */
 export class UsageError extends Error {
   override name = "UsageError";
   readonly code: string;
@@ -30,7 +54,7 @@ export class UsageError extends Error {
   readonly line: number | undefined;
 
   constructor(message: string, { code, key, file, line, cause }: UsageErrorDetails = {}) {
-    super(message, cause === undefined ? undefined : { cause });
+    super(shortened(oneLine(message)), cause === undefined ? undefined : { cause });
     this.code = code ?? (key === undefined ? "ERR_USAGE" : "ERR_SETTING");
     this.key = key;
     this.file = file;

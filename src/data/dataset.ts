@@ -1,30 +1,10 @@
 /**
  * A data set is an index: where each image's bytes lie, and its captions. Image bytes stay on disk until a worker
- * asks for them. The index of places (`ImageIndex`) is plain data, so it goes to worker threads as it is.
+ * asks for them.
  */
 import { InternalError, UsageError } from "../core/errors.js";
 import { readImageBytes } from "./image-bytes.js";
-
-/** Where image bytes come from; an entry of `ImageIndex.container` points at one of these. */
-export type Container =
-  /** Whole files: `offset` is the position in `paths`. */
-  | { readonly kind: "files"; readonly paths: readonly string[] }
-  /**
-   * A range of one file: `offset` and `size` in bytes. `origin` is the file that was unpacked into `path`, where the
-   * images of a source (Parquet) cannot be read in place.
-   */
-  | { readonly kind: "range"; readonly path: string; readonly origin?: string }
-  /** A line of a JSONL file with base64 in one column: `offset` and `size` of the line in bytes. */
-  | { readonly kind: "base64"; readonly path: string; readonly column: string };
-
-/** The place of every image, in columns; structured-cloneable. */
-export interface ImageIndex {
-  readonly containers: readonly Container[];
-  /** Position in `containers`, per image. */
-  readonly container: Uint32Array;
-  readonly offset: Float64Array;
-  readonly size: Float64Array;
-}
+import type { Container, ImageIndex } from "./image-index.js";
 
 export interface Sample {
   /** Names the sample in messages: the path without its ending, a tar member's key, or file:row. */
@@ -57,10 +37,14 @@ export interface SourceDescription {
   readonly labelsFrom?: string;
   /** Distinct labels. */
   readonly classes: number;
+  /** Class folders without an image: classes all the same. */
+  readonly emptyClasses?: readonly string[];
   /** Share of the samples drawn, when the caller gave weights. */
   readonly weight?: number;
   /** What a person should know: captions without image, a fallback that was taken. */
   readonly notes: readonly string[];
+  /** What is damaged or cannot be read, counted, the first ones named; with `strict` there is none. */
+  readonly problems: readonly string[];
 }
 
 /** A run of consecutive samples that came from one source. */
@@ -120,12 +104,16 @@ class IndexedDataset implements Dataset {
   }
 }
 
+/** What the reader of a source says of it; the rest is counted. */
+export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "classes" | "problems"> &
+  Partial<Pick<SourceDescription, "problems">>;
+
 /** A data set of one source. */
 export function makeDataset(
   name: string,
   containers: readonly Container[],
   samples: readonly LocatedSample[],
-  description: Omit<SourceDescription, "samples" | "captions" | "classes">,
+  description: SourceWords,
 ): Dataset {
   const images: ImageIndex = {
     containers,
@@ -142,7 +130,13 @@ export function makeDataset(
     captions += sample.captions.length;
     if (sample.label !== undefined) labels.add(sample.label);
   }
-  const full: SourceDescription = { ...description, samples: plain.length, captions, classes: labels.size };
+  const full: SourceDescription = {
+    problems: [],
+    ...description,
+    samples: plain.length,
+    captions,
+    classes: labels.size,
+  };
   return new IndexedDataset(name, [full], [{ name, start: 0, length: plain.length }], images, plain);
 }
 

@@ -1,7 +1,7 @@
 /** Settings that say how data are read; the same for training, inspecting and evaluating. */
 
 import { z } from "zod";
-import { choice, type Kind, list, optional, text, type Values } from "../settings/fields.js";
+import { choice, flag, type Kind, list, optional, text, type Values } from "../settings/fields.js";
 import { findPolicy } from "./pixels/augment/policies.js";
 
 /** Where the parts of a sample are. Everything is found by itself unless it is said here. */
@@ -30,6 +30,8 @@ export const dataFields = {
     "Names of the labels: one a line from label 0 on, or JSON from label to name.",
   ),
   imageRoot: optional(text("FOLDER"), "Where the paths in a table start from."),
+  encoding: optional(text("NAME"), "Of captions that are not UTF-8: latin1, shift_jis, …"),
+  strict: optional(flag(), "Refuse data that are damaged or unreadable in part."),
 } as const;
 
 type DataValues = Values<typeof dataFields>;

@@ -79,7 +79,13 @@ export function fingerprintOf(dataset: Dataset): DataFingerprint {
   };
 }
 
-const statsOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
+function statsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
 
 /** What changed from `before` to `now`. */
 export function changeOfData(before: DataFingerprint, now: DataFingerprint): DataChange {

@@ -1,8 +1,9 @@
 /** Reading one image's encoded bytes from its place: a file, a range of a tar, or base64 in a JSONL line. */
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
-import { readExactly } from "../core/disk.js";
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { readExactly, specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import type { ImageIndex } from "./dataset.js";
+import type { ImageIndex } from "./image-index.js";
+import { parseJson } from "./sources/json.js";
 
 const MAX_OPEN_FILES = 64;
 const openFiles = new Map<string, number>();
@@ -25,6 +26,23 @@ function descriptor(path: string): number {
   return fd;
 }
 
+/**
+ * The bytes of the file at `path`. Throws for a pipe, a socket or a device, which could wait or go on for ever, and for a
+ * file of more than `most` bytes (default 2 GiB).
+ */
+export function readRegularFile(path: string, most = 2 ** 31 - 1): Uint8Array {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(file);
+    const what = specialFile(stats);
+    if (what !== undefined) throw new Error(`it is ${what}, not a file`);
+    if (stats.size > most) throw new Error(`it has ${stats.size} bytes, more than ${most}`);
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 function readRange(path: string, offset: number, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   if (!readExactly(descriptor(path), bytes, offset)) throw new Error("the file ends early");
@@ -45,10 +63,12 @@ export function readImageHead(images: ImageIndex, i: number, most: number): Uint
   const container = images.containers[images.container[i]!]!;
   try {
     if (container.kind !== "files") {
-      return readRange(container.path, images.offset[i]!, Math.min(most, images.size[i]!));
+      const offset = container.kind === "pieces" ? container.pieces[0]?.offset : images.offset[i]!;
+      return readRange(container.path, offset ?? 0, Math.min(most, images.size[i]!));
     }
-    const file = openSync(container.paths[images.offset[i]!]!, "r");
+    const file = openSync(container.paths[images.offset[i]!]!, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
+      if (specialFile(fstatSync(file)) !== undefined) return undefined;
       const head = new Uint8Array(most);
       return head.subarray(0, readSync(file, head));
     } finally {
@@ -67,12 +87,19 @@ export function readImageBytes(images: ImageIndex, i: number): Uint8Array {
   try {
     switch (container.kind) {
       case "files":
-        return readFileSync(container.paths[offset]!);
+        return readRegularFile(container.paths[offset]!);
       case "range":
         return readRange(container.path, offset, size);
+      case "pieces": {
+        const bytes = new Uint8Array(size);
+        for (const piece of container.pieces) {
+          bytes.set(readRange(container.path, piece.offset, piece.size), piece.at);
+        }
+        return bytes;
+      }
       case "base64": {
-        const row = JSON.parse(new TextDecoder().decode(readRange(container.path, offset, size)));
-        const text = String(row[container.column]);
+        const row = parseJson(new TextDecoder().decode(readRange(container.path, offset, size)));
+        const text = String((row as Record<string, unknown>)[container.column]);
         return Buffer.from(text.startsWith("data:") ? text.slice(text.indexOf(",") + 1) : text, "base64");
       }
     }

@@ -1,8 +1,6 @@
 /** Everything that the rest of Clipwright needs of the data, tokenizers apart. */
 export type {
-  Container,
   Dataset,
-  ImageIndex,
   Sample,
   SourceDescription,
   SourceKind,
@@ -12,6 +10,7 @@ export { concatDatasets, subset } from "./dataset.js";
 export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./duplicates.js";
 export { type Examined, type ExamineOptions, examineImages } from "./examine.js";
 export { changeOfData, type DataChange, type DataFingerprint, fingerprintOf } from "./fingerprint.js";
+export type { Container, ImageIndex } from "./image-index.js";
 export {
   type Dropped,
   type DropReason,
@@ -46,7 +45,8 @@ export {
   trainingPipeline,
   viewPipeline,
 } from "./pixels/pipeline.js";
-export type { Rgb, Transparency } from "./pixels/read/decode.js";
+export type { Orientation, Transparency } from "./pixels/read/decode.js";
+export type { Rgb } from "./pixels/read/image.js";
 export type { ResizeMode } from "./pixels/resize/fit.js";
 export type { Filter } from "./pixels/resize/resample.js";
 export { type Split, type SplitOptions, splitByImage } from "./split.js";

@@ -43,6 +43,7 @@ export function formatInspection(report: Inspection): string {
     }
     if (source.weight !== undefined) row("weight", number(source.weight));
     for (const note of source.notes) row("note", note);
+    for (const problem of source.problems) row("problem", problem);
   }
 
   section(report.examples.length === 1 ? "One sample" : `${report.examples.length} samples`);

@@ -1,12 +1,14 @@
 /** Opening a data set: works out what each source is, reads its index, and joins several into one. */
 import { accessSync, closeSync, constants, openSync, readSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
+import { specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
+import { fileError, withFileErrors } from "../core/files.js";
+import { concatDatasets, type Dataset, type LocatedSample, makeDataset } from "./dataset.js";
 import { captionByClass } from "./sources/class-captions.js";
 import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
-import { count, listFiles, readFolder } from "./sources/folder.js";
+import { count, listFolder, readFolder } from "./sources/folder.js";
 import { readJsonl } from "./sources/jsonl.js";
 import {
   type DatasetOptions,
@@ -15,7 +17,9 @@ import {
   type SourceReading,
 } from "./sources/options.js";
 import { readParquet } from "./sources/parquet.js";
+import { Problems } from "./sources/problems.js";
 import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
+import { isGarbled } from "./sources/text.js";
 import { readWebDataset } from "./sources/webdataset.js";
 
 export type { DatasetOptions, SourceFormat } from "./sources/options.js";
@@ -44,14 +48,19 @@ export async function openDataset(
     for (const path of expandSource(source)) {
       paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
     }
-    for (const path of paths) readable(path);
-    const reading = readSource(source, paths, options).catch((error: NodeJS.ErrnoException) => {
-      // What the file system refuses (a permission, a full disk) is the caller's to mend, not a fault of ours.
-      throw typeof error.code === "string" && error.syscall !== undefined
-        ? new UsageError(`data ${source}: ${error.message}.`)
-        : error;
+    for (const path of paths) checkReadable(path);
+    const reading = await readSource(source, paths, options).catch((error: unknown) => {
+      throw fileError(error, "read", (error as NodeJS.ErrnoException).path ?? source);
     });
-    readings.push(await reading);
+    const { samples, description } = reading;
+    const problems = [...(description.problems ?? []), ...garbledCaptions(samples)];
+    if (problems.length > 0 && options.strict === true) {
+      throw new UsageError(
+        `data ${source}: ${problems.join("; ")}. Mend the data, or leave out strict (--strict).`,
+      );
+    }
+    for (const problem of problems) options.onProgress?.(`${source}: ${problem}`);
+    readings.push({ ...reading, description: { ...description, problems } });
   }
   const names = parts.map(({ source }) => nameOf(source));
   if (parts.length === 1 && options.name !== undefined) names[0] = options.name;
@@ -68,12 +77,24 @@ const nameOf = (source: string): string =>
     .replace(/\.(tar|csv|tsv|txt|jsonl|json|parquet)$/i, "")
     .replace(/[-_]?(\{[^}]*\}|[*?]+)$/, "") || "data";
 
-function readable(path: string): void {
-  try {
-    accessSync(path, constants.R_OK);
-  } catch {
-    throw new UsageError(`data: "${path}" may not be read (permission denied).`);
+/** What captions that are not in the encoding they were read in make of themselves, if any. */
+function garbledCaptions(samples: readonly LocatedSample[]): readonly string[] {
+  const problems = new Problems();
+  for (const { key, captions, label = "" } of samples) {
+    if (!captions.some(isGarbled) && !isGarbled(label)) continue;
+    problems.add("captions with characters that are not in their encoding (say which with --encoding)", key);
   }
+  return problems.lines;
+}
+
+/** Throws `UsageError` unless `path` is a file or folder that may be read. */
+function checkReadable(path: string): void {
+  withFileErrors("read", path, () => accessSync(path, constants.R_OK));
+  const what = specialFile(statSync(path));
+  if (what === undefined) return;
+  throw new UsageError(
+    `data ${path}: must be a file or a folder; got ${what}. Write what it gives to a file first.`,
+  );
 }
 
 const FORMAT_OF_ENDING: Readonly<Record<string, SourceFormat>> = {
@@ -160,8 +181,9 @@ async function readFolderSource(
   root: string,
   options: DatasetOptions,
 ): Promise<SourceReading> {
-  const files = listFiles(root);
-  if (options.format === "folder") return readFolder(source, root, files, options);
+  const listing = listFolder(root);
+  if (options.format === "folder") return readFolder(source, root, listing, options);
+  const files = withoutRecords(listing.files);
   const byFormat = new Map<SourceFormat, string[]>();
   for (const file of files) {
     const ending = /\.([^./\\]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
@@ -205,5 +227,18 @@ async function readFolderSource(
       `data ${source}: could be read in several ways; got ${count(files)}. Point at one file, or say format: ${kinds.join(" or ")} (--data-format).`,
     );
   }
-  return readFolder(source, root, files, options);
+  return readFolder(source, root, listing, options);
+}
+
+/**
+ * Without the tables in which img2dataset keeps what became of each address: of `00000.tar`, or of the images in `00000/`,
+ * that is `00000.parquet`, with `00000_stats.json` beside it.
+ */
+function withoutRecords(files: readonly string[]): string[] {
+  const all = new Set(files);
+  const folders = new Set(files.map((file) => dirname(file)));
+  return files.filter((file) => {
+    const stem = /^(.*)\.parquet$/i.exec(file)?.[1];
+    return stem === undefined || !(all.has(`${stem}.tar`) || folders.has(stem));
+  });
 }

@@ -5,7 +5,8 @@ import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sizeOfShape } from "../core/shape.js";
 import { cast } from "./ops/compare.js";
 import { add } from "./ops/elementwise.js";
-import { barrier, unbroadcast } from "./ops/movement.js";
+import { alias, barrier } from "./ops/movement.js";
+import { unbroadcast } from "./ops/reduce.js";
 import { constant } from "./ops/source.js";
 import { cloneNode, type Node, outputsOf, type Region, type Tensor, within } from "./tensor.js";
 
@@ -23,8 +24,18 @@ export function gradients(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return cotangents(new Map([[loss, one]]), wrt);
 }
 
-/** Cotangents of `wrt` from cotangents of `outputs`: the vector–Jacobian product of everything between. */
+/**
+ * Cotangents of `wrt` from cotangents of `outputs`: the vector–Jacobian product of everything between; zeros where
+ * no output depends on it.
+ */
 export function cotangents(outputs: ReadonlyMap<Tensor, Tensor>, wrt: readonly Tensor[]): Tensor[] {
+  return pullBack(outputs, wrt).map(
+    (g, i) => g ?? constant(0, { dtype: wrt[i]!.dtype, shape: wrt[i]!.shape }),
+  );
+}
+
+/** As `cotangents`, but undefined where no output depends on a tensor. */
+function pullBack(outputs: ReadonlyMap<Tensor, Tensor>, wrt: readonly Tensor[]): (Tensor | undefined)[] {
   return within(undefined, () => {
     const needed = nodesBetween([...outputs.keys()], wrt);
     const sums = new Map<string, Tensor>();
@@ -53,28 +64,31 @@ export function cotangents(outputs: ReadonlyMap<Tensor, Tensor>, wrt: readonly T
       const after = g.find((x) => x !== undefined)!;
       const seen = (t: Tensor) => recompute(t, node.region, after);
       const context = { inputs: node.inputs.map(seen), outputs: own.map(seen), attrs: node.attrs };
-      const found = vjp === "decompose" ? viaDecomposition(node, g, context) : vjp(g, context);
+      const rule = vjp === "decompose" ? vjp : vjp(g, context);
+      const found = rule === "decompose" ? viaDecomposition(node, g, context) : rule;
       found.forEach((dx, i) => {
         if (dx !== undefined && reached[i]) accumulate(node.inputs[i]!, dx);
       });
     }
-    return wrt.map((t) => sums.get(keyOf(t)) ?? constant(0, { dtype: t.dtype, shape: t.shape }));
+    return wrt.map((t) => sums.get(keyOf(t)));
   });
 }
 
+/** Each slot has a stand-in of its own: a tensor may fill several, and slots may depend on each other. */
 function viaDecomposition(
   node: Node,
   g: readonly (Tensor | undefined)[],
   { inputs }: { inputs: readonly Tensor[] },
-): Tensor[] {
+): (Tensor | undefined)[] {
   const { decompose } = node.op;
   if (decompose === "primitive") throw new InternalError(`${node.op.name}: its vjp wants a decomposition`);
-  const outputs = decompose(inputs, node.attrs);
+  const slots = inputs.map(alias);
+  const outputs = decompose(slots, node.attrs);
   const seeds = outputs.flatMap((t, i) => (g[i] === undefined ? [] : [[t, g[i]] as const]));
-  return cotangents(new Map(seeds), inputs);
+  return pullBack(new Map(seeds), slots);
 }
 
-/** Nodes on a path from `wrt` to `outputs`, latest first. */
+/** Nodes on a path from `wrt` to `outputs`, latest first; of `wrt` itself, those that depend on another of it. */
 function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Node[] {
   const reached = new Map<number, Node>();
   const stack = outputs.map((t) => t.node);
@@ -85,9 +99,12 @@ function nodesBetween(outputs: readonly Tensor[], wrt: readonly Tensor[]): Node[
   }
   const ascending = [...reached.values()].sort((a, b) => a.id - b.id);
   const depends = new Set(wrt.map((t) => t.node.id));
-  const ends = new Set(wrt.map((t) => t.node.id));
-  for (const node of ascending) if (node.inputs.some((t) => depends.has(t.node.id))) depends.add(node.id);
-  return ascending.filter((n) => depends.has(n.id) && (!ends.has(n.id) || n.inputs.length > 0)).reverse();
+  const between = ascending.filter((node) => {
+    const reads = node.inputs.some((t) => depends.has(t.node.id));
+    if (reads) depends.add(node.id);
+    return reads;
+  });
+  return between.reverse();
 }
 
 /**

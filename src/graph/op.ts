@@ -65,10 +65,10 @@ export interface VjpContext<A> {
 /**
  * Cotangents of the inputs from those of the outputs: `g[i]` is undefined where output i is unused, never for the
  * only output. May return a cotangent in the broadcast shape: the reverse walk sums it.
- * "zero": constant almost everywhere. "decompose": the gradient of the decomposition.
+ * "zero": constant almost everywhere. "decompose", also for some `g` alone: the gradient of the decomposition.
  */
 export type Vjp<A> =
-  | ((g: readonly (Tensor | undefined)[], context: VjpContext<A>) => (Tensor | undefined)[])
+  | ((g: readonly (Tensor | undefined)[], context: VjpContext<A>) => (Tensor | undefined)[] | "decompose")
   | "zero"
   | "decompose"
   | NotDifferentiable;

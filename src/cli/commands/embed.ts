@@ -9,7 +9,7 @@ import { NpyWriter } from "../../core/npy.js";
 import { concatDatasets, type Dataset, makeDataset } from "../../data/dataset.js";
 import { openDataset } from "../../data/index.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
-import { listFiles } from "../../data/sources/folder.js";
+import { listFolder } from "../../data/sources/folder.js";
 import { IMAGE_ENDINGS } from "../../data/sources/options.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
@@ -147,7 +147,7 @@ async function openImages(sources: readonly string[]): Promise<Dataset> {
 
 function plainFolder(source: string): Dataset | undefined {
   if (statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
-  const files = withFileErrors("read", source, () => listFiles(source));
+  const files = withFileErrors("read", source, () => listFolder(source).files);
   const endingOf = (file: string) => /\.([^.]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
   const known: readonly string[] = IMAGE_ENDINGS;
   if (files.length === 0 || !files.every((file) => known.includes(endingOf(file)))) return undefined;

@@ -2,7 +2,7 @@
 import { UsageError } from "../../core/errors.js";
 import { keyFromSeed } from "../../core/random.js";
 import type { Dataset } from "../dataset.js";
-import type { Pipeline } from "../pixels/pipeline.js";
+import { type Pipeline, withoutChance } from "../pixels/pipeline.js";
 import type { SkippedSample } from "./loader.js";
 import { WorkerPool } from "./pool.js";
 
@@ -36,16 +36,15 @@ export async function* evaluationBatches(
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new UsageError(`evaluationBatches: batchSize is a whole number ≥ 1; got batchSize=${batchSize}.`);
   }
-  const { size, resize, filter, transparency, fill } = pipeline; // chance is left out
   const all =
     options.indices === undefined
       ? Array.from({ length: dataset.length }, (_, i) => i)
       : Array.from(options.indices);
   const pool = new WorkerPool(
-    { images: dataset.images, pipelines: [{ size, resize, filter, transparency, fill }] },
+    { images: dataset.images, pipelines: [withoutChance(pipeline)] },
     options.workers,
   );
-  const imageBytes = size ** 2 * 3;
+  const imageBytes = pipeline.size ** 2 * 3;
 
   const make = async (start: number): Promise<EvaluationBatch> => {
     const wanted = all.slice(start, start + batchSize);

@@ -137,7 +137,7 @@ export class Loader {
     for (const [i, view] of views.entries()) {
       if (keepsTheSame(pipeline, view)) continue;
       throw new UsageError(
-        `loader: views start from the same training image; got views[${i}] with another keepSize, resize, filter, transparency or fill, or without augmentation. Make it with viewPipeline(pipeline, policy).`,
+        `loader: views start from the same training image; got views[${i}] with another keepSize, resize, filter, transparency, orientation or fill, or without augmentation. Make it with viewPipeline(pipeline, policy).`,
       );
     }
     const memoryLimitBytes = options.memoryLimitBytes ?? DEFAULT_MEMORY;

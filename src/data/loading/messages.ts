@@ -1,6 +1,6 @@
 /** What the main thread and its data workers say to each other. */
 import type { Key } from "../../core/random.js";
-import type { ImageIndex } from "../dataset.js";
+import type { ImageIndex } from "../image-index.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
 

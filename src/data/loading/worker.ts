@@ -5,7 +5,8 @@ import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
 import { readImageBytes } from "../image-bytes.js";
 import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
-import { decodeImage, jpegHeader } from "../pixels/read/decode.js";
+import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
+import { jpegHeader } from "../pixels/read/jpeg.js";
 import { imageSignature } from "../pixels/read/signature.js";
 import { ImageCache } from "./cache.js";
 import { viewKey } from "./chance.js";
@@ -63,7 +64,7 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
     }
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     try {
-      const image = await decodeImage(bytes, [255, 255, 255]);
+      const image = await decodeImage(bytes, ON_WHITE);
       const { width, height, format } = image;
       found.push({
         index,

@@ -2,42 +2,41 @@
  * From encoded bytes to the square a model sees, in two halves: `keepImage` decodes and resizes, the same for every
  * epoch, so its result may be kept in memory; `drawImage` crops, flips and colours, anew for every epoch.
  */
+import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
 import { type Augmentation, augment, cropChance } from "./augment/augment.js";
 import { findPolicy, type Policy } from "./augment/policies.js";
 import type { ColorJitter, InkJitter, Note, Step } from "./augment/steps.js";
-import { decodeImage, dropAlpha, jpegHeader, type Rgb, type Transparency } from "./read/decode.js";
-import type { RawImage } from "./read/image.js";
+import { decodeImage, type Reading } from "./read/decode.js";
+import type { RawImage, Rgb } from "./read/image.js";
+import { jpegHeader } from "./read/jpeg.js";
+import { dropAlpha } from "./read/modes.js";
 import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
 import { fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
 import { type Filter, resample } from "./resize/resample.js";
 
+/** What is done with an image before chance has a say. */
+export interface Preparation extends Reading {
+  /** Default `shortest`. */
+  readonly resize: ResizeMode;
+  /** Default `bicubic`. */
+  readonly filter: Filter;
+  /** Border in `longest`. Default black, as in open_clip. */
+  readonly fill: Rgb;
+}
+
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
-export interface Pipeline {
+export interface Pipeline extends Preparation {
   /** Side of the square that comes out, in pixels. */
   readonly size: number;
-  readonly resize: ResizeMode;
-  readonly filter: Filter;
-  readonly transparency: Transparency;
-  /** Border in `longest`. */
-  readonly fill: Rgb;
   /** Training: side to which images are brought before the random crop; absent: crops are cut from whole images. */
   readonly keepSize?: number;
   /** Training; absent: evaluation. */
   readonly augmentation?: Augmentation;
 }
 
-export interface EvaluationOptions {
-  /** Default `shortest`. */
-  readonly resize?: ResizeMode;
-  /** Default `bicubic`. */
-  readonly filter?: Filter;
-  /** Default white; `pillow` equals open_clip also on transparent and palette images. */
-  readonly transparency?: Transparency;
-  /** Default black, as in open_clip. */
-  readonly fill?: Rgb;
-}
+export type EvaluationOptions = Partial<Preparation>;
 
 export interface TrainingOptions extends EvaluationOptions {
   /**
@@ -79,6 +78,7 @@ export function evaluationPipeline(size: number, options: EvaluationOptions = {}
     resize: options.resize ?? "shortest",
     filter: options.filter ?? "bicubic",
     transparency: options.transparency ?? WHITE,
+    orientation: options.orientation ?? "stored",
     fill: options.fill ?? BLACK,
   };
 }
@@ -148,10 +148,24 @@ export function trainingPipeline(size: number, options: TrainingOptions = {}): P
  * decoded image, at the same size. Throws `UsageError` when there is no such policy.
  */
 export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipeline {
-  const { size, keepSize, resize, filter, transparency, fill } = pipeline;
-  const kept = { resize, filter, transparency, fill, ...(keepSize === undefined ? {} : { keepSize }) };
+  const { size, keepSize } = pipeline;
+  const kept = { ...preparationOf(pipeline), ...(keepSize === undefined ? {} : { keepSize }) };
   return trainingPipeline(size, { ...kept, policy });
 }
+
+const preparationOf = ({ resize, filter, transparency, orientation, fill }: Pipeline): Preparation => ({
+  resize,
+  filter,
+  transparency,
+  orientation,
+  fill,
+});
+
+/** The same without chance: what the whole image comes to. */
+export const withoutChance = (pipeline: Pipeline): Pipeline => ({
+  size: pipeline.size,
+  ...preparationOf(pipeline),
+});
 
 /** The same for images of another size: what they are brought to before the crop keeps its proportion to it. */
 export function pipelineOfSize(pipeline: Pipeline, size: number): Pipeline {
@@ -166,10 +180,7 @@ export const keepsTheSame = (a: Pipeline, b: Pipeline): boolean =>
   a.augmentation !== undefined &&
   b.augmentation !== undefined &&
   a.keepSize === b.keepSize &&
-  a.resize === b.resize &&
-  a.filter === b.filter &&
-  String(a.transparency) === String(b.transparency) &&
-  String(a.fill) === String(b.fill);
+  isDeepStrictEqual(preparationOf(a), preparationOf(b));
 
 function checkSize(name: string, size: number): void {
   if (!(Number.isInteger(size) && size > 0 && size <= 8192)) {
@@ -187,7 +198,7 @@ export function keptBytes(pipeline: Pipeline): number | undefined {
 /** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
 export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
   const { size, resize, filter, fill, keepSize } = pipeline;
-  const decoded = await decodeImage(bytes, pipeline.transparency);
+  const decoded = await decodeImage(bytes, pipeline);
   if (pipeline.augmentation === undefined) return fitSquare(decoded, size, resize, filter, fill);
   if (keepSize === undefined) return dropAlpha(decoded);
   return resize === "shortest"
@@ -218,9 +229,10 @@ export async function drawEncoded(
   key: Key,
   out: Uint8Array,
 ): Promise<void> {
-  const { size, filter, transparency, keepSize, augmentation } = pipeline;
+  const { size, filter, keepSize, augmentation, orientation } = pipeline;
   const crop = augmentation?.crop;
-  const header = crop?.kind === "resized" && keepSize === undefined ? jpegHeader(bytes) : undefined;
+  const inPart = crop?.kind === "resized" && keepSize === undefined && orientation === "stored";
+  const header = inPart ? jpegHeader(bytes) : undefined;
   // Whether a file that breaks off counts as broken must not hang on where it is cut.
   const ends = bytes.at(-2) === 0xff && bytes.at(-1) === 0xd9;
   if (header?.components !== 3 || !ends || augmentation === undefined || crop?.kind !== "resized") {
@@ -228,12 +240,11 @@ export async function drawEncoded(
     return;
   }
   const box = resizedCropBox(header, crop, cropChance(key));
-  const part = await decodeImage(bytes, transparency, box);
+  const part = await decodeImage(bytes, pipeline, box);
   augment(part, size, filter, { ...augmentation, crop: { kind: "whole" } }, key, out);
 }
 
 /** One image, decoded and resized without chance: uint8 RGB, [size, size, 3]; a random crop is left out. */
 export async function preprocessImage(bytes: Uint8Array, pipeline: Pipeline): Promise<Uint8Array> {
-  const { size, resize, filter, transparency, fill } = pipeline;
-  return (await keepImage(bytes, { size, resize, filter, transparency, fill })).data;
+  return (await keepImage(bytes, withoutChance(pipeline))).data;
 }

@@ -88,7 +88,9 @@ export function looksLikeImage(value: unknown): boolean {
   }
   if (value !== null && typeof value === "object") {
     const struct = value as Row;
-    return struct.bytes instanceof Uint8Array || looksLikeImage(struct.path);
+    return (
+      struct.bytes instanceof Uint8Array || (typeof struct.path === "string" && looksLikeImage(struct.path))
+    );
   }
   return false;
 }
@@ -176,24 +178,34 @@ function detectCaptions(
   );
 }
 
-/** Captions in a cell: a string, a list of strings, or {raw} records as COCO's lists have; trimmed, non-empty. */
-export function captionsOf(value: unknown): string[] {
-  if (value instanceof Uint8Array) return captionsOf(new TextDecoder().decode(value));
+/** Lists in lists and records in records are captions no deeper than this. */
+const MOST_DEPTH = 4;
+
+/**
+ * Captions in a cell: a string, a number as a word, a list of them, or {raw} records as COCO's lists have; trimmed,
+ * non-empty.
+ */
+export function captionsOf(value: unknown, depth = 0): string[] {
+  if (depth > MOST_DEPTH) return [];
+  if (value instanceof Uint8Array) return captionsOf(new TextDecoder().decode(value), depth);
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value)))
+    return [String(value)];
   if (typeof value === "string") {
     const text = value.trim();
     return text === "" ? [] : [text];
   }
-  if (Array.isArray(value)) return value.flatMap(captionsOf);
+  if (Array.isArray(value)) return value.flatMap((item) => captionsOf(item, depth + 1));
   if (value !== null && typeof value === "object") {
     const record = value as Row;
-    return captionsOf(record.raw ?? record.caption ?? record.text);
+    return captionsOf(record.raw ?? record.caption ?? record.text, depth + 1);
   }
   return [];
 }
 
 /** A label in a cell, as text. */
 export function labelOf(value: unknown): string | undefined {
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isFinite(value)))
+    return String(value);
   return typeof value === "string" && value.trim() !== "" ? value.trim() : undefined;
 }
 

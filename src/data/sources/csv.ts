@@ -1,13 +1,16 @@
 /** CSV and TSV with a header line, or without one when the first line holds an image path. */
-import { readFileSync } from "node:fs";
-import { parse } from "csv-parse/sync";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { type CsvError, parse } from "csv-parse";
 import { UsageError } from "../../core/errors.js";
 import { looksLikeImage, resolveColumns } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
-import { TableReader, type TableRow } from "./table.js";
+import { FIRST_ROWS, TableReader, type TableRow } from "./table.js";
+import { TextReader } from "./text.js";
 
 const SEPARATORS = [",", "\t", ";", "|"] as const;
-const FIRST_ROWS = 50;
+/** Characters of the longest row; a longer one has a quote that is not closed. */
+const MOST_ROW = 2 ** 24;
 
 /** The separator that splits the first line most often, outside quotes. */
 export function detectSeparator(firstLine: string): string {
@@ -21,54 +24,127 @@ export function detectSeparator(firstLine: string): string {
   return best;
 }
 
-function parseRows(path: string, text: string, separator: string): string[][] {
+/** Reads the tables at `paths`, of any size. Throws `UsageError` naming the file, the line or the columns. */
+export async function readCsv(
+  source: string,
+  kind: "csv" | "tsv",
+  paths: readonly string[],
+  options: DatasetOptions,
+): Promise<SourceReading> {
+  const table = new TableReader(source, kind, options);
+  for (const path of paths) {
+    const separator = separatorOf(path, kind, options);
+    const reader = new RowsReader(path, kind, table, options);
+    await forEachRow(path, separator, options, {
+      row: (fields) => reader.add(fields),
+      bad: (line, reason) => table.skip(path, line, reason),
+    });
+    reader.end();
+  }
+  return table.finish(paths.length);
+}
+
+function separatorOf(path: string, kind: "csv" | "tsv", { csvSeparator, encoding }: DatasetOptions): string {
+  if (csvSeparator !== undefined && csvSeparator !== "auto") return csvSeparator.replace("\\t", "\t");
+  if (kind === "tsv") return "\t";
+  const [text = ""] = new TextReader(encoding).pieces(path);
+  const head = text.trimStart();
+  return detectSeparator(head.slice(0, head.search(/[\r\n]|$/)));
+}
+
+/** Calls `row` with the fields of each row, `bad` with each that is none. */
+async function forEachRow(
+  path: string,
+  separator: string,
+  options: DatasetOptions,
+  { row, bad }: { row(fields: string[]): void; bad(line: number, reason: string): void },
+): Promise<void> {
+  const remedy = `Put captions that hold the separator ${JSON.stringify(separator)} in double quotes, or set csvSeparator (--csv-separator).`;
+  let failure: unknown;
+  const guarded = (body: () => void): null => {
+    try {
+      body();
+    } catch (error) {
+      failure ??= error;
+      throw error;
+    }
+    return null;
+  };
   try {
-    return parse(text, {
+    const parser = parse({
       delimiter: separator,
       bom: true,
       relax_quotes: true,
       skip_empty_lines: true,
       trim: separator === "|",
+      max_record_size: MOST_ROW,
+      skip_records_with_error: true,
+      on_record: (fields: string[]) => guarded(() => row(fields)),
+      on_skip: (error: CsvError | undefined) =>
+        void guarded(() => {
+          if (error?.code === "CSV_MAX_RECORD_SIZE") throw error;
+          bad(Number(error?.lines ?? 0), `${reasonOf(error)}. ${remedy}`);
+        }),
     });
+    parser.resume();
+    await pipeline(Readable.from(new TextReader(options.encoding).pieces(path)), parser);
   } catch (error) {
-    throw new UsageError(
-      `csv ${path}: ${(error as Error).message}. Put captions that hold the separator ${JSON.stringify(separator)} in double quotes, or set csvSeparator (--csv-separator).`,
-    );
+    if (failure instanceof UsageError) throw failure;
+    if (typeof (error as NodeJS.ErrnoException).syscall === "string") throw error;
+    throw new UsageError(`csv ${path}: ${(error as Error).message}. ${remedy}`);
   }
+  if (failure !== undefined) throw failure;
 }
 
-/** Reads the tables at `paths`. Throws `UsageError` naming the file, the line or the columns. */
-export function readCsv(
-  source: string,
-  kind: "csv" | "tsv",
-  paths: readonly string[],
-  options: DatasetOptions,
-): SourceReading {
-  const table = new TableReader(source, kind, options);
-  let columns: ReturnType<typeof resolveColumns> | undefined;
-  for (const path of paths) {
-    const text = readFileSync(path, "utf8");
-    if (text.trim() === "") throw new UsageError(`${kind} ${path}: is empty. Point at a table with data.`);
-    const wanted = options.csvSeparator ?? "auto";
-    const firstLine = text.slice(0, text.search(/[\r\n]|$/));
-    const separator =
-      wanted !== "auto" ? wanted.replace("\\t", "\t") : kind === "tsv" ? "\t" : detectSeparator(firstLine);
-    const lines = parseRows(path, text, separator);
-    const headless = lines[0]!.some(looksLikeImage);
-    const header = headless ? lines[0]!.map((_, i) => String(i)) : lines[0]!.map((name) => name.trim());
-    const body = headless ? lines : lines.slice(1);
-    const rows = body.map((fields, r): TableRow => {
-      const values: Record<string, string> = {};
-      for (const [i, name] of header.entries()) values[name] = fields[i]!;
-      return { values, number: r + (headless ? 1 : 2) };
-    });
-    columns = resolveColumns(
-      `${kind} ${path}`,
-      header,
-      rows.slice(0, FIRST_ROWS).map((row) => row.values),
-      options,
-    );
-    table.add(path, columns, rows);
+const reasonOf = (error: Error | undefined): string =>
+  (error?.message ?? "no row").replace(/ on line \d+$/, "");
+
+/** Rows of one file: the first tells whether there is a header, the first fifty which columns matter. */
+class RowsReader {
+  private header: string[] | undefined;
+  private headless = false;
+  private number = 0;
+  private first: TableRow[] = [];
+  /** Name and position of the columns that matter, once they are known. */
+  private wanted: (readonly [name: string, at: number])[] | undefined;
+
+  constructor(
+    private readonly path: string,
+    private readonly kind: "csv" | "tsv",
+    private readonly table: TableReader,
+    private readonly options: DatasetOptions,
+  ) {}
+
+  add(fields: string[]): void {
+    this.number++;
+    if (this.header === undefined) {
+      this.headless = fields.some(looksLikeImage);
+      this.header = this.headless ? fields.map((_, i) => String(i)) : fields.map((name) => name.trim());
+      if (!this.headless) return;
+    }
+    if (this.wanted !== undefined) {
+      const values = Object.fromEntries(this.wanted.map(([name, at]) => [name, fields[at]]));
+      this.table.add({ values, number: this.number });
+      return;
+    }
+    const values = Object.fromEntries(this.header.map((name, at) => [name, fields[at]]));
+    if (this.first.push({ values, number: this.number }) === FIRST_ROWS) this.begin();
   }
-  return table.finish(paths.length, columns!);
+
+  end(): void {
+    if (this.header === undefined) this.table.refuseEmpty(this.path);
+    if (this.wanted === undefined) this.begin();
+  }
+
+  private begin(): void {
+    const { header, first } = this;
+    const values = first.map((row) => row.values);
+    const columns = resolveColumns(`${this.kind} ${this.path}`, header!, values, this.options);
+    const { image, captions, label } = columns;
+    const names = new Set([image, ...captions, ...(label === undefined ? [] : [label])]);
+    this.wanted = [...names].map((name) => [name, header!.lastIndexOf(name)]);
+    this.table.begin(this.path, columns, values);
+    for (const row of first) this.table.add(row);
+    this.first = [];
+  }
 }

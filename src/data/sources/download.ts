@@ -4,13 +4,14 @@ import { createWriteStream, existsSync, mkdirSync, renameSync, rmSync, statSync 
 import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
-import { cacheFolder, type DatasetOptions } from "./options.js";
+import type { DatasetOptions } from "./options.js";
 
 /** The local copy of `url`. Throws `UsageError` with the status or the network's reason. */
 export async function download(url: string, options: DatasetOptions): Promise<string> {
   const folder = join(
-    cacheFolder(options),
+    options.cacheDir ?? cacheFolder(),
     "downloads",
     createHash("sha256").update(url).digest("hex").slice(0, 16),
   );

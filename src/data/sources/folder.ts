@@ -1,19 +1,29 @@
 /** A folder of images with texts of the same name beside them, or one folder a class. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import type { LocatedSample } from "../dataset.js";
+import { readRegularFile } from "../image-bytes.js";
 import { annotationOf, captionLines } from "./columns.js";
+import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
+import { Problems } from "./problems.js";
+import { TextReader } from "./text.js";
 
-/** Every file under `root`, relative to it, sorted; hidden files and macOS leftovers are left out. */
-export function listFiles(root: string): string[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith("."))
-    .map((entry) => relative(root, join(entry.parentPath, entry.name)))
-    .filter((path) => !path.split(sep).some((part) => part.startsWith(".") || part === "__MACOSX"))
-    .sort();
+/** Every file and every folder under `root`, relative to it, sorted; hidden ones and macOS leftovers are left out. */
+export function listFolder(root: string): { files: string[]; folders: string[] } {
+  const files: string[] = [];
+  const folders: string[] = [];
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    const path = relative(root, join(entry.parentPath, entry.name));
+    if (path.split(sep).some((part) => part.startsWith(".") || part === "__MACOSX")) continue;
+    (entry.isDirectory() ? folders : files).push(path);
+  }
+  return { files: files.sort(), folders: folders.sort() };
 }
+
+/** No caption or JSON of one image is longer. */
+const MOST_TEXT_BYTES = 2 ** 24;
 
 const splitName = (path: string): [stem: string, ending: string] => {
   const at = path.lastIndexOf(".");
@@ -24,7 +34,7 @@ const splitName = (path: string): [stem: string, ending: string] => {
 export function readFolder(
   source: string,
   root: string,
-  files: readonly string[],
+  { files, folders }: ReturnType<typeof listFolder>,
   options: DatasetOptions,
 ): SourceReading {
   const imageEndings = endings(options.imageKey, IMAGE_ENDINGS);
@@ -48,17 +58,27 @@ export function readFolder(
   const classes = !parents.has(".") && parents.size > 1;
   const textFrom = new Set<string>();
   const labelFrom = new Set<string>();
+  const problems = new Problems();
+  const reader = new TextReader(options.encoding);
+  const read = (path: string): string | undefined => {
+    try {
+      return reader.decode(readRegularFile(join(root, path), MOST_TEXT_BYTES));
+    } catch (error) {
+      problems.add("texts that cannot be read, left out", `${path}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
   const samples = images.map(({ path, stem }, position): LocatedSample => {
     let captions: string[] = [];
     let label: string | undefined;
     const text = texts.get(stem);
     if (text !== undefined) {
-      captions = captionLines(readFileSync(join(root, text), "utf8"));
+      captions = captionLines(read(text) ?? "");
       textFrom.add(`${text.slice(text.lastIndexOf("."))} files of the same name, one caption a line`);
     }
     const json = jsons.get(stem);
     if (json !== undefined) {
-      const annotation = annotationOf(parseJson(join(root, json)), options);
+      const annotation = annotationOf(recordOf(json, read(json), problems), options);
       if (captions.length === 0 || options.jsonCaptionKey !== undefined) {
         captions = annotation.captions;
         if (annotation.captionField !== undefined)
@@ -85,6 +105,8 @@ export function readFolder(
   if (orphans > 0) notes.push(`${orphans} texts have no image of the same name and are left out`);
   if (paired > 0 && paired < images.length)
     notes.push(`${images.length - paired} images have no text beside them`);
+  const emptyClasses = labelFrom.has("folder names") ? classesWithout(images, folders) : [];
+  for (const name of emptyClasses) problems.add("class folders without an image", name);
   return {
     containers: [{ kind: "files", paths: images.map(({ path }) => join(root, path)) }],
     samples,
@@ -95,7 +117,9 @@ export function readFolder(
       imagesFrom: `${[...new Set(images.map(({ ending }) => `.${ending}`))].join(", ")} files`,
       captionsFrom: [...textFrom].join("; ") || "none found",
       ...(labelFrom.size > 0 ? { labelsFrom: [...labelFrom].join("; ") } : {}),
+      ...(emptyClasses.length > 0 ? { emptyClasses } : {}),
       notes,
+      problems: problems.lines,
     },
   };
 }
@@ -113,11 +137,28 @@ export function count(files: readonly string[]): string {
   return parts.length === 0 ? "an empty folder" : parts.slice(0, 8).join(", ");
 }
 
-function parseJson(path: string): Record<string, unknown> {
+/** Names of folders that lie as deep as the class folders and hold neither images nor folders. */
+function classesWithout(images: readonly { path: string }[], folders: readonly string[]): string[] {
+  const used = new Set<string>();
+  const depths = new Set<number>();
+  for (const { path } of images) {
+    const folder = dirname(path);
+    depths.add(folder.split(sep).length);
+    for (let at = folder; at !== "."; at = dirname(at)) used.add(at);
+  }
+  const parents = new Set(folders.map((folder) => dirname(folder)));
+  return folders
+    .filter((path) => !used.has(path) && !parents.has(path) && depths.has(path.split(sep).length))
+    .map((path) => basename(path));
+}
+
+/** The object in the JSON file `path`; an empty one, and counted, where there is none. */
+function recordOf(path: string, text = "null", problems: Problems): Readonly<Record<string, unknown>> {
   try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const value = parseJson(text);
     return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
   } catch (error) {
-    throw new UsageError(`file ${path}: is not JSON (${(error as Error).message}).`);
+    problems.add("files that are not JSON, left out", `${path}: ${(error as Error).message}`);
+    return {};
   }
 }

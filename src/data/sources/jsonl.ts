@@ -1,61 +1,76 @@
 /** JSON lines: one object a line, with an image path or base64. */
-import { readFileSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
-import type { Container } from "../dataset.js";
+import { readLines } from "../../core/lines.js";
+import type { Container } from "../image-index.js";
 import { looksLikeBase64, resolveColumns } from "./columns.js";
+import { parseRecord } from "./json.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
-import { TableReader, type TableRow } from "./table.js";
+import { FIRST_ROWS, TableReader, type TableRow } from "./table.js";
+import { TextReader } from "./text.js";
 
-const FIRST_ROWS = 50;
-const NEWLINE = 10;
-
-/** Reads the files at `paths`. Throws `UsageError` naming file and line. */
-export function readJsonl(source: string, paths: readonly string[], options: DatasetOptions): SourceReading {
-  const table = new TableReader(source, "jsonl", options);
-  let columns: ReturnType<typeof resolveColumns> | undefined;
-  for (const path of paths) {
-    const bytes = readFileSync(path);
-    const rows: (TableRow & { offset: number; size: number })[] = [];
-    let number = 0;
-    for (let start = 0; start < bytes.length; ) {
-      let end = bytes.indexOf(NEWLINE, start);
-      if (end < 0) end = bytes.length;
-      number++;
-      const line = bytes.toString("utf8", start, end).trim();
-      if (line !== "")
-        rows.push({ values: parseLine(path, number, line), number, offset: start, size: end - start });
-      start = end + 1;
-    }
-    if (rows.length === 0) throw new UsageError(`jsonl ${path}: is empty. Point at a table with data.`);
-    const first = rows.slice(0, FIRST_ROWS).map((row) => row.values);
-    const all = [...new Set(first.flatMap((row) => Object.keys(row)))];
-    const found = resolveColumns(`jsonl ${path}`, all, first, options);
-    columns = found;
-    const container: Container = { kind: "base64", path, column: found.image };
-    table.add(
-      path,
-      found,
-      rows.map(({ values, number, offset, size }): TableRow => {
-        const cell = values[found.image];
-        const isBytes = typeof cell === "string" && looksLikeBase64(cell);
-        return isBytes ? { values, number, bytes: { container, offset, size } } : { values, number };
-      }),
-    );
-  }
-  return table.finish(paths.length, columns!);
+interface Row extends TableRow {
+  /** Of the line, in bytes. */
+  readonly offset: number;
+  readonly size: number;
 }
 
-function parseLine(path: string, number: number, line: string): Record<string, unknown> {
-  let value: unknown;
+/** Reads the files at `paths`, of any size. Throws `UsageError` naming file and line, or the columns. */
+export function readJsonl(source: string, paths: readonly string[], options: DatasetOptions): SourceReading {
+  const table = new TableReader(source, "jsonl", options);
+  for (const path of paths) {
+    let add: ((row: Row) => void) | undefined;
+    let first: Row[] = [];
+    const begin = (): void => {
+      add = addTo(table, path, first, options);
+      for (const row of first) add(row);
+      first = [];
+    };
+    for (const row of rowsOf(path, table, options)) {
+      if (add !== undefined) add(row);
+      else if (first.push(row) === FIRST_ROWS) begin();
+    }
+    if (add === undefined && first.length > 0) begin();
+    if (add === undefined) table.refuseEmpty(path);
+  }
+  return table.finish(paths.length);
+}
+
+function* rowsOf(path: string, table: TableReader, options: DatasetOptions): Generator<Row> {
+  const texts = new TextReader(options.encoding);
   try {
-    value = JSON.parse(line);
+    for (const { bytes, number, offset } of readLines(path)) {
+      if (number === 1 && /^utf-16/.test(texts.decoderOf(bytes).encoding)) {
+        throw new UsageError(`jsonl ${path}: is UTF-16. Write it anew as UTF-8.`);
+      }
+      const text = texts.decode(bytes).trim();
+      if (text === "") continue;
+      try {
+        yield { values: parseRecord(text), number, offset, size: bytes.length };
+      } catch (error) {
+        table.skip(path, number, (error as Error).message);
+      }
+    }
   } catch (error) {
-    throw new UsageError(`jsonl ${path} line ${number}: is not JSON (${(error as Error).message}).`);
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`jsonl ${path}: ${error.message}. Put one object on each line.`);
   }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) {
-    throw new UsageError(
-      `jsonl ${path} line ${number}: must be an object such as {"image": …, "caption": …}; got ${line.slice(0, 40)}.`,
-    );
-  }
-  return value as Record<string, unknown>;
+}
+
+/** What adds a row of the file at `path`, whose columns the first rows tell. */
+function addTo(
+  table: TableReader,
+  path: string,
+  first: readonly Row[],
+  options: DatasetOptions,
+): (row: Row) => void {
+  const all = [...new Set(first.flatMap((row) => Object.keys(row.values)))];
+  const values = first.map((row) => row.values);
+  const columns = resolveColumns(`jsonl ${path}`, all, values, options);
+  table.begin(path, columns, values);
+  const container: Container = { kind: "base64", path, column: columns.image };
+  return (row) => {
+    const cell = row.values[columns.image];
+    const isBytes = typeof cell === "string" && looksLikeBase64(cell);
+    table.add(isBytes ? { ...row, bytes: { container, offset: row.offset, size: row.size } } : row);
+  };
 }

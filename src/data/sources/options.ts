@@ -1,7 +1,6 @@
 /** What a caller may say about a source; everything has a default that looks at the data. */
-import { homedir } from "node:os";
-import { join } from "node:path";
-import type { Container, LocatedSample, SourceDescription } from "../dataset.js";
+import type { LocatedSample, SourceWords } from "../dataset.js";
+import type { Container } from "../image-index.js";
 
 export type SourceFormat = "folder" | "csv" | "tsv" | "jsonl" | "parquet" | "webdataset";
 
@@ -28,6 +27,10 @@ export interface DatasetOptions {
   readonly jsonCaptionKey?: string;
   /** Folder that the paths in a table start from; default: the table's folder, else the working folder. */
   readonly imageRoot?: string;
+  /** Encoding of captions in text files, CSV and JSON, e.g. `windows-1252`; default: a byte order mark's, else UTF-8. */
+  readonly encoding?: string;
+  /** Makes an error of what is damaged or cannot be read; default: it is left out, counted and told. */
+  readonly strict?: boolean;
   /** Where downloads and images unpacked from Parquet are kept; default $CLIPWRIGHT_CACHE or ~/.cache/clipwright. */
   readonly cacheDir?: string;
   /** Told about slow steps (a download, an unpacking), one line each. */
@@ -46,15 +49,9 @@ export const endings = (option: string | undefined, fallback: readonly string[])
         .map((ending) => ending.trim().replace(/^\./, "").toLowerCase())
         .filter(Boolean);
 
-/** The folder for downloads and unpacked images. */
-export const cacheFolder = (options: DatasetOptions): string =>
-  options.cacheDir ??
-  process.env.CLIPWRIGHT_CACHE ??
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "clipwright");
-
 /** Reading one source gives its samples, the places they point to, and how it was understood. */
 export interface SourceReading {
   readonly containers: readonly Container[];
   readonly samples: readonly LocatedSample[];
-  readonly description: Omit<SourceDescription, "samples" | "captions" | "classes">;
+  readonly description: SourceWords;
 }

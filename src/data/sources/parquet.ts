@@ -19,22 +19,27 @@ import {
 import { basename, join, resolve } from "node:path";
 import {
   type AsyncBuffer,
-  asyncBufferFromFile,
   type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
   parquetSchema,
+  type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
+import { cacheFolder } from "../../core/cache-folder.js";
+import { readExactly } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
-import type { Container } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { resolveColumns } from "./columns.js";
-import { cacheFolder, type DatasetOptions, type SourceReading } from "./options.js";
-import { imagePath, TableReader, type TableRow } from "./table.js";
+import type { DatasetOptions, SourceReading } from "./options.js";
+import { imagePath, TableReader } from "./table.js";
 
 type Row = Record<string, unknown>;
 
 const FIRST_ROWS = 8;
+
+/** Rows as objects; throws `UsageError` where the file is damaged. */
+type ReadRows = (range: { rowStart: number; rowEnd: number; columns?: string[] }) => Promise<Row[]>;
 
 /** Reads the tables at `paths`. Throws `UsageError` naming the file or the columns. */
 export async function readParquet(
@@ -43,57 +48,164 @@ export async function readParquet(
   options: DatasetOptions,
 ): Promise<SourceReading> {
   const table = new TableReader(source, "parquet", options);
-  let columns: ReturnType<typeof resolveColumns> | undefined;
   for (const path of paths) {
     const { file, metadata } = await openParquet(path);
-    const read = (range: { rowStart: number; rowEnd: number; columns?: string[] }): Promise<Row[]> =>
-      parquetReadObjects({ file, metadata, compressors, utf8: false, useOffsetIndex: true, ...range });
-    const length = Number(metadata.num_rows);
-    if (length === 0) throw new UsageError(`parquet ${path}: has no rows. Point at a table with data.`);
-    const all = parquetSchema(metadata).children.map((child) => child.element.name);
-    const first = await read({ rowStart: 0, rowEnd: Math.min(FIRST_ROWS, length) });
-    columns = resolveColumns(`parquet ${path}`, all, first, options);
-    const { image, captions, label } = columns;
-    const hasBytes = first.some((row) => bytesOf(row[image]) !== undefined);
-    const wanted = [
-      ...new Set([
-        ...captions,
-        ...(label === undefined ? [] : [label]),
-        ...["key", "id", "image_id"].filter((c) => all.includes(c)),
-        ...(hasBytes ? [] : [image]),
-      ]),
-    ];
-    const rows =
-      wanted.length === 0
-        ? Array.from({ length }, (): Row => ({}))
-        : await read({ rowStart: 0, rowEnd: length, columns: wanted });
-    const classes = label === undefined ? undefined : classNames(metadata, label);
-    const places = hasBytes ? await unpack(path, image, metadata, read, options) : undefined;
-    table.add(
-      path,
-      columns,
-      rows.map((values, number): TableRow => {
-        const plain: Row = { ...values };
-        if (label !== undefined && classes !== undefined) plain[label] = classes[Number(values[label])];
-        for (const [name, cell] of Object.entries(plain))
-          if (typeof cell === "bigint") plain[name] = Number(cell);
-        if (places === undefined) return { values: plain, number };
-        plain[image] = places.names[number] ?? "";
-        const { container, offsets } = places;
-        const offset = offsets[number]!;
-        const size = offsets[number + 1]! - offset;
-        return size === 0
-          ? { values: plain, number }
-          : { values: plain, number, bytes: { container, offset, size } };
-      }),
-    );
+    const read: ReadRows = async ({ rowStart, rowEnd, columns }) => {
+      const fail = (why: string): never => {
+        throw new UsageError(
+          `parquet ${path}: rows ${rowStart} to ${rowEnd - 1} cannot be read (${why}). Fetch or make it again.`,
+        );
+      };
+      const range = { rowStart, rowEnd, ...(columns === undefined ? {} : { columns }) };
+      const rows = await parquetReadObjects({
+        file,
+        metadata,
+        compressors,
+        utf8: false,
+        useOffsetIndex: true,
+        ...range,
+      }).catch((error: Error) => fail(error.message));
+      return rows.length === rowEnd - rowStart ? rows : fail(`there are only ${rows.length}`);
+    };
+    await readTable(table, path, metadata, read, options);
   }
-  return table.finish(paths.length, columns!);
+  return table.finish(paths.length);
+}
+
+/** Adds the rows of one file, row group by row group. */
+async function readTable(
+  table: TableReader,
+  path: string,
+  metadata: FileMetaData,
+  read: ReadRows,
+  options: DatasetOptions,
+): Promise<void> {
+  const groups = rowGroups(metadata);
+  if (groups.length === 0) throw new UsageError(`parquet ${path}: has no rows. Point at a table with data.`);
+  const schema = new Map(parquetSchema(metadata).children.map((child) => [child.element.name, child]));
+  const all = [...schema.keys()];
+  const first = await firstCells(schema, groups, read);
+  const columns = resolveColumns(`parquet ${path}`, all, first, options);
+  const { image, captions, label } = columns;
+  const hasBytes = bytesCell(schema.get(image)!) !== undefined;
+  const wanted = [
+    ...new Set([
+      ...captions,
+      ...(label === undefined ? [] : [label]),
+      ...["key", "id", "image_id"].filter((c) => all.includes(c)),
+      ...(hasBytes ? [] : [image]),
+    ]),
+  ];
+  const classes = label === undefined ? undefined : classNames(metadata, label);
+  const places = hasBytes ? await unpack(path, image, groups, read, options) : undefined;
+  table.begin(path, columns, first);
+  for (const { rowStart, rowEnd } of groups) {
+    const rows = wanted.length === 0 ? undefined : await read({ rowStart, rowEnd, columns: wanted });
+    for (let number = rowStart; number < rowEnd; number++) {
+      const values: Row = { ...rows?.[number - rowStart] };
+      for (const [name, cell] of Object.entries(values))
+        if (typeof cell === "bigint") values[name] = plain(cell);
+      if (label !== undefined && classes !== undefined) values[label] = classes[values[label] as number];
+      if (places === undefined) {
+        table.add({ values, number });
+        continue;
+      }
+      values[image] = places.names[number] ?? "";
+      const { container, offsets } = places;
+      const offset = offsets[number]!;
+      const size = offsets[number + 1]! - offset;
+      table.add(size === 0 ? { values, number } : { values, number, bytes: { container, offset, size } });
+    }
+  }
+}
+
+const plain = (cell: bigint): number | string => {
+  const number = Number(cell);
+  return Number.isSafeInteger(number) ? number : String(cell);
+};
+
+interface RowRange {
+  readonly rowStart: number;
+  readonly rowEnd: number;
+}
+
+/** The rows of each row group that has some. */
+function rowGroups(metadata: FileMetaData): RowRange[] {
+  let rowEnd = 0;
+  return metadata.row_groups
+    .map((group): RowRange => {
+      const rowStart = rowEnd;
+      rowEnd += Math.max(0, Number(group.num_rows));
+      return { rowStart, rowEnd };
+    })
+    .filter(({ rowStart, rowEnd }) => rowEnd > rowStart);
+}
+
+/** Kinds of bytes that are text. */
+const TEXTS: readonly unknown[] = ["UTF8", "JSON", "ENUM", "DECIMAL", "STRING"];
+
+/** A cell of a column that by its type holds bytes or Hugging Face's {bytes, path}; undefined of another column. */
+function bytesCell({ element, children }: SchemaTree): Uint8Array | { bytes: Uint8Array } | undefined {
+  if (children.length > 0) {
+    const inner = children.find((child) => child.element.name === "bytes");
+    const cell = inner === undefined ? undefined : bytesCell(inner);
+    return cell instanceof Uint8Array ? { bytes: cell } : undefined;
+  }
+  const isText = TEXTS.includes(element.converted_type) || TEXTS.includes(element.logical_type?.type);
+  return element.type === "BYTE_ARRAY" && !isText && element.repetition_type !== "REPEATED"
+    ? new Uint8Array(0)
+    : undefined;
+}
+
+/** The first rows, and behind them one that has of each column a cell that is not empty, if there is one. */
+async function firstCells(
+  schema: ReadonlyMap<string, SchemaTree>,
+  groups: readonly RowRange[],
+  read: ReadRows,
+): Promise<Row[]> {
+  const first = await read({ rowStart: 0, rowEnd: Math.min(FIRST_ROWS, groups[0]!.rowEnd) });
+  const cells: Row = {};
+  const open = new Set<string>();
+  for (const [name, tree] of schema) {
+    if (first.some((row) => row[name] != null)) continue;
+    const cell = bytesCell(tree);
+    if (cell === undefined) open.add(name);
+    else cells[name] = cell;
+  }
+  for (const group of groups) {
+    if (open.size === 0) break;
+    const rows = await read({ ...group, columns: [...open] });
+    for (const name of open) {
+      const row = rows.find((one) => one[name] != null);
+      if (row === undefined) continue;
+      cells[name] = row[name];
+      open.delete(name);
+    }
+  }
+  return [...first, cells];
+}
+
+/** Ranges of a file as hyparquet asks for them; each call opens the file anew, so that none stays open. */
+function fileRanges(path: string): AsyncBuffer {
+  const byteLength = statSync(path).size;
+  return {
+    byteLength,
+    slice(start, end = byteLength) {
+      const bytes = new Uint8Array(Math.max(0, Math.min(end, byteLength) - start));
+      const fd = openSync(path, "r");
+      try {
+        if (start < 0 || !readExactly(fd, bytes, start)) throw new Error(`the file ends before byte ${end}`);
+      } finally {
+        closeSync(fd);
+      }
+      return bytes.buffer;
+    },
+  };
 }
 
 async function openParquet(path: string): Promise<{ file: AsyncBuffer; metadata: FileMetaData }> {
   try {
-    const file = await asyncBufferFromFile(path);
+    const file = fileRanges(path);
     return { file, metadata: await parquetMetadataAsync(file) };
   } catch (error) {
     throw new UsageError(
@@ -135,15 +247,15 @@ interface Unpacked {
 async function unpack(
   path: string,
   column: string,
-  metadata: FileMetaData,
-  read: (range: { rowStart: number; rowEnd: number; columns: string[] }) => Promise<Row[]>,
+  groups: readonly RowRange[],
+  read: ReadRows,
   options: DatasetOptions,
 ): Promise<Unpacked> {
   const { size, mtimeMs } = statSync(path);
   const identity = createHash("sha256")
     .update(`${resolve(path)}\0${size}\0${mtimeMs}\0${column}`)
     .digest("hex");
-  const folder = join(cacheFolder(options), "parquet");
+  const folder = join(options.cacheDir ?? cacheFolder(), "parquet");
   const stem = join(folder, `${basename(path, ".parquet")}-${identity.slice(0, 16)}`);
   const container: Container = { kind: "range", path: `${stem}.bin`, origin: path };
   if (existsSync(`${stem}.json`) && existsSync(container.path)) {
@@ -158,9 +270,7 @@ async function unpack(
   const names: (string | null)[] = [];
   try {
     let end = 0;
-    let rowStart = 0;
-    for (const group of metadata.row_groups) {
-      const rowEnd = rowStart + Number(group.num_rows);
+    for (const { rowStart, rowEnd } of groups) {
       for (const row of await read({ rowStart, rowEnd, columns: [column] })) {
         const bytes = bytesOf(row[column]);
         for (let done = 0; bytes !== undefined && done < bytes.length; ) done += writeSync(fd, bytes, done);
@@ -168,12 +278,12 @@ async function unpack(
         offsets.push(end);
         names.push(bytes === row[column] ? null : (imagePath(row[column]) ?? null));
       }
-      rowStart = rowEnd;
     }
     closeSync(fd);
   } catch (error) {
     closeSync(fd);
     rmSync(partial, { force: true });
+    if (error instanceof UsageError) throw error;
     const reason = (error as Error).message;
     throw new UsageError(
       `parquet ${path}: its images could not be unpacked into ${folder} (${reason}). Free space there, or set cacheDir (CLIPWRIGHT_CACHE).`,

@@ -2,9 +2,11 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { Container, LocatedSample, SourceKind } from "../dataset.js";
+import type { LocatedSample, SourceKind } from "../dataset.js";
+import type { Container } from "../image-index.js";
 import { type Columns, captionsOf, labelOf, looksLikeBase64 } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
+import { Problems } from "./problems.js";
 
 /** Where a row's own image bytes lie, when the table holds bytes and not paths. */
 export interface BytesPlace {
@@ -20,19 +22,35 @@ export interface TableRow {
   readonly bytes?: BytesPlace;
 }
 
-const ROOT_PROBE = 20;
+/** Rows that tell what a table's columns are. */
+export const FIRST_ROWS = 50;
+/** Share of a table's rows that may be none before it is refused. */
+const MOST_SKIPPED = 0.1;
 
-/** Collects the rows of one or several files of one table. */
+/** Collects the rows of one or several files of one table: `begin` a file, `add` its rows. */
 export class TableReader {
   private readonly containers: Container[] = [];
   private readonly containerOf = new Map<Container, number>();
   private readonly paths: string[] = [];
   private readonly byPath = new Map<string, number>();
-  private readonly samples: (Omit<LocatedSample, "captions"> & { captions: string[] })[] = [];
+  private readonly samples: (Omit<LocatedSample, "captions" | "container"> & {
+    captions: string[];
+    container: number;
+  })[] = [];
   private readonly notes = new Set<string>();
-  private rootOf = new Map<string, string>();
+  private readonly problems = new Problems();
+  private readonly roots = new Set<string>();
+  private path = "";
+  private columns: Columns = { image: "", captions: [] };
+  private root: string | undefined;
+  /** Relative paths among the first rows of the file. */
+  private probes: string[] = [];
   private rows = 0;
   private emptyRows = 0;
+  private merged = 0;
+  private skipped = 0;
+  /** What to say when nothing can be read. */
+  private firstProblem: string | undefined;
   private usesBytes = false;
 
   constructor(
@@ -41,57 +59,69 @@ export class TableReader {
     private readonly options: DatasetOptions,
   ) {}
 
-  /** Adds the rows of the file at `path`. */
-  add(path: string, columns: Columns, rows: readonly TableRow[]): void {
-    const file = basename(path);
-    for (const row of rows) {
-      this.rows++;
-      const captions = columns.captions.flatMap((c) => captionsOf(row.values[c]));
-      const label = columns.label === undefined ? undefined : labelOf(row.values[columns.label]);
-      const labelled = label === undefined ? {} : { label };
-      if (row.bytes !== undefined) {
-        this.usesBytes = true;
-        const container = this.containerIndex(row.bytes.container);
-        const { offset, size } = row.bytes;
-        this.samples.push({
-          key: this.keyOf(row, columns, file),
-          captions,
-          container,
-          offset,
-          size,
-          ...labelled,
-        });
-        continue;
-      }
-      const written = imagePath(row.values[columns.image]);
-      if (written === undefined) {
-        this.emptyRows++;
-        continue;
-      }
-      if (/^https?:\/\//.test(written)) {
-        throw new UsageError(
-          `${file} row ${row.number}: column "${columns.image}" holds a web address, not an image. Download the images first (img2dataset makes tars that open here).`,
-        );
-      }
-      const full = isAbsolute(written) ? written : join(this.root(path, columns, rows), written);
-      const known = this.byPath.get(full);
-      if (known !== undefined) {
-        this.samples[known]!.captions.push(...captions);
-        continue;
-      }
-      this.byPath.set(full, this.samples.length);
-      this.samples.push({
-        key: written,
-        captions,
-        container: -1,
-        offset: this.paths.push(full) - 1,
-        size: -1,
-        ...labelled,
-      });
-    }
+  /** Goes on with the file at `path`; `first` is what its first rows hold. */
+  begin(path: string, columns: Columns, first: readonly TableRow["values"][]): void {
+    this.path = path;
+    this.columns = columns;
+    this.root = undefined;
+    this.probes = first
+      .map((values) => imagePath(values[columns.image]))
+      .filter((written) => written !== undefined && !isAbsolute(written)) as string[];
   }
 
-  finish(files: number, columns: Columns): SourceReading {
+  add(row: TableRow): void {
+    const { columns } = this;
+    this.rows++;
+    const captions = columns.captions.flatMap((c) => captionsOf(row.values[c]));
+    const label = columns.label === undefined ? undefined : labelOf(row.values[columns.label]);
+    const labelled = label === undefined ? {} : { label };
+    if (row.bytes !== undefined) {
+      this.usesBytes = true;
+      const container = this.containerIndex(row.bytes.container);
+      const { offset, size } = row.bytes;
+      this.samples.push({ key: this.keyOf(row), captions, container, offset, size, ...labelled });
+      return;
+    }
+    const written = imagePath(row.values[columns.image]);
+    if (written === undefined) {
+      this.emptyRows++;
+      return;
+    }
+    if (/^https?:\/\//.test(written)) {
+      this.firstProblem ??= `${basename(this.path)} row ${row.number}: column "${columns.image}" holds a web address, not an image. Download the images first (img2dataset makes tars that open here).`;
+      this.problems.add("rows with a web address in place of an image, left out", `row ${row.number}`);
+      return;
+    }
+    const full = isAbsolute(written) ? written : join(this.rootFor(written), written);
+    const known = this.byPath.get(full);
+    if (known !== undefined) {
+      this.merged++;
+      for (const caption of captions) this.samples[known]!.captions.push(caption);
+      return;
+    }
+    this.byPath.set(full, this.samples.length);
+    const offset = this.paths.push(full) - 1;
+    this.samples.push({ key: written, captions, container: -1, offset, size: -1, ...labelled });
+  }
+
+  /** Counts a line of `path` that is no row. */
+  skip(path: string, line: number, reason: string): void {
+    this.skipped++;
+    this.firstProblem ??= `${this.kind} ${path} line ${line}: ${reason}`;
+    this.problems.add("lines that are no rows, left out", `${basename(path)} line ${line}`);
+  }
+
+  /** Throws: nothing of the file at `path` is a row. */
+  refuseEmpty(path: string): never {
+    throw new UsageError(this.firstProblem ?? `${this.kind} ${path}: is empty. Point at a table with data.`);
+  }
+
+  finish(files: number): SourceReading {
+    const { columns } = this;
+    if (this.firstProblem !== undefined) {
+      const tooMany = this.skipped > MOST_SKIPPED * (this.rows + this.skipped);
+      if (tooMany || this.samples.length === 0) throw new UsageError(this.firstProblem);
+    }
     if (this.rows === 0)
       throw new UsageError(`${this.kind} ${this.source}: has no rows. Point at a table with data.`);
     if (this.samples.length === 0) {
@@ -101,10 +131,10 @@ export class TableReader {
     }
     const filesContainer =
       this.paths.length > 0 ? this.containers.push({ kind: "files", paths: this.paths }) - 1 : -1;
-    const samples = this.samples.map((s) => (s.container < 0 ? { ...s, container: filesContainer } : s));
+    for (const sample of this.samples) if (sample.container < 0) sample.container = filesContainer;
+    const { samples } = this;
     if (this.emptyRows > 0) this.notes.add(`${this.emptyRows} rows have no image and are left out`);
-    const merged = this.rows - this.emptyRows - samples.length;
-    if (merged > 0) this.notes.add(`${merged} rows repeat an image and add to its captions`);
+    if (this.merged > 0) this.notes.add(`${this.merged} rows repeat an image and add to its captions`);
     const names = columns.captions.map((c) => `"${c}"`).join(", ");
     return {
       containers: this.containers,
@@ -113,13 +143,14 @@ export class TableReader {
         source: this.source,
         kind: this.kind,
         files,
-        imagesFrom: `column "${columns.image}", ${this.usesBytes ? "the image's bytes" : `a path from ${[...new Set(this.rootOf.values())].join(", ") || "/"}`}`,
+        imagesFrom: `column "${columns.image}", ${this.usesBytes ? "the image's bytes" : `a path from ${[...this.roots].join(", ") || "/"}`}`,
         captionsFrom:
           columns.captions.length === 0
             ? "none found"
             : `column${columns.captions.length > 1 ? "s" : ""} ${names}`,
         ...(columns.label === undefined ? {} : { labelsFrom: `column "${columns.label}"` }),
         notes: [...this.notes],
+        problems: this.problems.lines,
       },
     };
   }
@@ -133,47 +164,43 @@ export class TableReader {
     return index;
   }
 
-  private keyOf(row: TableRow, columns: Columns, file: string): string {
+  private keyOf(row: TableRow): string {
     const id = row.values.key ?? row.values.id ?? row.values.__key__ ?? row.values.image_id;
-    const path = imagePath(row.values[columns.image]);
+    const path = imagePath(row.values[this.columns.image]);
     if (path !== undefined) return path;
-    return typeof id === "string" || typeof id === "number" ? String(id) : `${file}:${row.number}`;
+    return typeof id === "string" || typeof id === "number"
+      ? String(id)
+      : `${basename(this.path)}:${row.number}`;
   }
 
   /** The folder that relative paths start from: imageRoot, the table's folder, or the working folder. */
-  private root(path: string, columns: Columns, rows: readonly TableRow[]): string {
-    const known = this.rootOf.get(path);
-    if (known !== undefined) return known;
-    const probe: string[] = [];
-    for (const row of rows) {
-      const written = imagePath(row.values[columns.image]);
-      if (written !== undefined && !isAbsolute(written)) probe.push(written);
-      if (probe.length === ROOT_PROBE) break;
-    }
-    const candidates =
-      this.options.imageRoot === undefined ? [dirname(path), process.cwd()] : [this.options.imageRoot];
-    const root = candidates.find((folder) => probe.some((written) => existsSync(join(folder, written))));
+  private rootFor(written: string): string {
+    if (this.root !== undefined) return this.root;
+    const { path, options } = this;
+    const probes = this.probes.length > 0 ? this.probes : [written];
+    const candidates = options.imageRoot === undefined ? [dirname(path), process.cwd()] : [options.imageRoot];
+    const root = candidates.find((folder) => probes.some((probe) => existsSync(join(folder, probe))));
     if (root === undefined) {
       const where = [...new Set(candidates.map((folder) => resolve(folder)))].join(" and ");
       throw new UsageError(
-        `${this.kind} ${this.source}: none of the first ${probe.length} images exist; got column "${columns.image}", looked for "${probe[0]}" in ${where}. Say where the paths start with imageRoot (--image-root).`,
+        `${this.kind} ${this.source}: none of the first ${probes.length} images exist; got column "${this.columns.image}", looked for "${probes[0]}" in ${where}. Say where the paths start with imageRoot (--image-root).`,
       );
     }
-    if (this.options.imageRoot === undefined && root !== dirname(path)) {
+    if (options.imageRoot === undefined && root !== dirname(path)) {
       this.notes.add("image paths start from the working folder, not from the table's");
     }
-    this.rootOf.set(path, root);
+    this.roots.add(root);
+    this.root = root;
     return root;
   }
 }
 
 /** The path in an image cell: text, or the `path` of Hugging Face's {bytes, path}. */
 export function imagePath(value: unknown): string | undefined {
-  if (typeof value === "string") {
-    return value.trim() === "" || looksLikeBase64(value) ? undefined : value.trim();
-  }
-  if (value !== null && typeof value === "object" && !(value instanceof Uint8Array)) {
-    return imagePath((value as Record<string, unknown>).path);
-  }
-  return undefined;
+  const written =
+    value !== null && typeof value === "object" && !(value instanceof Uint8Array)
+      ? (value as Record<string, unknown>).path
+      : value;
+  if (typeof written !== "string" || written.trim() === "" || looksLikeBase64(written)) return undefined;
+  return written.trim();
 }

@@ -2,11 +2,17 @@
  * WebDataset tars, as img2dataset writes them: members that share a key (`0001.jpg`, `0001.txt`, `0001.json`) are one
  * sample. The image stays in the tar; captions and labels are read now.
  */
+import { basename } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { Container, LocatedSample } from "../dataset.js";
-import { annotationOf, captionLines } from "./columns.js";
+import type { LocatedSample } from "../dataset.js";
+import type { Container } from "../image-index.js";
+import { annotationOf, captionLines, labelOf } from "./columns.js";
+import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
-import { FileWindow, type TarMember, tarMembers } from "./tar.js";
+import { Problems } from "./problems.js";
+import { readTar, type TarMember } from "./tar.js";
+import { FileWindow } from "./tar-fields.js";
+import { TextReader } from "./text.js";
 
 interface Entry {
   readonly key: string;
@@ -47,70 +53,127 @@ const first = (entry: Entry, wanted: readonly string[]): TarMember | undefined =
   return undefined;
 };
 
-/** Reads the headers and texts of `paths`. Throws `UsageError` for a damaged tar or tars without images. */
+/** No caption, label or JSON of one image is longer. */
+const MOST_TEXT_BYTES = 2 ** 24;
+
+/** Collects the samples of one or several tars. */
+class TarsReader {
+  readonly containers: Container[] = [];
+  readonly samples: LocatedSample[] = [];
+  readonly problems = new Problems();
+  readonly seen = new Map<string, number>();
+  readonly imageSeen = new Set<string>();
+  readonly textFrom = new Set<string>();
+  readonly labelFrom = new Set<string>();
+  withoutImage = 0;
+  /** Of the first damaged tar: what to say when nothing at all can be read. */
+  damage: string | undefined;
+  private readonly texts: TextReader;
+  private readonly textEndings: readonly string[];
+
+  constructor(
+    private readonly imageEndings: readonly string[],
+    private readonly options: DatasetOptions,
+  ) {
+    this.texts = new TextReader(options.encoding);
+    this.textEndings = endings(options.captionKey, ["txt"]);
+  }
+
+  add(path: string): void {
+    const file = new FileWindow(path);
+    try {
+      const { members, damage } = readTar(file);
+      if (damage !== undefined) {
+        this.damage ??= `tar ${path}: ${damage}`;
+        this.problems.add("damaged tars, of which the rest is left out", `${basename(path)} ${damage}`);
+      }
+      let entries = group(members, "first");
+      if (!entries.some((entry) => first(entry, this.imageEndings))) entries = group(members, "last");
+      const container = this.containers.push({ kind: "range", path }) - 1;
+      for (const entry of entries) this.addEntry(file, container, entry);
+    } finally {
+      file.close();
+    }
+  }
+
+  private addEntry(file: FileWindow, container: number, entry: Entry): void {
+    for (const ending of entry.members.keys()) this.seen.set(ending, (this.seen.get(ending) ?? 0) + 1);
+    const image = first(entry, this.imageEndings);
+    if (image === undefined) {
+      this.withoutImage++;
+      return;
+    }
+    this.imageSeen.add(endingOf(image));
+    const text = first(entry, this.textEndings);
+    const written = text === undefined ? undefined : this.textOf(file, text);
+    let captions: string[] = [];
+    if (written !== undefined) {
+      captions = captionLines(written);
+      this.textFrom.add(`.${endingOf(text!)} members, one caption a line`);
+    }
+    const cls = entry.members.get("cls");
+    let label = cls === undefined ? undefined : labelOf(this.textOf(file, cls));
+    if (label !== undefined) this.labelFrom.add(".cls members");
+    const json = entry.members.get("json");
+    if (json !== undefined) {
+      const annotation = annotationOf(this.recordOf(file, json), this.options);
+      if (captions.length === 0 || this.options.jsonCaptionKey !== undefined) {
+        captions = annotation.captions;
+        if (annotation.captionField !== undefined)
+          this.textFrom.add(`field "${annotation.captionField}" of .json members`);
+      }
+      if (label === undefined && annotation.label !== undefined) {
+        label = annotation.label;
+        this.labelFrom.add(`field "${annotation.labelField}" of .json members`);
+      }
+    }
+    const { pieces, size } = image;
+    const place =
+      pieces === undefined
+        ? { container, offset: image.offset, size }
+        : {
+            container: this.containers.push({ kind: "pieces", path: file.path, pieces }) - 1,
+            offset: 0,
+            size,
+          };
+    const located = { key: entry.key, captions, ...place };
+    this.samples.push(label === undefined ? located : { ...located, label });
+  }
+
+  /** The text of a member; undefined, and counted, where it is none that could be a caption. */
+  private textOf(file: FileWindow, { name, offset, size, pieces }: TarMember): string | undefined {
+    if (size > MOST_TEXT_BYTES || pieces !== undefined) {
+      this.problems.add("texts that are too large or have holes, left out", name);
+      return undefined;
+    }
+    return this.texts.decode(file.read(offset, size));
+  }
+
+  private recordOf(file: FileWindow, member: TarMember): Readonly<Record<string, unknown>> {
+    try {
+      const value = parseJson(this.textOf(file, member) ?? "null");
+      return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
+    } catch {
+      this.problems.add("members that are not JSON, left out", member.name);
+      return {};
+    }
+  }
+}
+
+const endingOf = ({ name }: TarMember): string => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
+
+/** Reads the headers and texts of `paths`. Throws `UsageError` when none of the tars holds an image that can be read. */
 export function readWebDataset(
   source: string,
   paths: readonly string[],
   options: DatasetOptions,
 ): SourceReading {
   const imageEndings = endings(options.imageKey, IMAGE_ENDINGS);
-  const textEndings = endings(options.captionKey, ["txt"]);
-  const containers: Container[] = [];
-  const samples: LocatedSample[] = [];
-  const seen = new Map<string, number>();
-  const imageSeen = new Map<string, number>();
-  const textFrom = new Set<string>();
-  const labelFrom = new Set<string>();
-  let withoutImage = 0;
-  for (const path of paths) {
-    const file = new FileWindow(path);
-    try {
-      const members = [...tarMembers(file)];
-      let entries = group(members, "first");
-      if (!entries.some((entry) => first(entry, imageEndings))) entries = group(members, "last");
-      const container = containers.push({ kind: "range", path }) - 1;
-      for (const entry of entries) {
-        for (const ending of entry.members.keys()) seen.set(ending, (seen.get(ending) ?? 0) + 1);
-        const image = first(entry, imageEndings);
-        if (image === undefined) {
-          withoutImage++;
-          continue;
-        }
-        const ending = image.name.slice(image.name.lastIndexOf(".") + 1).toLowerCase();
-        imageSeen.set(ending, (imageSeen.get(ending) ?? 0) + 1);
-        const text = first(entry, textEndings);
-        let captions: string[] = [];
-        if (text !== undefined) {
-          captions = captionLines(file.read(text.offset, text.size).toString("utf8"));
-          textFrom.add(`.${text.name.slice(text.name.lastIndexOf(".") + 1)} members, one caption a line`);
-        }
-        let label: string | undefined;
-        const cls = entry.members.get("cls");
-        if (cls !== undefined) {
-          label = file.read(cls.offset, cls.size).toString("utf8").trim();
-          labelFrom.add(".cls members");
-        }
-        const json = entry.members.get("json");
-        if (json !== undefined) {
-          const annotation = annotationOf(parseJson(path, json, file), options);
-          if (captions.length === 0 || options.jsonCaptionKey !== undefined) {
-            captions = annotation.captions;
-            if (annotation.captionField !== undefined)
-              textFrom.add(`field "${annotation.captionField}" of .json members`);
-          }
-          if (label === undefined && annotation.label !== undefined) {
-            label = annotation.label;
-            labelFrom.add(`field "${annotation.labelField}" of .json members`);
-          }
-        }
-        const located = { key: entry.key, captions, container, offset: image.offset, size: image.size };
-        samples.push(label === undefined ? located : { ...located, label });
-      }
-    } finally {
-      file.close();
-    }
-  }
+  const tars = new TarsReader(imageEndings, options);
+  for (const path of paths) tars.add(path);
+  const { samples, containers, textFrom, labelFrom, seen, withoutImage } = tars;
   if (samples.length === 0) {
+    if (tars.damage !== undefined) throw new UsageError(`${tars.damage}. Fetch or make it again.`);
     const what = [...seen].map(([ending, count]) => `${count} .${ending}`).join(", ") || "no members at all";
     throw new UsageError(
       `webdataset ${source}: no member is an image (${imageEndings.join(", ")}); got ${what}. Name the ending with imageKey (--image-key).`,
@@ -124,19 +187,11 @@ export function readWebDataset(
       source,
       kind: "webdataset",
       files: paths.length,
-      imagesFrom: `${[...imageSeen.keys()].map((e) => `.${e}`).join(", ")} members`,
+      imagesFrom: `${[...tars.imageSeen].map((e) => `.${e}`).join(", ")} members`,
       captionsFrom: [...textFrom].join("; ") || "none found",
       ...(labelFrom.size > 0 ? { labelsFrom: [...labelFrom].join("; ") } : {}),
       notes,
+      problems: tars.problems.lines,
     },
   };
-}
-
-function parseJson(path: string, member: TarMember, file: FileWindow): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(file.read(member.offset, member.size).toString("utf8"));
-    return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
-  } catch (error) {
-    throw new UsageError(`tar ${path}: member ${member.name} is not JSON (${(error as Error).message}).`);
-  }
 }

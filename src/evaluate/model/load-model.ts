@@ -5,17 +5,19 @@ import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { readJson, withFileErrors } from "../../core/files.js";
 import { evaluationPipeline } from "../../data/pixels/pipeline.js";
+import { type Cleaning, cleanings } from "../../data/tokenizer/clean.js";
 import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine } from "../../engines/engine.js";
 import { type Clip, makeClip } from "../../models/clip.js";
 import { type ClipConfig, clipDefaults, parseClipConfig } from "../../models/config/config.js";
-import { openaiPreprocess, type PreprocessConfig } from "../../models/presets/preset.js";
+import { type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { findPreset } from "../../models/presets/presets.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
 import { listCheckpoints } from "../../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
+import { evaluationOptions } from "./preprocess.js";
 
 export interface ModelSource {
   /** A run's folder, a checkpoint's folder, or a safetensors file with open_clip's names, or the folder of one. */
@@ -53,6 +55,8 @@ export interface LocatedModel {
   readonly tokenizer: string;
   readonly config: ClipConfig;
   readonly preprocess: PreprocessConfig;
+  /** How texts are cleaned before a Hugging Face tokenizer. */
+  readonly clean: Cleaning;
   /** Folder of the run that the weights are of, if they are of one. */
   readonly run: string | undefined;
 }
@@ -66,9 +70,9 @@ export function locateModel(source: ModelSource): LocatedModel {
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
 export async function loadModel(engine: Engine, source: ModelSource): Promise<LoadedModel> {
   const { weights, step, run, folders } = findWeights(source);
-  const { config, preprocess } = findConfig(source, folders);
+  const { config, preprocess, clean } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = openTokenizer(findTokenizer(source, folders), config, run === undefined);
+  const tokenizer = openTokenizer(findTokenizer(source, folders), config, clean);
   const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
@@ -80,12 +84,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     clip,
     tokenizer,
     normalization: { mean: preprocess.mean, std: preprocess.std },
-    pipeline: evaluationPipeline(clip.config.vision_cfg.image_size, {
-      resize: preprocess.resize_mode,
-      filter: preprocess.interpolation,
-      // A run of ours lays drawings on white, as in training; open_clip leaves transparency to Pillow.
-      ...(run === undefined ? { transparency: "pillow" as const } : {}),
-    }),
+    pipeline: evaluationPipeline(clip.config.vision_cfg.image_size, evaluationOptions(preprocess)),
     imageBatch: 32,
     textBatch: 64,
     workers: source.workers,
@@ -148,8 +147,11 @@ function placeOf(folder: string): Omit<Found, "weights"> {
 function findConfig(
   { model, path, optionPrefix = "" }: ModelSource,
   folders: readonly string[],
-): { config: ClipConfig; preprocess: PreprocessConfig } {
-  if (model !== undefined && !model.endsWith(".json")) return findPreset(model);
+): Pick<LocatedModel, "config" | "preprocess" | "clean"> {
+  if (model !== undefined && !model.endsWith(".json")) {
+    const { config, preprocess } = findPreset(model);
+    return { config, preprocess, clean: cleanIn(undefined, config, model) };
+  }
   const file = model ?? folders.map((folder) => join(folder, CONFIG)).find((f) => existsSync(f));
   if (file === undefined) {
     throw new UsageError(
@@ -157,40 +159,27 @@ function findConfig(
     );
   }
   const json = readJson(file);
-  const { preprocess_cfg } = json as { preprocess_cfg?: Partial<PreprocessConfig> };
-  const preprocess = { ...openaiPreprocess, ...preprocess_cfg };
-  checkPreprocess(preprocess, file);
-  return { config: parseClipConfig(json, file), preprocess };
-}
-
-function checkPreprocess(preprocess: PreprocessConfig, file: string): void {
-  const check = (key: keyof PreprocessConfig, fits: (value: unknown) => boolean, rule: string) => {
-    if (fits(preprocess[key])) return;
-    throw new UsageError(
-      `${file}: preprocess_cfg.${key} must be ${rule}; got ${JSON.stringify(preprocess[key])}. Correct it as the model was trained.`,
-    );
-  };
-  const among = (...names: string[]): [(value: unknown) => boolean, string] => [
-    (value) => names.includes(value as string),
-    names.join(" or "),
-  ];
-  const isRgb = (value: unknown) =>
-    Array.isArray(value) && value.length === 3 && value.every((x) => Number.isFinite(x));
-  check("mean", isRgb, "three numbers");
-  check("std", (value) => isRgb(value) && !(value as number[]).includes(0), "three numbers other than 0");
-  check("interpolation", ...among("bicubic", "bilinear"));
-  check("resize_mode", ...among("shortest", "longest", "squash"));
+  const config = parseClipConfig(json, file);
+  return { config, preprocess: parsePreprocess(json, file), clean: cleanIn(json, config, file) };
 }
 
 /**
- * open_clip cleans texts before a Hugging Face tokenizer, as its own does where the configuration names none; runs of
- * ours, and vocabularies learned here, take texts as they are.
+ * Our runs say in `tokenizer_cfg` how texts were cleaned; open_clip cleans them before a Hugging Face tokenizer, as its
+ * own does where the configuration names none.
  */
-function openTokenizer(path: string, { text_cfg: text }: ClipConfig, foreign: boolean): Tokenizer {
+function cleanIn(json: unknown, { text_cfg: text }: ClipConfig, file: string): Cleaning {
+  const { tokenizer_cfg: stated } = (json ?? {}) as { tokenizer_cfg?: { clean?: unknown } | null };
+  const clean = stated?.clean ?? (text.hf_tokenizer_name === undefined ? "lower" : "whitespace");
+  if (Object.hasOwn(cleanings, clean as string)) return clean as Cleaning;
+  throw new UsageError(
+    `${file}: tokenizer_cfg.clean must be one of ${Object.keys(cleanings).join(", ")}; got ${JSON.stringify(clean)}. Correct it as the model was trained.`,
+  );
+}
+
+function openTokenizer(path: string, { text_cfg: text }: ClipConfig, clean: Cleaning): Tokenizer {
   const { context_length: contextLength, vocab_size: vocabSize } = { ...clipDefaults.text_cfg, ...text };
   const tokenizer = loadTokenizer(path, { contextLength, vocabSize });
-  if (!foreign || tokenizer.kind !== "huggingface") return tokenizer;
-  const clean = text.hf_tokenizer_name === undefined ? "lower" : "whitespace";
+  if (tokenizer.kind !== "huggingface") return tokenizer;
   return loadTokenizer(path, { contextLength, vocabSize, clean });
 }
 

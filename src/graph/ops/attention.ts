@@ -103,9 +103,7 @@ const attentionOp: Op<AttentionAttrs> = {
   },
   reference: (refs, attrs) => attend(refs, attrs),
   vjp([g, ofStatistics], { inputs: [q, k, v], outputs: [y, statistics], attrs }) {
-    if (g === undefined || ofStatistics !== undefined) {
-      throw new UsageError("attention: its statistics are not differentiable; work them out with matmul().");
-    }
+    if (g === undefined || ofStatistics !== undefined) return "decompose";
     return apply(attentionGradientOp, [q!, k!, v!, y!, statistics!, g], attrs);
   },
   cost(types, outputs) {

@@ -5,7 +5,7 @@ import { UsageError } from "../../core/errors.js";
 import { broadcastShapes, formatType, sizeOfShape } from "../../core/shape.js";
 import { given, type Op, streaming, uniform, type Vjp } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { broadcastApply, broadcastIndex } from "./elementwise.js";
+import { broadcastApply, broadcastIndex } from "./broadcast.js";
 import { constant, lift, type Operand } from "./source.js";
 
 type None = Record<never, never>;

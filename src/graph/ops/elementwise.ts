@@ -2,38 +2,16 @@
 
 import { type DType, isFloat } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
-import {
-  broadcastShapes,
-  formatType,
-  type Shape,
-  sameShape,
-  sizeOfShape,
-  strides,
-} from "../../core/shape.js";
-import { type Case, given, type Op, type Ref, streaming, uniform } from "../op.js";
+import { broadcastShapes, formatType, type Shape, sameShape } from "../../core/shape.js";
+import { type Case, given, type Op, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
+import { broadcastApply } from "./broadcast.js";
 import { cast, greaterEqual, lessEqual } from "./compare.js";
 import { lift, type Operand } from "./source.js";
 
 type None = Record<never, never>;
 type Binary = (a: Operand, b: Operand) => Tensor;
 type Unary = (x: Tensor) => Tensor;
-
-/** For every element of `to`, where it lies in a tensor of shape `from` that broadcasts to it. */
-export function broadcastIndex(from: Shape, to: Shape): (flat: number) => number {
-  if (sameShape(from, to)) return (i) => i;
-  const own = strides(from);
-  const steps = strides(to);
-  const lead = to.length - from.length;
-  return (flat) => {
-    let at = 0;
-    for (let axis = 0; axis < to.length; axis++) {
-      const d = from[axis - lead];
-      if (d !== undefined && d !== 1) at += (Math.floor(flat / steps[axis]!) % to[axis]!) * own[axis - lead]!;
-    }
-    return at;
-  };
-}
 
 export function requireFloat(what: string, ...inputs: readonly { dtype: DType; shape: Shape }[]): void {
   for (const x of inputs) {
@@ -303,18 +281,6 @@ function binary(rule: BinaryRule): Binary {
     const dtype = typeof a !== "number" ? a.dtype : typeof b !== "number" ? b.dtype : "f32";
     return apply(record, [lift(a, dtype), lift(b, dtype)], {})[0]!;
   };
-}
-
-/** `of` element by element, broadcast to `shape`. */
-export function broadcastApply(
-  a: Ref,
-  b: Ref,
-  shape: Shape,
-  of: (x: number, y: number) => number,
-): Float64Array {
-  const left = broadcastIndex(a.shape, shape);
-  const right = broadcastIndex(b.shape, shape);
-  return Float64Array.from({ length: sizeOfShape(shape) }, (_, i) => of(a.data[left(i)]!, b.data[right(i)]!));
 }
 
 const whole = (name: string): Case<None> => ({

@@ -157,11 +157,7 @@ const layerNormOp: Op<LayerNormAttrs> = {
   },
   // With x̂ the normalized x and h = g ⊙ scale: dx = (h − mean(h) − x̂ mean(h x̂)) / √(variance + ε).
   vjp([g, ...statistics], { inputs: [x, scale], outputs: [, mu, inverse] }) {
-    if (g === undefined || statistics.some((s) => s !== undefined)) {
-      throw new UsageError(
-        "layerNorm: its mean and deviation are not differentiable; work them out with mean().",
-      );
-    }
+    if (g === undefined || statistics.some((s) => s !== undefined)) return "decompose";
     const C = x!.shape[x!.rank - 1]!;
     const normalized = mul(sub(x!, mu!), inverse!);
     const gx = mul(g!, normalized);
@@ -249,11 +245,18 @@ const affineOp: Op<AffineAttrs> = {
       { transB: transB ? 1 : 0 },
     ),
   stablehlo: "decompose",
-  cases: [true, false].map((transB) => ({
-    name: transB ? "PyTorch's order" : "plain",
-    inputs: [normal([3, 4], 1), normal(transB ? [5, 4] : [4, 5], 2), normal([5], 3)],
-    attrs: { transB },
-  })),
+  cases: [true, false].flatMap((transB) => [
+    {
+      name: transB ? "PyTorch's order" : "plain",
+      inputs: [normal([3, 4], 1), normal(transB ? [5, 4] : [4, 5], 2), normal([5], 3)],
+      attrs: { transB },
+    },
+    {
+      name: transB ? "squares, PyTorch's order" : "squares",
+      inputs: [normal([3, 3], 4), normal([3, 3], 5), normal([3], 6)],
+      attrs: { transB },
+    },
+  ]),
 };
 
 /**

@@ -32,7 +32,6 @@ export {
   reshape,
   reverse,
   transpose,
-  unbroadcast,
 } from "./movement.js";
 export { batchNorm, channelAffine, channelDot } from "./normalize.js";
 export { concat, pad, slice, split } from "./pieces.js";

@@ -12,8 +12,7 @@ import {
 } from "../../core/shape.js";
 import { free, given, normal, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { broadcastIndex } from "./elementwise.js";
-import { sum } from "./reduce.js";
+import { broadcastIndex } from "./broadcast.js";
 
 interface ShapeAttrs {
   readonly shape: Shape;
@@ -58,6 +57,9 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
   const full = shape.map((d) => (d === -1 ? sizeOfShape(x.shape) / known : d));
   return sameShape(full, x.shape) ? x : apply(reshapeOp, [x], { shape: full })[0]!;
 }
+
+/** `x` as another tensor, which gradients tell from it; simplified away before a program runs. */
+export const alias = (x: Tensor): Tensor => apply(reshapeOp, [x], { shape: x.shape })[0]!;
 
 interface TransposeAttrs {
   readonly permutation: readonly number[];
@@ -173,14 +175,6 @@ const broadcastOp: Op<ShapeAttrs> = {
 /** `x` repeated to `shape` by numpy's rules. */
 export const broadcastTo = (x: Tensor, shape: Shape): Tensor =>
   sameShape(x.shape, shape) ? x : apply(broadcastOp, [x], { shape })[0]!;
-
-/** The sum of `g` over the axes along which `shape` was broadcast: the reverse of broadcasting. */
-export function unbroadcast(g: Tensor, shape: Shape): Tensor {
-  if (sameShape(g.shape, shape)) return g;
-  const lead = g.rank - shape.length;
-  const axes = g.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
-  return reshape(sum(g, axes), shape);
-}
 
 interface ReverseAttrs {
   readonly axes: readonly number[];

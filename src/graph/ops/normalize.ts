@@ -242,9 +242,7 @@ const batchNormOp: CollectiveOp<BatchNormAttrs> = {
   // With x̂ the normalized x and N values in a channel of all replicas:
   // dx = weight / √(variance + ε) · (g − Σ g / N − x̂ Σ g x̂ / N), which is g and x − mean, each times a factor by channel.
   vjp([g, ...others], { inputs: [x, weight], outputs: [, , variance, centred], attrs }) {
-    if (g === undefined || others.some((s) => s !== undefined)) {
-      throw new UsageError("batchNorm: its statistics are not differentiable; work them out with mean().");
-    }
+    if (g === undefined || others.some((s) => s !== undefined)) return "decompose";
     const { epsilon, replicas } = attrs;
     const N = perChannel(x!) * replicas;
     const inverse = div(1, sqrt(add(variance!, epsilon)));

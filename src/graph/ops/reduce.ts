@@ -5,6 +5,7 @@ import {
   formatType,
   normalizeAxis,
   type Shape,
+  sameShape,
   sizeOfShape,
   strides,
   type TensorType,
@@ -118,6 +119,14 @@ export const sum = reduction({
     { name: "integers", inputs: [given("i32", [2, 2], [1, 2, 3, 4])], attrs: { axes: [1], keep: false } },
   ],
 });
+
+/** The sum of `g` over the axes along which `shape` was broadcast: the reverse of broadcasting. */
+export function unbroadcast(g: Tensor, shape: Shape): Tensor {
+  if (sameShape(g.shape, shape)) return g;
+  const lead = g.rank - shape.length;
+  const axes = g.shape.flatMap((d, i) => (i < lead || (shape[i - lead] === 1 && d !== 1) ? [i] : []));
+  return reshape(sum(g, axes), shape);
+}
 
 /** Greatest over `axes` (default all); ties share the gradient equally. */
 export const max = reduction({

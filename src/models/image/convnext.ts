@@ -28,7 +28,7 @@ import { layerNorm, layerNormSpecs, linear } from "../../nn/layers.js";
 import { normalInit, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "../../nn/parameters.js";
 import { count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
-import type { TrunkFamily } from "./timm.js";
+import type { TrunkFamily } from "./trunk.js";
 
 type Four = readonly [number, number, number, number];
 

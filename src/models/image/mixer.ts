@@ -21,7 +21,7 @@ import {
 } from "../../nn/parameters.js";
 import { count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
-import type { TrunkFamily } from "./timm.js";
+import type { TrunkFamily } from "./trunk.js";
 
 /** timm's arguments of `MlpMixer`. */
 export interface MixerArgs {

@@ -9,7 +9,7 @@ import { type DropPath, makeDropPath } from "../../nn/drop-path.js";
 import { normalInit, ones, type ParameterSpecs, type Scope, spec, zeros } from "../../nn/parameters.js";
 import { count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
-import type { Trunk, TrunkContext, TrunkFamily } from "./timm.js";
+import type { Trunk, TrunkContext, TrunkFamily } from "./trunk.js";
 
 /** Arguments of timm's `ResNet`. Those with a default there may be left out. */
 export interface ResNetArgs {

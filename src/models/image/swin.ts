@@ -33,7 +33,7 @@ import {
 import { makeWindows, quarters, relativeOffsets, type Windows } from "../../nn/windows.js";
 import { count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
-import type { TrunkFamily } from "./timm.js";
+import type { TrunkFamily } from "./trunk.js";
 
 /** Arguments of timm's `SwinTransformer`. */
 export interface SwinArgs {

@@ -4,6 +4,6 @@ import { convNext } from "./convnext.js";
 import { mixer } from "./mixer.js";
 import { resnet } from "./resnet.js";
 import { swin } from "./swin.js";
-import type { TrunkFamily } from "./timm.js";
+import type { TrunkFamily } from "./trunk.js";
 
 export const trunkFamilies: readonly TrunkFamily[] = [resnet, convNext, swin, mixer];

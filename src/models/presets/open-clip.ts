@@ -1,7 +1,8 @@
 /** open_clip's configurations (`src/open_clip/model_configs`, version 3.3.0) that are built here. Data only. */
 
 import type { TextConfig, VisionConfig } from "../config/config.js";
-import { openaiPreprocess, type Preset } from "./preset.js";
+import { openaiPreprocess } from "../config/preprocess.js";
+import type { Preset } from "./preset.js";
 
 const openaiText = (width: number, heads: number, layers = 12): TextConfig => ({
   context_length: 77,

@@ -1,7 +1,8 @@
 /** The encoders of "Scaling (Down) CLIP" under its one text tower. Data only. */
 
 import type { VisionConfig } from "../config/config.js";
-import { type Preset, paperPreprocess } from "./preset.js";
+import { paperPreprocess } from "../config/preprocess.js";
+import type { Preset } from "./preset.js";
 
 // big_vision's blocks: tanh GELU and eps 1e-6 (flax's defaults).
 const bigVision = { act_kwargs: { approximate: "tanh" }, norm_kwargs: { eps: 1e-6 } } as const;

@@ -1,7 +1,8 @@
 /** Models for CPUs and small images. Data only. */
 
 import type { TextConfig, VisionConfig } from "../config/config.js";
-import { openaiPreprocess, type Preset } from "./preset.js";
+import { openaiPreprocess } from "../config/preprocess.js";
+import type { Preset } from "./preset.js";
 
 /**
  * For CPUs and small images. Only options that open_clip has too, so weights go both ways: patches are

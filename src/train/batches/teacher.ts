@@ -127,10 +127,10 @@ export function openTeacher(folder: string, dataset: Dataset): Teacher {
   };
 }
 
-function keyOf({ weights, tokenizer, config, preprocess, run }: LocatedModel, dataset: Dataset): string {
+function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, dataset: Dataset): string {
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  add([VERSION, config, preprocess, run !== undefined, digestOf(weights), digestOf(tokenizer)]);
+  add([VERSION, config, preprocess, clean, digestOf(weights), digestOf(tokenizer)]);
   for (let i = 0; i < dataset.length; i++) {
     const { key, captions } = dataset.sample(i);
     add([key, captions]);

@@ -123,6 +123,14 @@ export const recipeGroups = {
       choice(["shortest", "longest", "squash"]),
       "Crop to the shortest side, pad to the longest, or squash; the model's own otherwise.",
     ),
+    imageTransparency: optional(
+      choice(["white", "black", "pillow"]),
+      "What transparent pictures are laid on, or Pillow's way, as open_clip; the model's own otherwise, else white.",
+    ),
+    exifOrientation: optional(
+      flag(),
+      "Turn pictures as their EXIF says; otherwise as the model's file says, else as stored, as open_clip.",
+    ),
     keepSize: optional(
       integer(8, 4096),
       "Bring images to this many pixels first; small ones stay in memory and make an epoch almost free.",

@@ -18,10 +18,11 @@ import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../../data/tokenizer/train-bpe.js";
 import type { Processes } from "../../engines/group.js";
+import { evaluationOptions } from "../../evaluate/model/preprocess.js";
 import { loadTemplates } from "../../evaluate/prompts/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
+import { openaiPreprocess, type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
-import { openaiPreprocess, type PreprocessConfig } from "../../models/presets/preset.js";
 import { findPreset } from "../../models/presets/presets.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { kindOf } from "../strategies/index.js";
@@ -95,6 +96,13 @@ export interface RunModel {
   readonly tokenizerNote: string;
 }
 
+/** What transparent pictures are laid on, by the recipe's words. */
+const transparencies = {
+  white: [255, 255, 255],
+  black: [0, 0, 0],
+  pillow: "pillow",
+} as const satisfies Record<string, PreprocessConfig["transparency"]>;
+
 /** Most captions that a vocabulary is learned on. */
 const VOCABULARY_CAPTIONS = 1_000_000;
 
@@ -140,6 +148,11 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
       ...preprocess,
       ...(recipe.normalize === undefined ? {} : normalizations[recipe.normalize]),
       ...(recipe.imageResizeMode === undefined ? {} : { resize_mode: recipe.imageResizeMode }),
+      transparency:
+        recipe.imageTransparency === undefined
+          ? (preprocess.transparency ?? transparencies.white)
+          : transparencies[recipe.imageTransparency],
+      ...(recipe.exifOrientation === undefined ? {} : { exif_orientation: recipe.exifOrientation }),
     },
     config: {
       ...config,
@@ -175,8 +188,7 @@ export function readModel(model: Recipe["model"]): { config: ClipConfig; preproc
   }
   if (!model.endsWith(".json")) return findPreset(model);
   const json = readJson(model);
-  const preprocess = (json as { preprocess_cfg?: Partial<PreprocessConfig> }).preprocess_cfg;
-  return { config: parseClipConfig(json, model), preprocess: { ...openaiPreprocess, ...preprocess } };
+  return { config: parseClipConfig(json, model), preprocess: parsePreprocess(json, model) };
 }
 
 function* captionsOf(dataset: Dataset): Generator<string> {
@@ -242,16 +254,14 @@ export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): P
   };
 }
 
-/** The pixel options that a `preprocess_cfg` stands for. */
-export const evaluationOptions = (preprocess: PreprocessConfig) => ({
-  resize: preprocess.resize_mode,
-  filter: preprocess.interpolation,
-});
-
 const MODEL_FILE = "open_clip_config.json";
 
 /** Writes `open_clip_config.json`, from which the run's weights can be used, here and in open_clip. */
-export function saveModelConfig(path: (name: string) => string, { config, preprocess }: RunModel): void {
+export function saveModelConfig(path: (name: string) => string, model: RunModel): void {
+  const { config, preprocess, tokenizer } = model;
   const file = path(MODEL_FILE);
-  if (!existsSync(file)) writeJsonAtomic(file, { model_cfg: config, preprocess_cfg: preprocess });
+  if (existsSync(file)) return;
+  // Texts reach a Hugging Face tokenizer as they are, which open_clip's schema has no word for.
+  const cleaning = tokenizer.kind === "huggingface" ? { tokenizer_cfg: { clean: "none" } } : {};
+  writeJsonAtomic(file, { model_cfg: config, preprocess_cfg: preprocess, ...cleaning });
 }

@@ -1,6 +1,6 @@
 /** Augmentation policies by name, as data: what is cut, how often it is mirrored, and the steps after it. */
 import { didYouMean, UsageError } from "../../../core/errors.js";
-import type { Rgb } from "../read/decode.js";
+import type { Rgb } from "../read/image.js";
 import type { OperationName } from "./operations/index.js";
 import type { Step } from "./steps.js";
 

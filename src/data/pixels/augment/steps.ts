@@ -3,7 +3,7 @@
  * leaves the draws of the others as they were.
  */
 import type { Random } from "../../../core/random.js";
-import type { Rgb } from "../read/decode.js";
+import type { Rgb } from "../read/image.js";
 import { argumentAt, magnitudeOf, type ScaleName } from "../resize/scales.js";
 import type { Canvas } from "./canvas.js";
 import { type OperationName, operations } from "./operations/index.js";

@@ -8,6 +8,8 @@ export interface RawImage {
   readonly data: Uint8Array;
 }
 
+export type Rgb = readonly [red: number, green: number, blue: number];
+
 /** A rectangle in whole pixels. */
 export interface Box {
   readonly x: number;

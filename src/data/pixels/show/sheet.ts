@@ -6,7 +6,8 @@ import { viewKey } from "../../loading/chance.js";
 import { Canvas } from "../augment/canvas.js";
 import type { Policy } from "../augment/policies.js";
 import { drawImage, keepImage, trainingPipeline } from "../pipeline.js";
-import { decodeImage, type Rgb } from "../read/decode.js";
+import { decodeImage, ON_WHITE } from "../read/decode.js";
+import type { Rgb } from "../read/image.js";
 import { fitSquare } from "../resize/fit.js";
 import { resample } from "../resize/resample.js";
 import { operationsOf } from "./showcase.js";
@@ -45,7 +46,6 @@ interface Page {
 
 /** The colours of a report's page. */
 const PAPER: Rgb = [253, 253, 251];
-const WHITE: Rgb = [255, 255, 255];
 const PAPER_CSS = "#fdfdfb";
 const INK = "#1b1e24";
 const FAINT = "#667080";
@@ -151,13 +151,13 @@ async function named<T>({ key }: SheetImage, work: Promise<T>): Promise<T> {
 
 /** The whole image within the square, paper around it. */
 async function whole(image: SheetImage, size: number): Promise<Uint8Array> {
-  const decoded = await named(image, decodeImage(image.bytes, WHITE));
+  const decoded = await named(image, decodeImage(image.bytes, ON_WHITE));
   return fitSquare(decoded, size, "longest", "bicubic", PAPER).data;
 }
 
 /** Its middle square. */
 async function centre(of: SheetImage, size: number): Promise<Uint8Array> {
-  const image = await named(of, decodeImage(of.bytes, WHITE));
+  const image = await named(of, decodeImage(of.bytes, ON_WHITE));
   const side = Math.min(image.width, image.height);
   const box = { x: (image.width - side) >> 1, y: (image.height - side) >> 1, width: side, height: side };
   return resample(image, size, size, "bicubic", box).data;

@@ -5,7 +5,7 @@ import type { OperationName } from "../augment/operations/index.js";
 import { warp } from "../augment/operations/warp.js";
 import type { Policy } from "../augment/policies.js";
 import { applyOperation, type ColorJitter, readable, type Step } from "../augment/steps.js";
-import type { Rgb } from "../read/decode.js";
+import type { Rgb } from "../read/image.js";
 import { argumentAt, type Magnitude, magnitudeOf, type ScaleName } from "../resize/scales.js";
 
 export interface Shown {

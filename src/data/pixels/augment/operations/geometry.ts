@@ -1,6 +1,6 @@
 /** Operations that move pixels: affine maps by nearest neighbour, cut-outs, mirroring, and a smooth warp. */
 
-import type { Rgb } from "../../read/decode.js";
+import type { Rgb } from "../../read/image.js";
 import type { Canvas } from "../canvas.js";
 import type { Operation } from "./operation.js";
 

@@ -1,6 +1,6 @@
 /** What an operation on 8-bit RGB pixels is: a record, so that policies name operations and tables list them. */
 import type { Random } from "../../../../core/random.js";
-import type { Rgb } from "../../read/decode.js";
+import type { Rgb } from "../../read/image.js";
 import type { Canvas } from "../canvas.js";
 
 /** What an operation may need besides its argument. */

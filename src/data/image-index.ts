@@ -1,0 +1,31 @@
+/** Where the bytes of every image lie: plain data, which goes to worker threads as it is. */
+
+/** A part of a file with holes: `size` bytes that lie at `offset` belong at `at`. */
+export interface Piece {
+  readonly at: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Where image bytes come from; an entry of `ImageIndex.container` points at one of these. */
+export type Container =
+  /** Whole files: `offset` is the position in `paths`. */
+  | { readonly kind: "files"; readonly paths: readonly string[] }
+  /**
+   * A range of one file: `offset` and `size` in bytes. `origin` is the file that was unpacked into `path`, where the
+   * images of a source (Parquet) cannot be read in place.
+   */
+  | { readonly kind: "range"; readonly path: string; readonly origin?: string }
+  /** One file with holes: zeros, and over them pieces of `path`. */
+  | { readonly kind: "pieces"; readonly path: string; readonly pieces: readonly Piece[] }
+  /** A line of a JSONL file with base64 in one column: `offset` and `size` of the line in bytes. */
+  | { readonly kind: "base64"; readonly path: string; readonly column: string };
+
+/** The place of every image, in columns; structured-cloneable. */
+export interface ImageIndex {
+  readonly containers: readonly Container[];
+  /** Position in `containers`, per image. */
+  readonly container: Uint32Array;
+  readonly offset: Float64Array;
+  readonly size: Float64Array;
+}

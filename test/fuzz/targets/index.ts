@@ -1,0 +1,5 @@
+/** Every target, one file a format or a family of formats. */
+import type { FuzzTarget } from "../target.js";
+import { csv, jsonl, parquet, tar } from "./sources.js";
+
+export const targets: readonly FuzzTarget[] = [tar, parquet, csv, jsonl];
