@@ -18,10 +18,9 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
-  retrieval,
+  runTask,
   summarize,
   train,
-  zeroshot,
 } from "./api/checked.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
@@ -42,10 +41,24 @@ export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenize
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
 export { type EngineListing, type EngineName, type EngineOptions, listEngines } from "./engines/registry.js";
+export type { TaskRun } from "./evaluate/evaluate.js";
+export type { Features } from "./evaluate/features/features.js";
+export { type FeatureRows, type FeatureSource, freshFeatures } from "./evaluate/features/source.js";
+export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/store.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel, ModelSource } from "./evaluate/model/load-model.js";
 export type { EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
-export type { ZeroshotOptions } from "./evaluate/tasks/run.js";
+export { tasks } from "./evaluate/tasks/index.js";
+export { type RetrievalDetails, retrievalTask } from "./evaluate/tasks/retrieval.js";
+export type {
+  EvaluationSet,
+  Metric,
+  Task,
+  TaskContext,
+  TaskOutcome,
+  TaskScore,
+} from "./evaluate/tasks/task.js";
+export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";
@@ -54,5 +67,5 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";
-export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/watch/hooks.js";

@@ -11,7 +11,6 @@ const loose = api as unknown as Record<keyof typeof api, Loose> & {
   OnnxRuntime: new (options: unknown) => unknown;
 };
 const data = { length: 1, sample: () => ({}) };
-const encoder = { embedTexts: () => [], embedDataset: () => [] };
 const engine = { compile: () => 0, upload: () => 0 };
 
 const cases: readonly (readonly [call: string, mistake: () => unknown, line: string, key: string])[] = [
@@ -82,16 +81,10 @@ const cases: readonly (readonly [call: string, mistake: () => unknown, line: str
     "threads",
   ],
   [
-    "zeroshot",
-    () => loose.zeroshot(encoder, data, { templates: 80 }),
-    "zeroshot: templates must be a text that is not empty; got templates=80.",
-    "templates",
-  ],
-  [
-    "retrieval",
-    () => loose.retrieval({}, data),
-    "retrieval: encoder must be an encoder, as loadModel gives; got encoder={}.",
-    "encoder",
+    "runTask",
+    () => loose.runTask("zeroshot"),
+    'runTask: task must be a task, as tasks lists; got task="zeroshot".',
+    "task",
   ],
   [
     "train",

@@ -6,9 +6,9 @@ import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { deviceFailed, outOfMemory } from "../src/engines/failure.js";
+import type { StepReport, TrainHooks } from "../src/train/hooks.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { train } from "../src/train/train.js";
-import type { StepReport, TrainHooks } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { type Watch, watchedEngine } from "./support/watched-engine.js";
 

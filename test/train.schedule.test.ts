@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
-import {
-  learningRate,
-  measuredEnough,
-  type Schedule,
-  stepsWithin,
-} from "../src/train/schedule/learning-rate.js";
-import { Measurement, makePlan, scheduleOf } from "../src/train/schedule/plan.js";
+import { learningRate, type Schedule } from "../src/train/schedule/learning-rate.js";
+import { Measurement, measuredEnough, stepsWithin } from "../src/train/schedule/measurement.js";
+import { makePlan, scheduleOf } from "../src/train/schedule/plan.js";
 
 const base: Schedule = {
   shape: "cosine",

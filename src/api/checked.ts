@@ -10,16 +10,16 @@ import {
 import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
 import { type EngineOptions, engineNames, openEngine as openEngineNamed } from "../engines/registry.js";
+import { runTask as runUnchecked } from "../evaluate/evaluate.js";
 import { loadModel as load, type ModelSource } from "../evaluate/model/load-model.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
-import { zeroshot as classify, retrieval as retrieve, type ZeroshotOptions } from "../evaluate/tasks/run.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import { checkRecipe, type RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";
-import type { TrainHooks, TrainResult } from "../train/watch/hooks.js";
 import {
   callback,
   checked,
@@ -41,7 +41,6 @@ import { type OpenModelOptions, openModel as openBoth } from "./open-model.js";
 
 const engine = thing("an engine, as openEngine gives", "compile", "upload");
 const dataset = thing("a data set, as openDataset gives", "sample", "length");
-const encoder = thing("an encoder, as loadModel gives", "embedTexts", "embedDataset");
 const records = listOf(thing("a record of an evaluation", "metric", "value"));
 const source = either(text, thing("a source with its weight", "source", "weight"));
 
@@ -186,27 +185,27 @@ export const openModel = checkedAsync(
   ],
 );
 
-const context = { step: count(0), samplesSeen: count(0), split: text };
-
-/** Images and all of their captions against each other; captions with the same words count as one. */
-export const retrieval = checkedAsync(
-  "retrieval",
-  retrieve,
+/**
+ * Runs a task (`zeroshotTask`, `retrievalTask`, …: `tasks`) on a model's vectors of a data set: scores with intervals, as
+ * records, and the task's details.
+ */
+export const runTask = checkedAsync(
+  "runTask",
+  runUnchecked<unknown>,
   2,
-  ["encoder", encoder],
-  ["dataset", dataset],
-  ["options", options<EvaluationContext>(context)],
-);
-
-/** The class whose prompts are nearest to each image. */
-export const zeroshot = checkedAsync(
-  "zeroshot",
-  classify,
-  2,
-  ["encoder", encoder],
-  ["dataset", dataset],
-  ["options", options<ZeroshotOptions>({ ...context, classnames: text, templates: text })],
-);
+  ["task", thing("a task, as tasks lists", "run", "metrics")],
+  ["context", thing("where the vectors and the data are", "features", "data")],
+  [
+    "where",
+    options<EvaluationContext & { name?: string | undefined }>({
+      name: text,
+      step: count(0),
+      samplesSeen: count(0),
+      split: text,
+      seen: count(0),
+    }),
+  ],
+) as typeof runUnchecked;
 
 /** Scores as a table for a terminal. */
 export const evaluationTable = checked("evaluationTable", tableOf, 1, ["records", records]);

@@ -13,6 +13,7 @@ import { countParameters, type ParameterSpecs } from "../nn/parameters.js";
 import { PASSES } from "./batches/batches.js";
 import { Loaders } from "./batches/loaders.js";
 import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "./batches/teacher.js";
+import type { TrainHooks, TrainResult } from "./hooks.js";
 import { loop } from "./loop.js";
 import { type Recipe, recipeToJson } from "./recipe/recipe.js";
 import { DEFAULT_DISTILL } from "./recipe/teacher-fields.js";
@@ -21,20 +22,18 @@ import { followRun, Run, refuseOtherRecipe } from "./run/folder.js";
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./run/prepare.js";
 import { readState } from "./run/state-files.js";
 import { requireWeights, warmStart } from "./run/warm-start.js";
-import { type Phases, phasesOf } from "./schedule/phases.js";
+import { distilledPhases, type Phases, phasesOf } from "./schedule/phases.js";
 import { makePlan } from "./schedule/plan.js";
-import { lockOf, ratesOf } from "./step/frozen.js";
+import { rowsOfDevices } from "./step/device-rows.js";
+import { frozenOf, ratesOf } from "./step/frozen.js";
 import { makeOptimizer } from "./step/optimizer.js";
+import { learning } from "./step/options.js";
 import { StepRunner } from "./step/runner.js";
-import { shareOf } from "./step/shares.js";
 import { initialState } from "./step/state.js";
-import { learning } from "./step/step.js";
 import { TwoPassRunner } from "./step/two-pass-runner.js";
-import { distilledPhases } from "./strategies/distill.js";
-import { makeEvaluation } from "./watch/evaluation.js";
 import { HeldOutLoss } from "./watch/held-out.js";
-import type { TrainHooks, TrainResult } from "./watch/hooks.js";
-import { Keeper, resultOfDone } from "./watch/keeper.js";
+import { makeScoring } from "./watch/scoring.js";
+import { resultOfDone, Supervisor } from "./watch/supervisor.js";
 
 /**
  * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint. Where a
@@ -91,7 +90,7 @@ async function trainHere(
       `microBatch: batches in parts are made by one process; got microBatch=${recipe.microBatch}, ${count} processes. Remove it, or use --devices in one process.`,
     );
   }
-  const share = shareOf(batchSize, count * recipe.devices, {
+  const share = rowsOfDevices(batchSize, count * recipe.devices, {
     first: index * recipe.devices,
     devices: recipe.devices,
   });
@@ -146,7 +145,7 @@ async function trainHere(
     clip: phaseClip,
     strategy,
     optimizer,
-    lock: lockOf(recipe, clip, new Set(fresh)),
+    frozen: frozenOf(recipe, clip, new Set(fresh)),
     rate: ratesOf(recipe, clip),
     batchSize,
     contextLength,
@@ -176,7 +175,7 @@ async function trainHere(
   if (run === undefined) {
     processes.forward("stop", given.signal, () => {});
     processes.forward("finish", given.finish, () => {});
-    await loop({ ...compute, keeper: undefined, onSaved }, plan, resumed?.step ?? 0);
+    await loop({ ...compute, supervisor: undefined, onSaved }, plan, resumed?.step ?? 0);
     return await processes.share("result", (): TrainResult => resultOfDone(run!));
   }
   using encoder = await guard(
@@ -190,7 +189,7 @@ async function trainHere(
     }),
   );
   using heldOut = new HeldOutLoss(engine, batchSize, strategy.pairs);
-  const keeper = new Keeper({
+  const supervisor = new Supervisor({
     started,
     recipe,
     hooks,
@@ -201,7 +200,7 @@ async function trainHere(
     runner,
     phases,
     guard,
-    evaluate: makeEvaluation({
+    evaluate: makeScoring({
       recipe,
       heldOut,
       encoder,
@@ -214,19 +213,19 @@ async function trainHere(
     has: { val: data.val !== undefined, zeroshot: data.zeroshot !== undefined },
   });
   const locked =
-    stepOptions.lock === undefined
+    stepOptions.frozen === undefined
       ? ""
       : ` (${millions(learning(clip.parameters, stepOptions))} M of them trained)`;
   const among = count === 1 ? "" : ` over ${count} processes`;
-  keeper.begin(
+  supervisor.begin(
     `${loaders.samplesPerEpoch} images, ${millions(clip.parameters)} M parameters${locked}, ` +
       `batch ${batchSize}${among}; ${start === undefined ? "" : `${start.about}; `}${model.tokenizerNote}, context ${tokenizer.contextLength}; ` +
       phases.describe(),
   );
-  processes.forward("stop", undefined, () => keeper.stop());
-  processes.forward("finish", undefined, () => keeper.finish());
-  const step = await loop({ ...compute, keeper, onSaved }, plan, resumed?.step ?? 0);
-  return await processes.share("result", () => keeper.result(step));
+  processes.forward("stop", undefined, () => supervisor.stop());
+  processes.forward("finish", undefined, () => supervisor.finish());
+  const step = await loop({ ...compute, supervisor, onSaved }, plan, resumed?.step ?? 0);
+  return await processes.share("result", () => supervisor.result(step));
 }
 
 const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);

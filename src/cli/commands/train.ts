@@ -3,9 +3,9 @@
 import { processGroup } from "../../engines/processes.js";
 import { evaluationTable } from "../../evaluate/records.js";
 import { defaulted, flag } from "../../settings/fields.js";
+import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { recipeNames, resolveRecipe } from "../../train/recipe/file.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe/recipe.js";
-import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/watch/hooks.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
 import { type Command, defineCommand, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";

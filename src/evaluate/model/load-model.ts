@@ -17,6 +17,7 @@ import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
 import { listCheckpoints } from "../../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
+import { modelKey } from "./key.js";
 import { evaluationOptions } from "./preprocess.js";
 
 export interface ModelSource {
@@ -44,6 +45,8 @@ export interface LoadedModel extends Disposable {
   /** Folder of the run that the weights are of, if they are of one. */
   readonly run: string | undefined;
   readonly buffers: Readonly<Record<string, DeviceBuffer>>;
+  /** Tells this model from every other: a hash of all that decides its features. Reads the weights' file. */
+  key(): string;
 }
 
 const CONFIG = "open_clip_config.json";
@@ -72,7 +75,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   const { weights, step, run, folders } = findWeights(source);
   const { config, preprocess, clean } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = openTokenizer(findTokenizer(source, folders), config, clean);
+  const tokenizerFile = findTokenizer(source, folders);
+  const tokenizer = openTokenizer(tokenizerFile, config, clean);
   const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
@@ -89,6 +93,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     textBatch: 64,
     workers: source.workers,
   });
+  const key = () => modelKey(engine, encoder, { weights, tokenizer: tokenizerFile, clean });
   return {
     encoder: encoder.use(buffers),
     clip,
@@ -96,6 +101,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     run,
     weights,
     buffers,
+    key,
     [Symbol.dispose]() {
       encoder[Symbol.dispose]();
       for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();

@@ -6,20 +6,21 @@ import type { Dataset } from "../../data/index.js";
 import type { EvaluationRecord } from "../../evaluate/records.js";
 import { type Ticker, ticker } from "../../settings/duration.js";
 import type { Loaders } from "../batches/loaders.js";
+import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "../hooks.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Guard } from "../run/failure.js";
 import type { Run } from "../run/folder.js";
 import { addStep, metricsLine, nothingLogged, type Unlogged } from "../run/metrics.js";
 import { stateFiles } from "../run/state-files.js";
 import { Closing, type Timings, type Verdict } from "../schedule/deadline.js";
+import { Measurement } from "../schedule/measurement.js";
 import type { Phases } from "../schedule/phases.js";
-import { clockOf, cutPlan, Measurement, type Plan, scheduleOf } from "../schedule/plan.js";
+import { clockOf, cutPlan, type Plan, scheduleOf } from "../schedule/plan.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
-import { type Evaluation, scoreOf } from "./evaluation.js";
-import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
 import { formatClock } from "./progress.js";
+import { type Evaluation, scoreOf } from "./scoring.js";
 
 /** What a checkpoint remembers besides tensors. */
 interface Progress {
@@ -52,7 +53,7 @@ export interface Pause {
   readonly saved?: number | undefined;
 }
 
-export interface KeeperContext {
+export interface SupervisorContext {
   /** When this sitting began, by `performance.now()`. */
   readonly started: number;
   readonly recipe: Recipe;
@@ -71,7 +72,7 @@ export interface KeeperContext {
   readonly compileSeconds: number;
 }
 
-export class Keeper {
+export class Supervisor {
   private plan: Plan;
   private readonly before: Progress | undefined;
   private readonly doctor: Doctor;
@@ -84,7 +85,7 @@ export class Keeper {
   private verdict: Verdict = "go on";
   private asked = false;
 
-  constructor(private readonly context: KeeperContext) {
+  constructor(private readonly context: SupervisorContext) {
     const { recipe, run, plan, has, phases, started, compileSeconds } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
