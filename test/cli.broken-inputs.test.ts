@@ -360,7 +360,7 @@ const cases: readonly Case[] = [
         "grad-clip-norm": "0",
       }),
     tells:
-      /loss: must be finite; got loss=.* at step \d+\. .*Lower --lr.*the last checkpoint is intact.*Samples of the batch: \d+, \d+, \d+, \d+\.$/,
+      /loss: must be finite; got loss=.* at step \d+\. .*Lower --lr.*Samples of the batch: \d+, \d+, \d+, \d+\. The last checkpoint, of step \d+, was finite when it was saved\.$/,
   },
   { fault: "no data at all to look at", words: () => ["inspect", at("nothing")], tells: /nothing/ },
 ];

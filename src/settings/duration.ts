@@ -136,10 +136,7 @@ export function stepsIn(duration: Duration, clock: Clock, key: string): number {
       return duration.value / clock.batchSize;
     case "epochs":
       if (clock.samplesPerEpoch === undefined) {
-        throw missing(
-          "the length of an epoch is unknown for this source",
-          "Give --train-num-samples, or use steps, samples or a time.",
-        );
+        throw missing("the length of an epoch is unknown for this source", "Use steps, samples or a time.");
       }
       return (duration.value * clock.samplesPerEpoch) / clock.batchSize;
     case "percent":

@@ -3,7 +3,7 @@
 import { performance } from "node:perf_hooks";
 import { UsageError } from "../core/errors.js";
 import { keyFromSeed } from "../core/random.js";
-import { createLoader } from "../data/index.js";
+import { createLoader, fingerprintOf } from "../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../data/pixels/pipeline.js";
 import { type Processes, type TogetherOptions, together } from "../engines/group.js";
 import { parseXlaFlagWords } from "../engines/xla/options.js";
@@ -18,7 +18,7 @@ import { loop } from "./loop.js";
 import { type Recipe, recipeToJson } from "./recipe/recipe.js";
 import { DEFAULT_DISTILL } from "./recipe/teacher-fields.js";
 import { guardOf } from "./run/failure.js";
-import { followRun, Run, refuseOtherRecipe } from "./run/folder.js";
+import { followRun, openRun, refuseOtherRecipe } from "./run/folder.js";
 import { openRunData, pipelinesOf, prepareModel, saveModelConfig } from "./run/prepare.js";
 import { readState } from "./run/state-files.js";
 import { requireWeights, warmStart } from "./run/warm-start.js";
@@ -60,8 +60,9 @@ async function trainHere(
   const { index, count } = processes;
   refuseOtherRecipe(await processes.share("recipe", () => recipeToJson(recipe)), recipe);
   const hooks = index === 0 ? given : warningsOnly(given, index);
-  using run = index === 0 ? Run.open(recipe) : undefined;
   const say = (line: string) => hooks.onMessage?.(line, "note");
+  using run = index === 0 ? await openRun(recipe, say) : undefined;
+  for (const line of run?.notes ?? []) hooks.onMessage?.(line, "warning");
   const begin = await processes.share("begin", () => {
     const step = run!.resumed?.step;
     return { step, done: step !== undefined && step === run!.plan?.totalSteps };
@@ -114,7 +115,9 @@ async function trainHere(
       ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
   await using loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
-  const plan = await processes.share("plan", () => run!.savePlan(makePlan(recipe, loaders.samplesPerEpoch)));
+  const plan = await processes.share("plan", () =>
+    run!.savePlan({ ...makePlan(recipe, loaders.samplesPerEpoch), data: fingerprintOf(data.train) }),
+  );
   let saved = resumed?.step;
   const guard = guardOf(recipe, () => saved);
   const engine = await processes.openEngine(recipe.engine, recipe);

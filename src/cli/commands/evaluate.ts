@@ -14,7 +14,7 @@ import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, required, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 import { engineOptions } from "./engines.js";
 
 /** Options of every command that opens a model. */
@@ -64,7 +64,7 @@ export const evaluateCommand = defineCommand({
   async run({ options, positionals, terminal }) {
     const [path] = positionals as [string];
     await using engine = await openEngine(options.engine, options);
-    const loaded = await loadModel(engine, { path, ...options });
+    const loaded = await loadModel(engine, { path, ...options, say: notesOn(terminal) });
     using encoder = loaded.encoder;
     const dataset = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
     const context = loaded.step === undefined ? {} : { step: loaded.step };

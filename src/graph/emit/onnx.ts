@@ -6,7 +6,7 @@
 import { type DType, encode, sizeOf } from "../../core/dtype.js";
 import { InternalError, Unsupported } from "../../core/errors.js";
 import type { Shape, TensorType } from "../../core/shape.js";
-import type { Graph } from "../graph.js";
+import { freshNames, type Graph } from "../graph.js";
 import type { Arg } from "../op.js";
 import { ProtoWriter } from "./protobuf.js";
 
@@ -63,12 +63,15 @@ export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): 
   const nodes: PlainNode[] = [];
   const initializers = new Map<string, ProtoWriter>();
   const shared = new Map<string, string>();
-  let counter = 0;
+  // Inputs and outputs have their own names in the model: `v0` may be one of them.
+  const fresh = freshNames([...graph.inputs, ...graph.outputs].map(({ name }) => name));
+  const computed = new Set<string>();
 
   const context: OnnxContext = {
     channelBlock,
     node(type, inputs, attributes = {}, options = {}) {
-      const outputs = Array.from({ length: options.outputs ?? 1 }, () => `v${counter++}`);
+      const outputs = Array.from({ length: options.outputs ?? 1 }, () => fresh("v"));
+      for (const name of outputs) computed.add(name);
       nodes.push({ type, inputs: [...inputs], outputs, attributes, domain: options.domain });
       return outputs;
     },
@@ -79,7 +82,7 @@ export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): 
       const key = bytes.length > 256 ? undefined : `${dtype}[${shape.join()}]${bytes.join()}`;
       const known = key === undefined ? undefined : shared.get(key);
       if (known !== undefined) return known;
-      const name = `c${counter++}`;
+      const name = fresh("c");
       const tensor = new ProtoWriter();
       for (const d of shape) tensor.int(1, d);
       tensor.int(2, onnxDataType[dtype]).string(8, name).bytes(9, bytes);
@@ -129,7 +132,7 @@ export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): 
   const renamed = new Map<string, string>();
   for (const { name, tensor } of graph.outputs) {
     const source = nameOf(tensor.node.id, tensor.index);
-    if (source.startsWith("v") && !renamed.has(source)) renamed.set(source, name);
+    if (computed.has(source) && !renamed.has(source)) renamed.set(source, name);
     else
       nodes.push({ type: "Identity", inputs: [source], outputs: [name], attributes: {}, domain: undefined });
   }

@@ -82,7 +82,6 @@ export const recipeGroups = {
       list(real({ above: 0 }), { separator: "::" }),
       "Weight of each source of --train-data, joined with ::.",
     ),
-    trainNumSamples: optional(integer(1), "Samples in one epoch; needed for sources that cannot be counted."),
     valData: optional(
       list(text("SOURCE"), { separator: "::" }),
       "Held-out pairs, in any form that train-data takes.",

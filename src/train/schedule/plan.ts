@@ -1,6 +1,8 @@
 /** From a recipe and the size of the data to a number of steps: the run's length and its learning rate. */
 
+import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
+import type { DataFingerprint } from "../../data/index.js";
 import { type Clock, wholeSteps } from "../../settings/duration.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Schedule } from "./learning-rate.js";
@@ -9,7 +11,7 @@ import type { Schedule } from "./learning-rate.js";
 export interface Plan {
   /** Steps of the whole run; undefined while a time-limited run is measured. */
   readonly totalSteps: number | undefined;
-  /** Samples in one epoch, if the source can be counted. */
+  /** Samples in one epoch. */
   readonly samplesPerEpoch: number | undefined;
   readonly batchSize: number;
   /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
@@ -18,7 +20,30 @@ export interface Plan {
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+  /** What the training data were when the run began. */
+  readonly data?: DataFingerprint | undefined;
 }
+
+const count = z.int().min(1);
+
+/** What `plan.json` must hold. */
+export const planSchema: z.ZodType<Plan> = z.object({
+  totalSteps: count.optional() as z.ZodType<number | undefined>,
+  samplesPerEpoch: count.optional() as z.ZodType<number | undefined>,
+  batchSize: count,
+  measuredSteps: z.int().min(0),
+  secondsPerStep: z.number().positive().optional(),
+  cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
+  data: z
+    .object({
+      samples: z.int(),
+      captions: z.string(),
+      sizes: z.string(),
+      content: z.string(),
+      times: z.string(),
+    })
+    .optional(),
+});
 
 /** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
 export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
@@ -42,20 +67,19 @@ export function plannedStep({ totalSteps, cut }: Pick<Plan, "totalSteps" | "cut"
 
 /**
  * The plan at the start of a run.
- * @param samplesPerEpoch size of the training set; `trainNumSamples` of the recipe goes before it.
+ * @param samplesPerEpoch size of the training set.
  * @throws UsageError when the length needs the size of the data and nobody knows it, or the warm-up is too long.
  */
 export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
-  const perEpoch = recipe.trainNumSamples ?? samplesPerEpoch;
   const { batchSize } = recipe;
-  if (perEpoch !== undefined && perEpoch < batchSize) {
+  if (samplesPerEpoch !== undefined && samplesPerEpoch < batchSize) {
     throw new UsageError(
-      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${perEpoch} samples. Lower --batch-size.`,
+      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${samplesPerEpoch} samples. Lower --batch-size.`,
     );
   }
-  const plan = { samplesPerEpoch: perEpoch, batchSize, measuredSteps: 0 };
+  const plan = { samplesPerEpoch, batchSize, measuredSteps: 0 };
   if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
-  const clock: Clock = { batchSize, samplesPerEpoch: perEpoch };
+  const clock: Clock = { batchSize, samplesPerEpoch };
   const totalSteps =
     recipe.steps ??
     (recipe.samples !== undefined
