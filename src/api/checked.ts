@@ -156,6 +156,7 @@ export const loadModel = checkedAsync(
         ema: flag,
         optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
         workers: count(1),
+        say: callback,
       },
       ["path"],
     ),
@@ -181,6 +182,7 @@ export const openModel = checkedAsync(
       tokenizer: text,
       ema: flag,
       workers: count(1),
+      say: callback,
     }),
   ],
 );
