@@ -9,6 +9,7 @@ import type ort from "onnxruntime-node";
 import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../core/shape.js";
+import { onnxRuntimeDialect } from "../graph/emit/dialect.js";
 import { emitOnnx } from "../graph/emit/onnx.js";
 import type { Graph } from "../graph/graph.js";
 import { optimize } from "../graph/passes.js";
@@ -145,6 +146,7 @@ export class OnnxRuntime implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
+    bf16Results: [],
     device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,
@@ -173,7 +175,7 @@ export class OnnxRuntime implements Engine {
     }
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
-    const model = emitOnnx(optimized, { channelBlock: await channelBlock() });
+    const model = emitOnnx(optimized, onnxRuntimeDialect(await channelBlock()));
     const { threads, profile } = this.options;
     const session = await onnxRuntime()
       .InferenceSession.create(model, {
