@@ -13,10 +13,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { TrainResult } from "../src/train/hooks.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import type { Plan } from "../src/train/schedule/plan.js";
 import { train } from "../src/train/train.js";
-import type { TrainResult } from "../src/train/watch/hooks.js";
 
 const { values } = parseArgs({
   options: {

@@ -13,10 +13,10 @@ import { makeTrainCommand } from "../src/cli/commands/train.js";
 import { commands } from "../src/cli/commands.js";
 import { runCommandLine } from "../src/cli/shell.js";
 import { SafetensorsFile, writeSafetensors } from "../src/core/safetensors.js";
+import type { TrainFunction } from "../src/train/hooks.js";
 import { checkRecipe } from "../src/train/recipe/recipe.js";
 import { Run } from "../src/train/run/folder.js";
 import { train } from "../src/train/train.js";
-import type { TrainFunction } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
@@ -360,7 +360,7 @@ const cases: readonly Case[] = [
         "grad-clip-norm": "0",
       }),
     tells:
-      /loss: must be finite; got loss=.* at step \d+\. .*Lower --lr.*the last checkpoint is intact.*Samples of the batch: \d+, \d+, \d+, \d+\.$/,
+      /loss: must be finite; got loss=.* at step \d+\. .*Lower --lr.*Samples of the batch: \d+, \d+, \d+, \d+\. The last checkpoint, of step \d+, was finite when it was saved\.$/,
   },
   { fault: "no data at all to look at", words: () => ["inspect", at("nothing")], tells: /nothing/ },
 ];

@@ -33,7 +33,16 @@ suite("clipwright evaluate", () => {
       ["acc1", "acc5", "mean_per_class_recall"],
     );
     for (const score of scores) {
-      assert.deepEqual(Object.keys(score), ["dataset", "task", "metric", "value", "low", "high", "n"]);
+      assert.deepEqual(Object.keys(score), [
+        "dataset",
+        "task",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "chance",
+      ]);
       assert.deepEqual([score.dataset, score.task, score.n], ["set", "zeroshot_classification", 32]);
     }
     const [acc1, acc5] = scores as { value: number; low: number; high: number }[];

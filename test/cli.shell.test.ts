@@ -14,8 +14,8 @@ import { scoreLines } from "../src/cli/scores.js";
 import { terminalOf } from "../src/cli/shell.js";
 import { InternalError, UsageError } from "../src/core/errors.js";
 import { defaulted, flag, integer, kebab, list, optional, real, text } from "../src/settings/fields.js";
+import type { StepReport, TrainFunction } from "../src/train/hooks.js";
 import type { Recipe } from "../src/train/recipe/recipe.js";
-import type { StepReport, TrainFunction } from "../src/train/watch/hooks.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 

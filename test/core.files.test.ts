@@ -72,7 +72,7 @@ describe("fileError", () => {
     for (const [code, words] of [
       [
         "ENOSPC",
-        /disk is full, \d+ MB free \(ENOSPC\)\. Free some space .*what was written before is intact\.$/,
+        /disk is full, \d+ MB free \(ENOSPC\)\. Free some space .*nothing that was complete before is touched\.$/,
       ],
       ["EDQUOT", /quota/],
       ["EROFS", /read-only/],

@@ -8,7 +8,7 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { interpretReplicas } from "../src/graph/interpret.js";
 import { allGather, allReduceSum, reduceScatter, replicaIndex } from "../src/graph/ops/index.js";
 import { trace } from "../src/graph/trace.js";
-import { shareOf, spread, weightsOf } from "../src/train/step/shares.js";
+import { rowsOfDevices, spread, weightsOf } from "../src/train/step/device-rows.js";
 import { assertClose } from "./support/close.js";
 import { contrastStep, sizes } from "./support/contrast.js";
 import { openXla, withXla } from "./support/engines.js";
@@ -30,7 +30,7 @@ test("an engine with one device refuses a program over four", async () => {
 /** Losses and final parameters of `steps` steps from a fixed start. */
 async function train(engine: Engine, step: Executable, steps: number) {
   const f32 = (...shape: number[]) => ({ dtype: "f32", shape }) as const;
-  const share = shareOf(BATCH, engine.capabilities.replicas);
+  const share = rowsOfDevices(BATCH, engine.capabilities.replicas);
   let params: Record<string, DeviceBuffer> = {
     "params.image": engine.upload(f32(sizes.joint, sizes.image), waves(sizes.joint * sizes.image, 1)),
     "params.text": engine.upload(f32(sizes.joint, sizes.text), waves(sizes.joint * sizes.text, 2)),

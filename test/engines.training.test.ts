@@ -82,7 +82,7 @@ if (enginesForSteps.some((e) => e.target === "stablehlo")) {
       for (const devices of [1, 2]) {
         cpSync(pathOf("on-4"), pathOf(`on-${devices}`), { recursive: true });
         // The copy has no writer.
-        rmSync(pathOf(`on-${devices}`, "lock.json"), { force: true });
+        rmSync(pathOf(`on-${devices}`, "lock-1.json"), { force: true });
       }
     });
 

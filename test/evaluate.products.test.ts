@@ -52,15 +52,15 @@ suite("eachTileOn", () => {
 
   test("gives the same neighbours and ranks as plain JavaScript among ties and near ties", async () => {
     await using engine = new OnnxRuntime({ threads: 1 });
-    const nearest = nearestSearch(left, right, 5);
+    const nearest = nearestSearch(left.rows, right, 5);
     await eachTileOn(engine, left, right, nearest.visit, tiles);
     assert.deepEqual(nearest.result(), nearestRows(left, right, 5));
 
     const random = new Random(keyFromSeed(3));
-    const owner = Uint32Array.from({ length: right.rows }, () => random.integer(left.rows - 1));
-    const ranks = rankSearch(left, right, owner);
+    const owners = Array.from({ length: right.rows }, () => [random.integer(left.rows - 1)]);
+    const ranks = rankSearch(left, right, owners);
     await eachTileOn(engine, left, right, ranks.visit, tiles);
-    const expected = retrievalRanks(left, right, owner);
+    const expected = retrievalRanks(left, right, owners);
     assert.deepEqual(ranks.result(), expected);
     assert.ok(new Set(expected.textToImage).size > 10);
   });

@@ -1,41 +1,43 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { normalise } from "../src/evaluate/features/features.js";
 import {
   appendEvaluation,
+  type EvaluationRecord,
   evaluationLine,
   evaluationTable,
   parseEvaluation,
-  retrievalRecords,
-  zeroshotRecords,
+  recordOf,
 } from "../src/evaluate/records.js";
-import { evaluateRetrieval } from "../src/evaluate/tasks/retrieval.js";
-import { evaluateZeroshot } from "../src/evaluate/tasks/zeroshot.js";
 
-const axes = normalise(new Float32Array([1, 0, 0, 1]), 2, "axes");
-const zeroshot = evaluateZeroshot(axes, new Uint32Array([0, 1]), axes, ["left", "right"]);
-const retrieval = evaluateRetrieval(axes, axes, new Uint32Array([0, 1]));
+const record: EvaluationRecord = {
+  ...{
+    dataset: "demo",
+    task: "zeroshot_classification",
+    metric: "acc1",
+    value: 1,
+    low: 0.158,
+    high: 1,
+    n: 2,
+  },
+};
 
 suite("evaluationLine", () => {
-  test("writes the seven fields in their order, then step, samplesSeen and split where given", () => {
-    const [first] = zeroshotRecords("demo", zeroshot);
-    assert.match(
-      evaluationLine(first!),
-      /^\{"dataset":"demo","task":"zeroshot_classification","metric":"acc1","value":1,"low":0\.15\d+,"high":1,"n":2\}\n$/,
+  test("writes the seven fields in their order, then chance and the context where given", () => {
+    const line =
+      '{"dataset":"demo","task":"zeroshot_classification","metric":"acc1","value":1,"low":0.158,"high":1,"n":2';
+    assert.equal(evaluationLine(record), `${line}}\n`);
+    const full = { split: "val", samplesSeen: 640, step: 10, seen: 1, chance: 0.5, ...record };
+    assert.equal(
+      evaluationLine(full),
+      `${line},"chance":0.5,"seen":1,"step":10,"samplesSeen":640,"split":"val"}\n`,
     );
-    const [second] = zeroshotRecords("demo", zeroshot, { split: "val", samplesSeen: 640, step: 10 });
-    assert.match(evaluationLine(second!), /"n":2,"step":10,"samplesSeen":640,"split":"val"\}\n$/);
-    assert.throws(() => evaluationLine({ ...first!, value: Number.NaN }), /demo acc1 is not finite/);
+    assert.throws(() => evaluationLine({ ...record, value: Number.NaN }), /demo acc1 is not finite/);
   });
 });
 
 suite("appendEvaluation and parseEvaluation", () => {
   test("give back what was written, in one write, and drop a line that a crash cut off", async () => {
-    const records = [
-      ...zeroshotRecords("demo", zeroshot),
-      ...retrievalRecords("demo", retrieval, { step: 3 }),
-    ];
-    assert.equal(records.length, 3 + 8);
+    const records = [recordOf(record), recordOf({ ...record, metric: "acc5", step: 3 })];
     const written: string[] = [];
     await appendEvaluation(records, (text) => void written.push(text));
     assert.equal(written.length, 1);
@@ -51,6 +53,27 @@ suite("appendEvaluation and parseEvaluation", () => {
 });
 
 suite("evaluationTable", () => {
+  test("shows what guessing gives, and says where a score is no better, or on pictures that were trained on", () => {
+    const few = { ...record, n: 48, value: 0.2, low: 0.1, high: 0.31 };
+    assert.equal(
+      evaluationTable([
+        { ...few, dataset: "a", chance: 0.25 },
+        { ...few, dataset: "b", chance: 0.0006, seen: 48 },
+        { ...few, dataset: "c", chance: 0.5 },
+      ]),
+      `
+data set  metric   score  95 % interval    chance   n
+────────  ──────  ──────  ─────────────  ────────  ──
+a         top-1   20.0 %    10.0 – 31.0  ≈ 25.0 %  48
+b         top-1   20.0 %    10.0 – 31.0    0.06 %  48
+c         top-1   20.0 %    10.0 – 31.0  > 50.0 %  48
+≈ not distinguishable from guessing: the interval holds chance.
+> worse than guessing.
+b: 48 pictures were trained on, so these scores do not show how the model does on new ones.
+`.trimStart(),
+    );
+  });
+
   test("shows percent, interval and n, with a data set's name once", () => {
     const record = { dataset: "emoji-flat", task: "zeroshot_classification", n: 1560 };
     const table = evaluationTable([

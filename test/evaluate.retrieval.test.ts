@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { type Features, normalise } from "../src/evaluate/features/features.js";
-import { evaluateRetrieval, retrievalRanks } from "../src/evaluate/tasks/retrieval.js";
+import {
+  chanceOfRecall,
+  evaluateRetrieval,
+  type ImagesOf,
+  mergeTexts,
+  retrievalRanks,
+} from "../src/evaluate/tasks/retrieval.js";
 
 /** Images with captions scattered around them, so that recall is neither 0 nor 1; captions in random order. */
 function pairs(
@@ -26,6 +32,9 @@ function pairs(
   });
   return { images, texts: normalise(texts, width, "texts"), captionImage };
 }
+
+/** Every caption is a text of its own image alone. */
+const own = (captionImage: ArrayLike<number>): ImagesOf => Array.from(captionImage, (image) => [image]);
 
 /**
  * CLIP_benchmark's definition, from the matrix: for each query the k best candidates; found if a positive is among them.
@@ -65,7 +74,7 @@ suite("evaluateRetrieval", () => {
   ] as [number, number, (image: number) => number][]) {
     test(`equals CLIP_benchmark's definition on random data (${images} images)`, () => {
       const set = pairs(seed, images, captions);
-      const result = evaluateRetrieval(set.images, set.texts, set.captionImage);
+      const result = evaluateRetrieval(set.images, set.texts, own(set.captionImage));
       const imageText = matrix(set.images, set.texts);
       const textImage = matrix(set.texts, set.images);
       for (const [at, k] of [1, 5, 10].entries()) {
@@ -85,34 +94,60 @@ suite("evaluateRetrieval", () => {
     // Two images along the axes; image 0's first caption points to image 1, its second one home.
     const images = normalise(new Float32Array([1, 0, 0, 1]), 2, "images");
     const texts = normalise(new Float32Array([0.1, 1, 1, 0, 0, 1]), 2, "texts");
-    const ranks = retrievalRanks(images, texts, new Uint32Array([0, 0, 1]));
+    const ranks = retrievalRanks(images, texts, own([0, 0, 1]));
     assert.deepEqual([...ranks.imageToText], [1, 1]);
     assert.deepEqual([...ranks.textToImage], [2, 1, 1]);
   });
 
-  test("with captions given, lets every image that bears the words be right", () => {
-    // Three drawings of a cat, all called "cat", and one dog; the first "cat" lies nearest to drawing 2.
-    const images = normalise(new Float32Array([1, 0, 0.9, 0.1, 0.8, 0.2, 0, 1]), 2, "images");
-    const cat = [0.8, 0.21];
-    const texts = normalise(new Float32Array([...cat, ...cat, ...cat, 0, 1]), 2, "texts");
-    const captionImage = new Uint32Array([0, 1, 2, 3]);
-    const alone = retrievalRanks(images, texts, captionImage);
-    assert.deepEqual([...alone.textToImage], [3, 2, 1, 1]);
-    assert.deepEqual([...alone.imageToText], [3, 3, 3, 1]);
-    const together = retrievalRanks(images, texts, captionImage, ["cat", "cat", "cat", "dog"]);
-    assert.deepEqual([...together.textToImage], [1, 1, 1, 1]);
-    assert.deepEqual([...together.imageToText], [1, 1, 1, 1]);
-    // Words that never repeat change nothing.
-    assert.deepEqual(retrievalRanks(images, texts, captionImage, ["a", "b", "c", "d"]), alone);
+  test("takes captions with the same words for one text, right for every image that bears it", () => {
+    // Three drawings of a cat, all called "cat", and one dog that looks like one; "cat" lies nearest to drawing 2.
+    const images = normalise(new Float32Array([1, 0, 0.9, 0.1, 0.8, 0.2, 0.79, 0.21]), 2, "images");
+    const { texts, imagesOf } = mergeTexts(["cat", "cat", "dog", "cat"], [0, 1, 3, 2]);
+    assert.deepEqual(
+      [texts, imagesOf],
+      [
+        ["cat", "dog"],
+        [[0, 1, 2], [3]],
+      ],
+    );
+    const features = normalise(new Float32Array([0.8, 0.2, 0, 1]), 2, "texts");
+    const ranks = retrievalRanks(images, features, imagesOf);
+    assert.deepEqual([...ranks.textToImage], [1, 1]);
+    // The dog's own word is the second of two: as four captions it would be the fourth.
+    assert.deepEqual([...ranks.imageToText], [1, 1, 1, 2]);
+    const { imageToText, textToImage } = evaluateRetrieval(images, features, imagesOf);
+    assert.deepEqual([imageToText.medianRank.n, textToImage.medianRank.n], [4, 2]);
+  });
+
+  test("chance is what orders drawn at random give", () => {
+    const random = new Random(keyFromSeed(5));
+    for (const [n, right, k] of [
+      [10, 1, 1],
+      [10, 3, 5],
+      [6, 2, 10],
+      [7, 7, 1],
+    ] as const) {
+      let found = 0;
+      for (let draw = 0; draw < 4000; draw++)
+        if (
+          random
+            .permutation(n)
+            .subarray(0, k)
+            .some((at) => at < right)
+        )
+          found++;
+      assert.ok(Math.abs(found / 4000 - chanceOfRecall(n, right, k)) < 0.03, `${n} ${right} ${k}`);
+    }
+    const set = pairs(4, 40, () => 2);
+    const result = evaluateRetrieval(set.images, set.texts, own(set.captionImage));
+    assert.ok(Math.abs(result.textToImage.recall[1]!.chance - 5 / 40) < 1e-12);
+    assert.equal(result.textToImage.chanceRank, 20.5);
+    assert.equal(result.imageToText.chanceRank, 27); // the better of two among 80
   });
 
   test("gives nothing to a model that scores every pair alike", () => {
     const flat = (rows: number): Features => normalise(new Float32Array(rows * 3).fill(1), 3, "flat");
-    const result = evaluateRetrieval(
-      flat(20),
-      flat(40),
-      new Uint32Array(40).map((_, t) => t >> 1),
-    );
+    const result = evaluateRetrieval(flat(20), flat(40), own(new Uint32Array(40).map((_, t) => t >> 1)));
     assert.deepEqual(
       [...result.imageToText.recall, ...result.textToImage.recall].map(({ score }) => score.value),
       [0, 0, 0, 0, 0, 0],
@@ -124,7 +159,7 @@ suite("evaluateRetrieval", () => {
   test("keeps an image without captions as a distractor that asks nothing", () => {
     const images = normalise(new Float32Array([1, 0, 0.9, 0.1]), 2, "images");
     const texts = normalise(new Float32Array([0.9, 0.1]), 2, "texts");
-    const { imageToText, textToImage } = evaluateRetrieval(images, texts, new Uint32Array([0]));
+    const { imageToText, textToImage } = evaluateRetrieval(images, texts, own([0]));
     assert.equal(imageToText.recall[0]!.score.n, 1);
     assert.deepEqual([...textToImage.ranks], [2]);
   });
@@ -144,25 +179,19 @@ suite("evaluateRetrieval", () => {
       const { low, high } = result.textToImage.recall[1]!.score;
       return high - low;
     };
-    const single = widthOf(evaluateRetrieval(once.images, once.texts, once.captionImage));
-    const repeated = widthOf(evaluateRetrieval(once.images, five.texts, five.captionImage));
+    const single = widthOf(evaluateRetrieval(once.images, once.texts, own(once.captionImage)));
+    const repeated = widthOf(evaluateRetrieval(once.images, five.texts, own(five.captionImage)));
     assert.ok(Math.abs(repeated / single - 1) < 0.15, `${repeated} against ${single}`);
   });
 
   test("refuses captions of no image, counts that differ and a bad k", () => {
     const { images, texts, captionImage } = pairs(1, 4, () => 1);
+    const imagesOf = own(captionImage);
+    assert.throws(() => evaluateRetrieval(images, texts, imagesOf.slice(1)), /got 3 entries for 4 texts/);
     assert.throws(
-      () => evaluateRetrieval(images, texts, captionImage.slice(1)),
-      /got 3 entries for 4 captions/,
+      () => evaluateRetrieval(images, texts, [[0], [1], [2], [9]]),
+      /imagesOf\[3\]=\[9\] with 4 images/,
     );
-    assert.throws(
-      () => evaluateRetrieval(images, texts, new Uint32Array([0, 1, 2, 9])),
-      /captionImage\[3\]=9 with 4 images/,
-    );
-    assert.throws(() => evaluateRetrieval(images, texts, captionImage, { ks: [0] }), /k=0/);
-    assert.throws(
-      () => evaluateRetrieval(images, texts, captionImage, { captions: ["a"] }),
-      /captions must hold the words of every caption; got 1 for 4/,
-    );
+    assert.throws(() => evaluateRetrieval(images, texts, imagesOf, { ks: [0] }), /k=0/);
   });
 });

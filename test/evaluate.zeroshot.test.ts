@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
-import { type Features, normalise, similarity } from "../src/evaluate/features/features.js";
-import { classEmbeddings, evaluateZeroshot, namedGuesses } from "../src/evaluate/tasks/zeroshot.js";
+import { type Features, nearestRows, normalise, similarity } from "../src/evaluate/features/features.js";
+import {
+  classEmbeddings,
+  evaluateZeroshot,
+  GUESSES,
+  namedGuesses,
+  promptsOf,
+} from "../src/evaluate/tasks/zeroshot.js";
 
 function randomFeatures(seed: number, rows: number, width: number): Features {
   const random = new Random(keyFromSeed(seed));
@@ -14,47 +20,23 @@ function randomFeatures(seed: number, rows: number, width: number): Features {
 }
 
 suite("classEmbeddings", () => {
-  // A text's embedding, far from unit length, that depends on every character.
-  const embed = (text: string): number[] =>
-    [1, 2, 3].map((k) => [...text].reduce((sum, c, i) => sum + Math.sin(k * c.codePointAt(0)! + i), 0));
-  const unit = (row: number[]): number[] => row.map((x) => x / Math.hypot(...row));
-
-  for (const batchSize of [1, 4, 256]) {
-    test(`is the unit mean of unit embeddings over templates, in batches of ${batchSize}`, async () => {
-      const names = ["cat", "dog", "red heart"];
-      const templates = ["{c}", "a photo of a {}.", "two {c}s"];
-      const progress: number[] = [];
-      const classes = await classEmbeddings(
-        names,
-        templates,
-        async (texts) => {
-          assert.ok(texts.length <= batchSize);
-          return Float32Array.from(texts.flatMap(embed));
-        },
-        { batchSize, onProgress: (done) => progress.push(done) },
+  test("is the unit mean of each class's prompts", () => {
+    const prompts = promptsOf(["cat", "red heart"], ["{c}", "a photo of a {}.", "two {c}s"]);
+    assert.deepEqual(prompts.slice(2, 4), ["two cats", "red heart"]);
+    const features = randomFeatures(7, 6, 3);
+    const classes = classEmbeddings(features, 3);
+    for (const c of [0, 1]) {
+      const sum = [0, 1, 2].map((k) =>
+        [0, 1, 2].reduce((s, t) => s + features.data[(3 * c + t) * 3 + k]!, 0),
       );
-      assert.equal(progress.at(-1), 9);
-      for (const [c, name] of names.entries()) {
-        const prompts = [name, `a photo of a ${name}.`, `two ${name}s`].map((text) => unit(embed(text)));
-        const mean = unit([0, 1, 2].map((k) => prompts.reduce((sum, prompt) => sum + prompt[k]! / 3, 0)));
-        for (let k = 0; k < 3; k++) assert.ok(Math.abs(classes.data[c * 3 + k]! - mean[k]!) < 1e-6);
-      }
-    });
-  }
+      const length = Math.hypot(...sum);
+      for (let k = 0; k < 3; k++) assert.ok(Math.abs(classes.data[c * 3 + k]! - sum[k]! / length) < 1e-6);
+    }
+  });
 
-  test("refuses nothing to embed, a wrong number of embeddings and prompts that cancel out", async () => {
-    await assert.rejects(
-      classEmbeddings([], ["{}"], async () => new Float32Array(1)),
-      /got 0 names and 1 templates/,
-    );
-    await assert.rejects(
-      classEmbeddings(["a", "b"], ["{}"], async () => new Float32Array(3)),
-      /embedTexts: \[2, 1\.5\] expected/,
-    );
-    await assert.rejects(
-      classEmbeddings(["a"], ["{}", "not {}"], async () => new Float32Array([1, 0, -1, 0])),
-      /class embeddings: a row of zeros.*row=0/,
-    );
+  test("refuses prompts that cancel out", () => {
+    const opposite = { data: new Float32Array([1, 0, -1, 0]), rows: 2, width: 2 };
+    assert.throws(() => classEmbeddings(opposite, 2), /class embeddings: a row of zeros.*row=0/);
   });
 });
 
@@ -63,7 +45,8 @@ suite("evaluateZeroshot", () => {
   const images = randomFeatures(1, 700, 6);
   const classes = randomFeatures(2, 12, 6);
   const labels = Uint32Array.from({ length: 700 }, (_, i) => (i * i) % 11);
-  const result = evaluateZeroshot(images, labels, classes, names);
+  const predictions = nearestRows(images, classes, GUESSES);
+  const result = evaluateZeroshot(labels, names, predictions);
 
   test("counts what a sort of all scores counts", () => {
     const ranked = Array.from({ length: 700 }, (_, i) =>
@@ -105,12 +88,8 @@ suite("evaluateZeroshot", () => {
   });
 
   test("gives top-5 of 1 when there are no more than five classes", () => {
-    const few = evaluateZeroshot(
-      images,
-      new Uint32Array(700).fill(2),
-      randomFeatures(3, 3, 6),
-      names.slice(0, 3),
-    );
+    const guesses3 = nearestRows(images, randomFeatures(3, 3, 6), GUESSES);
+    const few = evaluateZeroshot(new Uint32Array(700).fill(2), names.slice(0, 3), guesses3);
     assert.equal(few.top5.value, 1);
     assert.equal(few.predictions.k, 3);
     const guesses = namedGuesses(few.predictions, names, 699);
@@ -118,14 +97,30 @@ suite("evaluateZeroshot", () => {
     assert.ok(guesses[0]!.score >= guesses[1]!.score && guesses[1]!.score >= guesses[2]!.score);
   });
 
+  test("chance is what the model's own guesses give when they are dealt at random", () => {
+    const random = new Random(keyFromSeed(8));
+    let dealt = 0;
+    for (let draw = 0; draw < 200; draw++) {
+      const order = random.permutation(700);
+      dealt += labels.reduce(
+        (sum, label, i) => sum + (predictions.indices[5 * order[i]!] === label ? 1 : 0),
+        0,
+      );
+    }
+    assert.ok(Math.abs(dealt / 200 / 700 - result.chance.top1) < 0.003);
+    assert.ok(result.chance.top5 > 0.38 && result.chance.top5 < 0.45); // about 5 of 12
+    // A model that always says the same class is right as often as that class is there, which is no merit.
+    const always = { ...predictions, indices: predictions.indices.map((_, at) => at % 5) };
+    const constant = evaluateZeroshot(labels, names, always);
+    assert.equal(constant.top1.value, constant.chance.top1);
+    assert.ok(Math.abs(constant.chance.meanPerClassRecall - 1 / 6) < 1e-12); // labels are squares mod 11: six classes
+  });
+
   test("refuses labels beyond the names and a missing label", () => {
     assert.throws(
-      () => evaluateZeroshot(images, new Uint32Array(700).fill(12), classes, names),
+      () => evaluateZeroshot(new Uint32Array(700).fill(12), names, predictions),
       /labels\[0\]=12 with 12 classes/,
     );
-    assert.throws(
-      () => evaluateZeroshot(images, labels.slice(1), classes, names),
-      /699 labels for 700 images/,
-    );
+    assert.throws(() => evaluateZeroshot(labels.slice(1), names, predictions), /699 labels for 700 images/);
   });
 });

@@ -13,6 +13,7 @@ import {
   type EvaluationRecord,
   evaluationTable,
   findPreset,
+  freshFeatures,
   graph,
   type Inspection,
   inspectDataset,
@@ -23,11 +24,12 @@ import {
   parseClipConfig,
   presets,
   type RecipeInput,
-  retrieval,
+  retrievalTask,
+  runTask,
   type StepReport,
   train,
   UsageError,
-  zeroshot,
+  zeroshotTask,
 } from "clipwright";
 import { picture, put } from "./data.helpers.js";
 
@@ -87,10 +89,14 @@ describe('import … from "clipwright"', () => {
     await using engine: Engine = new OnnxRuntime({ threads: 1 });
     const model = await loadModel(engine, { path: result.folder, workers: 1 });
     using encoder = model.encoder;
-    const scores: EvaluationRecord[] = (await retrieval(encoder, dataset)).records;
-    assert.ok(scores.every((s) => s.low <= s.value && s.value <= s.high && s.n === 16));
-    const named = await zeroshot(encoder, await openDataset(join(folder, "classes")));
-    assert.deepEqual(named.classes.names, [...colours].sort());
+    const features = freshFeatures(encoder);
+    const scores: readonly EvaluationRecord[] = (
+      await runTask(retrievalTask, { features, data: { dataset } })
+    ).records;
+    assert.ok(scores.every((s) => s.low <= s.value && s.value <= s.high && s.n <= 16));
+    const classes = await openDataset(join(folder, "classes"));
+    const named = await runTask(zeroshotTask, { features, data: { dataset: classes } });
+    assert.deepEqual(named.details.classes.names, [...colours].sort());
     assert.match(evaluationTable(named.records), /top-1/);
     const vectors = await encoder.embedTexts(["a red picture", "a blue picture"]);
     const length = Math.hypot(...vectors.subarray(0, 16));

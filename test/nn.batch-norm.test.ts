@@ -10,8 +10,9 @@ import { interpret, interpretReplicas } from "../src/graph/interpret.js";
 import { makeClip } from "../src/models/clip.js";
 import { drawNoise } from "../src/nn/noise.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
+import { batchTypes, type StepOptions } from "../src/train/step/options.js";
 import { initialState } from "../src/train/step/state.js";
-import { batchTypes, type StepOptions, trainStep } from "../src/train/step/step.js";
+import { trainStep } from "../src/train/step/step.js";
 import { assertClose } from "./support/close.js";
 import { waves } from "./support/waves.js";
 

@@ -20,15 +20,15 @@ import type { ClipConfig } from "../src/models/config/config.js";
 import { drawNoise } from "../src/nn/noise.js";
 import { openTeacher } from "../src/train/batches/teacher.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
-import { acrossReplicas } from "../src/train/step/loss.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
+import type { StepOptions } from "../src/train/step/options.js";
 import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
 import { initialState } from "../src/train/step/state.js";
-import type { StepOptions } from "../src/train/step/step.js";
 import { TwoPassRunner } from "../src/train/step/two-pass-runner.js";
 import { distilled } from "../src/train/strategies/distill.js";
 import { makeStrategy, type StrategyName } from "../src/train/strategies/index.js";
-import type { GivenRows, Strategy } from "../src/train/strategies/strategy.js";
+import { acrossReplicas } from "../src/train/strategies/loss.js";
+import type { ExtraRows, Strategy } from "../src/train/strategies/strategy.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
@@ -38,7 +38,7 @@ const E = 3;
 const W = 5;
 const WEIGHT = 0.7;
 const SCALE = 20;
-const unused: GivenRows = { width: W, rows: () => new Float32Array() };
+const unused: ExtraRows = { width: W, rows: () => new Float32Array() };
 
 const config: ClipConfig = {
   embed_dim: 8,
@@ -209,7 +209,7 @@ describe("steps with a teacher", () => {
       imageIds: ids,
       textIds: ids,
       noise: drawNoise(strategy.noise, keyFromSeed(5), rows, from),
-      given: {
+      extra: {
         teacherImages: cut(Float32Array.from(unitRows(random, B, W))),
         teacherTexts: cut(Float32Array.from(unitRows(random, B, W))),
       },

@@ -78,7 +78,7 @@ suite("stepsIn", () => {
   test("says what is missing", () => {
     assert.throws(
       () => stepsIn({ unit: "epochs", value: 2 }, { batchSize: 64 }, "epochs"),
-      /--train-num-samples/,
+      /Use steps, samples or a time/,
     );
     assert.throws(
       () => stepsIn({ unit: "percent", value: 2 }, { batchSize: 64 }, "warmup"),

@@ -3,7 +3,7 @@ import { suite, test } from "node:test";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { normalise } from "../src/evaluate/features/features.js";
-import { sigmoidPairs, softmaxPairs } from "../src/train/step/loss.js";
+import { sigmoidPairs, softmaxPairs } from "../src/train/strategies/loss.js";
 import { HeldOutLoss, type HeldOutPairs } from "../src/train/watch/held-out.js";
 
 const E = 6;

@@ -8,7 +8,7 @@ import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { gradients } from "../src/graph/grad.js";
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
-import { acrossReplicas, shareOfMean, softmaxPairs } from "../src/train/step/loss.js";
+import { acrossReplicas, shareOfMean, softmaxPairs } from "../src/train/strategies/loss.js";
 import { assertClose, tolerance } from "./support/close.js";
 
 const E = 5;

@@ -15,15 +15,15 @@ import { type Clip, makeClip } from "../src/models/clip.js";
 import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js";
 import { initialize, parameterTypes } from "../src/nn/parameters.js";
 import { positionsFor } from "../src/nn/positions.js";
+import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe/recipe.js";
 import {
-  type Course,
   constantly,
   endsOf,
-  formatCourse,
-  parseCourse,
+  formatStages,
+  parseStages,
+  type Stages,
   valueAt,
-} from "../src/train/recipe/course.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../src/train/recipe/recipe.js";
+} from "../src/train/recipe/stages.js";
 import { phasesOf } from "../src/train/schedule/phases.js";
 import { cutPlan, plannedStep, uncutPlan } from "../src/train/schedule/plan.js";
 import { sampleMacs } from "../src/train/strategies/cost.js";
@@ -39,8 +39,8 @@ const config = {
 } as const satisfies ClipConfig;
 const clip = makeClip(config, { dropPath: 0.3 });
 
-const read = (text: string): Course => {
-  const found = parseCourse(text);
+const read = (text: string): Stages => {
+  const found = parseStages(text);
   if ("broken" in found) throw new Error(found.broken);
   return found;
 };
@@ -50,7 +50,7 @@ const recipeWith = (more: RecipeInput) => checkRecipe({ model: "m", trainData: "
 const refuses = (run: () => unknown, pattern: RegExp) =>
   assert.throws(run, (error) => error instanceof UsageError && pattern.test(error.message));
 
-describe("a course of values", () => {
+describe("values in stages", () => {
   it("gives each its share of the run, the last what is left unless its share is said", () => {
     assert.deepEqual(read("112:0.6,160:0.3,224"), [
       { value: 112, share: 0.6 },
@@ -58,9 +58,9 @@ describe("a course of values", () => {
       { value: 224, share: 0.1 },
     ]);
     assert.deepEqual(endsOf(read("8:0.7,16:0.2")), [0.7, 0.9]);
-    const course = read("8:0.7,16:0.2");
+    const stages = read("8:0.7,16:0.2");
     assert.deepEqual(
-      [0, 0.69, 0.7, 0.89, 0.9].map((done) => valueAt(course, done)),
+      [0, 0.69, 0.7, 0.89, 0.9].map((done) => valueAt(stages, done)),
       [8, 8, 16, 16, undefined],
     );
     assert.deepEqual(read("0.5"), constantly(0.5));
@@ -68,7 +68,7 @@ describe("a course of values", () => {
 
   it("is read back from how it is written in a run's folder", () => {
     for (const text of ["8:0.7,16:0.2", "0.75:0.5,0.5", "32", "32:0.9"])
-      assert.deepEqual(read(formatCourse(read(text))), read(text));
+      assert.deepEqual(read(formatStages(read(text))), read(text));
     const recipe = recipeWith({
       strategy: "flip",
       maskRatio: "0.75:0.5,0.5:0.4",
@@ -289,7 +289,7 @@ const numbersOf = (name: string): Map<string, Float32Array> => {
   );
 };
 
-suite("train with courses", () => {
+suite("train in stages", () => {
   const said: string[] = [];
   before(async () => {
     for (let i = 0; i < 24; i++) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { StepReport } from "../src/train/watch/hooks.js";
+import type { StepReport } from "../src/train/hooks.js";
 import {
   formatBytes,
   formatClock,

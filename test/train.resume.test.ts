@@ -124,7 +124,7 @@ function assertSameRun(name: string, reference: string): void {
   }
   const checkpoints = (run: string) => readdirSync(join(runFolder(run), "checkpoints")).sort();
   assert.deepEqual(checkpoints(name), checkpoints(reference), "the checkpoints that are kept");
-  const strays = readdirSync(runFolder(name)).filter((file) => /tmp|lock/.test(file));
+  const strays = readdirSync(runFolder(name)).filter((file) => /tmp|^lock|draft/.test(file));
   assert.deepEqual(strays, []);
 }
 

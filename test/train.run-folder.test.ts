@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   existsSync,
@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -58,6 +58,13 @@ function sitting(recipe: Recipe, to: number, disk: Disk = quickDisk): void {
 }
 
 class Killed extends Error {}
+
+/** Removes a lock whose holder was killed for a test: its process, this one, lives. */
+function unlock({ name }: Recipe): void {
+  const folder = join(root, name);
+  for (const file of existsSync(folder) ? readdirSync(folder) : [])
+    if (/^lock-\d+\.json$/.test(file)) rmSync(join(folder, file));
+}
 
 /** The bytes of a file as one. */
 const bytesOf = (content: Parameters<Disk["writeNew"]>[1]): Uint8Array =>
@@ -232,6 +239,38 @@ suite("Run", () => {
     assert.equal(assertSound(recipe, 6)?.step, 6);
   });
 
+  test("one with a bit turned is passed over in one line, and written anew", () => {
+    const recipe = recipeFor({ keepLast: 5 });
+    sitting(recipe, 8);
+    const folder = join(root, recipe.name, "checkpoints");
+    const turn = (file: string, at: number) => {
+      const bytes = readFileSync(join(folder, file));
+      bytes[at]! ^= 1;
+      writeFileSync(join(folder, file), bytes);
+    };
+    turn("step-00000008/params.safetensors", 50);
+    writeFileSync(join(folder, "step-00000006", "state.json"), "null");
+    const state = join(folder, "step-00000004", "state.json");
+    writeFileSync(state, readFileSync(state, "utf8").replace(`"samplesSeen": 256`, `"samplesSeen": 255`));
+    {
+      using run = Run.open(recipe, quickDisk);
+      assert.equal(run.resumed?.step, 2);
+      assert.deepEqual(
+        run.notes.map((line) => line.replace(folder, "")),
+        [
+          "Passed over /step-00000008: params.safetensors does not fit its checksum.",
+          "Passed over /step-00000006: its state.json is of format undefined, not 2.",
+          "Passed over /step-00000004: its state.json does not fit its checksum.",
+        ],
+      );
+      trainTo(run, 8);
+    }
+    using run = Run.open(recipe, quickDisk);
+    assert.deepEqual([run.resumed?.step, run.notes], [8, []]);
+    const params = readFileSync(join(folder, "step-00000008/params.safetensors"));
+    assert(params.every((byte) => byte === 8));
+  });
+
   test("refuses another recipe, naming what differs and what to do", () => {
     const recipe = recipeFor();
     sitting(recipe, 2);
@@ -259,7 +298,8 @@ suite("Run", () => {
       assert.equal(again.savePlan({ ...plan, samplesPerEpoch: 90 }).samplesPerEpoch, 90, "and other data");
     }
     using run = Run.open({ ...recipe, lr: 1e-3 });
-    assert.deepEqual(readdirSync(run.path).sort(), ["checkpoints", "config.json", "lock.json"]);
+    const left = readdirSync(run.path).filter((name) => !name.includes("lock"));
+    assert.deepEqual(left.sort(), ["checkpoints", "config.json"]);
     assert.equal(JSON.parse(readFileSync(run.file("config.json"), "utf8")).lr, 1e-3);
   });
 
@@ -277,6 +317,64 @@ suite("Run", () => {
     assert.throws(() => Run.open({ ...recipe, resume: "none" }), /exists already.*--name/);
   });
 
+  test("one that ends before its first step leaves nothing, and takes no folder of others along", () => {
+    const logs = join(root, "logs", "deep");
+    const recipe = recipeFor({ logs });
+    {
+      using run = Run.open(recipe, quickDisk);
+      run.writeFile("tokenizer.json", "{}");
+    }
+    assert.equal(existsSync(join(root, "logs")), false);
+    const own = recipeFor();
+    mkdirSync(join(root, own.name));
+    {
+      using _ = Run.open(own, quickDisk);
+    }
+    assert.deepEqual(readdirSync(join(root, own.name)), []);
+    const kept = recipeFor();
+    {
+      using run = Run.open(kept, quickDisk);
+      run.appendMetrics({ step: 1 });
+    }
+    assert(existsSync(join(root, kept.name, "metrics.jsonl")));
+  });
+
+  for (const [file, text, tells] of [
+    ["config.json", "null", /config\.json: it must be what Clipwright wrote/],
+    ["config.json", "", /config\.json:1:1: must be JSON/],
+    ["config.json", "[]", /config\.json: it must be what/],
+    ["plan.json", "null", /plan\.json: it must be what/],
+    ["plan.json", '{"totalSteps":9', /plan\.json:1:16: must be JSON/],
+    [
+      "plan.json",
+      '{"totalSteps":"9"}',
+      /plan\.json: totalSteps must be what .*Restore it, or start another run/,
+    ],
+    ["start.json", '{"fresh":3}', /start\.json: fresh must be what/],
+  ] as const) {
+    test(`${file} with ${text === "" ? "nothing" : text} is one line`, () => {
+      const recipe = recipeFor();
+      sitting(recipe, 2);
+      writeFileSync(join(root, recipe.name, file), text);
+      assert.throws(
+        () => {
+          using run = Run.open(recipe, quickDisk);
+          run.savePlan({ totalSteps: 9, samplesPerEpoch: 100, batchSize: 64, measuredSteps: 0 });
+          run.saveStart({ fresh: [] });
+        },
+        (error) => error instanceof UsageError && tells.test(error.message) && !error.message.includes("\n"),
+      );
+    });
+  }
+
+  test("lines of metrics.jsonl that are none are dropped when it goes on", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    const path = join(root, recipe.name, "metrics.jsonl");
+    writeFileSync(path, `null\n[1]\n{"step":"1"}\n${readFileSync(path, "utf8")}{"ste`);
+    assertSound(recipe, 2);
+  });
+
   test("refuses a folder that is something else, or not readable as a run", () => {
     const recipe = recipeFor();
     mkdirSync(join(root, recipe.name));
@@ -285,7 +383,7 @@ suite("Run", () => {
     const broken = recipeFor();
     mkdirSync(join(root, broken.name));
     writeFileSync(join(root, broken.name, "config.json"), "{");
-    assert.throws(() => Run.open(broken), /config\.json must be JSON/);
+    assert.throws(() => Run.open(broken), /config\.json:1:2: must be JSON/);
   });
 
   test("a plan is fixed once, and data of another size are refused", () => {
@@ -298,69 +396,13 @@ suite("Run", () => {
     assert.equal(run.savePlan({ ...plan, totalSteps: 70 }).totalSteps, 50);
     assert.equal(run.plan?.measuredSteps, 10);
     assert.throws(() => run.savePlan({ ...plan, samplesPerEpoch: 90 }), /got 90 samples, was 100/);
-  });
-});
-
-suite("Run lock", () => {
-  const lockOf = (recipe: Recipe) => join(root, recipe.name, "lock.json");
-
-  test("one writer at a time; closing lets go", () => {
-    const recipe = recipeFor();
-    {
-      using first = Run.open(recipe);
-      assert(existsSync(first.file("lock.json")));
-      assert.throws(() => Run.open(recipe), new RegExp(`another process writes.*process ${process.pid}`));
-    }
-    assert.equal(existsSync(lockOf(recipe)), false);
-    sitting(recipe, 1);
-  });
-
-  test("the lock of a process that has ended is taken over", () => {
-    const recipe = recipeFor();
-    sitting(recipe, 2);
-    const { pid } = spawnSync(process.execPath, ["-e", ""]);
-    writeFileSync(lockOf(recipe), JSON.stringify({ pid, host: hostname(), since: "then" }));
-    sitting(recipe, 4);
-    assertSound(recipe, 4);
-  });
-
-  test("so is that of an earlier process with the same number, and one that cannot be read", () => {
-    const recipe = recipeFor();
-    sitting(recipe, 2);
-    if (existsSync("/proc/self/stat")) {
-      writeFileSync(
-        lockOf(recipe),
-        JSON.stringify({ pid: process.pid, host: hostname(), born: "x:1", since: "then" }),
-      );
-      sitting(recipe, 4);
-    }
-    writeFileSync(lockOf(recipe), "");
-    sitting(recipe, 4);
-  });
-
-  test("what a process left that was killed while it took the lock is removed", () => {
-    const recipe = recipeFor();
-    sitting(recipe, 2);
-    const { pid } = spawnSync(process.execPath, ["-e", ""]);
-    const folder = join(root, recipe.name);
-    const remains = [`.lock-${pid}-1`, `.lock-${pid}-2`, `lock.json.stale-${pid}`];
-    for (const name of remains)
-      writeFileSync(
-        join(folder, name),
-        name.endsWith("1") ? "{" : JSON.stringify({ pid, host: hostname(), since: "then" }),
-      );
-    sitting(recipe, 4);
-    const left = readdirSync(folder).filter((name) => name.includes("lock"));
-    assert.deepEqual(left, []);
-  });
-
-  test("that of another machine is not", () => {
-    const recipe = recipeFor();
-    sitting(recipe, 2);
-    writeFileSync(lockOf(recipe), JSON.stringify({ pid: 1, host: "elsewhere", since: "then" }));
-    assert.throws(() => Run.open(recipe), /process 1 on elsewhere since then.*delete the file/);
-    rmSync(lockOf(recipe));
-    assertSound(recipe, 2);
+    const data = { samples: 100, captions: "a", sizes: "b", content: "c", times: "d" };
+    run.writeFile("plan.json", JSON.stringify({ ...plan, totalSteps: 50, data }));
+    assert.equal(run.savePlan({ ...plan, data: { ...data, times: "later" } }).totalSteps, 50);
+    assert.throws(
+      () => run.savePlan({ ...plan, data: { ...data, captions: "other" } }),
+      /trainData: must be what the run began with; got other captions or labels\./,
+    );
   });
 });
 
@@ -392,7 +434,7 @@ suite("Run under failure", () => {
         assert(error instanceof Killed, `operation ${at}: ${error}`);
       }
       // A killed process leaves its lock behind; this process is alive, so the test removes it.
-      rmSync(join(root, recipe.name, "lock.json"), { force: true });
+      unlock(recipe);
       assertSound(recipe, 2);
       sitting(recipe, 4);
       assertSound(recipe, 4);
@@ -444,7 +486,7 @@ suite("Run under failure", () => {
           ),
         Killed,
       );
-      rmSync(join(root, recipe.name, "lock.json"), { force: true });
+      unlock(recipe);
       assertSound(recipe, 0);
       sitting(recipe, 4);
       assertSound(recipe, 4);

@@ -12,7 +12,8 @@ import { optimize } from "../src/graph/passes.js";
 import { makeClip } from "../src/models/clip.js";
 import { initialize } from "../src/nn/parameters.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
-import { batchTypes, type StepOptions, stateTypes, trainStep } from "../src/train/step/step.js";
+import { batchTypes, type StepOptions, stateTypes } from "../src/train/step/options.js";
+import { trainStep } from "../src/train/step/step.js";
 import { assertClose } from "./support/close.js";
 
 const clip = makeClip({

@@ -13,11 +13,11 @@ import type { Tensor } from "../src/graph/tensor.js";
 import { makeClip, towerOf } from "../src/models/clip.js";
 import type { ClipConfig } from "../src/models/config/config.js";
 import { drawNoise } from "../src/nn/noise.js";
-import { makeLock } from "../src/train/step/frozen.js";
+import { freeze } from "../src/train/step/frozen.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
+import type { StepOptions } from "../src/train/step/options.js";
 import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
 import { initialState } from "../src/train/step/state.js";
-import type { StepOptions } from "../src/train/step/step.js";
 import {
   blockRows,
   featureTypes,
@@ -223,7 +223,7 @@ describe("TwoPassRunner", () => {
     it(`with ${what}: takes the steps of the whole batch`, async () => {
       await using engine = new OnnxRuntime({ threads: 1 });
       const names = new Set(Object.keys(options.clip.parameters).filter(isLocked));
-      const locked = { ...options, lock: makeLock(options.clip, names), rate: () => 0.5 };
+      const locked = { ...options, frozen: freeze(options.clip, names), rate: () => 0.5 };
       const found = await twoPasses(engine, { ...locked, microBatch: M, textMicroBatch: 6, blockLogits: 40 });
       assertSame(found, await onePass(engine, locked), LIMIT);
       assert.deepEqual(engine.stats(), { buffers: 0, bytes: 0 });

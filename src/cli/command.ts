@@ -22,6 +22,12 @@ export interface Terminal {
   readonly color: boolean;
 }
 
+/** Tells lines beside the result. */
+export const notesOn =
+  ({ err }: Pick<Terminal, "err">) =>
+  (line: string): void =>
+    err(`${line}\n`);
+
 export interface Invocation<F extends Fields = Fields> {
   /** Checked option values, defaults filled in. */
   readonly options: Values<F>;

@@ -1,7 +1,7 @@
 /** Scores of an evaluation during training, as lines that fit the terminal. */
 
 import { isShare } from "../evaluate/records.js";
-import type { ScoreLine } from "../train/watch/hooks.js";
+import type { ScoreLine } from "../train/hooks.js";
 
 /** Scores that are read together: one direction of retrieval, a classification, a loss. */
 interface Group {

@@ -17,6 +17,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmdirSync,
   rmSync,
   type Stats,
   statSync,
@@ -26,6 +27,11 @@ import { dirname } from "node:path";
 
 /** The bytes of a file, at once or piece by piece. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
+export function piecesOf(content: FileContent): Iterable<Uint8Array> {
+  if (typeof content === "string") return [Buffer.from(content)];
+  return content instanceof Uint8Array ? [content] : content;
+}
 
 export interface Disk {
   makeFolder(path: string): void;
@@ -43,12 +49,11 @@ export interface Disk {
 
 /** The disk itself. */
 export const realDisk: Disk = {
-  makeFolder: (path) => void mkdirSync(path, { recursive: true }),
+  makeFolder,
   writeNew(path, content) {
     const file = openSync(path, "w");
     try {
-      const pieces = typeof content === "string" ? [Buffer.from(content)] : content;
-      for (const piece of pieces instanceof Uint8Array ? [pieces] : pieces) writeAll(file, piece);
+      for (const piece of piecesOf(content)) writeAll(file, piece);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -60,6 +65,38 @@ export const realDisk: Disk = {
   link: (from, to) => linkOrCopy(from, to),
   remove: (path) => rmSync(path, { recursive: true, force: true }),
 };
+
+/** Makes a folder and those above it. Node's own way says of a disk that is read-only that there is no such file. */
+export function makeFolder(path: string, makeOne: (path: string) => void = mkdirSync): void {
+  if (existsSync(path) && statSync(path).isDirectory()) return;
+  const above = dirname(path);
+  if (above !== path && !existsSync(above)) makeFolder(above, makeOne);
+  try {
+    makeOne(path);
+  } catch (error) {
+    // Another process may have been quicker.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !statSync(path).isDirectory()) throw error;
+  }
+}
+
+/** The outermost folder that `makeFolder` would have to make for `path`; undefined where it is there. */
+export function firstMissing(path: string): string | undefined {
+  if (existsSync(path)) return undefined;
+  const above = dirname(path);
+  return above === path ? path : (firstMissing(above) ?? path);
+}
+
+/** Removes `path` and the folders above it up to `last`, as far as they are empty. */
+export function removeEmptyFolders(path: string, last: string): void {
+  try {
+    rmdirSync(path);
+    if (path !== last) removeEmptyFolders(dirname(path), last);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    // Of a folder that was not made yet, those above it may be.
+    if (code === "ENOENT" && path !== last) removeEmptyFolders(dirname(path), last);
+  }
+}
 
 /** Waits for a file, or for the names in a folder, on systems that can sync one. */
 function sync(path: string): void {
@@ -103,6 +140,21 @@ export function readExactly(file: number, out: Uint8Array, position: number): bo
     at += got;
   }
   return true;
+}
+
+/** The bytes of a file, piece by piece; a piece is valid until the next. */
+export function* filePieces(path: string): Generator<Uint8Array> {
+  const file = openSync(path, "r");
+  try {
+    const room = new Uint8Array(2 ** 20);
+    for (;;) {
+      const got = readSync(file, room, 0, room.length, null);
+      if (got === 0) return;
+      yield room.subarray(0, got);
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 /**

@@ -123,3 +123,15 @@ export function decode(dtype: DType, data: TypedArray): Float64Array {
   if (data instanceof BigInt64Array) return Float64Array.from(data, Number);
   return Float64Array.from(data as Float32Array);
 }
+
+/** Bits of a float's exponent: all are set in NaN and in infinities, and in nothing else. */
+const exponents: Partial<Record<DType, number>> = { f32: 0x7f800000, bf16: 0x7f80, f16: 0x7c00 };
+
+/** Whether an array of `dtype` holds neither NaN nor an infinity. */
+export function allFinite(dtype: DType, data: TypedArray): boolean {
+  const exponent = exponents[dtype];
+  if (exponent === undefined) return true;
+  const bits = dtype === "f32" ? new Uint32Array(data.buffer, data.byteOffset, data.length) : data;
+  for (let i = 0; i < bits.length; i++) if (((bits[i] as number) & exponent) === exponent) return false;
+  return true;
+}

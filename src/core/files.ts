@@ -19,7 +19,7 @@ import { basename, dirname } from "node:path";
 import { type FileContent, readExactly, realDisk, replaceFile, writeAll } from "./disk.js";
 import { didYouMean, UsageError } from "./errors.js";
 
-const FULL = "Free some space and run the same command again; what was written before is intact";
+const FULL = "Free some space and run the same command again; nothing that was complete before is touched";
 const DENIED = "Choose another place or change the permissions";
 
 /** What each refusal of the operating system means to the caller, and what to do. */

@@ -187,6 +187,19 @@ export class NpyRows implements Disposable {
     return out;
   }
 
+  /** Rows `start` … `end`-1: [end - start, width], flat. */
+  readRange(start: number, end: number): Float32Array {
+    const { width } = this;
+    const out = new Float32Array((end - start) * width);
+    const bytes = new Uint8Array(out.buffer);
+    withFileErrors("read", this.path, () => {
+      // One call of the system reads at most 2 GiB.
+      for (let at = 0; at < bytes.length; at += 2 ** 30)
+        readExactly(this.fd, bytes.subarray(at, at + 2 ** 30), this.dataStart + 4 * start * width + at);
+    });
+    return out;
+  }
+
   [Symbol.dispose](): void {
     closeSync(this.fd);
   }

@@ -30,7 +30,7 @@ export const dataFields = {
     "Names of the labels: one a line from label 0 on, or JSON from label to name.",
   ),
   imageRoot: optional(text("FOLDER"), "Where the paths in a table start from."),
-  encoding: optional(text("NAME"), "Of captions that are not UTF-8: latin1, shift_jis, …"),
+  encoding: optional(text("NAME"), "Of captions that are not UTF-8, e.g. latin1 or shift_jis."),
   strict: optional(flag(), "Refuse data that are damaged or unreadable in part."),
 } as const;
 

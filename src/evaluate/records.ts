@@ -5,8 +5,8 @@
 
 import { InternalError, UsageError } from "../core/errors.js";
 import type { Interval } from "./statistics/bootstrap.js";
-import type { RetrievalResult } from "./tasks/retrieval.js";
-import type { ZeroshotResult } from "./tasks/zeroshot.js";
+import { type Verdict, verdictOf } from "./statistics/verdict.js";
+import { findMetric } from "./tasks/index.js";
 
 /** When and on what a score was taken; left out of the line where not given. */
 export interface EvaluationContext {
@@ -15,6 +15,8 @@ export interface EvaluationContext {
   readonly samplesSeen?: number;
   /** Part of the data set, e.g. `val`. */
   readonly split?: string;
+  /** How many of the data set's images stand in the training data too; left out where nobody has looked. */
+  readonly seen?: number;
 }
 
 /** One line of `evaluation.jsonl`. Shares are in 0…1; ranks count from 1; losses are in nats. */
@@ -22,41 +24,8 @@ export interface EvaluationRecord extends Interval, EvaluationContext {
   readonly dataset: string;
   readonly task: string;
   readonly metric: string;
-}
-
-/** `acc1`, `acc5` and `mean_per_class_recall` of task `zeroshot_classification`. */
-export function zeroshotRecords(
-  dataset: string,
-  result: ZeroshotResult,
-  context: EvaluationContext = {},
-): EvaluationRecord[] {
-  const task = "zeroshot_classification";
-  return [
-    record(dataset, task, "acc1", result.top1, context),
-    record(dataset, task, "acc5", result.top5, context),
-    record(dataset, task, "mean_per_class_recall", result.meanPerClassRecall, context),
-  ];
-}
-
-/**
- * `image_retrieval_recall@k` (a text finds its image), `text_retrieval_recall@k` (an image finds a text) and the median ranks
- * of task `zeroshot_retrieval`.
- */
-export function retrievalRecords(
-  dataset: string,
-  result: RetrievalResult,
-  context: EvaluationContext = {},
-): EvaluationRecord[] {
-  const task = "zeroshot_retrieval";
-  return (
-    [
-      ["image_retrieval", result.textToImage],
-      ["text_retrieval", result.imageToText],
-    ] as const
-  ).flatMap(([name, { recall, medianRank }]) => [
-    ...recall.map(({ k, score }) => record(dataset, task, `${name}_recall@${k}`, score, context)),
-    record(dataset, task, `${name}_median_rank`, medianRank, context),
-  ]);
+  /** What guessing gives, in the metric's unit: see each task. */
+  readonly chance?: number;
 }
 
 /** `val_loss` of task `contrastive`: the training loss on held-out pairs. */
@@ -64,37 +33,29 @@ export const lossRecord = (
   dataset: string,
   loss: Interval,
   context: EvaluationContext = {},
-): EvaluationRecord => record(dataset, "contrastive", "val_loss", loss, context);
+): EvaluationRecord => recordOf({ dataset, task: "contrastive", metric: "val_loss", ...loss, ...context });
 
-function record(
-  dataset: string,
-  task: string,
-  metric: string,
-  { value, low, high, n }: Interval,
-  { step, samplesSeen, split }: EvaluationContext,
-): EvaluationRecord {
+/** The fields of a record, in the order of the line, without those that are not given. */
+export function recordOf(fields: EvaluationRecord): EvaluationRecord {
+  const { dataset, task, metric, value, low, high, n, chance, seen, step, samplesSeen, split } = fields;
   return {
-    dataset,
-    task,
-    metric,
-    value,
-    low,
-    high,
-    n,
+    ...{ dataset, task, metric, value, low, high, n },
+    ...(chance !== undefined && { chance }),
+    ...(seen !== undefined && { seen }),
     ...(step !== undefined && { step }),
     ...(samplesSeen !== undefined && { samplesSeen }),
     ...(split !== undefined && { split }),
   };
 }
 
-/** One line of `evaluation.jsonl`, with its newline: dataset, task, metric, value, low, high, n, then the context. */
+/** One line of `evaluation.jsonl`, with its newline: dataset, task, metric, value, low, high, n, chance, then the context. */
 export function evaluationLine(score: EvaluationRecord): string {
   for (const number of [score.value, score.low, score.high, score.n]) {
     if (!Number.isFinite(number)) {
       throw new InternalError(`evaluation.jsonl: ${score.dataset} ${score.metric} is not finite`);
     }
   }
-  return `${JSON.stringify(record(score.dataset, score.task, score.metric, score, score))}\n`;
+  return `${JSON.stringify(recordOf(score))}\n`;
 }
 
 /** Writes all `records` with one call of `append`, so that a crash leaves whole lines or none. */
@@ -140,61 +101,92 @@ function parseLine(line: string): EvaluationRecord | undefined {
   return complete ? (value as EvaluationRecord) : undefined;
 }
 
-const METRIC_WORDS: Readonly<Record<string, string>> = {
-  acc1: "top-1",
-  acc5: "top-5",
-  mean_per_class_recall: "mean per-class recall",
-  image_retrieval_median_rank: "text → image median rank",
-  text_retrieval_median_rank: "image → text median rank",
-  val_loss: "held-out loss",
-};
-
 /** A metric's name for people: `acc1` is `top-1`, `image_retrieval_recall@5` is `text → image R@5`. */
 export function metricWords(metric: string): string {
-  const recall = /^(image|text)_retrieval_recall@(\d+)$/.exec(metric);
-  if (recall !== null) return `${recall[1] === "image" ? "text → image" : "image → text"} R@${recall[2]}`;
-  return METRIC_WORDS[metric] ?? metric.replaceAll("_", " ");
+  if (metric === "val_loss") return "held-out loss";
+  return findMetric(metric)?.words ?? metric.replaceAll("_", " ");
 }
 
-/** Whether a metric is a share in 0…1, to be shown in percent, rather than a rank or a loss. */
-export const isShare = (metric: string): boolean => !/(?:rank|loss)$/.test(metric);
+/** Whether a metric is a share in 0…1, to be shown in percent, rather than a rank, a loss or another number. */
+export const isShare = (metric: string): boolean =>
+  findMetric(metric)?.kind === "share" ||
+  (findMetric(metric) === undefined && !/(?:rank|loss)$/.test(metric));
 
-/** A score for people: `25.3 %`, with its interval `23.1 – 27.4`; ranks and losses as plain numbers. */
-export function scoreWords(score: EvaluationRecord): { value: string; interval: string } {
-  const words = (x: number): string =>
-    isShare(score.metric)
-      ? (100 * x).toFixed(1)
-      : score.metric.endsWith("rank")
-        ? `${Math.round(x * 10) / 10}`
-        : x.toFixed(3);
+/** The verdict on a score against guessing, where its chance is known. */
+export const verdictOn = (score: EvaluationRecord): Verdict | undefined =>
+  verdictOf(score, findMetric(score.metric)?.better ?? "higher");
+
+/** A number of a metric for people: `25.3`, in percent, for a share; ranks and losses as they are. */
+function numberWords(metric: string, x: number): string {
+  if (isShare(metric)) return (100 * x).toFixed(1);
+  return metric.endsWith("rank") ? `${Math.round(x * 10) / 10}` : x.toFixed(3);
+}
+
+/** A score for people: `25.3 %`, its interval `23.1 – 27.4`, and `chance 0.06 %` where it is known. */
+export function scoreWords(score: EvaluationRecord): {
+  value: string;
+  interval: string;
+  chance: string | undefined;
+} {
+  const { metric, value, low, high, chance } = score;
+  const unit = isShare(metric) ? " %" : "";
+  // Chance among many classes is small: two digits that count.
+  const small = isShare(metric) && chance !== undefined && chance > 0 && chance < 0.0095;
+  const byChance =
+    chance === undefined ? undefined : small ? (100 * chance).toPrecision(1) : numberWords(metric, chance);
   return {
-    value: isShare(score.metric) ? `${words(score.value)} %` : words(score.value),
-    interval: `${words(score.low)} – ${words(score.high)}`,
+    value: `${numberWords(metric, value)}${unit}`,
+    interval: `${numberWords(metric, low)} – ${numberWords(metric, high)}`,
+    chance: byChance === undefined ? undefined : `${byChance}${unit}`,
   };
 }
 
-/** The scores as a table of plain text, one a line, with 95 % intervals and n; a data set's name stands once. */
+/** What stands before a chance that a score is not better than. */
+const MARKS = { better: "", guessing: "≈ ", worse: "> " } as const;
+
+/**
+ * The scores as a table of plain text, one a line, with 95 % intervals, what guessing gives, and n; a data set's name
+ * stands once. Below it stands what the marks mean, and which data the model has been trained on.
+ */
 export function evaluationTable(records: readonly EvaluationRecord[]): string {
-  const rows = [["data set", "metric", "score", "95 % interval", "n"]];
+  const rows = [["data set", "metric", "score", "95 % interval", "chance", "n"]];
   let previous = "";
   for (const score of records) {
     const dataset = score.split === undefined ? score.dataset : `${score.dataset} (${score.split})`;
-    const { value, interval } = scoreWords(score);
+    const { value, interval, chance } = scoreWords(score);
     rows.push([
       dataset === previous ? "" : dataset,
       metricWords(score.metric),
       value,
       interval,
+      chance === undefined ? "" : `${MARKS[verdictOn(score)!]}${chance}`,
       score.n.toLocaleString("en-US"),
     ]);
     previous = dataset;
   }
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const columns = rows[0]!
+    .map((_, c) => c)
+    .filter((c) => c !== 4 || rows.slice(1).some((row) => row[c] !== ""));
+  const widths = columns.map((c) => Math.max(...rows.map((row) => row[c]!.length)));
   const format = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+    columns
+      .map((c, at) => (c < 2 ? row[c]!.padEnd(widths[at]!) : row[c]!.padStart(widths[at]!)))
       .join("  ")
       .trimEnd();
   const rule = widths.map((width) => "─".repeat(width)).join("  ");
-  return `${[format(rows[0]!), rule, ...rows.slice(1).map(format)].join("\n")}\n`;
+  return `${[format(rows[0]!), rule, ...rows.slice(1).map(format), ...remarks(records)].join("\n")}\n`;
+}
+
+/** What must be known to read scores: those that guessing explains, and those on pictures that were trained on. */
+export function remarks(records: readonly EvaluationRecord[]): string[] {
+  const verdicts = new Set(records.map(verdictOn));
+  const lines: string[] = [];
+  if (verdicts.has("guessing")) lines.push("≈ not distinguishable from guessing: the interval holds chance.");
+  if (verdicts.has("worse")) lines.push("> worse than guessing.");
+  const seen = new Map(records.filter((r) => (r.seen ?? 0) > 0).map((r) => [r.dataset, r.seen!]));
+  for (const [dataset, count] of seen)
+    lines.push(
+      `${dataset}: ${count.toLocaleString("en-US")} ${count === 1 ? "picture was" : "pictures were"} trained on, so these scores do not show how the model does on new ones.`,
+    );
+  return lines;
 }

@@ -19,7 +19,7 @@ export interface Line {
 export interface ReferenceLine {
   readonly value: number;
   readonly label: string;
-  /** Stretch the axis to show it; otherwise it is drawn only where the data reach. */
+  /** Stage the axis to show it; otherwise it is drawn only where the data reach. */
   readonly always?: boolean;
 }
 

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { readJson, readJsonLines } from "../core/files.js";
 import { keyFromSeed, Random } from "../core/random.js";
 import type { Dataset } from "../data/index.js";
+import { runTask } from "../evaluate/evaluate.js";
 import { nearestRows, unitFeatures } from "../evaluate/features/features.js";
+import { allRows, freshFeatures } from "../evaluate/features/source.js";
 import type { Encoder } from "../evaluate/model/encoder.js";
 import { parseEvaluation } from "../evaluate/records.js";
-import { zeroshot } from "../evaluate/tasks/run.js";
-import { namedGuesses } from "../evaluate/tasks/zeroshot.js";
+import { namedGuesses, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import type { MetricsPoint } from "./curves.js";
 import { type RunReport, writeRunReport } from "./run.js";
 import type { PictureGrid, TextQuery } from "./sections.js";
@@ -62,13 +63,17 @@ async function showPictures(
   data: Dataset,
   { classnames, templates, queries = [], pictures = 48 }: RunPageOptions,
 ): Promise<{ grid: PictureGrid; queries: TextQuery[] }> {
-  const { result, images, classes } = await zeroshot(encoder, data, { classnames, templates });
+  const features = freshFeatures(encoder);
+  const set = { dataset: data, classnames, templates };
+  const { details } = await runTask(zeroshotTask, { features, data: set });
+  const { result, classes, indices: samples } = details;
+  const images = allRows(details.images);
   const { names, indexOf } = classes;
   const nameOf = (index: number) => names[indexOf.get(data.sample(index).label!)!]!;
-  const order = new Random(keyFromSeed(0)).permutation(images.indices.length);
+  const order = new Random(keyFromSeed(0)).permutation(samples.length);
   const items = [];
   for (const row of order.subarray(0, pictures)) {
-    const index = images.indices[row]!;
+    const index = samples[row]!;
     items.push({
       image: await data.readBytes(index),
       truth: nameOf(index),
@@ -77,12 +82,12 @@ async function showPictures(
   }
   const found: TextQuery[] = [];
   if (queries.length > 0) {
-    const vectors = unitFeatures(await encoder.embedTexts(queries), images.features.width, "queries");
-    const { indices, scores, k } = nearestRows(vectors, images.features, FOUND);
+    const vectors = unitFeatures(await encoder.embedTexts(queries), images.width, "queries");
+    const { indices, scores, k } = nearestRows(vectors, images, FOUND);
     for (const [q, text] of queries.entries()) {
       const results = [];
       for (let rank = 0; rank < k; rank++) {
-        const index = images.indices[indices[q * k + rank]!]!;
+        const index = samples[indices[q * k + rank]!]!;
         const name = nameOf(index);
         results.push({
           image: await data.readBytes(index),
@@ -97,7 +102,7 @@ async function showPictures(
   return {
     grid: {
       title: "Names for pictures never seen",
-      sentence: `${items.length} of ${images.indices.length} pictures of ${data.name}, drawn at random; each could have had any of ${names.length} names.`,
+      sentence: `${items.length} of ${samples.length} pictures of ${data.name}, drawn at random; each could have had any of ${names.length} names.`,
       items,
     },
     queries: found,

@@ -41,7 +41,15 @@ const unitNames: Readonly<Record<string, DurationUnit>> = {
   "%": "percent",
   percent: "percent",
 };
-const multiples: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, B: 1e9 };
+/** Letters after a number. */
+export const multiples: Readonly<Record<string, number>> = {
+  "": 1,
+  k: 1e3,
+  K: 1e3,
+  M: 1e6,
+  G: 1e9,
+  B: 1e9,
+};
 const SECONDS: Readonly<Record<string, number>> = { d: 86400, h: 3600, m: 60, min: 60, s: 1 };
 const EXAMPLES = 'Write "500 steps", "2 epochs", "100k samples", "10%" or a time such as "2h30m" or "90s"';
 
@@ -62,7 +70,7 @@ export function parseDuration(input: unknown, bareUnit: DurationUnit, key: strin
     if (text !== "" && Number.isFinite(Number(text))) return checked(bareUnit, Number(text));
     const seconds = parseSeconds(text);
     if (seconds !== undefined) return checked("seconds", seconds);
-    const match = /^([\d.]+(?:e\d+)?)\s*([kKMB]?)\s*(%|[a-z]+)$/.exec(text);
+    const match = /^([\d.]+(?:e\d+)?)\s*([kKMGB]?)\s*(%|[a-z]+)$/.exec(text);
     const unit = unitNames[match?.[3] ?? ""];
     if (!match || unit === undefined) throw refuse("must be a duration");
     return checked(unit, Number(match[1]) * multiples[match[2]!]!);
@@ -128,10 +136,7 @@ export function stepsIn(duration: Duration, clock: Clock, key: string): number {
       return duration.value / clock.batchSize;
     case "epochs":
       if (clock.samplesPerEpoch === undefined) {
-        throw missing(
-          "the length of an epoch is unknown for this source",
-          "Give --train-num-samples, or use steps, samples or a time.",
-        );
+        throw missing("the length of an epoch is unknown for this source", "Use steps, samples or a time.");
       }
       return (duration.value * clock.samplesPerEpoch) / clock.batchSize;
     case "percent":

@@ -10,6 +10,7 @@ import {
   type DurationInput,
   type DurationUnit,
   formatDuration,
+  multiples,
   parseDuration,
 } from "./duration.js";
 
@@ -144,8 +145,6 @@ export function real(
     toJson: same,
   };
 }
-
-const multiples: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9, B: 1e9 };
 
 /** A number above 0 that may be written with a multiple: 200M, 1.3G. */
 export const amount = (): Kind<number> => ({

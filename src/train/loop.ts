@@ -6,6 +6,7 @@ import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import type { Processes } from "../engines/group.js";
 import { Batches } from "./batches/batches.js";
 import type { Loaders } from "./batches/loaders.js";
+import type { TrainHooks } from "./hooks.js";
 import type { Recipe } from "./recipe/recipe.js";
 import type { Guard } from "./run/failure.js";
 import { learningRate, type Schedule } from "./schedule/learning-rate.js";
@@ -14,14 +15,13 @@ import { type Plan, scheduleOf } from "./schedule/plan.js";
 import type { Optimizer } from "./step/optimizer.js";
 import type { StepMetrics, StepRunner } from "./step/runner.js";
 import { TwoPassRunner } from "./step/two-pass-runner.js";
-import type { TrainHooks } from "./watch/hooks.js";
-import type { Keeper } from "./watch/keeper.js";
+import type { Supervisor } from "./watch/supervisor.js";
 
 export interface LoopContext {
   readonly recipe: Recipe;
   readonly processes: Processes;
   /** Process 0's; the others only compute. */
-  readonly keeper: Keeper | undefined;
+  readonly supervisor: Supervisor | undefined;
   readonly hooks: Pick<TrainHooks, "onMessage">;
   readonly loaders: Loaders;
   readonly phases: Phases;
@@ -52,7 +52,7 @@ interface SentStep {
 
 /** Runs the steps after the first `step`; gives the number of steps done in the end. */
 export async function loop(context: LoopContext, firstPlan: Plan, firstStep: number): Promise<number> {
-  const { recipe, processes, keeper, guard } = context;
+  const { recipe, processes, supervisor, guard } = context;
   let plan = firstPlan;
   let schedule = scheduleOf(recipe, plan);
   let step = firstStep;
@@ -77,7 +77,7 @@ export async function loop(context: LoopContext, firstPlan: Plan, firstStep: num
     // What happens while the step before still computes takes no time from the run.
     const freeAt = Math.max(sent.beganAt, lastDoneAt);
     lastDoneAt = doneAt;
-    await keeper?.took({
+    await supervisor?.took({
       step: sent.step,
       epoch: sent.epoch,
       indices: sent.indices,
@@ -91,18 +91,18 @@ export async function loop(context: LoopContext, firstPlan: Plan, firstStep: num
     });
   };
 
-  let stop = await processes.share("stop before the first step", () => keeper!.stopping);
+  let stop = await processes.share("stop before the first step", () => supervisor!.stopping);
   while (!stop && !(plan.totalSteps !== undefined && step >= plan.totalSteps)) {
     // A failure of the step before may come out here: it is told as that one's.
     const doing = `step ${running[0]?.step ?? step + 1}`;
     running.push(await send(context, step, { plan, schedule, batches }, (work) => guard(doing, work)));
     step++;
-    const { pause } = await processes.share(`after/${step}`, () => keeper!.after(step), false);
+    const { pause } = await processes.share(`after/${step}`, () => supervisor!.after(step), false);
     // An engine that computes before it returns has the numbers now.
     await new Promise(setImmediate);
     while (running.length > (pause ? 0 : STEPS_AHEAD) || running[0]?.doneAt !== undefined) await settle();
     if (!pause) continue;
-    const next = await processes.share(`pause/${step}`, () => keeper!.pause(step), false);
+    const next = await processes.share(`pause/${step}`, () => supervisor!.pause(step), false);
     ({ stop, plan } = next);
     schedule = scheduleOf(recipe, plan);
     if (next.saved !== undefined) context.onSaved(next.saved);

@@ -5,8 +5,8 @@ import type { Graph } from "../../src/graph/graph.js";
 import { add, allReduceSum, exp, matmul, mul, rsqrt, sub, sum } from "../../src/graph/ops/index.js";
 import type { Tensor } from "../../src/graph/tensor.js";
 import { trace } from "../../src/graph/trace.js";
-import { acrossReplicas, shareOfMean, softmaxPairs } from "../../src/train/step/loss.js";
-import { shareOf } from "../../src/train/step/shares.js";
+import { rowsOfDevices } from "../../src/train/step/device-rows.js";
+import { acrossReplicas, shareOfMean, softmaxPairs } from "../../src/train/strategies/loss.js";
 
 export const sizes = { image: 6, text: 5, joint: 4 } as const;
 
@@ -14,7 +14,7 @@ const unit = (x: Tensor): Tensor => mul(x, rsqrt(add(sum(mul(x, x), -1, true), 1
 
 /** One step of gradient descent on a batch that `replicas` share. */
 export function contrastStep(batchSize: number, replicas: number): Graph {
-  const { height: b } = shareOf(batchSize, replicas);
+  const { height: b } = rowsOfDevices(batchSize, replicas);
   const types = {
     params: {
       image: { dtype: "f32", shape: [sizes.joint, sizes.image] },

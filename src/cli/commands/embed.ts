@@ -15,7 +15,7 @@ import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 import { modelOptions } from "./evaluate.js";
 
 /** Vectors of one batch. */
@@ -84,7 +84,7 @@ export const embedCommand = defineCommand({
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
     await using engine = await openEngine(options.engine, options);
-    using encoder = (await loadModel(engine, { path, ...options })).encoder;
+    using encoder = (await loadModel(engine, { path, ...options, say: notesOn(terminal) })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();

@@ -5,11 +5,16 @@ import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
 import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
+import { runTask } from "../../evaluate/evaluate.js";
+import { freshFeatures } from "../../evaluate/features/source.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { retrieval, zeroshot } from "../../evaluate/tasks/run.js";
+import { offers } from "../../evaluate/tasks/index.js";
+import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
+import type { Task } from "../../evaluate/tasks/task.js";
+import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, required, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 import { engineOptions } from "./engines.js";
 
 /** Options of every command that opens a model. */
@@ -59,27 +64,21 @@ export const evaluateCommand = defineCommand({
   async run({ options, positionals, terminal }) {
     const [path] = positionals as [string];
     await using engine = await openEngine(options.engine, options);
-    const loaded = await loadModel(engine, { path, ...options });
+    const loaded = await loadModel(engine, { path, ...options, say: notesOn(terminal) });
     using encoder = loaded.encoder;
     const dataset = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
     const context = loaded.step === undefined ? {} : { step: loaded.step };
-    const hasLabels = Array.from({ length: dataset.length }, (_, i) => i).some(
-      (i) => dataset.sample(i).label !== undefined,
-    );
-    const task = options.task === "auto" ? (hasLabels ? "zeroshot" : "retrieval") : options.task;
+    const task = options.task === "auto" ? (offers(dataset).labels ? "zeroshot" : "retrieval") : options.task;
     if (task === "retrieval" && (options.classnames ?? options.templates) !== undefined) {
       throw new UsageError(
         "evaluate: class names and templates are for zero-shot; got data without labels, or --task retrieval.",
       );
     }
-    const { records } =
-      task === "zeroshot"
-        ? await zeroshot(encoder, dataset, {
-            ...context,
-            classnames: options.classnames,
-            templates: options.templates,
-          })
-        : await retrieval(encoder, dataset, context);
+    const features = freshFeatures(encoder);
+    const data = { dataset, classnames: options.classnames, templates: options.templates };
+    const chosen: Task = task === "zeroshot" ? zeroshotTask : retrievalTask;
+    const { records, notes } = await runTask(chosen, { features, data }, context);
+    for (const note of notes) terminal.err(`  ! ${note}\n`);
     if (loaded.run !== undefined) remember(loaded.run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
     return 0;

@@ -8,7 +8,7 @@ import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
 import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 import { modelOptions } from "./evaluate.js";
 
 export const reportCommand = defineCommand({
@@ -47,7 +47,7 @@ export const reportCommand = defineCommand({
     if (options.data === undefined) writeFileAtomic(file, await makeRunPage(base));
     else {
       await using engine = await openEngine(options.engine, options);
-      const loaded = await loadModel(engine, { path: run, ...options });
+      const loaded = await loadModel(engine, { path: run, ...options, say: notesOn(terminal) });
       using encoder = loaded.encoder;
       const data = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
       writeFileAtomic(file, await makeRunPage({ ...base, data, encoder }));

@@ -3,9 +3,9 @@
 import { processGroup } from "../../engines/processes.js";
 import { evaluationTable } from "../../evaluate/records.js";
 import { defaulted, flag } from "../../settings/fields.js";
+import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { recipeNames, resolveRecipe } from "../../train/recipe/file.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe/recipe.js";
-import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/watch/hooks.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
 import { type Command, defineCommand, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";
@@ -26,7 +26,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     positionals: [
       {
         name: "RECIPE",
-        doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
+        doc: `A recipe's file, or a name: ${recipeNames().join(", ") || "none shipped"} (its drawings are made in a checkout, by npm run demo).`,
         required: false,
       },
     ],

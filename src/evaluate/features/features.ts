@@ -73,7 +73,12 @@ function rowLength(data: Float32Array, row: number, width: number, what: string)
 }
 
 /** Throws a `UsageError` unless `left` and `right` live in the same space. */
-export function requireSameWidth(left: Features, leftName: string, right: Features, rightName: string): void {
+export function requireSameWidth(
+  left: Pick<Features, "width">,
+  leftName: string,
+  right: Pick<Features, "width">,
+  rightName: string,
+): void {
   if (left.width !== right.width) {
     throw new UsageError(
       `${leftName} and ${rightName}: both must come from one model; got widths ${left.width} and ${right.width}. Embed both again with the same checkpoint.`,
@@ -102,6 +107,9 @@ export interface Tile {
   readonly scores: Float32Array;
   /** How far a score may be from `similarity`, which decides where that matters; 0 where they are equal to the bit. */
   readonly margin: number;
+  /** The left side, or the block of it that is in memory, and the number of its first row: row `rowStart + i` is `left`'s row `rowStart - leftStart + i`. */
+  readonly left: Features;
+  readonly leftStart: number;
 }
 
 /** Takes the tiles of a product, each row's columns ascending, and then has the result. */
@@ -125,7 +133,7 @@ export function eachTile(left: Features, right: Features, visit: (tile: Tile) =>
     for (let columnStart = 0; columnStart < right.rows; columnStart += TILE_COLUMNS) {
       const columns = Math.min(TILE_COLUMNS, right.rows - columnStart);
       multiplyTile(left, rowStart, rows, right, columnStart, columns, scores);
-      visit({ rowStart, rows, columnStart, columns, scores, margin: 0 });
+      visit({ rowStart, rows, columnStart, columns, scores, margin: 0, left, leftStart: 0 });
     }
   }
 }
@@ -203,18 +211,18 @@ export interface Nearest {
 
 /** The `k` rows of `candidates` most similar to each row of `queries`, best first; equal scores in order of index. */
 export function nearestRows(queries: Features, candidates: Features, k: number): Nearest {
-  const search = nearestSearch(queries, candidates, k);
+  requireSameWidth(queries, "queries", candidates, "candidates");
+  const search = nearestSearch(queries.rows, candidates, k);
   eachTile(queries, candidates, search.visit);
   return search.result();
 }
 
-/** `nearestRows` over tiles that somebody else multiplies. */
-export function nearestSearch(queries: Features, candidates: Features, k: number): TileVisitor<Nearest> {
-  requireSameWidth(queries, "queries", candidates, "candidates");
+/** `nearestRows` of `queries` rows over tiles that somebody else multiplies. */
+export function nearestSearch(queries: number, candidates: Features, k: number): TileVisitor<Nearest> {
   const depth = Math.min(k, candidates.rows);
-  const indices = new Uint32Array(queries.rows * depth);
-  const best = new Float32Array(queries.rows * depth).fill(Number.NEGATIVE_INFINITY);
-  const visit = ({ rowStart, rows, columnStart, columns, scores, margin }: Tile) => {
+  const indices = new Uint32Array(queries * depth);
+  const best = new Float32Array(queries * depth).fill(Number.NEGATIVE_INFINITY);
+  const visit = ({ rowStart, rows, columnStart, columns, scores, margin, left, leftStart }: Tile) => {
     for (let i = 0; i < rows; i++) {
       const first = (rowStart + i) * depth;
       const last = first + depth - 1;
@@ -222,7 +230,7 @@ export function nearestSearch(queries: Features, candidates: Features, k: number
         let score = scores[i * columns + j]!;
         if (score + margin <= best[last]!) continue; // columns ascend, so an equal score comes later
         if (margin > 0) {
-          score = similarity(queries, rowStart + i, candidates, columnStart + j);
+          score = similarity(left, rowStart - leftStart + i, candidates, columnStart + j);
           if (score <= best[last]!) continue;
         }
         let at = last;

@@ -4,6 +4,7 @@ import type { Engine } from "../../engines/engine.js";
 import { matmul } from "../../graph/ops/index.js";
 import { trace } from "../../graph/trace.js";
 import { eachTile, type Features, requireSameWidth, type Tile } from "./features.js";
+import { blocksOf, type FeatureRows, rowsInMemory } from "./source.js";
 
 export interface ProductOptions {
   /** Rows and columns of a tile. Default 512 by 4096: 8 MiB of scores. */
@@ -14,21 +15,27 @@ export interface ProductOptions {
 }
 
 /**
- * Visits `left · rightᵀ` [N, M] in tiles, for each row of `left` its columns in ascending order. Scores are f32 sums in
+ * Visits `left · rightᵀ` [N, M] in tiles, for each row of `left` its columns in ascending order; of rows on the disk one
+ * block is in memory at a time. Scores are f32 sums in
  * the engine's own order, up to `tile.margin` from `similarity`: visitors of `nearestSearch` and `rankSearch` ask that
  * where a comparison is closer, so ties and ranks are the same as those of `eachTile`. The engine must multiply f32 in
  * f32 (no TF32).
  */
 export async function eachTileOn(
   engine: Engine,
-  left: Features,
+  left: Features | FeatureRows,
   right: Features,
   visit: (tile: Tile) => void,
   { tileRows = 512, tileColumns = 4096, fewestMacs = 2 ** 27 }: ProductOptions = {},
 ): Promise<void> {
-  requireSameWidth(left, "left", right, "right");
-  const { width } = left;
-  if (left.rows * right.rows * width < fewestMacs) return eachTile(left, right, visit);
+  const rows = "data" in left ? rowsInMemory(left) : left;
+  requireSameWidth(rows, "left", right, "right");
+  const { width } = right;
+  if (rows.rows * right.rows * width < fewestMacs) {
+    for (const { start, block } of blocksOf(rows))
+      eachTile(block, right, (tile) => visit({ ...tile, rowStart: tile.rowStart + start, leftStart: start }));
+    return;
+  }
   const R = Math.min(tileRows, left.rows);
   const C = Math.min(tileColumns, right.rows);
   const types = {
@@ -40,23 +47,27 @@ export async function eachTileOn(
     { name: "similarities" },
   );
   const margin = marginOf(width);
-  for (let columnStart = 0; columnStart < right.rows; columnStart += C) {
-    using columns = engine.upload(types.right, rowsOf(right, columnStart, C), { adopt: true });
-    for (let rowStart = 0; rowStart < left.rows; rowStart += R) {
-      using rows = engine.upload(types.left, rowsOf(left, rowStart, R), { adopt: true });
-      const { scores } = await product.run({ left: rows, right: columns });
-      using buffer = scores!;
-      const all = (await engine.download(buffer)) as Float32Array;
+  for (const { start, block } of blocksOf(rows)) {
+    for (let columnStart = 0; columnStart < right.rows; columnStart += C) {
+      using columns = engine.upload(types.right, rowsOf(right, columnStart, C), { adopt: true });
       const columnCount = Math.min(C, right.rows - columnStart);
-      const rowCount = Math.min(R, left.rows - rowStart);
-      visit({
-        rowStart,
-        rows: rowCount,
-        columnStart,
-        columns: columnCount,
-        scores: columnCount === C ? all : withoutPadding(all, rowCount, C, columnCount),
-        margin,
-      });
+      for (let row = 0; row < block.rows; row += R) {
+        using some = engine.upload(types.left, rowsOf(block, row, R), { adopt: true });
+        const { scores } = await product.run({ left: some, right: columns });
+        using buffer = scores!;
+        const all = (await engine.download(buffer)) as Float32Array;
+        const rowCount = Math.min(R, block.rows - row);
+        visit({
+          rowStart: start + row,
+          rows: rowCount,
+          columnStart,
+          columns: columnCount,
+          scores: columnCount === C ? all : withoutPadding(all, rowCount, C, columnCount),
+          margin,
+          left: block,
+          leftStart: start,
+        });
+      }
     }
   }
 }

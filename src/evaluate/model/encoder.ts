@@ -96,8 +96,16 @@ export class Encoder implements Disposable {
     return this;
   }
 
-  /** Unit vectors [N,E] of texts, flat. */
-  embedTexts = async (texts: readonly string[]): Promise<Float32Array> => {
+  /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. Throws `UsageError` for what is no list of texts. */
+  embedTexts = async (
+    texts: readonly string[],
+    { onBatch }: { onBatch?: (done: number) => void } = {},
+  ): Promise<Float32Array> => {
+    if (!Array.isArray(texts) || texts.some((text) => typeof text !== "string")) {
+      throw new UsageError(
+        `embedTexts: texts must be a list of texts; got texts=${JSON.stringify(texts)}. Write ["a dog"] for one.`,
+      );
+    }
     const [B, T] = this.textType.shape as [number, number];
     const E = this.options.clip.config.embed_dim;
     const out = new Float32Array(texts.length * E);
@@ -107,9 +115,16 @@ export class Encoder implements Disposable {
       this.options.tokenizer.encodeBatch(part, tokens.subarray(0, part.length * T));
       const features = await this.run(this.text, "tokens", this.textType, tokens);
       out.set(features.subarray(0, part.length * E), at * E);
+      onBatch?.(at + part.length);
     }
     return out;
   };
+
+  /** Positions of the texts that have more tokens than the model reads, and are cut. */
+  cutTexts(texts: readonly string[]): number[] {
+    const { tokenizer } = this.options;
+    return [...texts.keys()].filter((i) => tokenizer.encode(texts[i]!).length > tokenizer.contextLength);
+  }
 
   /** Unit vectors [n,E], flat, of n images u8[n,S,S,3]; n may be less than the batch. */
   async embedImages(images: Uint8Array): Promise<Float32Array> {
@@ -145,19 +160,25 @@ export class Encoder implements Disposable {
     }
   }
 
-  /** Unit vectors of a data set's images at once, in order; `indices` limits them. Throws `UsageError` if none is readable. */
-  async embedDataset(dataset: Dataset, indices?: ArrayLike<number>): Promise<ImageFeatures> {
+  /**
+   * Unit vectors of a data set's images at once, in order. `onBatch` is told the images that are done. Throws `UsageError`
+   * if none is readable.
+   */
+  async embedDataset(
+    dataset: Dataset,
+    { onBatch }: { onBatch?: (done: number) => void } = {},
+  ): Promise<ImageFeatures> {
     const width = this.options.clip.config.embed_dim;
-    const wanted = indices?.length ?? dataset.length;
-    const flat = new Float32Array(wanted * width);
-    const kept = new Uint32Array(wanted);
+    const flat = new Float32Array(dataset.length * width);
+    const kept = new Uint32Array(dataset.length);
     const skipped: SkippedSample[] = [];
     let rows = 0;
-    for await (const batch of this.embedBatches(dataset, indices)) {
+    for await (const batch of this.embedBatches(dataset)) {
       flat.set(batch.vectors, rows * width);
       kept.set(batch.indices, rows);
       rows += batch.indices.length;
       skipped.push(...batch.skipped);
+      onBatch?.(rows + skipped.length);
     }
     requireReadable(dataset.name, rows, skipped);
     return {

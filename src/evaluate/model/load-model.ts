@@ -15,8 +15,9 @@ import { type PreprocessConfig, parsePreprocess } from "../../models/config/prep
 import { findPreset } from "../../models/presets/presets.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
-import { listCheckpoints } from "../../storage/checkpoint.js";
+import { flawOfFile, latestSound } from "../../storage/checkpoint.js";
 import { Encoder } from "./encoder.js";
+import { modelKey } from "./key.js";
 import { evaluationOptions } from "./preprocess.js";
 
 export interface ModelSource {
@@ -31,9 +32,12 @@ export interface ModelSource {
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
+  /** Told in one line of a checkpoint that is passed over since its files are not what was written. */
+  readonly say?: ((line: string) => void) | undefined;
 }
 
-export interface LoadedModel {
+/** A model in use. Disposing of it frees the encoder and the weights; the engine stays. */
+export interface LoadedModel extends Disposable {
   readonly encoder: Encoder;
   readonly clip: Clip;
   /** Steps of the checkpoint, where it has them. */
@@ -43,6 +47,8 @@ export interface LoadedModel {
   /** Folder of the run that the weights are of, if they are of one. */
   readonly run: string | undefined;
   readonly buffers: Readonly<Record<string, DeviceBuffer>>;
+  /** Tells this model from every other: a hash of all that decides its features. Reads the weights' file. */
+  key(): string;
 }
 
 const CONFIG = "open_clip_config.json";
@@ -71,7 +77,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   const { weights, step, run, folders } = findWeights(source);
   const { config, preprocess, clean } = findConfig(source, folders);
   const clip = makeClip(config);
-  const tokenizer = openTokenizer(findTokenizer(source, folders), config, clean);
+  const tokenizerFile = findTokenizer(source, folders);
+  const tokenizer = openTokenizer(tokenizerFile, config, clean);
   const values = readWeights(weights, clip.variables);
   const buffers = Object.fromEntries(
     Object.entries(parameterTypes(clip.variables)).map(([name, type]) => [
@@ -88,7 +95,20 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     textBatch: 64,
     workers: source.workers,
   });
-  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers };
+  const key = () => modelKey(engine, encoder, { weights, tokenizer: tokenizerFile, clean });
+  return {
+    encoder: encoder.use(buffers),
+    clip,
+    step,
+    run,
+    weights,
+    buffers,
+    key,
+    [Symbol.dispose]() {
+      encoder[Symbol.dispose]();
+      for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();
+    },
+  };
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
@@ -105,19 +125,29 @@ interface Found {
 /** Weights by name, the wanted first: of a run's checkpoint, of open_clip on the Hugging Face hub. */
 const WEIGHTS = ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"];
 
-function findWeights({ path, ema = true }: ModelSource): Found {
+function findWeights({ path, ema = true, say = () => {} }: ModelSource): Found {
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
-  if (!isFolder) return { weights: path, ...placeOf(dirname(path)) };
+  if (!isFolder) return { weights: path, ...soundPlaceOf(path) };
   const of = (folder: string) =>
     WEIGHTS.filter((name) => ema || name !== "ema.safetensors")
       .map((name) => join(folder, name))
       .find((file) => existsSync(file));
-  const latest = listCheckpoints(join(path, "checkpoints")).at(-1);
+  const latest = latestSound(join(path, "checkpoints"), say);
   const folder = latest?.path ?? path;
   const weights = of(folder);
-  if (weights !== undefined) return { weights, ...placeOf(folder) };
+  if (weights !== undefined)
+    return { weights, ...(latest === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
   throw new UsageError(
     `${path}: must be a run with a checkpoint, or a folder with one of ${WEIGHTS.join(", ")}; got neither. Train first, or give the .safetensors file.`,
+  );
+}
+
+/** `placeOf` of a file that, if it is a checkpoint's, is what was written. Throws `UsageError` where it is not. */
+function soundPlaceOf(weights: string): Omit<Found, "weights"> {
+  const flaw = flawOfFile(weights);
+  if (flaw === undefined) return placeOf(dirname(weights));
+  throw new UsageError(
+    `${dirname(weights)}: the checkpoint must be as it was written; ${flaw}. Give another, or the run.`,
   );
 }
 

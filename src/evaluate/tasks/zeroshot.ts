@@ -4,67 +4,37 @@
  */
 
 import { InternalError, UsageError } from "../../core/errors.js";
-import { type Features, type Nearest, nearestRows, normalise } from "../features/features.js";
-import { fillTemplate } from "../prompts/templates.js";
+import { type Classes, classesOf, datasetLabels } from "../../data/class-names.js";
+import { type Features, type Nearest, nearestSearch, normalise } from "../features/features.js";
+import { eachTileOn } from "../features/products.js";
+import type { FeatureRows } from "../features/source.js";
+import { cutNotes, twinNotes } from "../prompts/notes.js";
+import { fillTemplate, loadTemplates } from "../prompts/templates.js";
 import {
   type BootstrapOptions,
   classMeanInterval,
   type Interval,
   meanInterval,
 } from "../statistics/bootstrap.js";
+import type { Task, TaskScore } from "./task.js";
 
-/** Embeds texts into [texts.length, E], row-major; the rows need not have unit length. */
-export type EmbedTexts = (texts: readonly string[]) => Promise<Float32Array>;
-
-export interface ClassEmbeddingOptions {
-  /** Prompts embedded in one call. Default 256. */
-  readonly batchSize?: number;
-  /** Called after each batch with the prompts done and the prompts in all. */
-  readonly onProgress?: (done: number, total: number) => void;
-}
+/** Every prompt: of each name all templates, class by class. */
+export const promptsOf = (names: readonly string[], templates: readonly string[]): string[] =>
+  names.flatMap((name) => templates.map((template) => fillTemplate(template, name)));
 
 /**
- * One embedding a class, [C, E]: every template is filled with the name, each prompt's embedding is brought to unit length,
- * the mean over templates is taken and brought to unit length again (as open_clip and CLIP_benchmark do).
- * Throws a `UsageError` without names or templates, or where the prompts of a class cancel out.
+ * One embedding a class, [C, E], from those of `promptsOf`: the mean over a class's prompts is brought to unit length again
+ * (as open_clip and CLIP_benchmark do). Throws a `UsageError` where the prompts of a class cancel out.
  */
-export async function classEmbeddings(
-  names: readonly string[],
-  templates: readonly string[],
-  embedTexts: EmbedTexts,
-  options: ClassEmbeddingOptions = {},
-): Promise<Features> {
-  if (names.length === 0 || templates.length === 0) {
-    throw new UsageError(
-      `classEmbeddings: at least one class name and one template are needed; got ${names.length} names and ${templates.length} templates. Check the class names file.`,
-    );
+export function classEmbeddings(prompts: Features, templates: number): Features {
+  const { data, rows, width } = prompts;
+  if (templates < 1 || rows === 0 || rows % templates !== 0) {
+    throw new InternalError(`classEmbeddings: ${templates} prompts a class; got ${rows} in all`);
   }
-  const { batchSize = 256, onProgress } = options;
-  const total = names.length * templates.length;
-  let sums = new Float32Array(0);
-  let width = 0;
-  for (let start = 0; start < total; start += batchSize) {
-    const count = Math.min(batchSize, total - start);
-    const prompts = Array.from({ length: count }, (_, i) =>
-      fillTemplate(
-        templates[(start + i) % templates.length]!,
-        names[Math.floor((start + i) / templates.length)]!,
-      ),
-    );
-    const raw = await embedTexts(prompts);
-    if (start === 0) {
-      width = raw.length / count;
-      sums = new Float32Array(names.length * Math.ceil(width));
-    }
-    if (raw.length !== count * width || width === 0 || !Number.isInteger(width)) {
-      throw new InternalError(`embedTexts: [${count}, ${width}] expected; got ${raw.length} numbers`);
-    }
-    const embedded = normalise(raw, width, "text features");
-    for (let i = 0; i < count; i++) {
-      const into = Math.floor((start + i) / templates.length) * width;
-      for (let k = 0; k < width; k++) sums[into + k]! += embedded.data[i * width + k]! / templates.length;
-    }
-    onProgress?.(start + count, total);
+  const sums = new Float32Array((rows / templates) * width);
+  for (let row = 0; row < rows; row++) {
+    const into = Math.floor(row / templates) * width;
+    for (let k = 0; k < width; k++) sums[into + k]! += data[row * width + k]! / templates;
   }
   return normalise(sums, width, "class embeddings");
 }
@@ -74,11 +44,6 @@ export type Predictions = Nearest;
 
 /** Guesses that are kept of each image. */
 export const GUESSES = 5;
-
-export interface ZeroshotScoreOptions extends BootstrapOptions {
-  /** The `GUESSES` nearest classes of each image, where they are known. Default: worked out here. */
-  readonly predictions?: Predictions;
-}
 
 /** The guesses for image `image` with their names, best first. */
 export const namedGuesses = (
@@ -110,6 +75,8 @@ export interface ZeroshotResult {
   readonly top1: Interval;
   readonly top5: Interval;
   readonly meanPerClassRecall: Interval;
+  /** What the model's own guesses give, dealt to the images at random (the agreement by chance of Cohen's kappa, 1960). */
+  readonly chance: { readonly top1: number; readonly top5: number; readonly meanPerClassRecall: number };
   /** 1 where the first guess is right, [N]; for `pairedDifference` between two runs. */
   readonly correct: Uint8Array;
   /** 1 where one of the first five guesses is right, [N]. */
@@ -122,52 +89,63 @@ export interface ZeroshotResult {
 }
 
 /**
- * Scores `images` [N, E] with true classes `labels` [N] against `classes` [C, E], whose names are `names` [C].
+ * Scores the guesses `predictions` [N, k] for images with true classes `labels` [N] among classes called `names` [C].
  * Equal cosines are ranked by class index, so two classes of the same name cannot both be found. Intervals resample
  * images; see `classMeanInterval` for the mean per-class recall, in which only classes with images count.
  */
 export function evaluateZeroshot(
-  images: Features,
   labels: Uint32Array,
-  classes: Features,
   names: readonly string[],
-  options: ZeroshotScoreOptions = {},
+  predictions: Predictions,
+  options: BootstrapOptions = {},
 ): ZeroshotResult {
-  if (names.length !== classes.rows) {
-    throw new InternalError(`evaluateZeroshot: ${names.length} names for ${classes.rows} class embeddings`);
-  }
-  if (labels.length !== images.rows || images.rows === 0) {
+  const n = labels.length;
+  const C = names.length;
+  const { indices, k } = predictions;
+  if (n === 0 || indices.length !== n * k) {
     throw new UsageError(
-      `evaluateZeroshot: one label an image is needed; got ${labels.length} labels for ${images.rows} images. Check the data set.`,
+      `evaluateZeroshot: one label an image is needed; got ${n} labels for ${indices.length / k} images. Check the data set.`,
     );
   }
-  const unknown = labels.findIndex((label) => label >= classes.rows);
+  const unknown = labels.findIndex((label) => label >= C);
   if (unknown >= 0) {
     throw new UsageError(
-      `evaluateZeroshot: a label must index a class name; got labels[${unknown}]=${labels[unknown]} with ${classes.rows} classes. Add the missing names or count labels from 0.`,
+      `evaluateZeroshot: a label must index a class name; got labels[${unknown}]=${labels[unknown]} with ${C} classes. Add the missing names or count labels from 0.`,
     );
   }
-  const predictions = options.predictions ?? nearestRows(images, classes, GUESSES);
-  const { indices, k } = predictions;
-  const correct = new Uint8Array(images.rows);
-  const correctTop5 = new Uint8Array(images.rows);
-  const counts = new Uint32Array(classes.rows);
-  const hits = new Uint32Array(classes.rows);
+  const correct = new Uint8Array(n);
+  const correctTop5 = new Uint8Array(n);
+  const counts = new Uint32Array(C);
+  const hits = new Uint32Array(C);
+  /** Images that have a class as their first guess, and among the first five. */
+  const first = new Uint32Array(C);
+  const among = new Uint32Array(C);
   const wrong = new Map<number, number>();
-  for (let i = 0; i < images.rows; i++) {
+  for (let i = 0; i < n; i++) {
     const label = labels[i]!;
     const guesses = indices.subarray(i * k, (i + 1) * k);
     counts[label]!++;
+    first[guesses[0]!]!++;
+    for (const guess of guesses) among[guess]!++;
     if (guesses.includes(label)) correctTop5[i] = 1;
     if (guesses[0] === label) {
       correct[i] = 1;
       hits[label]!++;
     } else {
-      const pair = label * classes.rows + guesses[0]!;
+      const pair = label * C + guesses[0]!;
       wrong.set(pair, (wrong.get(pair) ?? 0) + 1);
     }
   }
+  const byChance = (guessed: Uint32Array) =>
+    guessed.reduce((sum, times, c) => sum + (times / n) * (counts[c]! / n), 0);
+  const present = counts.filter((count) => count > 0).length;
   return {
+    chance: {
+      top1: byChance(first),
+      top5: byChance(among),
+      meanPerClassRecall:
+        first.reduce((sum, times, c) => sum + (counts[c]! > 0 ? times / n : 0), 0) / present,
+    },
     top1: meanInterval(correct, options),
     top5: meanInterval(correctTop5, options),
     meanPerClassRecall: classMeanInterval(correct, labels, options),
@@ -180,9 +158,105 @@ export function evaluateZeroshot(
     confusions: [...wrong]
       .sort(([pairA, a], [pairB, b]) => b - a || pairA - pairB)
       .map(([pair, count]) => ({
-        truth: names[Math.floor(pair / classes.rows)]!,
-        predicted: names[pair % classes.rows]!,
+        truth: names[Math.floor(pair / C)]!,
+        predicted: names[pair % C]!,
         count,
       })),
   };
+}
+
+/** What zero-shot classification leaves besides its scores. */
+export interface ZeroshotDetails {
+  readonly result: ZeroshotResult;
+  readonly classes: Classes;
+  /** [C, E] */
+  readonly classFeatures: Features;
+  readonly images: FeatureRows;
+  /** Row in `images`, sample and class of each image that was scored. */
+  readonly rows: Uint32Array;
+  readonly indices: Uint32Array;
+  readonly labels: Uint32Array;
+}
+
+export const zeroshotTask: Task<ZeroshotDetails> = {
+  name: "zeroshot_classification",
+  doc: "Each picture is given the class whose prompts lie nearest.",
+  how: "A class is the mean of its prompts' unit vectors, brought to length 1; a picture belongs to the class of the highest cosine, equal ones by order. Chance deals the model's own guesses to the pictures at random.",
+  source: "Radford et al. 2021, §3.1.4; CLIP_benchmark, zeroshot_classification.py",
+  needs: ["labels"],
+  metrics: [
+    {
+      name: "acc1",
+      words: "top-1",
+      doc: "Share of the pictures whose first guess is right.",
+      kind: "share",
+      better: "higher",
+    },
+    {
+      name: "acc5",
+      words: "top-5",
+      doc: "Share of the pictures with the right class among five guesses.",
+      kind: "share",
+      better: "higher",
+    },
+    {
+      name: "mean_per_class_recall",
+      words: "mean per-class recall",
+      doc: "Mean over the classes that have pictures of the share of their pictures that are right.",
+      kind: "share",
+      better: "higher",
+    },
+  ],
+  async run({ features, data, bootstrap }) {
+    const { dataset, templates = "simple" } = data;
+    const classes = classesOf(datasetLabels(dataset), dataset.name, data.classnames);
+    const sentences = await loadTemplates(templates);
+    const prompts = promptsOf(classes.names, sentences);
+    const embedded = await features.images(dataset);
+    const texts = await features.texts(prompts, `prompts for ${dataset.name}`);
+    const classFeatures = classEmbeddings(texts.features, sentences.length);
+    const { features: images } = embedded;
+    const search = nearestSearch(images.rows, classFeatures, GUESSES);
+    await eachTileOn(features.engine, images, classFeatures, search.visit);
+    const labelOf = (sample: number) => dataset.sample(sample).label;
+    const rows = Uint32Array.from(embedded.indices.keys()).filter(
+      (row) => labelOf(embedded.indices[row]!) !== undefined,
+    );
+    const indices = rows.map((row) => embedded.indices[row]!);
+    const labels = indices.map((sample) => classes.indexOf.get(labelOf(sample)!)!);
+    const result = evaluateZeroshot(labels, classes.names, selectRows(search.result(), rows), bootstrap);
+    const score = (metric: string, interval: Interval, chance: number, values?: Uint8Array): TaskScore => ({
+      metric,
+      score: interval,
+      chance,
+      ...(values && { items: { values: Float64Array.from(values), samples: indices } }),
+    });
+    const empty = classes.names.length - result.perClass.length;
+    return {
+      scores: [
+        score("acc1", result.top1, result.chance.top1, result.correct),
+        score("acc5", result.top5, result.chance.top5, result.correctTop5),
+        score("mean_per_class_recall", result.meanPerClassRecall, result.chance.meanPerClassRecall),
+      ],
+      notes: [
+        ...classes.notes,
+        ...(empty === 0
+          ? []
+          : [`${empty} of ${classes.names.length} classes have no picture; they can be guessed`]),
+        ...cutNotes("prompts", prompts, texts.cut),
+        ...twinNotes("classes", classes.names, classFeatures),
+      ],
+      details: { result, classes, classFeatures, images, rows, indices, labels },
+    };
+  },
+};
+
+/** The guesses of some rows. */
+function selectRows({ indices, scores, k }: Predictions, rows: Uint32Array): Predictions {
+  const out = { indices: new Uint32Array(rows.length * k), scores: new Float32Array(rows.length * k), k };
+  for (const [i, row] of rows.entries()) {
+    out.indices.set(indices.subarray(row * k, (row + 1) * k), i * k);
+    out.scores.set(scores.subarray(row * k, (row + 1) * k), i * k);
+  }
+  return out;
 }

@@ -1,6 +1,6 @@
 /** Parameters from safetensors under open_clip's names. */
 
-import { decode, type TypedArray } from "../../core/dtype.js";
+import { allFinite, decode, type TypedArray } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { SafetensorsFile, type StoredTensor } from "../../core/safetensors.js";
 import { formatType, type Shape, sameShape } from "../../core/shape.js";
@@ -23,7 +23,7 @@ export interface ReadWeightsOptions {
 
 /**
  * Parameters of `specs` from the file, as f32: all of them, but for what it may lack. Throws `UsageError` naming the
- * file and what is missing, of another shape, or unknown.
+ * file and what is missing, of another shape, unknown, or not finite.
  */
 export function readWeights(
   path: string,
@@ -52,6 +52,7 @@ export function readWeights(
     const read = () => asF32(info, file.read(stored));
     const value = sameNumbers(info.shape, shape) ? read() : fit?.(name, info, read);
     if (value === undefined) misfits.push(`"${name}" must be [${shape.join(",")}]; got ${formatType(info)}`);
+    else if (!allFinite("f32", value)) throw new UsageError(notFinite(path, stored));
     else values[name] = value;
   }
   if (misfits.length === 0) return values;
@@ -60,6 +61,9 @@ export function readWeights(
     `${path}: ${misfits[0]}${more}. ${remedy ?? "Check --model, image size and vocabulary."}`,
   );
 }
+
+const notFinite = (path: string, name: string): string =>
+  `${path}: weights must be finite; got NaN or infinity in "${name}". The training that gave them diverged: take an earlier checkpoint.`;
 
 const asF32 = ({ dtype }: StoredTensor, data: TypedArray): Float32Array =>
   data instanceof Float32Array ? data : Float32Array.from(decode(dtype, data));

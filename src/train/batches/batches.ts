@@ -91,7 +91,7 @@ export class OpenBatch implements BatchParts {
     this.samples.push(batch.indices);
     this.shareOfWhole = duplicateCaptionShare;
     const { start, end } = batch.rows;
-    return { ...host, noise: this.noise(end - start, start), given: this.given(batch) };
+    return { ...host, noise: this.noise(end - start, start), extra: this.extraOf(batch) };
   }
 
   async part(index: number): Promise<HostBatch> {
@@ -116,7 +116,7 @@ export class OpenBatch implements BatchParts {
       imageIds: Int32Array.from(batch.indices),
       textIds,
       noise: this.noise(rows, index * rows),
-      given: this.given(batch),
+      extra: this.extraOf(batch),
     };
   }
 
@@ -153,10 +153,10 @@ export class OpenBatch implements BatchParts {
   }
 
   /** What the loss has of these rows beside what is encoded. */
-  private given({ indices, captions }: Batch): Record<string, Float32Array> {
-    const { given = {} } = this.source.strategy;
+  private extraOf({ indices, captions }: Batch): Record<string, Float32Array> {
+    const { extra = {} } = this.source.strategy;
     return Object.fromEntries(
-      Object.entries(given).map(([name, each]) => [name, each.rows(indices, captions)]),
+      Object.entries(extra).map(([name, each]) => [name, each.rows(indices, captions)]),
     );
   }
 

@@ -25,7 +25,7 @@ import {
   locateModel,
   type ModelSource,
 } from "../../evaluate/model/load-model.js";
-import type { GivenRows } from "../strategies/strategy.js";
+import type { ExtraRows } from "../strategies/strategy.js";
 
 /** Where embeddings are kept, below the folder of runs. */
 const FOLDER = ".teachers";
@@ -43,8 +43,8 @@ interface Stored {
 
 /** The rows of a teacher. Dispose it to close its files. */
 export interface Teacher extends Disposable {
-  readonly images: GivenRows;
-  readonly texts: GivenRows;
+  readonly images: ExtraRows;
+  readonly texts: ExtraRows;
   /** Its own factor on the cosines. */
   readonly scale: number;
   /** Names teacher and data: embeddings of another key may be others. */
@@ -140,11 +140,11 @@ function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, 
 
 function digestOf(path: string): string {
   const hash = createHash("sha256");
-  const piece = new Uint8Array(2 ** 20);
+  const chunk = new Uint8Array(2 ** 20);
   withFileErrors("read", path, () => {
     const file = openSync(path, "r");
     try {
-      for (let n = readSync(file, piece); n > 0; n = readSync(file, piece)) hash.update(piece.subarray(0, n));
+      for (let n = readSync(file, chunk); n > 0; n = readSync(file, chunk)) hash.update(chunk.subarray(0, n));
     } finally {
       closeSync(file);
     }

@@ -11,10 +11,12 @@ import { trace } from "../../graph/trace.js";
 import { makeClip } from "../../models/clip.js";
 import type { ClipConfig } from "../../models/config/config.js";
 import { drawNoise } from "../../nn/noise.js";
+import type { Precision } from "../recipe/machine-fields.js";
 import { makeOptimizer } from "../step/optimizer.js";
+import type { StepOptions } from "../step/options.js";
 import { StepRunner } from "../step/runner.js";
 import { initialState } from "../step/state.js";
-import { type Precision, type StepOptions, trainStep } from "../step/step.js";
+import { trainStep } from "../step/step.js";
 
 export interface StepBenchOptions {
   /** The model, with the image size and context length to measure at. */

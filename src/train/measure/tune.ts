@@ -2,7 +2,7 @@
 
 import { UsageError } from "../../core/errors.js";
 import type { CompilerFlags, Engine } from "../../engines/engine.js";
-import type { Precision } from "../step/step.js";
+import type { Precision } from "../recipe/machine-fields.js";
 import { benchStep, type StepBenchOptions, type StepBenchResult } from "./bench.js";
 
 export interface OptionSet {

@@ -35,16 +35,16 @@ export async function resolveRecipe(
 ): Promise<Recipe> {
   if (nameOrPath === undefined) return checkRecipe(overrides);
   const base = await loadRecipe(nameOrPath);
-  const given = Object.entries(overrides).filter(([, value]) => value !== undefined);
+  const set = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: Record<string, unknown> = { ...base };
   if (lengthKeys.some((key) => overrides[key] !== undefined))
     for (const key of lengthKeys) delete merged[key];
-  Object.assign(merged, Object.fromEntries(given));
+  Object.assign(merged, Object.fromEntries(set));
   try {
     return checkRecipe(merged as RecipeInput, basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""));
   } catch (error) {
     // With overrides it may be either that is at fault; without, it is the file.
-    if (!(error instanceof UsageError) || given.length > 0) throw error;
+    if (!(error instanceof UsageError) || set.length > 0) throw error;
     throw new UsageError(`${nameOrPath}: ${error.message}`, {
       key: error.key,
       file: nameOrPath,

@@ -8,7 +8,6 @@
 import { UsageError } from "../../core/errors.js";
 import { dataFields, policyName } from "../../data/fields.js";
 import { policyList } from "../../data/pixels/augment/policies.js";
-import { engineNames } from "../../engines/registry.js";
 import {
   checkAll,
   choice,
@@ -28,10 +27,11 @@ import {
   toJson,
   type Values,
 } from "../../settings/fields.js";
-import { precisions } from "../step/step.js";
 import { strategyNames } from "../strategies/index.js";
-import { course } from "./course.js";
-import { optimizerFields, scheduleFields } from "./optimizer-fields.js";
+import { machineFields } from "./machine-fields.js";
+import { optimizerFields } from "./optimizer-fields.js";
+import { scheduleFields } from "./schedule-fields.js";
+import { stages } from "./stages.js";
 import { startFields, startRules } from "./start-fields.js";
 import { completeStrategy, strategyFields, strategyRules } from "./strategy-fields.js";
 import { teacherFields, teacherRules } from "./teacher-fields.js";
@@ -45,11 +45,11 @@ export const recipeGroups = {
     ),
     forceImageSize: optional(integer(8, 2048), "Side of the square input in pixels, instead of the model's."),
     imageSizes: optional(
-      course(integer(8, 2048)),
+      stages(integer(8, 2048)),
       "Sides of the training images in the course of the run, each with its share: 112:0.6,160:0.3; the rest as the model has it.",
     ),
     contextLengths: optional(
-      course(integer(2, 4096)),
+      stages(integer(2, 4096)),
       "Tokens of the training texts in the course of the run, each with its share: 8:0.9; the rest as the model has it.",
     ),
     forceContextLength: optional(integer(2, 4096), "Text tokens per caption, instead of the model's."),
@@ -82,7 +82,6 @@ export const recipeGroups = {
       list(real({ above: 0 }), { separator: "::" }),
       "Weight of each source of --train-data, joined with ::.",
     ),
-    trainNumSamples: optional(integer(1), "Samples in one epoch; needed for sources that cannot be counted."),
     valData: optional(
       list(text("SOURCE"), { separator: "::" }),
       "Held-out pairs, in any form that train-data takes.",
@@ -253,40 +252,7 @@ export const recipeGroups = {
       { free: true },
     ),
   },
-  Machine: {
-    engine: defaulted(choice([...engineNames]), "onnxruntime", "What computes the steps."),
-    plugin: optional(
-      text("NAME|FILE"),
-      "XLA's plugin: xla-cpu, xla-cuda13, or a library's path; else the best that can be used here.",
-      { free: true },
-    ),
-    devices: defaulted(integer(1), 1, "Devices that share every batch; XLA.", { free: true }),
-    precision: defaulted(
-      choice(precisions, { fp32: "f32", amp_bf16: "bf16" }),
-      "f32",
-      "Number format of products' operands; all else and the weights stay f32. bf16-results rounds what products give, too: less memory. bf16 on XLA.",
-    ),
-    attention: defaulted(
-      choice(["auto", "plain"]),
-      "auto",
-      "auto: in bf16 on NVIDIA's GPUs cuDNN's flash attention, where its limits allow; plain: products and a softmax.",
-    ),
-    xlaFlag: optional(
-      list(text("NAME=VALUE")),
-      "An option of XLA's for compiling the train step, e.g. xla_gpu_autotune_level=2; may be repeated.",
-      { free: true },
-    ),
-    gradCheckpointing: defaulted(
-      flag(),
-      false,
-      "Compute each block's intermediates again in the backward pass instead of keeping them: less memory, more time.",
-      { free: true },
-    ),
-    threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise.", { free: true }),
-    workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise.", {
-      free: true,
-    }),
-  },
+  Machine: machineFields,
   Run: {
     name: optional(
       text("NAME"),
@@ -371,17 +337,17 @@ const lastPart = (path: string): string =>
     .at(-1)!;
 
 function checkLength(recipe: Recipe): void {
-  const given = lengthKeys.filter((key) => recipe[key] !== undefined);
-  if (given.length === 0) {
+  const lengths = lengthKeys.filter((key) => recipe[key] !== undefined);
+  if (lengths.length === 0) {
     throw new UsageError(
       "length: the recipe must say how long to train; got none of samples, epochs, steps, time. Add one, e.g. --epochs 10 or --time 30m.",
       { code: "ERR_SETTING" },
     );
   }
-  if (given.length > 1) {
+  if (lengths.length > 1) {
     const json = recipeToJson(recipe);
-    const shown = given.map((key) => `${key}=${JSON.stringify(json[key])}`).join(" and ");
-    throw new UsageError(`${given[1]}: the length must be given once; got ${shown}. Keep one of them.`);
+    const shown = lengths.map((key) => `${key}=${JSON.stringify(json[key])}`).join(" and ");
+    throw new UsageError(`${lengths[1]}: the length must be given once; got ${shown}. Keep one of them.`);
   }
   const { samples, time } = recipe;
   if (samples && samples.unit !== "samples") {
@@ -395,15 +361,15 @@ function checkLength(recipe: Recipe): void {
     );
   }
   if (samples?.value === 0 || time?.value === 0) {
-    throw new UsageError(`${given[0]}: must be above 0; got ${given[0]}=0. Say how long to train.`);
+    throw new UsageError(`${lengths[0]}: must be above 0; got ${lengths[0]}=0. Say how long to train.`);
   }
 }
 
-type Given = Values<RecipeFields>;
+type Checked = Values<RecipeFields>;
 const says = (key: keyof RecipeFields) => `--${kebab(key)}`;
 
 /** What must hold between keys; each gives the message or undefined. */
-const rules: readonly ((recipe: Recipe, given: Given) => string | undefined)[] = [
+const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[] = [
   ...strategyRules,
   ...startRules,
   ...teacherRules,

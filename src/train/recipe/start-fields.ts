@@ -35,10 +35,10 @@ export const startFields = {
 
 export type Start = Values<typeof startFields>;
 
-type Given = Start & { readonly strategy: StrategyName; readonly tokenizer: string };
+type Checked = Start & { readonly strategy: StrategyName; readonly tokenizer: string };
 
 /** What must hold between them; each gives the message or undefined. */
-export const startRules: readonly ((recipe: Given) => string | undefined)[] = [
+export const startRules: readonly ((recipe: Checked) => string | undefined)[] = [
   ({ pretrained, pretrainedImage }) =>
     pretrained !== undefined && pretrainedImage !== undefined
       ? `pretrainedImage: a whole CLIP has an image tower already; got pretrained=${pretrained} and pretrainedImage=${pretrainedImage}. Remove one.`

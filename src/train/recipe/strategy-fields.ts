@@ -3,7 +3,7 @@
 import { integer, kebab, list, optional, real, type Values } from "../../settings/fields.js";
 import { kindOf, type StrategyName, strategies } from "../strategies/index.js";
 import { type StrategyOptions, strategyDefaults } from "../strategies/strategy.js";
-import { constantly, course } from "./course.js";
+import { constantly, stages } from "./stages.js";
 
 export const strategyFields = {
   labelSmoothing: optional(
@@ -11,7 +11,7 @@ export const strategyFields = {
     "Share of each softmax target that is spread over the batch (default 0); not of siglip.",
   ),
   maskRatio: optional(
-    course(real({ above: 0, below: 1 })),
+    stages(real({ above: 0, below: 1 })),
     "Of flip: share of each image left out (default 0.5); or several, each with its share of the run, the rest on whole images: 0.75:0.5,0.5:0.45.",
   ),
   sslScale: optional(real({ min: 0 }), "Of slip: weight of the loss on views (default 1)."),
@@ -26,7 +26,7 @@ export const strategyFields = {
   ),
 } as const;
 
-type Given = Values<typeof strategyFields> & {
+type Checked = Values<typeof strategyFields> & {
   readonly strategy: StrategyName;
   readonly logitScaleInit: number | undefined;
   readonly augment: string | undefined;
@@ -39,21 +39,21 @@ const optionNames = Object.keys(strategyDefaults) as (keyof StrategyOptions)[];
 const NO_POLICY = "none";
 
 /** Defaults of the chosen strategy's settings; those of others stay absent. */
-export function completeStrategy(given: Given) {
-  const { options, logits, augment = NO_POLICY } = kindOf(given.strategy);
+export function completeStrategy(values: Checked) {
+  const { options, logits, augment = NO_POLICY } = kindOf(values.strategy);
   const completed = Object.fromEntries(
-    optionNames.map((key) => [key, given[key] ?? (options.includes(key) ? defaults[key] : undefined)]),
-  ) as Pick<Given, keyof StrategyOptions>;
+    optionNames.map((key) => [key, values[key] ?? (options.includes(key) ? defaults[key] : undefined)]),
+  ) as Pick<Checked, keyof StrategyOptions>;
   return {
     ...completed,
-    augment: given.augment ?? augment,
-    logitScaleInit: given.logitScaleInit ?? logits.scale,
-    logitBiasInit: given.logitBiasInit ?? logits.bias,
+    augment: values.augment ?? augment,
+    logitScaleInit: values.logitScaleInit ?? logits.scale,
+    logitBiasInit: values.logitBiasInit ?? logits.bias,
   };
 }
 
 /** What must hold between them; each gives the message or undefined. */
-export const strategyRules: readonly ((recipe: Given) => string | undefined)[] = [
+export const strategyRules: readonly ((recipe: Checked) => string | undefined)[] = [
   (recipe) => {
     const { options } = kindOf(recipe.strategy);
     const stray = optionNames.find((key) => recipe[key] !== undefined && !options.includes(key));

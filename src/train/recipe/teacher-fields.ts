@@ -22,12 +22,12 @@ export const teacherFields = {
   ),
 } as const;
 
-type Given = Values<typeof teacherFields>;
+type Checked = Values<typeof teacherFields>;
 
 const options = ["teacherModel", "teacherTokenizer", "distill", "teacherScale"] as const;
 
 /** What must hold between them; each gives the message or undefined. */
-export const teacherRules: readonly ((recipe: Given) => string | undefined)[] = [
+export const teacherRules: readonly ((recipe: Checked) => string | undefined)[] = [
   (recipe) => {
     const stray = options.find((key) => recipe[key] !== undefined);
     return stray !== undefined && recipe.teacher === undefined

@@ -36,14 +36,14 @@ function told(error: unknown, doing: string, recipe: Recipe, checkpoint: number 
     }
     const going = or([...rebuilt, ...more, "more memory"]);
     return new UsageError(
-      `${rule} The checkpoint of step ${checkpoint} is intact: continue it with ${going}, or start another run, under another --name, with ${smaller}.`,
+      `${rule} Continue from the checkpoint of step ${checkpoint} with ${going}, or start another run, under another --name, with ${smaller}.`,
       { cause: error },
     );
   }
   const where =
     checkpoint === undefined
       ? "There is no checkpoint yet: the same command begins anew."
-      : `The checkpoint of step ${checkpoint} is intact: the same command continues from it.`;
+      : `The same command continues from the checkpoint of step ${checkpoint}.`;
   return new UsageError(
     `${engine}: ${doing} must succeed; ${got}. ${where} If it fails there again, the device (nvidia-smi, dmesg) or its plugin is at fault, or we are: please report it.`,
     { cause: error },

@@ -8,21 +8,35 @@
  *     evaluation.jsonl   one line per score
  *     tokenizer.json     and whatever else the run needs to be used later
  *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
- *     lock.json          while a process writes
+ *     lock-7.json        while a process writes: the run's seventh
  *
- * Opening a folder that holds the same recipe continues it from its latest complete checkpoint. Before the first
- * checkpoint there is nothing to lose, and a run may be begun anew with other settings.
+ * Opening a folder that holds the same recipe continues it from its latest sound checkpoint. Before the first
+ * checkpoint there is nothing to lose, and a run may be begun anew with other settings; one that fails before its first
+ * step leaves nothing behind.
  */
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Disk, type FileContent, namesIn, realDisk, replaceFile, textOf } from "../../core/disk.js";
+import { z } from "zod";
+import {
+  type Disk,
+  type FileContent,
+  firstMissing,
+  namesIn,
+  realDisk,
+  removeEmptyFolders,
+  replaceFile,
+  textOf,
+} from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { withFileErrors } from "../../core/files.js";
+import { changeOfData } from "../../data/index.js";
 import { kebab } from "../../settings/fields.js";
+import { readCheckedJson } from "../../settings/json.js";
 import {
   type Checkpoint,
+  latestSound,
   listCheckpoints,
   pruneCheckpoints,
   removeUnfinished,
@@ -30,9 +44,9 @@ import {
   type TrainState,
   writeCheckpoint,
 } from "../../storage/checkpoint.js";
-import { takeLock } from "../../storage/lock.js";
+import { fenced, type Lock, type Sighting, takeLock, whenLeaseEnds } from "../../storage/lock.js";
 import { type Recipe, recipeFields, recipeToJson } from "../recipe/recipe.js";
-import { type Plan, uncutPlan } from "../schedule/plan.js";
+import { type Plan, planSchema, uncutPlan } from "../schedule/plan.js";
 
 const CONFIG = "config.json";
 const PLAN = "plan.json";
@@ -51,9 +65,17 @@ export interface StartRecord {
   readonly teacher?: string | undefined;
 }
 
+const startSchema: z.ZodType<StartRecord> = z.object({
+  fresh: z.array(z.string()),
+  teacher: z.string().optional(),
+});
+
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
   /^(?:(?:plan|start|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+
+/** What a lock that was let go leaves. */
+const LOCK_REMAINS = /^\.lock-\d+\.free$/;
 
 /** Settings that say where the run is and how it is opened, not what it computes. */
 const LOCATION: ReadonlySet<string> = new Set(["name", "logs", "resume"]);
@@ -66,13 +88,16 @@ export class Run implements Disposable {
   readonly path: string;
   /** The checkpoint to continue from; undefined at the beginning. */
   readonly resumed: Checkpoint | undefined;
+  /** What was found on opening it, a line each: checkpoints that are passed over. */
+  readonly notes: readonly string[];
   private readonly checkpoints: string;
 
   private constructor(
     readonly recipe: Recipe,
     private readonly disk: Disk,
-    private readonly lock: Disposable,
+    private readonly lock: Lock,
     path: string,
+    private begun: Begun | undefined,
   ) {
     this.path = path;
     this.checkpoints = join(path, "checkpoints");
@@ -82,37 +107,43 @@ export class Run implements Disposable {
       for (const name of namesIn(path)) if (name.endsWith(".tmp")) disk.remove(join(path, name));
     });
     if (recipe.resume === "plateau") opening(path, () => this.undoCut());
-    this.resumed = this.latestCheckpoint();
+    const notes: string[] = [];
+    this.resumed = latestSound(this.checkpoints, (line) => notes.push(line));
+    this.notes = notes;
     const done = this.resumed?.step ?? -1;
     for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
   }
 
   /**
    * Opens `LOGS/NAME`, making it if need be.
+   * @param gone a holder's lock on another machine whose lease is over.
    * @throws UsageError when the folder holds another recipe, another process writes to it, or it cannot be
-   *   written.
+   *   written; `LeasedElsewhere` when that process is on another machine.
    */
-  static open(recipe: Recipe, disk: Disk = realDisk): Run {
+  static open(recipe: Recipe, disk: Disk = realDisk, gone?: Sighting): Run {
     const path = resolve(recipe.logs, recipe.name);
     const otherSettings = refuseForeign(recipe, path);
-    opening(path, () => disk.makeFolder(join(path, "checkpoints")));
-    const lock = takeLock(disk, path);
+    const isThere = existsSync(join(path, CONFIG)) || listCheckpoints(join(path, "checkpoints")).length > 0;
+    const begun = isThere ? undefined : { disk, path, made: firstMissing(path) };
+    let lock: Lock | undefined;
     try {
+      opening(path, () => disk.makeFolder(join(path, "checkpoints")));
+      lock = takeLock(disk, path, { gone });
+      const own = fenced(disk, lock);
       if (otherSettings) {
         // A checkpoint may have come while this process waited for the lock.
         refuseForeign(recipe, path);
-        opening(path, () => {
-          for (const name of namesIn(path)) if (OF_A_TRY.test(name)) disk.remove(join(path, name));
-        });
+        opening(path, () => removeTry(own, path));
       }
       const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
       // Settings that may change are recorded as they are now.
       if (textOf(join(path, CONFIG)) !== config) {
-        opening(path, () => replaceFile(disk, join(path, CONFIG), config));
+        opening(path, () => replaceFile(own, join(path, CONFIG), config));
       }
-      return new Run(recipe, disk, lock, path);
+      return new Run(recipe, own, lock, path, begun);
     } catch (error) {
-      lock[Symbol.dispose]();
+      if (begun !== undefined) abandon(begun, lock);
+      else lock?.[Symbol.dispose]();
       throw error;
     }
   }
@@ -124,20 +155,21 @@ export class Run implements Disposable {
 
   /** The stored plan, or undefined before `savePlan`. */
   get plan(): Plan | undefined {
-    const text = textOf(join(this.path, PLAN));
-    return text === undefined ? undefined : (JSON.parse(text) as Plan);
+    const path = join(this.path, PLAN);
+    return existsSync(path) ? readCheckedJson(path, planSchema, RESTORE) : undefined;
   }
 
   /**
    * Fixes the plan, durably. A plan whose length is known is never replaced by another, but once by itself cut short.
-   * @throws UsageError when the training data has another size than when the run that goes on began.
+   * @throws UsageError when the training data are not those with which the run that goes on began.
    */
   savePlan(plan: Plan): Plan {
     const stored = this.plan;
-    const otherData = stored !== undefined && stored.samplesPerEpoch !== plan.samplesPerEpoch;
+    const changed = stored === undefined ? [] : changesOf(stored, plan);
+    const otherData = changed.length > 0;
     if (otherData && this.resumed !== undefined) {
       throw new UsageError(
-        `trainData: must be what the run began with; got ${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}. Restore the data, or start another run with --name.`,
+        `trainData: must be what the run began with; got ${changed.join(", ")}. Restore the data, or start another run with --name.`,
       );
     }
     const isCut = plan.cut !== undefined && stored?.cut === undefined;
@@ -156,8 +188,8 @@ export class Run implements Disposable {
         this.writeFile(START, `${JSON.stringify(start, null, 2)}\n`);
       return start;
     }
-    const text = textOf(join(this.path, START));
-    const stored = text === undefined ? { fresh: [] } : (JSON.parse(text) as StartRecord);
+    const path = join(this.path, START);
+    const stored = existsSync(path) ? readCheckedJson(path, startSchema, RESTORE) : { fresh: [] };
     if (stored.teacher !== start.teacher) {
       throw new UsageError(
         `teacher: must be what the run began with, on the same data; got embeddings ${start.teacher}, was ${stored.teacher}. Restore its weights and the data, or start another run with --name.`,
@@ -201,13 +233,15 @@ export class Run implements Disposable {
       if (existsSync(path)) withFileErrors("write", path, () => this.disk.sync(path));
     }
     const written = writeCheckpoint(this.disk, this.checkpoints, step, files, state, score);
+    this.begun = undefined;
     const { keepLast, keepBest } = this.recipe;
     pruneCheckpoints(this.disk, this.checkpoints, { keepLast, keepBest, keepStep: this.plan?.cut?.step });
     return written;
   }
 
   [Symbol.dispose](): void {
-    this.lock[Symbol.dispose]();
+    if (this.begun === undefined) this.lock[Symbol.dispose]();
+    else abandon(this.begun, this.lock);
   }
 
   /** Goes back to where a cooldown began early. */
@@ -232,6 +266,52 @@ export class Run implements Disposable {
       return latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
     };
     withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
+    this.begun = undefined;
+  }
+}
+
+const RESTORE = "Restore it, or start another run with --name.";
+
+/** Opens `LOGS/NAME`, and waits where a holder on another machine may be gone. */
+export const openRun = (recipe: Recipe, say: (line: string) => void): Promise<Run> =>
+  whenLeaseEnds((gone) => Run.open(recipe, realDisk, gone), say);
+
+/** How the data of a plan differ from those of the stored one, in words. */
+function changesOf(stored: Plan, plan: Plan): readonly string[] {
+  if (stored.samplesPerEpoch !== plan.samplesPerEpoch)
+    return [`${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}`];
+  return stored.data === undefined || plan.data === undefined
+    ? []
+    : changeOfData(stored.data, plan.data).changed;
+}
+
+const removeTry = (disk: Disk, path: string): void => {
+  for (const name of namesIn(path)) if (OF_A_TRY.test(name)) disk.remove(join(path, name));
+};
+
+/** A run that has nothing to keep yet. */
+interface Begun {
+  readonly disk: Disk;
+  readonly path: string;
+  /** The outermost folder that was made for it. */
+  readonly made: string | undefined;
+}
+
+/** Removes what a run wrote that took no step, lets go of its lock, and removes the folders that were made for it. */
+function abandon({ disk, path, made }: Begun, lock: Lock | undefined): void {
+  const checkpoints = join(path, "checkpoints");
+  try {
+    if (lock !== undefined) {
+      lock.check();
+      removeTry(disk, path);
+      disk.remove(join(path, CONFIG));
+      lock[Symbol.dispose]();
+      for (const name of namesIn(path)) if (LOCK_REMAINS.test(name)) disk.remove(join(path, name));
+    }
+    removeEmptyFolders(checkpoints, made ?? checkpoints);
+  } catch {
+    // What stays can be begun again.
+    lock?.[Symbol.dispose]();
   }
 }
 
@@ -299,19 +379,18 @@ function refuseForeign(recipe: Recipe, path: string): boolean {
   if (text === undefined) {
     const names = existsSync(path) ? opening(path, () => namesIn(path)) : [];
     const strangers = names.filter(
-      (name) => name !== "checkpoints" && !/^(?:\.|lock\.json|config\.json\.)/.test(name),
+      (name) => name !== "checkpoints" && !/^(?:\.|lock-\d+\.json|config\.json\.)/.test(name),
     );
     if (strangers.length === 0) return false;
     throw new UsageError(
       `run: the folder holds something else; got ${strangers.slice(0, 3).join(", ")} in ${path}. Choose another --name.`,
     );
   }
-  let stored: Record<string, unknown>;
-  try {
-    stored = JSON.parse(text);
-  } catch {
-    throw new UsageError(`run: ${CONFIG} must be JSON; got ${path}. Restore it, or choose another --name.`);
-  }
+  const stored = readCheckedJson(
+    join(path, CONFIG),
+    z.record(z.string(), z.unknown()),
+    "Restore it, or choose another --name.",
+  );
   if (recipe.resume === "none") {
     throw new UsageError(
       `run: exists already, and --resume none leaves it alone; got ${path}. Choose another name, e.g. ${named}.`,
@@ -331,7 +410,7 @@ function refuseForeign(recipe: Recipe, path: string): boolean {
   );
 }
 
-/** Lines of a JSONL file; a torn last line is left out. */
+/** Lines of a JSONL file; what is no line of a run, as a torn last one, is left out. */
 export function readLines(path: string): Line[] {
   const text = textOf(path) ?? "";
   return text.split("\n").flatMap((line) => {
@@ -344,7 +423,9 @@ function parseLine(line: string): Line | undefined {
   if (line === "") return undefined;
   try {
     const parsed: unknown = JSON.parse(line);
-    return parsed !== null && typeof parsed === "object" ? (parsed as Line) : undefined;
+    if (parsed === null || typeof parsed !== "object" || Array.isArray(parsed)) return undefined;
+    const { step } = parsed as Line;
+    return step === undefined || typeof step === "number" ? (parsed as Line) : undefined;
   } catch {
     return undefined;
   }

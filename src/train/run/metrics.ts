@@ -1,6 +1,6 @@
 /** Lines of `metrics.jsonl`: means over the steps since the last line. */
 
-import type { StepReport } from "../watch/hooks.js";
+import type { StepReport } from "../hooks.js";
 
 /** Sums over steps that no line has told yet; plain JSON, so that a checkpoint holds them and no step is lost. */
 export interface Unlogged {

@@ -1,6 +1,6 @@
 /** The state of a run as the files of a checkpoint, and back. */
 
-import type { TypedArray } from "../../core/dtype.js";
+import { allFinite, type TypedArray } from "../../core/dtype.js";
 import { encodeSafetensors, SafetensorsFile } from "../../core/safetensors.js";
 import type { TensorType } from "../../core/shape.js";
 import type { Clip } from "../../models/clip.js";
@@ -13,15 +13,15 @@ const STRATEGY = "strategy.safetensors";
 /** Files that are a whole model, by the group of the state that is in them. */
 const MODELS = { params: "params.safetensors", ema: "ema.safetensors" } as const;
 
+/** The state by name, with its types. */
+export type Snapshot = ReadonlyMap<string, { readonly type: TensorType; readonly data: TypedArray }>;
+
 /**
  * The state by name as checkpoint files: the model's parameters and statistics under open_clip's names, and beside the
  * moving average the statistics and what is locked once more, so that either file is a whole model; what the strategy has of its own; the
  * optimizer's as NAME.SLOT.
  */
-export function stateFiles(
-  snapshot: ReadonlyMap<string, { readonly type: TensorType; readonly data: TypedArray }>,
-  strategy: Strategy,
-): Record<string, Iterable<Uint8Array>> {
+export function stateFiles(snapshot: Snapshot, strategy: Strategy): Record<string, Iterable<Uint8Array>> {
   const state = [...snapshot].map(([path, { type, data }]) => {
     const [group, name] = splitGroup(path);
     const isOwn = strategy.parameters[name] !== undefined || strategy.statistics[name] !== undefined;
@@ -46,6 +46,10 @@ export function stateFiles(
   put(OPTIMIZER, ({ group }) => group === "slots");
   return files;
 }
+
+/** Names of the state's tensors that hold a NaN or an infinity. */
+export const notFinite = (snapshot: Snapshot): string[] =>
+  [...snapshot].flatMap(([name, { type, data }]) => (allFinite(type.dtype, data) ? [] : [name]));
 
 /** The state by name, as `StepRunner.create` takes it. */
 export function readState(

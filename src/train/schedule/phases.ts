@@ -2,9 +2,10 @@
 
 import { UsageError } from "../../core/errors.js";
 import type { Clip } from "../../models/clip.js";
-import { type Course, endsOf, valueAt } from "../recipe/course.js";
+import { endsOf, type Stages, valueAt } from "../recipe/stages.js";
 import { plainClip } from "../strategies/clip.js";
 import { sampleMacs } from "../strategies/cost.js";
+import { type DistillOptions, distilled } from "../strategies/distill.js";
 import { makeStrategy, type StrategyName } from "../strategies/index.js";
 import type { Strategy, StrategyOptions } from "../strategies/strategy.js";
 import { type Plan, plannedStep } from "./plan.js";
@@ -39,9 +40,9 @@ export interface Phases {
 /** Settings of a recipe that make its phases. */
 type Chosen = {
   readonly strategy: StrategyName;
-  readonly imageSizes?: Course | undefined;
-  readonly contextLengths?: Course | undefined;
-  readonly maskRatio?: Course | undefined;
+  readonly imageSizes?: Stages | undefined;
+  readonly contextLengths?: Stages | undefined;
+  readonly maskRatio?: Stages | undefined;
 } & { readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined };
 
 /** The phases of a recipe. Throws `UsageError` where the model cannot be trained so. */
@@ -63,8 +64,8 @@ export function phasesOf(chosen: Chosen, clip: Clip): Phases {
     models.set(size, known);
     return known;
   };
-  const courses = [imageSizes, contextLengths, maskRatio];
-  const ends = [...new Set([...courses.flatMap(endsOf), 1])].sort((a, b) => a - b);
+  const changing = [imageSizes, contextLengths, maskRatio];
+  const ends = [...new Set([...changing.flatMap(endsOf), 1])].sort((a, b) => a - b);
   const all = ends.map((until, i): Phase => {
     const done = ends[i - 1] ?? 0;
     const imageSize = valueAt(imageSizes, done) ?? S;
@@ -141,8 +142,20 @@ export function phasesOf(chosen: Chosen, clip: Clip): Phases {
   };
 }
 
-function checkMost(key: string, course: Course, most: number, what: string): void {
-  const above = course.find(({ value }) => value > most);
+/** The phases of a run, each with the teacher. */
+export function distilledPhases(phases: Phases, options: DistillOptions): Phases {
+  const made = new Map(
+    phases.all.map((phase) => [phase, { ...phase, strategy: distilled(phase.strategy, options) }]),
+  );
+  return {
+    ...phases,
+    all: [...made.values()],
+    at: (...where) => made.get(phases.at(...where))!,
+  };
+}
+
+function checkMost(key: string, stages: Stages, most: number, what: string): void {
+  const above = stages.find(({ value }) => value > most);
   if (above === undefined) return;
   throw new UsageError(`${key}: must not exceed ${most}, ${what}; got ${key}=${above.value}.`);
 }

@@ -1,15 +1,17 @@
 /** From a recipe and the size of the data to a number of steps: the run's length and its learning rate. */
 
+import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
-import { type Clock, type Duration, stepsIn, wholeSteps } from "../../settings/duration.js";
+import type { DataFingerprint } from "../../data/index.js";
+import { type Clock, wholeSteps } from "../../settings/duration.js";
 import type { Recipe } from "../recipe/recipe.js";
-import { measuredEnough, type Overhead, type Schedule, stepsWithin } from "./learning-rate.js";
+import type { Schedule } from "./learning-rate.js";
 
 /** What is fixed once for a run and stored as `plan.json` in its folder. */
 export interface Plan {
   /** Steps of the whole run; undefined while a time-limited run is measured. */
   readonly totalSteps: number | undefined;
-  /** Samples in one epoch, if the source can be counted. */
+  /** Samples in one epoch. */
   readonly samplesPerEpoch: number | undefined;
   readonly batchSize: number;
   /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
@@ -18,7 +20,30 @@ export interface Plan {
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+  /** What the training data were when the run began. */
+  readonly data?: DataFingerprint | undefined;
 }
+
+const count = z.int().min(1);
+
+/** What `plan.json` must hold. */
+export const planSchema: z.ZodType<Plan> = z.object({
+  totalSteps: count.optional() as z.ZodType<number | undefined>,
+  samplesPerEpoch: count.optional() as z.ZodType<number | undefined>,
+  batchSize: count,
+  measuredSteps: z.int().min(0),
+  secondsPerStep: z.number().positive().optional(),
+  cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
+  data: z
+    .object({
+      samples: z.int(),
+      captions: z.string(),
+      sizes: z.string(),
+      content: z.string(),
+      times: z.string(),
+    })
+    .optional(),
+});
 
 /** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
 export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
@@ -42,20 +67,19 @@ export function plannedStep({ totalSteps, cut }: Pick<Plan, "totalSteps" | "cut"
 
 /**
  * The plan at the start of a run.
- * @param samplesPerEpoch size of the training set; `trainNumSamples` of the recipe goes before it.
+ * @param samplesPerEpoch size of the training set.
  * @throws UsageError when the length needs the size of the data and nobody knows it, or the warm-up is too long.
  */
 export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
-  const perEpoch = recipe.trainNumSamples ?? samplesPerEpoch;
   const { batchSize } = recipe;
-  if (perEpoch !== undefined && perEpoch < batchSize) {
+  if (samplesPerEpoch !== undefined && samplesPerEpoch < batchSize) {
     throw new UsageError(
-      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${perEpoch} samples. Lower --batch-size.`,
+      `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${samplesPerEpoch} samples. Lower --batch-size.`,
     );
   }
-  const plan = { samplesPerEpoch: perEpoch, batchSize, measuredSteps: 0 };
+  const plan = { samplesPerEpoch, batchSize, measuredSteps: 0 };
   if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
-  const clock: Clock = { batchSize, samplesPerEpoch: perEpoch };
+  const clock: Clock = { batchSize, samplesPerEpoch };
   const totalSteps =
     recipe.steps ??
     (recipe.samples !== undefined
@@ -100,69 +124,4 @@ export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
     );
   }
   return { ...fixed, totalSteps, warmupSteps, cooldownSteps };
-}
-
-/** Times the first steps of a time-limited run, until its length can be fixed. */
-export class Measurement {
-  private readonly stepSeconds: number[] = [];
-  private coldSteps = 0;
-  private coldSeconds = 0;
-
-  constructor(
-    private readonly budgetSeconds: number,
-    /** Steps already done when the measuring begins: a run resumed before its length was fixed. */
-    private readonly stepsBefore = 0,
-  ) {}
-
-  /**
-   * Adds the duration of one step. True once enough is known to fix the plan.
-   * @param cold the step read images that later ones find in memory: it says little of them, and is not timed while
-   *   that takes less than a fifth of the budget.
-   */
-  add(seconds: number, cold = false): boolean {
-    if (cold && this.stepSeconds.length === 0 && this.coldSeconds < this.budgetSeconds / 5) {
-      this.coldSteps++;
-      this.coldSeconds += seconds;
-      return false;
-    }
-    this.stepSeconds.push(seconds);
-    return measuredEnough(this.stepSeconds, this.budgetSeconds);
-  }
-
-  /**
-   * The plan with its length; store it in the run folder before the next step.
-   * @param elapsedSeconds of the run's clock, start-up and earlier sittings included.
-   * @param recurring what takes time besides the steps.
-   * @param meanCost of the run's steps, in units of those that were measured.
-   */
-  fix(plan: Plan, elapsedSeconds: number, recurring: readonly Recurring[] = [], meanCost = 1): Plan {
-    const { totalSteps, secondsPerStep } = stepsWithin(
-      this.stepSeconds.map((seconds) => seconds * meanCost),
-      this.budgetSeconds,
-      elapsedSeconds,
-      (perStep) => overheadOf(recurring, plan, perStep),
-    );
-    const before = this.stepsBefore + this.coldSteps;
-    const measuredSteps = before + this.stepSeconds.length;
-    return { ...plan, totalSteps: before + totalSteps, measuredSteps, secondsPerStep };
-  }
-}
-
-/** Something that takes `seconds` every so often, and once more at the end. */
-export interface Recurring {
-  readonly every: Duration;
-  readonly seconds: number;
-}
-
-function overheadOf(recurring: readonly Recurring[], clock: Clock, secondsPerStep: number): Overhead {
-  let inAll = 0;
-  let perStep = 0;
-  for (const { every, seconds } of recurring) {
-    if (every.value === 0) continue;
-    inAll += seconds;
-    if (every.unit === "percent") inAll += (seconds * 100) / every.value;
-    else if (every.unit === "seconds") perStep += (seconds * secondsPerStep) / every.value;
-    else perStep += seconds / Math.max(1, stepsIn(every, clock, "frequency"));
-  }
-  return { inAll, perStep };
 }

@@ -6,13 +6,13 @@ import type { Depth } from "../../models/depth.js";
 import type { Start } from "../recipe/start-fields.js";
 
 /** Parameters of the CLIP that stay as they start. */
-export interface Lock {
+export interface Frozen {
   readonly names: ReadonlySet<string>;
   /**
    * Whether all parameters whose names begin with `under`, e.g. `visual.layer1.0.`, are locked. Then what is computed
    * with them is computed as in evaluation: batch norms by their running statistics, which stay, and without noise.
    */
-  frozen(under: string): boolean;
+  covers(under: string): boolean;
 }
 
 const OPTIONS = {
@@ -28,11 +28,11 @@ const placeOf = (clip: Clip, name: string): { readonly depth: Depth; readonly gr
 };
 
 /**
- * The lock of a recipe; undefined where all is trained.
+ * What a recipe freezes; undefined where all is trained.
  * @param fresh parameters that do not start from weights: they are never locked.
  * @throws UsageError where more groups are unlocked than there are.
  */
-export function lockOf(start: Start, clip: Clip, fresh: ReadonlySet<string>): Lock | undefined {
+export function frozenOf(start: Start, clip: Clip, fresh: ReadonlySet<string>): Frozen | undefined {
   const unlocked = {
     image: start.lockImage ? (start.lockImageUnlockedGroups ?? 0) : undefined,
     text: start.lockText ? (start.lockTextUnlockedLayers ?? 0) : undefined,
@@ -52,16 +52,16 @@ export function lockOf(start: Start, clip: Clip, fresh: ReadonlySet<string>): Lo
     const { depth, group } = placeOf(clip, name)!;
     return group < depth.count - unlocked[tower];
   });
-  return names.length === 0 ? undefined : makeLock(clip, new Set(names));
+  return names.length === 0 ? undefined : freeze(clip, new Set(names));
 }
 
-/** The lock of these parameters of the model. */
-export function makeLock(clip: Clip, names: ReadonlySet<string>): Lock {
+/** These parameters of the model, frozen. */
+export function freeze(clip: Clip, names: ReadonlySet<string>): Frozen {
   const prefixesOf = (name: string) => [...name.matchAll(/\./g)].map(({ index }) => name.slice(0, index + 1));
   const frozen = new Set([...names].flatMap(prefixesOf));
   for (const name of Object.keys(clip.parameters))
     if (!names.has(name)) for (const prefix of prefixesOf(name)) frozen.delete(prefix);
-  return { names, frozen: (under) => frozen.has(under) };
+  return { names, covers: (under) => frozen.has(under) };
 }
 
 type Rates = Pick<Start, "layerDecay" | "lrImage" | "lrText" | "pretrained" | "pretrainedImage"> & {

@@ -12,9 +12,10 @@ import type {
 } from "../../engines/engine.js";
 import type { Graph } from "../../graph/graph.js";
 import type { Phase } from "../schedule/phases.js";
-import { type BatchShare, shareOf, spread, weightsOf } from "./shares.js";
+import { type DeviceRows, rowsOfDevices, spread, weightsOf } from "./device-rows.js";
+import { batchTypes, type StepOptions } from "./options.js";
 import { RunState } from "./state.js";
-import { batchTypes, type StepOptions, trainStep } from "./step.js";
+import { trainStep } from "./step.js";
 
 /** This process's n rows of a batch in host memory; the arrays are only read during `start`. */
 export interface HostBatch {
@@ -30,8 +31,8 @@ export interface HostBatch {
   readonly textIds: Int32Array;
   /** What the strategy's pass draws (`Strategy.noise`), by name; plain models draw nothing. */
   readonly noise?: Readonly<Record<string, TypedArray>> | undefined;
-  /** What the strategy's loss has beside what is encoded (`Strategy.given`), by name: f32[n,width]. */
-  readonly given?: Readonly<Record<string, Float32Array>> | undefined;
+  /** What the strategy's loss has beside what is encoded (`Strategy.extra`), by name: f32[n,width]. */
+  readonly extra?: Readonly<Record<string, Float32Array>> | undefined;
 }
 
 export interface StepMetrics {
@@ -54,7 +55,7 @@ export type StepPhase = Pick<Phase, "clip" | "strategy" | "contextLength">;
 /** Runs train steps; parameters and optimizer state stay in the engine's memory. */
 export class StepRunner implements Disposable {
   /** The rows that `start` takes. */
-  readonly share: BatchShare;
+  readonly share: DeviceRows;
 
   private constructor(
     private readonly engine: Engine,
@@ -64,7 +65,7 @@ export class StepRunner implements Disposable {
     private readonly compile: (options: StepOptions) => Promise<Executable>,
   ) {
     const { batchSize, replicas = 1, firstReplica: first = 0 } = options;
-    this.share = shareOf(batchSize, replicas, { first, devices: engine.capabilities.devices });
+    this.share = rowsOfDevices(batchSize, replicas, { first, devices: engine.capabilities.devices });
   }
 
   /**
@@ -119,7 +120,7 @@ export class StepRunner implements Disposable {
       temporary.push(buffer);
       inputs[name] = buffer;
     };
-    const { noise, given, weights, views, ...types } = batchTypes(this.options);
+    const { noise, extra, weights, views, ...types } = batchTypes(this.options);
     const giveRows = (name: string, type: TensorType, data: TypedArray | undefined, fill?: number) => {
       const width = sizeOfShape(type.shape.slice(1));
       const rows = this.share.end - this.share.start;
@@ -140,8 +141,8 @@ export class StepRunner implements Disposable {
     giveRows("batch.textIds", types.textIds, batch.textIds, -1);
     for (const [name, type] of Object.entries(noise))
       giveRows(`batch.noise.${name}`, type, batch.noise?.[name]);
-    for (const [name, type] of Object.entries(given))
-      giveRows(`batch.given.${name}`, type, batch.given?.[name]);
+    for (const [name, type] of Object.entries(extra))
+      giveRows(`batch.extra.${name}`, type, batch.extra?.[name]);
     if (weights !== undefined) give("batch.weights", weights, weightsOf(this.share), true);
     for (const [name, value] of Object.entries(scalars)) {
       give(`scalars.${name}`, { dtype: "f32", shape: [] }, Float32Array.of(value));

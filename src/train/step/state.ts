@@ -8,8 +8,8 @@ import { leaves } from "../../core/tree.js";
 import type { DeviceBuffer, Engine } from "../../engines/engine.js";
 import { isTensorType } from "../../graph/trace.js";
 import { initialize, type ParameterSpecs } from "../../nn/parameters.js";
-import type { LogitValues } from "../watch/held-out.js";
-import { type StepOptions, stateTypes, variablesOf } from "./step.js";
+import type { LogitValues } from "../strategies/loss.js";
+import { type StepOptions, stateTypes, variablesOf } from "./options.js";
 
 /** Parameters, statistics, optimizer slots and averages of a run, as buffers by name (`stateTypes`). */
 export class RunState implements Disposable {
@@ -80,17 +80,17 @@ export class RunState implements Disposable {
 
 /**
  * The state before the first step, by name: parameters and statistics.
- * @param given values that some of the model's start from, by name; the others are drawn.
+ * @param values values that some of the model's start from, by name; the others are drawn.
  */
 export function initialState(
   options: Pick<StepOptions, "clip" | "strategy">,
   key: Key,
-  given: Readonly<Record<string, TypedArray>> = {},
+  values: Readonly<Record<string, TypedArray>> = {},
 ): Record<string, TypedArray> {
   const { parameters, statistics } = variablesOf(options);
   const start = (group: string, specs: ParameterSpecs) =>
     Object.entries(initialize(specs, key)).map(
-      ([name, data]) => [`${group}.${name}`, given[name] ?? data] as const,
+      ([name, data]) => [`${group}.${name}`, values[name] ?? data] as const,
     );
   return Object.fromEntries([...start("params", parameters), ...start("statistics", statistics)]);
 }
@@ -104,11 +104,11 @@ export function splitGroup(name: string): [group: string, rest: string] {
 function startOf(name: string, type: TensorType, initial: Readonly<Record<string, TypedArray>>): TypedArray {
   const size = sizeOfShape(type.shape);
   const fallback = name.startsWith("ema.") ? initial[name.replace("ema.", "params.")]?.slice() : undefined;
-  const given = initial[name] ?? fallback ?? (name.startsWith("slots.") ? new Float32Array(size) : undefined);
-  if (given === undefined || given.length !== size) {
+  const value = initial[name] ?? fallback ?? (name.startsWith("slots.") ? new Float32Array(size) : undefined);
+  if (value === undefined || value.length !== size) {
     throw new UsageError(
-      `train step: the state needs ${name} as ${formatType(type)}; got ${given === undefined ? "nothing" : `${given.length} numbers`}.`,
+      `train step: the state needs ${name} as ${formatType(type)}; got ${value === undefined ? "nothing" : `${value.length} numbers`}.`,
     );
   }
-  return given;
+  return value;
 }

@@ -8,9 +8,9 @@ import type { CompileOptions, DeviceBuffer, Engine, Executable } from "../../eng
 import type { Graph } from "../../graph/graph.js";
 import { isTensorType } from "../../graph/trace.js";
 import { parameterTypes } from "../../nn/parameters.js";
+import { batchTypes, extraTypes, learning, strategyOf, variablesOf } from "./options.js";
 import type { HostBatch, RunningStep, StepMetrics, StepPhase } from "./runner.js";
 import { RunState } from "./state.js";
-import { batchTypes, givenTypes, learning, strategyOf, variablesOf } from "./step.js";
 import {
   blockRows,
   featureTypes,
@@ -105,15 +105,15 @@ export class TwoPassRunner implements Disposable {
     for (let part = 0; part < B / this.options.microBatch; part++)
       await this.backImages(await batch.part(part), part, d, sums);
     await this.backTexts(rows.tokens, d, sums);
-    const given = this.scalars(scalars);
+    const values = this.scalars(scalars);
     const {
       "metrics.gradientNorm": norm,
       "metrics.logitScale": scale,
       ...next
     } = await this.programs.update.run(
-      pick(this.programs.update, { ...this.state.buffers, ...sums, ...given }),
+      pick(this.programs.update, { ...this.state.buffers, ...sums, ...values }),
     );
-    free({ ...sums, ...given });
+    free({ ...sums, ...values });
     this.state.advance(next);
     return { loss, gradientNorm: await this.readScalar(norm!), logitScale: await this.readScalar(scale!) };
   }
@@ -130,8 +130,8 @@ export class TwoPassRunner implements Disposable {
     const tokens = new Int32Array(B * T);
     const imageIds = new Int32Array(B);
     const textIds = new Int32Array(B);
-    const given = Object.fromEntries(
-      Object.entries(givenTypes(strategyOf(this.options), B)).map(([name, { shape }]) => [
+    const extra = Object.fromEntries(
+      Object.entries(extraTypes(strategyOf(this.options), B)).map(([name, { shape }]) => [
         name,
         new Float32Array(sizeOfShape(shape)),
       ]),
@@ -149,8 +149,8 @@ export class TwoPassRunner implements Disposable {
       tokens.set(part.tokens, first * T);
       imageIds.set(part.imageIds, first);
       textIds.set(part.textIds, first);
-      for (const [name, rows] of Object.entries(given))
-        rows.set(part.given![name]!, (first * rows.length) / B);
+      for (const [name, rows] of Object.entries(extra))
+        rows.set(part.extra![name]!, (first * rows.length) / B);
       const inputs = this.imageInputs(part);
       const run = pick(programs.imagesForward, { ...this.state.buffers, ...inputs });
       await keep(await programs.imagesForward.run(run), imageFeatures, first);
@@ -163,12 +163,12 @@ export class TwoPassRunner implements Disposable {
       await keep(await programs.textsForward.run(run), textFeatures, first);
       free(inputs);
     }
-    return { features, given, tokens, imageIds, textIds };
+    return { features, extra, tokens, imageIds, textIds };
   }
 
   /** The loss, the cotangents of all rows, and, in `sums`, the gradients of the logits' parameters. */
   private async compare(
-    { features, given, imageIds, textIds }: EncodedBatch,
+    { features, extra, imageIds, textIds }: EncodedBatch,
     sums: Buffers,
   ): Promise<{ readonly loss: number; readonly d: Record<string, Float32Array> }> {
     const { batchSize: B } = this.options;
@@ -181,8 +181,8 @@ export class TwoPassRunner implements Disposable {
     };
     for (const [name, type] of Object.entries(types))
       fixed[`features.${name}`] = this.engine.upload(type, features[name]!, { adopt: true });
-    for (const [name, type] of Object.entries(givenTypes(strategyOf(this.options), B)))
-      fixed[`given.${name}`] = this.engine.upload(type, given[name]!, { adopt: true });
+    for (const [name, type] of Object.entries(extraTypes(strategyOf(this.options), B)))
+      fixed[`extra.${name}`] = this.engine.upload(type, extra[name]!, { adopt: true });
     const logits = Object.keys(parametersOf(this.options, "logits")).map((name) => `gradients.${name}`);
     const running: Buffers = {
       ...this.zeros(types, "d"),
@@ -217,12 +217,12 @@ export class TwoPassRunner implements Disposable {
   ): Promise<void> {
     const { imagesBackward: program, imageFeatures } = this.programs;
     if (program === undefined) return;
-    const given = {
+    const inputs = {
       ...this.imageInputs(part),
       ...this.cotangents(imageFeatures, d, index * this.options.microBatch),
     };
-    const outputs = await program.run(pick(program, { ...this.state.buffers, ...given, ...sums }));
-    free(given);
+    const outputs = await program.run(pick(program, { ...this.state.buffers, ...inputs, ...sums }));
+    free(inputs);
     takeNext(sums, outputs);
     this.state.advance(outputs);
   }
@@ -236,21 +236,21 @@ export class TwoPassRunner implements Disposable {
     const { textsBackward: program, textFeatures } = this.programs;
     if (program === undefined) return;
     for (let first = 0; first < B; first += this.options.textMicroBatch ?? microBatch) {
-      const given = { ...this.textInputs(tokens, first), ...this.cotangents(textFeatures, d, first) };
-      takeNext(sums, await program.run(pick(program, { ...this.state.buffers, ...given, ...sums })));
-      free(given);
+      const inputs = { ...this.textInputs(tokens, first), ...this.cotangents(textFeatures, d, first) };
+      takeNext(sums, await program.run(pick(program, { ...this.state.buffers, ...inputs, ...sums })));
+      free(inputs);
     }
   }
 
   private imageInputs(part: HostBatch): Buffers {
     const { images, views, noise } = batchTypes({ ...this.options, batchSize: this.options.microBatch });
-    const given: readonly (readonly [string, TensorType, TypedArray | undefined])[] = [
+    const entries: readonly (readonly [string, TensorType, TypedArray | undefined])[] = [
       ["images", images, part.images],
       ...views.map((type, i) => [`views.${i}`, type, part.views?.[i]] as const),
       ...Object.entries(noise).map(([name, type]) => [`noise.${name}`, type, part.noise?.[name]] as const),
     ];
     return Object.fromEntries(
-      given.map(([name, type, data]) => {
+      entries.map(([name, type, data]) => {
         if (data === undefined) throw new InternalError(`train step: the batch has no ${name}`);
         return [`batch.${name}`, this.engine.upload(type, data, { adopt: true, each: true })];
       }),
@@ -315,7 +315,7 @@ interface EncodedBatch {
   /** f32[B,…] by name, flat. */
   readonly features: Readonly<Record<string, Float32Array>>;
   /** What the loss has beside them, f32[B,…] by name, flat. */
-  readonly given: Readonly<Record<string, Float32Array>>;
+  readonly extra: Readonly<Record<string, Float32Array>>;
   readonly tokens: Int32Array;
   readonly imageIds: Int32Array;
   readonly textIds: Int32Array;

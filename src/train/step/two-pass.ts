@@ -17,10 +17,10 @@ import type { Tensor } from "../../graph/tensor.js";
 import { trace } from "../../graph/trace.js";
 import { towerOf } from "../../models/clip.js";
 import { type ParameterSpecs, parameterTypes, type Training } from "../../nn/parameters.js";
-import { BLOCK_LOGITS, rowsAt, type WholeBatch } from "./loss.js";
+import { BLOCK_LOGITS, rowsAt, type WholeBatch } from "../strategies/loss.js";
 import {
   batchTypes,
-  givenTypes,
+  extraTypes,
   inPrecision,
   learning,
   logitsOf,
@@ -30,7 +30,7 @@ import {
   stateTypes,
   strategyOf,
   variablesOf,
-} from "./step.js";
+} from "./options.js";
 import { globalNorm, update } from "./update.js";
 
 export interface TwoPassOptions extends StepOptions {
@@ -91,11 +91,11 @@ type ImageInputs = {
 };
 type TextInputs = { readonly params: Tensors; readonly batch: { readonly tokens: Tensor } };
 
-const trainingOf = ({ replicas = 1, lock }: StepOptions, noise: Tensors): Training => ({
+const trainingOf = ({ replicas = 1, frozen }: StepOptions, noise: Tensors): Training => ({
   noise,
   replicas,
   statistics: {},
-  frozen: lock?.frozen,
+  frozen: frozen?.covers,
 });
 
 function encodeImages(options: TwoPassOptions, { params, statistics, batch }: ImageInputs): Encoded {
@@ -183,7 +183,7 @@ export function blockRows({
 }
 
 /**
- * The loss of a block of rows against the whole batch. Inputs `features.NAME` and `given.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
+ * The loss of a block of rows against the whole batch. Inputs `features.NAME` and `extra.NAME` f32[B,…], `imageIds`, `textIds` i32[B],
  * `rows` i32[b] (those of the block), the parameters `params.logit_*`, and sums to which it adds: `d.NAME` f32[B,…], the
  * cotangents of the features, `gradients.logit_*`, and `loss`. Outputs `next.*` in their memory.
  */
@@ -195,7 +195,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const types = {
     params,
     features,
-    given: givenTypes(strategy, B),
+    extra: extraTypes(strategy, B),
     imageIds: ids,
     textIds: ids,
     rows: { dtype: "i32", shape: [blockRows(options)] } as TensorType,
@@ -206,7 +206,7 @@ export function lossBlock(options: TwoPassOptions, features: Types): Graph {
   const graph = trace(types, (x) => {
     const joint: Tensors = x.features;
     const places = iota("i32", [B]);
-    const all: WholeBatch = { ...x, features: { ...joint, ...x.given }, places, count: B };
+    const all: WholeBatch = { ...x, features: { ...joint, ...x.extra }, places, count: B };
     const loss = strategy.loss(rowsAt(all, x.rows), all, logitsOf(clip, x.params));
     const wrt: Tensors = { ...joint, ...x.params };
     const found = gradients(loss, Object.values(wrt));

@@ -14,7 +14,7 @@ import {
 } from "../../graph/ops/index.js";
 import type { Tensor } from "../../graph/tensor.js";
 import { decaysWeight } from "./optimizer.js";
-import type { StepOptions } from "./step.js";
+import type { StepOptions } from "./options.js";
 
 /** PyTorch's `clip_grad_norm_` divides by the norm plus this. */
 const CLIP_EPSILON = 1e-6;

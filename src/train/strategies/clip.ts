@@ -1,7 +1,7 @@
 /** Pairs against pairs, nothing else: CLIP, and CLIP on augmented images. */
 
 import type { Clip } from "../../models/clip.js";
-import { shareOfMean, softmaxPairs } from "../step/loss.js";
+import { shareOfMean, softmaxPairs } from "./loss.js";
 import type { Strategy, StrategyKind } from "./strategy.js";
 
 /** CLIP's loss on whole images. */

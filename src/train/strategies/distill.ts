@@ -1,9 +1,8 @@
 /** Learning from a teacher, too: to find alike in a batch what it finds alike (Wu et al. 2023, TinyCLIP). */
 
 import { add, mul } from "../../graph/ops/index.js";
-import type { Phases } from "../schedule/phases.js";
-import { affinityPairs, shareOfMean, TEACHER } from "../step/loss.js";
-import type { GivenRows, Strategy } from "./strategy.js";
+import { affinityPairs, shareOfMean, TEACHER } from "./loss.js";
+import type { ExtraRows, Strategy } from "./strategy.js";
 
 export interface DistillOptions {
   /** Weight of the teacher's part beside the strategy's own loss. */
@@ -11,8 +10,8 @@ export interface DistillOptions {
   /** Factor on the teacher's cosines. */
   readonly scale: number;
   /** The teacher's unit vectors of images and of captions. */
-  readonly images: GivenRows;
-  readonly texts: GivenRows;
+  readonly images: ExtraRows;
+  readonly texts: ExtraRows;
 }
 
 /** `strategy` with `weight` times the cross-entropy from the teacher's affinities added to its loss. */
@@ -20,24 +19,12 @@ export function distilled(strategy: Strategy, { weight, scale, images, texts }: 
   const chance = (B: number) => strategy.chance?.(B) ?? Math.log(B);
   return {
     ...strategy,
-    given: { ...strategy.given, [TEACHER.images]: images, [TEACHER.texts]: texts },
+    extra: { ...strategy.extra, [TEACHER.images]: images, [TEACHER.texts]: texts },
     loss(own, all, logits) {
       const taught = shareOfMean(affinityPairs(own, all, logits, scale), own, all);
       return add(strategy.loss(own, all, logits), mul(taught, weight));
     },
     // To call all pairs equally likely costs ln B, whatever the teacher says.
     chance: (B) => chance(B) + weight * Math.log(B),
-  };
-}
-
-/** The phases of a run, each with the teacher. */
-export function distilledPhases(phases: Phases, options: DistillOptions): Phases {
-  const made = new Map(
-    phases.all.map((phase) => [phase, { ...phase, strategy: distilled(phase.strategy, options) }]),
-  );
-  return {
-    ...phases,
-    all: [...made.values()],
-    at: (...where) => made.get(phases.at(...where))!,
   };
 }

@@ -22,6 +22,6 @@ export function makeStrategy(
   model: Clip,
   options: { readonly [K in keyof StrategyOptions]?: StrategyOptions[K] | undefined } = {},
 ): Strategy {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  return kindOf(name).build(model, { ...strategyDefaults, ...given });
+  const set = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  return kindOf(name).build(model, { ...strategyDefaults, ...set });
 }

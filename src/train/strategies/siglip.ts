@@ -1,7 +1,7 @@
 /** SigLIP: each pair judged alone, by a sigmoid (Zhai et al. 2023). */
 
-import { shareOfMean, sigmoidPairs } from "../step/loss.js";
 import { plainClip } from "./clip.js";
+import { shareOfMean, sigmoidPairs } from "./loss.js";
 import type { StrategyKind } from "./strategy.js";
 
 export const siglip: StrategyKind = {

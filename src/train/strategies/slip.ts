@@ -6,8 +6,8 @@ import { type Clip, unit } from "../../models/clip.js";
 import { batchNorm, batchNormSpecs, declare } from "../../nn/batch-norm.js";
 import { linear, linearSpecs } from "../../nn/layers.js";
 import { prefixed, Scope, type Training, uniformInit } from "../../nn/parameters.js";
-import { shareOfMean, softmaxPairs, viewPairs } from "../step/loss.js";
 import { CLIP_SCALE, plainClip } from "./clip.js";
+import { shareOfMean, softmaxPairs, viewPairs } from "./loss.js";
 import type { Strategy, StrategyKind, StrategyOptions } from "./strategy.js";
 
 /** Where the head's parameters are, as in SLIP's models.py. */

@@ -4,7 +4,7 @@ import type { Tensor } from "../../graph/tensor.js";
 import type { Clip, Variables } from "../../models/clip.js";
 import type { NoiseSpecs } from "../../nn/noise.js";
 import type { ParameterSpecs, Training } from "../../nn/parameters.js";
-import type { Logits, Rows, WholeBatch } from "../step/loss.js";
+import type { Logits, Rows, WholeBatch } from "./loss.js";
 
 /** Settings of strategies; a recipe has them by the same names. */
 export interface StrategyOptions {
@@ -30,7 +30,7 @@ export const strategyDefaults: StrategyOptions = {
 };
 
 /** Rows that a batch brings to the loss beside what is encoded of it. */
-export interface GivenRows {
+export interface ExtraRows {
   /** Numbers in a row. */
   readonly width: number;
   /** f32[n,width] of n rows: their samples in the training set, and their captions as stored. */
@@ -49,7 +49,7 @@ export interface Strategy {
   /** Random numbers of a training pass, the model's included. */
   readonly noise: NoiseSpecs;
   /** What the loss has beside what is encoded, by name. Default: nothing. */
-  readonly given?: Readonly<Record<string, GivenRows>> | undefined;
+  readonly extra?: Readonly<Record<string, ExtraRows>> | undefined;
   /** What is seen of an image, where it is not all, for people. */
   readonly seen?: string | undefined;
   /**

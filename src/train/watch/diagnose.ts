@@ -72,7 +72,7 @@ const nonFinite: Rule = {
     const shown = keys.slice(0, 8).join(", ") + (keys.length > 8 ? `, and ${keys.length - 8} more` : "");
     const norm = before ? ` The gradient norm was ${before.gradNorm.toPrecision(3)} just before.` : "";
     const samples = keys.length > 0 ? ` Samples of the batch: ${shown}.` : "";
-    return `loss: must be finite; got loss=${bad.loss}, gradient norm=${bad.gradNorm} at step ${bad.step}.${norm} Lower --lr or --grad-clip-norm, or lengthen --warmup; the last checkpoint is intact.${samples}`;
+    return `loss: must be finite; got loss=${bad.loss}, gradient norm=${bad.gradNorm} at step ${bad.step}.${norm} Lower --lr or --grad-clip-norm, or lengthen --warmup.${samples}`;
   },
 };
 
@@ -209,24 +209,39 @@ export interface DoctorMemory {
   /** Rules that have spoken. */
   readonly said: readonly string[];
   readonly validations: History["validations"];
+  /** The last steps, without their samples: what is found does not hang on when a run was continued. */
+  readonly steps: History["steps"];
 }
+
+/** The signals alone, in one order, whatever else an object has: they are stored. */
+const picked = (signals: StepSignals): StepSignals => ({
+  step: signals.step,
+  loss: signals.loss,
+  logitScale: signals.logitScale,
+  gradNorm: signals.gradNorm,
+  stepSeconds: signals.stepSeconds,
+  dataSeconds: signals.dataSeconds,
+  duplicateCaptionShare: signals.duplicateCaptionShare,
+  sampleKeys: signals.sampleKeys,
+});
 
 /** Watches a run and says each thing once. */
 export class Doctor {
   private readonly said: Set<string>;
-  private readonly steps: StepSignals[] = [];
+  private readonly steps: StepSignals[];
   private readonly validations: { step: number; loss: number; trainLoss: number }[];
 
   constructor(
     private run: RunSignals,
-    memory: DoctorMemory = { said: [], validations: [] },
+    memory: DoctorMemory = { said: [], validations: [], steps: [] },
   ) {
     this.said = new Set(memory.said);
     this.validations = [...memory.validations];
+    this.steps = [...memory.steps];
   }
 
   get memory(): DoctorMemory {
-    return { said: [...this.said], validations: [...this.validations] };
+    return { said: [...this.said], validations: [...this.validations], steps: [...this.steps] };
   }
 
   /** The length of a time-limited run, once it is fixed. */
@@ -236,7 +251,7 @@ export class Doctor {
 
   /** Takes in a step; gives what is newly found. */
   step(signals: StepSignals): Diagnosis[] {
-    this.steps.push(signals);
+    this.steps.push(picked(signals));
     if (this.steps.length > WINDOW) this.steps.shift();
     return this.examine();
   }

@@ -7,14 +7,8 @@ import type { Engine, Executable } from "../../engines/engine.js";
 import type { Features } from "../../evaluate/features/features.js";
 import { type Interval, meanInterval } from "../../evaluate/statistics/bootstrap.js";
 import { trace } from "../../graph/trace.js";
-import { acrossReplicas, BLOCK_LOGITS, rowsAt, softmaxPairs } from "../step/loss.js";
+import { acrossReplicas, BLOCK_LOGITS, type LogitValues, rowsAt, softmaxPairs } from "../strategies/loss.js";
 import type { Strategy } from "../strategies/strategy.js";
-
-/** What a model makes of cosines: times `scale`, plus `bias`. */
-export interface LogitValues {
-  readonly scale: number;
-  readonly bias: number;
-}
 
 /** Features of held-out pairs. */
 export interface HeldOutPairs {

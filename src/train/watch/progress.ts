@@ -1,6 +1,6 @@
 /** What a person sees of a run: one line that is redrawn, or plain lines every so often. */
 
-import type { StepReport } from "./hooks.js";
+import type { StepReport } from "../hooks.js";
 
 /** Where the progress is drawn, usually standard error. */
 export interface Screen {

@@ -7,7 +7,7 @@ import type { TypedArray } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 
 /** The devices of one process among the replicas that share a batch. */
-export interface BatchShare {
+export interface DeviceRows {
   /** Its rows of the batch, from `start` to before `end`. */
   readonly start: number;
   readonly end: number;
@@ -25,11 +25,11 @@ const rowsBefore = (batchSize: number, replicas: number, replica: number): numbe
  * The share of `devices` replicas from `first` on. Throws `UsageError` when the batch has fewer rows than there are
  * replicas.
  */
-export function shareOf(
+export function rowsOfDevices(
   batchSize: number,
   replicas: number,
   { first = 0, devices = replicas }: { readonly first?: number; readonly devices?: number } = {},
-): BatchShare {
+): DeviceRows {
   if (batchSize < replicas) {
     throw new UsageError(
       `batchSize: every device needs a row; got batchSize=${batchSize}, devices=${replicas}. Raise --batch-size, or lower --devices.`,
@@ -51,7 +51,7 @@ export function shareOf(
 export function spread<T extends TypedArray>(
   data: T,
   width: number,
-  { counts, height }: BatchShare,
+  { counts, height }: DeviceRows,
   fill?: number,
 ): T {
   if (counts.every((count) => count === height)) return data;
@@ -71,5 +71,5 @@ export function spread<T extends TypedArray>(
 }
 
 /** 1 for each row that counts and 0 for padding, as the share's devices take them. */
-export const weightsOf = (share: BatchShare): Float32Array =>
+export const weightsOf = (share: DeviceRows): Float32Array =>
   spread(new Float32Array(share.end - share.start).fill(1), 1, share, 0);

@@ -1,6 +1,6 @@
 /** What passes between the trainer and those who call it: the command line, a study, a test. */
 
-import type { Recipe } from "../recipe/recipe.js";
+import type { Recipe } from "./recipe/recipe.js";
 
 /** One optimizer step, as the trainer saw it. */
 export interface StepReport {

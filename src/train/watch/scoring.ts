@@ -1,14 +1,17 @@
 /** The scores of a run on the way: on held-out pairs and on labelled images. */
 
 import type { Dataset } from "../../data/index.js";
+import { runTask } from "../../evaluate/evaluate.js";
+import { freshFeatures } from "../../evaluate/features/source.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../../evaluate/records.js";
-import { retrieval, zeroshot } from "../../evaluate/tasks/run.js";
+import { type RetrievalDetails, retrievalTask } from "../../evaluate/tasks/retrieval.js";
+import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import type { Score } from "../../storage/checkpoint.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
-import type { HeldOutLoss } from "./held-out.js";
+import type { HeldOutLoss, HeldOutPairs } from "./held-out.js";
 
 /** Scores of the weights as they are after `step`. */
 export type Evaluation = (
@@ -16,7 +19,7 @@ export type Evaluation = (
   what: { val: boolean; zeroshot: boolean },
 ) => Promise<EvaluationRecord[]>;
 
-export function makeEvaluation(context: {
+export function makeScoring(context: {
   recipe: Recipe;
   heldOut: HeldOutLoss;
   encoder: Encoder;
@@ -26,6 +29,7 @@ export function makeEvaluation(context: {
   zeroshotData: Dataset | undefined;
 }): Evaluation {
   const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
+  const features = freshFeatures(encoder);
   return async (step, what) => {
     const weights = runner.state.variables(ema ? "ema" : "params");
     encoder.use(weights);
@@ -33,22 +37,39 @@ export function makeEvaluation(context: {
     const records: EvaluationRecord[] = [];
     if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
       const context = { ...at, split: "val" };
-      const found = await retrieval(encoder, val, context);
+      const found = await runTask(retrievalTask, { features, data: { dataset: val } }, context);
       const logits = await runner.state.logits(weights);
-      const loss = await heldOut.measure({ ...found, images: found.images.features }, logits);
+      const loss = await heldOut.measure(firstPairs(val, found.details), logits);
       if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
       records.push(...found.records);
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
-      const options = {
+      const data = {
+        dataset: zeroshotData,
         classnames: recipe.zeroshotClassnames ?? recipe.classnames,
         templates: recipe.zeroshotTemplates,
-        ...at,
       };
-      records.push(...(await zeroshot(encoder, zeroshotData, options)).records);
+      records.push(...(await runTask(zeroshotTask, { features, data }, at)).records);
     }
     return records;
   };
+}
+
+/** Each image with its first caption. */
+function firstPairs(
+  dataset: Dataset,
+  { images, indices, texts, textFeatures }: RetrievalDetails,
+): HeldOutPairs {
+  const { width } = textFeatures;
+  const textOf = new Map(texts.map((text, at) => [text, at]));
+  const rows = [...indices.keys()].filter((row) => dataset.sample(indices[row]!).captions.length > 0);
+  const captions = rows.map((row) => dataset.sample(indices[row]!).captions[0]!);
+  const data = new Float32Array(rows.length * width);
+  for (const [at, caption] of captions.entries()) {
+    const text = textOf.get(caption)!;
+    data.set(textFeatures.data.subarray(text * width, (text + 1) * width), at * width);
+  }
+  return { images, texts: { data, rows: rows.length, width }, captions, captionImage: rows };
 }
 
 /** The score that `keepBest` names, when these weights have just got it. */

@@ -6,20 +6,21 @@ import type { Dataset } from "../../data/index.js";
 import type { EvaluationRecord } from "../../evaluate/records.js";
 import { type Ticker, ticker } from "../../settings/duration.js";
 import type { Loaders } from "../batches/loaders.js";
+import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "../hooks.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Guard } from "../run/failure.js";
 import type { Run } from "../run/folder.js";
 import { addStep, metricsLine, nothingLogged, type Unlogged } from "../run/metrics.js";
-import { stateFiles } from "../run/state-files.js";
+import { notFinite, type Snapshot, stateFiles } from "../run/state-files.js";
 import { Closing, type Timings, type Verdict } from "../schedule/deadline.js";
+import { Measurement } from "../schedule/measurement.js";
 import type { Phases } from "../schedule/phases.js";
-import { clockOf, cutPlan, Measurement, type Plan, scheduleOf } from "../schedule/plan.js";
+import { clockOf, cutPlan, type Plan, scheduleOf } from "../schedule/plan.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
-import { type Evaluation, scoreOf } from "./evaluation.js";
-import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "./hooks.js";
 import { formatClock } from "./progress.js";
+import { type Evaluation, scoreOf } from "./scoring.js";
 
 /** What a checkpoint remembers besides tensors. */
 interface Progress {
@@ -52,7 +53,7 @@ export interface Pause {
   readonly saved?: number | undefined;
 }
 
-export interface KeeperContext {
+export interface SupervisorContext {
   /** When this sitting began, by `performance.now()`. */
   readonly started: number;
   readonly recipe: Recipe;
@@ -71,7 +72,7 @@ export interface KeeperContext {
   readonly compileSeconds: number;
 }
 
-export class Keeper {
+export class Supervisor {
   private plan: Plan;
   private readonly before: Progress | undefined;
   private readonly doctor: Doctor;
@@ -83,8 +84,10 @@ export class Keeper {
   private readonly closing: Closing;
   private verdict: Verdict = "go on";
   private asked = false;
+  /** Milliseconds that the state took out of the engine, the last time. */
+  private reading = 0;
 
-  constructor(private readonly context: KeeperContext) {
+  constructor(private readonly context: SupervisorContext) {
     const { recipe, run, plan, has, phases, started, compileSeconds } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
@@ -194,6 +197,7 @@ export class Keeper {
     const ends = this.isLast(step);
     // When its length was only just fixed, the run may have been over its last step.
     if (ends) this.verdict = "go on";
+    const state = save || ends ? await this.soundState(step) : undefined;
     let records: readonly EvaluationRecord[] = [];
     if (val || zeroshot || ends) {
       records = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
@@ -211,19 +215,39 @@ export class Keeper {
     }
     const stop = this.stopping;
     const cools = typeof this.verdict === "object" && !stop;
-    if (save || ends || stop || cools) await this.save(step, records);
+    if (save || ends || stop || cools) this.save(step, records, state ?? (await this.soundState(step)));
     // The plan comes after the checkpoint: a run that is killed in between has not begun to cool down.
     if (typeof this.verdict === "object" && cools) this.cool(step, this.verdict.coolFor);
     return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
   }
 
-  private async save(step: number, records: readonly EvaluationRecord[]): Promise<void> {
-    const { hooks, run, recipe, runner, phases, guard } = this.context;
+  /** The state, to be saved. Throws `UsageError` when it is not finite: what nobody can use is not kept. */
+  private async soundState(step: number): Promise<Snapshot> {
+    const { runner, guard } = this.context;
     const start = performance.now();
     const state = await guard(`reading the state after step ${step}`, runner.state.snapshot());
+    this.reading = performance.now() - start;
+    const bad = notFinite(state);
+    if (bad.length === 0) return state;
+    throw new UsageError(
+      `state: must be finite; got NaN or infinity in ${bad.slice(0, 3).join(", ")}${bad.length > 3 ? ` and ${bad.length - 3} more` : ""} after step ${step}. Lower --lr or --grad-clip-norm, or lengthen --warmup; it is not saved. ${this.lastSaved()}`,
+    );
+  }
+
+  private lastSaved(): string {
+    const latest = this.context.run.latestCheckpoint();
+    return latest === undefined
+      ? "There is no checkpoint yet."
+      : `The last checkpoint, of step ${latest.step}, was finite when it was saved.`;
+  }
+
+  private save(step: number, records: readonly EvaluationRecord[], state: Snapshot): void {
+    const { hooks, run, recipe, phases } = this.context;
+    const start = performance.now();
     const files = stateFiles(state, phases.all[0]!.strategy);
     const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
-    this.closing.timings = { ...this.closing.timings, save: (performance.now() - start) / 1000 };
+    const save = (this.reading + performance.now() - start) / 1000;
+    this.closing.timings = { ...this.closing.timings, save };
     hooks.onCheckpoint?.(step, saved.path);
   }
 
@@ -307,7 +331,7 @@ export class Keeper {
     const finite = Number.isFinite(report.loss) && Number.isFinite(report.gradNorm);
     const sampleKeys = finite ? undefined : Array.from(indices, (i) => dataset.sample(i).key);
     for (const { rule, message } of this.doctor.step({ ...report, sampleKeys })) {
-      if (rule === "non-finite-loss") throw new UsageError(message);
+      if (rule === "non-finite-loss") throw new UsageError(`${message} ${this.lastSaved()}`);
       hooks.onMessage?.(message, "warning");
     }
   }

@@ -62,6 +62,12 @@ export interface Logits {
   readonly bias?: Tensor | undefined;
 }
 
+/** What a model makes of cosines: times `scale`, plus `bias`. */
+export interface LogitValues {
+  readonly scale: number;
+  readonly bias: number;
+}
+
 /**
  * The rows of one of `replicas` replicas, which together hold the batch in order, and the batch's.
  * @param count rows of the batch; needed where there is padding.

@@ -8,10 +8,11 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { sizeOfShape } from "../src/core/shape.js";
 import { interpretReplicas } from "../src/graph/interpret.js";
 import { makeClip } from "../src/models/clip.js";
+import { rowsOfDevices, spread, weightsOf } from "../src/train/step/device-rows.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
-import { shareOf, spread, weightsOf } from "../src/train/step/shares.js";
+import { batchTypes, type StepOptions } from "../src/train/step/options.js";
 import { initialState } from "../src/train/step/state.js";
-import { batchTypes, type StepOptions, trainStep } from "../src/train/step/step.js";
+import { trainStep } from "../src/train/step/step.js";
 import { assertClose } from "./support/close.js";
 
 describe("shareOf", () => {
@@ -24,7 +25,7 @@ describe("shareOf", () => {
     ] as const) {
       let next = 0;
       for (let p = 0; p < processes; p++) {
-        const share = shareOf(batchSize, devices * processes, { first: p * devices, devices });
+        const share = rowsOfDevices(batchSize, devices * processes, { first: p * devices, devices });
         assert.equal(share.start, next);
         assert.equal(
           share.counts.reduce((n, c) => n + c, 0),
@@ -38,13 +39,13 @@ describe("shareOf", () => {
   });
 
   test("a batch of fewer rows than devices is refused", () => {
-    assert.throws(() => shareOf(3, 4), UsageError);
+    assert.throws(() => rowsOfDevices(3, 4), UsageError);
   });
 });
 
 describe("spread", () => {
   test("what a device lacks is its first row once more, or a number", () => {
-    const share = shareOf(5, 3);
+    const share = rowsOfDevices(5, 3);
     const rows = Int32Array.of(1, 10, 2, 20, 3, 30, 4, 40, 5, 50);
     assert.deepEqual([...spread(rows, 2, share)], [1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 5, 50]);
     assert.deepEqual([...spread(Int32Array.of(0, 1, 2, 3, 4), 1, share, -1)], [0, 1, 2, 3, 4, -1]);
@@ -53,7 +54,7 @@ describe("spread", () => {
 
   test("rows that the devices divide stay where they are", () => {
     const rows = new Uint8Array(12);
-    assert.equal(spread(rows, 2, shareOf(6, 3)), rows);
+    assert.equal(spread(rows, 2, rowsOfDevices(6, 3)), rows);
   });
 });
 
@@ -81,7 +82,7 @@ describe("trainStep over devices that do not divide the batch", () => {
   /** Outputs of every replica after a step. */
   const stepOver = (replicas: number) => {
     const graph = trainStep({ ...base, replicas });
-    const share = shareOf(B, replicas);
+    const share = rowsOfDevices(B, replicas);
     const start = initialState({ clip }, keyFromSeed(1));
     const numbers: Record<string, number> = { ...optimizer.scalars(3, 1e-2), emaDecay: 0.9 };
     return interpretReplicas(

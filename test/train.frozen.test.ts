@@ -17,11 +17,12 @@ import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js
 import { drawNoise } from "../src/nn/noise.js";
 import { parameterTypes } from "../src/nn/parameters.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
-import { type Lock, lockOf, makeLock, ratesOf } from "../src/train/step/frozen.js";
+import { type Frozen, freeze, frozenOf, ratesOf } from "../src/train/step/frozen.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
+import type { StepOptions } from "../src/train/step/options.js";
 import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
 import { initialState } from "../src/train/step/state.js";
-import { type StepOptions, trainStep } from "../src/train/step/step.js";
+import { trainStep } from "../src/train/step/step.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
@@ -50,8 +51,8 @@ const start = {
   ...{ lockImage: undefined, lockImageUnlockedGroups: undefined },
   ...{ lockText: undefined, lockTextUnlockedLayers: undefined, lrImage: undefined, lrText: undefined },
 };
-const imageLock = (clip: Clip, groups?: number): Lock =>
-  lockOf({ ...start, lockImage: true, lockImageUnlockedGroups: groups }, clip, new Set())!;
+const imageLock = (clip: Clip, groups?: number): Frozen =>
+  frozenOf({ ...start, lockImage: true, lockImageUnlockedGroups: groups }, clip, new Set())!;
 
 const optionsOf = (clip: Clip, more: Partial<StepOptions> = {}): StepOptions => ({
   clip,
@@ -158,11 +159,11 @@ describe("the groups of a tower", () => {
   });
 });
 
-describe("lockOf", () => {
+describe("frozenOf", () => {
   it("unlocks groups from the end; what starts anew is never locked", () => {
     const whole = imageLock(vit);
     assert.deepEqual([...whole.names].sort(), Object.keys(vit.parameters).filter(isTower("image")).sort());
-    assert.ok(whole.frozen("visual."));
+    assert.ok(whole.covers("visual."));
     const { names } = imageLock(vit, 2);
     assert.deepEqual(
       Object.keys(vit.parameters).filter((name) => isTower("image")(name) && !names.has(name)),
@@ -170,10 +171,10 @@ describe("lockOf", () => {
         /^visual\.(ln_post|proj|transformer\.resblocks\.2)/.test(name),
       ),
     );
-    const fresh = lockOf({ ...start, lockImage: true }, vit, new Set(["visual.proj"]))!;
+    const fresh = frozenOf({ ...start, lockImage: true }, vit, new Set(["visual.proj"]))!;
     assert.ok(!fresh.names.has("visual.proj") && fresh.names.has("visual.ln_post.weight"));
-    assert.ok(!fresh.frozen("visual.") && fresh.frozen("visual.transformer."));
-    assert.equal(lockOf(start, vit, new Set()), undefined);
+    assert.ok(!fresh.covers("visual.") && fresh.covers("visual.transformer."));
+    assert.equal(frozenOf(start, vit, new Set()), undefined);
   });
 
   it("refuses more groups than a lock can leave", () => {
@@ -197,7 +198,7 @@ describe("trainStep with a lock", () => {
   ] as const) {
     it(`${what}: stays, has no slots and no average, and the rest takes its own gradient's first step`, async () => {
       const names = new Set(Object.keys(vit.parameters).filter(isLocked));
-      const locked = await twoSteps(optionsOf(vit, { lock: makeLock(vit, names) }));
+      const locked = await twoSteps(optionsOf(vit, { frozen: freeze(vit, names) }));
       unlocked ??= await twoSteps(optionsOf(vit));
       const free = unlocked;
       assertClose([locked.loss], [free.loss], 1e-6, "loss");
@@ -218,15 +219,15 @@ describe("trainStep with a lock", () => {
   it("gives what is trained the gradients that it has without a lock", async () => {
     // One step from equal weights: a learning rate of 0 keeps them, and the moments hold the gradients.
     const names = new Set(Object.keys(vit.parameters).filter((name) => /visual|resblocks\.0/.test(name)));
-    const locked = await twoSteps(optionsOf(vit, { lock: makeLock(vit, names) }), 0);
+    const locked = await twoSteps(optionsOf(vit, { frozen: freeze(vit, names) }), 0);
     const free = await twoSteps(optionsOf(vit), 0);
     for (const [name, m] of locked.last)
       if (name.endsWith(".m")) assertClose(m, free.last.get(name)!, 1e-6, name);
   });
 
   it("batch norms that are locked compute as in evaluation, and their statistics stay", async () => {
-    const whole = await twoSteps(optionsOf(resnet, { lock: imageLock(resnet) }));
-    const part = await twoSteps(optionsOf(resnet, { lock: imageLock(resnet, 2) }));
+    const whole = await twoSteps(optionsOf(resnet, { frozen: imageLock(resnet) }));
+    const part = await twoSteps(optionsOf(resnet, { frozen: imageLock(resnet, 2) }));
     for (const name of Object.keys(resnet.statistics)) {
       const key = `statistics.${name}`;
       assert.deepEqual(whole.last.get(key), whole.first.get(key), name);
@@ -240,17 +241,17 @@ describe("trainStep with a lock", () => {
     // The whole tower in evaluation mode, and no gradient to it.
     const evaluated: Clip = { ...resnet, encodeImage: (v, images) => resnet.encodeImage(v, images) };
     const expected = await twoSteps(
-      optionsOf(evaluated, { lock: makeLock(resnet, imageLock(resnet).names) }),
+      optionsOf(evaluated, { frozen: freeze(resnet, imageLock(resnet).names) }),
     );
     assert.equal(whole.loss, expected.loss);
   });
 
   it("blocks that are locked are never left out", async () => {
     const dropped = makeClip(config, { dropPath: 0.9 });
-    const without = await twoSteps(optionsOf(vit, { lock: imageLock(vit, 1) }));
-    const locked = await twoSteps(optionsOf(dropped, { lock: imageLock(dropped, 1) }));
+    const without = await twoSteps(optionsOf(vit, { frozen: imageLock(vit, 1) }));
+    const locked = await twoSteps(optionsOf(dropped, { frozen: imageLock(dropped, 1) }));
     assert.equal(locked.loss, without.loss);
-    const open = await twoSteps(optionsOf(dropped, { lock: imageLock(dropped, 2) }));
+    const open = await twoSteps(optionsOf(dropped, { frozen: imageLock(dropped, 2) }));
     assert.notEqual(open.loss, without.loss);
   });
 
@@ -258,9 +259,9 @@ describe("trainStep with a lock", () => {
     it(`${title}: takes the steps of ONNX Runtime`, async () => {
       const dropped = makeClip(config, { dropPath: 0.9 });
       for (const options of [
-        optionsOf(resnet, { lock: imageLock(resnet, 2), rate: () => 0.5 }),
+        optionsOf(resnet, { frozen: imageLock(resnet, 2), rate: () => 0.5 }),
         // Its noise is read by nothing.
-        optionsOf(dropped, { lock: imageLock(dropped, 1) }),
+        optionsOf(dropped, { frozen: imageLock(dropped, 1) }),
       ]) {
         const expected = await twoSteps(options);
         const found = await twoSteps(options, 1e-2, open);
@@ -278,13 +279,13 @@ describe("trainStep with a lock", () => {
       }));
       return costOf(graph).macs;
     };
-    const macs = (lock?: Lock) => costOf(trainStep(optionsOf(vit, { lock, ema: false }))).macs;
+    const macs = (lock?: Frozen) => costOf(trainStep(optionsOf(vit, { frozen: lock, ema: false }))).macs;
     const whole = macs();
     const noImages = macs(imageLock(vit));
     // A backward pass takes two products for one, but for the patches, whose own gradient nobody wants.
     assert.ok(whole - noImages > 1.8 * forward("image"), `${whole} ${noImages} ${forward("image")}`);
     const both = macs(
-      makeLock(vit, new Set(Object.keys(vit.parameters).filter((n) => !n.startsWith("logit")))),
+      freeze(vit, new Set(Object.keys(vit.parameters).filter((n) => !n.startsWith("logit")))),
     );
     assert.ok(both < 1.1 * (forward("image") + forward("text")), `${both}`);
     const parts = [1, 2, 3, 4].map((groups) => macs(imageLock(vit, groups)));
