@@ -94,10 +94,10 @@ const programs: Readonly<Record<string, Program>> = {
   },
   unit: {
     mathematics:
-      "u = x / max(‖x‖, 1e-12), L = Σ u t: dL/dx = (t − u (u·t)) / ‖x‖, here through the division, the root and the sum.",
+      "u = x / √max(‖x‖², 1e-24), L = Σ u t: dL/dx = (t − u (u·t)) / ‖x‖, here through the division, the root and the sum.",
     types: { x: f32(2, 3), t: f32(2, 3) },
     loss({ x, t }) {
-      const u = div(x!, maximum(sqrt(sum(mul(x!, x!), -1, true)), 1e-12));
+      const u = div(x!, sqrt(maximum(sum(mul(x!, x!), -1, true), 1e-24)));
       return sum(mul(u, t!));
     },
     wrt: ["x"],

@@ -54,6 +54,15 @@ export function broadcastShapes(what: string, ...shapes: Shape[]): number[] {
   return out;
 }
 
+/** `axes` counted from the front, none of them twice. */
+export function distinctAxes(what: string, axes: readonly number[], rank: number): number[] {
+  const found = axes.map((axis) => normalizeAxis(what, axis, rank));
+  if (new Set(found).size !== found.length) {
+    throw new UsageError(`${what}: axes must differ; got axes=[${axes.join(",")}] of ${rank}.`);
+  }
+  return found;
+}
+
 /** `axis` counted from the front; negative axes count from the back. */
 export function normalizeAxis(what: string, axis: number, rank: number): number {
   const at = axis < 0 ? axis + rank : axis;

@@ -67,6 +67,7 @@ export function verify(graph: Graph): void {
   }
   const names = new Set<string>();
   for (const { name } of [...graph.inputs, ...graph.outputs]) {
+    if (name === "") throw new UsageError("graph: every input and output needs a name; got an empty one.");
     if (names.has(name)) throw new UsageError(`graph: names must differ; got "${name}" twice.`);
     names.add(name);
   }
@@ -88,17 +89,29 @@ export function verify(graph: Graph): void {
 const describe = (node: Node): string =>
   `${node.op.name}${node.site === undefined ? "" : ` (written at ${node.site})`}`;
 
+/** Gives `prefix` and a number that counts from zero, without the names that are `taken`. */
+export function freshNames(taken: Iterable<string>): (prefix: string) => string {
+  const used = new Set(taken);
+  let counter = 0;
+  return (prefix) => {
+    let name: string;
+    do name = `${prefix}${counter++}`;
+    while (used.has(name));
+    return name;
+  };
+}
+
 /** The graph as text, one node a line, numbered from zero. */
 export function print(graph: Graph): string {
   const names = new Map<number, string>();
   for (const { name, tensor } of graph.inputs) names.set(tensor.node.id, `%${name}`);
-  let counter = 0;
+  const fresh = freshNames(graph.inputs.map((i) => i.name));
   const nameOf = (tensor: Tensor) =>
     `${names.get(tensor.node.id)}${tensor.node.outputs.length > 1 ? `#${tensor.index}` : ""}`;
   const lines = graph.inputs.map(({ name, tensor }) => `  %${name} : ${formatType(tensor)}`);
   for (const node of graph.nodes) {
     if (names.has(node.id)) continue;
-    names.set(node.id, `%${counter++}`);
+    names.set(node.id, `%${fresh("")}`);
     const attrs = Object.entries(node.attrs)
       .filter(([, value]) => value !== undefined)
       .map(([key, value]) => `${key}=${printAttr(value)}`);

@@ -70,6 +70,10 @@ export function apply<A extends Attrs>(op: Op<A>, inputs: readonly Tensor[], att
   let outputs: TensorType[];
   try {
     outputs = op.infer(inputs, attrs);
+    for (const type of outputs) {
+      if (type.shape.every((d) => Number.isSafeInteger(d) && d >= 0)) continue;
+      throw new UsageError(`${op.name}: sizes must be whole numbers, 0 or more; got ${formatType(type)}.`);
+    }
   } catch (error) {
     if (error instanceof UsageError && site !== undefined) error.message += ` (written at ${site})`;
     throw error;

@@ -142,7 +142,10 @@ export function sameParameters(a: ParameterSpecs, b: ParameterSpecs): boolean {
 export const towerOf = (name: string): "image" | "text" | "logits" =>
   name.startsWith("visual.") ? "image" : name.startsWith("logit_") ? "logits" : "text";
 
-/** PyTorch's `normalize`: rows of x [B,E] over their lengths, of at least 1e-12. */
+/**
+ * PyTorch's `normalize`: rows of x [B,E] over their lengths, of at least 1e-12. The root is taken of what is not below
+ * the bound's square: that of 0 has no gradient, which would make a row of zeros one of NaN.
+ */
 export function unit(x: Tensor): Tensor {
-  return div(x, maximum(sqrt(sum(mul(x, x), -1, true)), 1e-12));
+  return div(x, sqrt(maximum(sum(mul(x, x), -1, true), 1e-24)));
 }

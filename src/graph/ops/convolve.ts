@@ -30,6 +30,14 @@ export type Placement = Pick<ConvAttrs, "stride" | "padding">;
 const outSize = (d: number, kernel: number, stride: number, padding: number): number =>
   Math.floor((d + padding - kernel) / stride) + 1;
 
+/** Two strides of at least 1 and four paddings of at least 0, whole numbers. */
+export const isPlacement = ({ stride, padding }: Placement): boolean =>
+  stride.length === 2 &&
+  padding.length === 4 &&
+  [...stride, ...padding].every(Number.isInteger) &&
+  stride.every((s) => s > 0) &&
+  padding.every((p) => p >= 0);
+
 /** Height and width of a result. */
 export const spatial = (size: Shape, kernel: Shape, { stride, padding }: Placement): [number, number] => [
   outSize(size[0]!, kernel[0]!, stride[0]!, padding[0]! + padding[2]!),
@@ -75,8 +83,9 @@ function check(what: string, x: TensorType, w: TensorType, { groups, stride, pad
     x.dtype === w.dtype &&
     x.shape[1] === w.shape[1]! * groups &&
     w.shape[0]! % groups === 0 &&
-    stride.length === 2 &&
-    padding.length === 4;
+    isPlacement({ stride, padding }) &&
+    Number.isInteger(groups) &&
+    groups > 0;
   if (!ok) {
     throw new UsageError(
       `${what}: needs images [B,C,H,W] and a kernel [O,C/groups,h,w]; got ${formatType(x)}, ${formatType(w)}, groups=${groups}, stride=[${stride.join(",")}], padding=[${padding.join(",")}].`,
@@ -132,7 +141,7 @@ const convOp: Op<ConvAttrs> = {
   decompose: "primitive",
   onnx(b, [x, w], attrs, [y]) {
     const sizes = sizesOf(x!, w!.shape.slice(2), y!, attrs);
-    return [cheapest(forwardWays, sizes, b.channelBlock).write(b, [x!.name, w!.name], sizes)];
+    return [cheapest(forwardWays, sizes, b.dialect.channelBlock).write(b, [x!.name, w!.name], sizes)];
   },
   stablehlo: (b, [x, w], { stride, padding: p, groups }, [y]) => [
     b.emit(
@@ -232,7 +241,7 @@ const convInputGradOp: Op<ConvGradAttrs> = {
   decompose: "primitive",
   onnx(b, [g, w], attrs, [dx]) {
     const sizes = sizesOf(dx!, w!.shape.slice(2), g!, attrs);
-    return [cheapest(imageWays, sizes, b.channelBlock).write(b, [g!.name, w!.name], sizes)];
+    return [cheapest(imageWays, sizes, b.dialect.channelBlock).write(b, [g!.name, w!.name], sizes)];
   },
   stablehlo(b, [g, w], { stride, padding, groups, size }, [dx]) {
     const [O, I, kh, kw] = w!.shape as [number, number, number, number];
@@ -300,7 +309,7 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
   decompose: "primitive",
   onnx(b, [x, g], attrs) {
     const sizes = sizesOf(x!, attrs.size, g!, attrs);
-    return [cheapest(kernelWays, sizes, b.channelBlock).write(b, [x!.name, g!.name], sizes)];
+    return [cheapest(kernelWays, sizes, b.dialect.channelBlock).write(b, [x!.name, g!.name], sizes)];
   },
   stablehlo(b, [x, g], { stride, padding, groups, size }, [dw]) {
     const pads = [0, 1].map((i) => {

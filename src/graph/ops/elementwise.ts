@@ -6,7 +6,7 @@ import { broadcastShapes, formatType, type Shape, sameShape } from "../../core/s
 import { type Case, given, type Op, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { broadcastApply } from "./broadcast.js";
-import { cast, greaterEqual, lessEqual } from "./compare.js";
+import { and, cast, equal, greater, greaterEqual, less, lessEqual, where } from "./compare.js";
 import { lift, type Operand } from "./source.js";
 
 type None = Record<never, never>;
@@ -333,36 +333,49 @@ export const div = binary({
 });
 export const pow = binary({
   name: "pow",
-  doc: "a to the b; a above 0 for the gradient in b.",
+  doc: "a to the b. As in PyTorch, the gradient in a is 0 where b is 0, that in b where a is 0 and b is not below it.",
   of: (a, b) => a ** b,
-  vjp: (g, a, b, y) => [mul(g, mul(b, pow(a, sub(b, 1)))), mul(g, mul(y, log(a)))],
+  vjp(g, a, b, y) {
+    const base = where(equal(b, 0), 0, mul(b, pow(a, sub(b, 1))));
+    const exponent = where(and(equal(a, 0), greaterEqual(b, 0)), 0, mul(y, log(a)));
+    return [mul(g, base), mul(g, exponent)];
+  },
   onnx: "Pow",
   stablehlo: "power",
   identity: 1,
   domain: [0.5, 2],
+  cases: [
+    {
+      name: "zeros",
+      inputs: [given("f32", [4], [0, 0, 0, 2]), given("f32", [4], [0, 1, 2, 0])],
+      attrs: {},
+      smooth: false,
+    },
+  ],
 });
 export const maximum = binary({
   name: "maximum",
-  doc: "The greater of a and b; a tie's gradient goes to a.",
+  doc: "The greater of a and b; in a tie each has half of the gradient.",
   of: Math.max,
-  vjp: (g, a, b) => maskedPair(g, greaterEqual(a, b)),
+  vjp: (g, a, b) => sharedPair(g, greaterEqual(a, b), greater(a, b)),
   onnx: "Max",
   stablehlo: "maximum",
   commutative: true,
 });
 export const minimum = binary({
   name: "minimum",
-  doc: "The lesser of a and b; a tie's gradient goes to a.",
+  doc: "The lesser of a and b; in a tie each has half of the gradient.",
   of: Math.min,
-  vjp: (g, a, b) => maskedPair(g, lessEqual(a, b)),
+  vjp: (g, a, b) => sharedPair(g, lessEqual(a, b), less(a, b)),
   onnx: "Min",
   stablehlo: "minimum",
   commutative: true,
 });
 
-function maskedPair(g: Tensor, first: Tensor): [Tensor, Tensor] {
-  const mask = cast(first, g.dtype);
-  return [mul(g, mask), mul(g, sub(1, mask))];
+/** g for a where `won` holds, half of it where only `atLeast` does; for b the rest. */
+function sharedPair(g: Tensor, atLeast: Tensor, won: Tensor): [Tensor, Tensor] {
+  const share = mul(add(cast(atLeast, g.dtype), cast(won, g.dtype)), 0.5);
+  return [mul(g, share), mul(g, sub(1, share))];
 }
 
 export const square: Unary = (x) => mul(x, x);

@@ -134,9 +134,10 @@ const layerNormOp: Op<LayerNormAttrs> = {
   infer([x, scale, bias]) {
     requireFloat("layerNorm", x!, scale!, bias!);
     const width = x!.shape[x!.shape.length - 1];
-    if (scale!.shape.length !== 1 || scale!.shape[0] !== width || bias!.shape[0] !== width) {
+    const wanted = formatType({ dtype: x!.dtype, shape: [width ?? 0] });
+    if (width === undefined || formatType(scale!) !== wanted || formatType(bias!) !== wanted) {
       throw new UsageError(
-        `layerNorm: scale and bias must have the size of the last axis; got ${[x!, scale!, bias!].map(formatType).join(", ")}.`,
+        `layerNorm: scale and bias must have the dtype and the size of the last axis; got ${[x!, scale!, bias!].map(formatType).join(", ")}.`,
       );
     }
     const rows: Shape = [...x!.shape.slice(0, -1), 1];
@@ -213,9 +214,11 @@ const affineOp: Op<AffineAttrs> = {
   infer([a, b, bias], { transB }) {
     requireFloat("affine", a!, b!, bias!);
     const [K, N] = transB ? [b!.shape[1], b!.shape[0]] : b!.shape;
-    if (a!.shape.length !== 2 || b!.shape.length !== 2 || a!.shape[1] !== K || bias!.shape[0] !== N) {
+    const ranks = [a!, b!, bias!].map((x) => x.shape.length).join();
+    const oneDtype = a!.dtype === b!.dtype && a!.dtype === bias!.dtype;
+    if (ranks !== "2,2,1" || !oneDtype || a!.shape[1] !== K || bias!.shape[0] !== N) {
       throw new UsageError(
-        `affine: needs [M,K], [K,N] and [N]; got ${formatType(a!)}, ${formatType(b!)}${transB ? " transposed" : ""} and ${formatType(bias!)}.`,
+        `affine: needs [M,K], [K,N] and [N] of one dtype; got ${formatType(a!)}, ${formatType(b!)}${transB ? " transposed" : ""} and ${formatType(bias!)}.`,
       );
     }
     return [{ dtype: a!.dtype, shape: [a!.shape[0]!, N!] }];
@@ -333,9 +336,16 @@ const geluOp: Op<GeluAttrs> = {
   // Of the two exact kernels that ONNX Runtime has, com.microsoft's takes half the time.
   onnx(b, [x], { kind }) {
     const contrib = { domain: "com.microsoft" } as const;
-    if (kind === "quick") return b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, contrib);
-    if (kind === "erf") return b.node("Gelu", [x!.name], {}, contrib);
-    return b.node("Gelu", [x!.name], { approximate: "tanh" });
+    if (kind === "tanh") return b.node("Gelu", [x!.name], { approximate: "tanh" });
+    if (kind === "erf") {
+      return b.dialect.fused.includes("Gelu")
+        ? b.node("Gelu", [x!.name], {}, contrib)
+        : b.node("Gelu", [x!.name]);
+    }
+    if (b.dialect.fused.includes("QuickGelu"))
+      return b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, contrib);
+    const inner = b.node("Mul", [x!.name, b.scalar(x!.dtype, QUICK)]);
+    return b.node("Mul", [x!.name, b.node("Sigmoid", inner)[0]!]);
   },
   stablehlo: "decompose",
   cases: (["erf", "tanh", "quick"] as const).map((kind) => ({

@@ -3,8 +3,8 @@
 import { UsageError } from "../../core/errors.js";
 import {
   broadcastShapes,
+  distinctAxes,
   formatType,
-  normalizeAxis,
   type Shape,
   sameShape,
   sizeOfShape,
@@ -81,17 +81,13 @@ const transposeOp: Op<TransposeAttrs> = {
   traits: ["movement"],
   infer([x], { permutation }) {
     const { shape } = x!;
-    if (permutation.length !== shape.length || new Set(permutation).size !== shape.length) {
+    const axes = distinctAxes("transpose", permutation, shape.length);
+    if (axes.length !== shape.length) {
       throw new UsageError(
         `transpose: needs every axis once; got permutation=[${permutation.join(",")}] for ${formatType(x!)}.`,
       );
     }
-    return [
-      {
-        dtype: x!.dtype,
-        shape: permutation.map((axis) => shape[normalizeAxis("transpose", axis, shape.length)]!),
-      },
-    ];
+    return [{ dtype: x!.dtype, shape: axes.map((axis) => shape[axis]!) }];
   },
   reference([x], { permutation }, [y]) {
     const from = strides(x!.shape);
@@ -141,7 +137,9 @@ const transposeOp: Op<TransposeAttrs> = {
 
 /** Axes of `x` in the order of `permutation`; default reversed. */
 export const transpose = (x: Tensor, permutation?: readonly number[]): Tensor =>
-  apply(transposeOp, [x], { permutation: permutation ?? x.shape.map((_, i) => x.rank - 1 - i) })[0]!;
+  apply(transposeOp, [x], {
+    permutation: distinctAxes("transpose", permutation ?? x.shape.map((_, i) => x.rank - 1 - i), x.rank),
+  })[0]!;
 
 const broadcastOp: Op<ShapeAttrs> = {
   name: "broadcast",
@@ -187,7 +185,7 @@ const reverseOp: Op<ReverseAttrs> = {
   source: "StableHLO reverse; ONNX Slice with step -1",
   traits: ["movement"],
   infer([x], { axes }) {
-    for (const axis of axes) normalizeAxis("reverse", axis, x!.shape.length);
+    distinctAxes("reverse", axes, x!.shape.length);
     return [{ dtype: x!.dtype, shape: x!.shape }];
   },
   reference([x], { axes }) {
@@ -220,7 +218,10 @@ const reverseOp: Op<ReverseAttrs> = {
 };
 
 /** `x` back to front along `axes`. */
-export const reverse = (x: Tensor, axes: readonly number[]): Tensor => apply(reverseOp, [x], { axes })[0]!;
+export const reverse = (x: Tensor, axes: readonly number[]): Tensor =>
+  apply(reverseOp, [x], { axes: distinctAxes("reverse", axes, x.rank) })[0]!;
+
+const MAX_F32 = (2 - 2 ** -23) * 2 ** 127;
 
 const barrierOp: Op<Record<never, never>> = {
   name: "barrier",
@@ -233,8 +234,16 @@ const barrierOp: Op<Record<never, never>> = {
   cost: free,
   simplify: "never",
   decompose: "primitive",
-  // The target shape of a (free) Reshape is made to depend on `after`.
+  // The target shape of a (free) Reshape is made to depend on `after`; or, for compilers that see through that, x is
+  // held against the least of all numbers and `after`'s first.
   onnx(b, [x, after]) {
+    if (b.dialect.seesThroughShapes) {
+      if (x!.dtype !== "f32") return b.node("Identity", [x!.name]);
+      const first = b.node("Reshape", [after!.name, b.ints([-1])])[0]!;
+      const one = b.node("Slice", [first, b.ints([0]), b.ints([1])])[0]!;
+      const scalar = b.node("Reshape", [b.cast(one, "f32"), b.ints([])])[0]!;
+      return b.node("Max", [x!.name, b.node("Min", [scalar, b.scalar("f32", -MAX_F32)])[0]!]);
+    }
     const rank = b.node("Size", b.node("Shape", [after!.name]))[0]!;
     const zero = b.node("Mul", [rank, b.scalar("i64", 0)])[0]!;
     return b.node("Reshape", [x!.name, b.node("Add", [zero, b.ints(x!.shape)])[0]!], { allowzero: 1 });

@@ -2,7 +2,14 @@
 
 import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
-import { formatType, normalizeAxis, type Shape, sameShape, sizeOfShape, strides } from "../../core/shape.js";
+import {
+  formatType,
+  normalizeAxis,
+  sameShape,
+  sizeOfShape,
+  strides,
+  type TensorType,
+} from "../../core/shape.js";
 import { normal, type Op, streaming, type VjpContext } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { broadcastTo } from "./movement.js";
@@ -24,15 +31,15 @@ const sliceOp: Op<SliceAttrs> = {
     const { shape } = x!;
     const fits = shape.every(
       (d, i) =>
+        [start[i], limit[i], step[i]].every(Number.isInteger) &&
         start[i]! >= 0 &&
         start[i]! <= limit[i]! &&
         limit[i]! <= d &&
-        Number.isInteger(step[i]) &&
         step[i]! > 0,
     );
     if (start.length !== shape.length || !fits) {
       throw new UsageError(
-        `slice: needs 0 ≤ start ≤ limit ≤ size and step > 0 on every axis; got start=[${start.join(",")}], ` +
+        `slice: needs whole numbers 0 ≤ start ≤ limit ≤ size and step > 0 on every axis; got start=[${start.join(",")}], ` +
           `limit=[${limit.join(",")}], step=[${step.join(",")}] for ${formatType(x!)}.`,
       );
     }
@@ -104,9 +111,9 @@ const splitOp: Op<SplitAttrs> = {
   traits: ["movement"],
   infer([x], { axis, parts }) {
     const width = x!.shape[normalizeAxis("split", axis, x!.shape.length)]! / parts;
-    if (!Number.isInteger(width)) {
+    if (!Number.isInteger(width) || !Number.isInteger(parts) || parts < 1) {
       throw new UsageError(
-        `split: ${parts} parts must divide the axis; got ${formatType(x!)}, axis=${axis}.`,
+        `split: parts must be a whole number that divides the axis; got parts=${parts}, ${formatType(x!)}, axis=${axis}.`,
       );
     }
     const shape = x!.shape.map((d, i) => (i === axis ? width : d));
@@ -156,13 +163,15 @@ const concatOp: Op<ConcatAttrs> = {
   traits: ["movement"],
   infer(inputs, { axis }) {
     const [first] = inputs;
-    const rest = (shape: Shape) => shape.filter((_, i) => i !== axis);
-    if (
-      !first ||
-      inputs.some((x) => x.dtype !== first.dtype || !sameShape(rest(x.shape), rest(first.shape)))
-    ) {
+    const fits = ({ dtype, shape }: TensorType) =>
+      dtype === first!.dtype &&
+      sameShape(
+        shape.map((d, i) => (i === axis ? 0 : d)),
+        first!.shape.map((d, i) => (i === axis ? 0 : d)),
+      );
+    if (first === undefined || !inputs.every(fits)) {
       throw new UsageError(
-        `concat: needs one dtype and equal sizes off axis ${axis}; got ${inputs.map(formatType).join(", ")}.`,
+        `concat: needs one dtype and rank, and equal sizes off axis ${axis}; got ${inputs.map(formatType).join(", ")}.`,
       );
     }
     const size = inputs.reduce((n, x) => n + x.shape[axis]!, 0);

@@ -4,7 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { type Case, normal, notDifferentiable, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
-import { conv, convInputGrad, spatial } from "./convolve.js";
+import { conv, convInputGrad, isPlacement, spatial } from "./convolve.js";
 import { requireFloat } from "./elementwise.js";
 import { constant } from "./source.js";
 
@@ -19,11 +19,20 @@ export interface WindowAttrs {
 
 const poolType = (what: string, x: TensorType, attrs: WindowAttrs): TensorType => {
   requireFloat(what, x);
-  if (x.shape.length !== 4) throw new UsageError(`${what}: needs images [B,C,H,W]; got ${formatType(x)}.`);
-  return {
-    dtype: x.dtype,
-    shape: [...x.shape.slice(0, 2), ...spatial(x.shape.slice(2), attrs.kernel, attrs)],
-  };
+  const { kernel, padding } = attrs;
+  const whole = kernel.length === 2 && kernel.every((k) => Number.isInteger(k) && k > 0);
+  // A window of padding alone would have no greatest element.
+  const inside = padding.every((p, i) => p < kernel[i % 2]!);
+  const size = spatial(x.shape.slice(2), kernel, attrs);
+  if (x.shape.length !== 4 || !isPlacement(attrs) || !whole || !inside || size.some((d) => d < 1)) {
+    throw new UsageError(
+      `${what}: needs images [B,C,H,W], and windows that fit in and are larger than their padding; ` +
+        `got ${formatType(x)}, ${Object.entries(attrs)
+          .map(([name, of]) => `${name}=[${of.join(",")}]`)
+          .join(", ")}.`,
+    );
+  }
+  return { dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...size] };
 };
 
 const poolCases = (

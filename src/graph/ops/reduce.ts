@@ -2,6 +2,7 @@
 
 import { UsageError } from "../../core/errors.js";
 import {
+  distinctAxes,
   formatType,
   normalizeAxis,
   type Shape,
@@ -65,7 +66,12 @@ function reduction(rule: ReduceRule) {
     infer([x], attrs) {
       if (x!.dtype === "bool")
         throw new UsageError(`${rule.name}: needs numbers; got ${formatType(x!)}. Cast it.`);
-      for (const axis of attrs.axes) normalizeAxis(rule.name, axis, x!.shape.length);
+      distinctAxes(rule.name, attrs.axes, x!.shape.length);
+      if (!Number.isFinite(rule.init) && attrs.axes.some((axis) => x!.shape[axis] === 0)) {
+        throw new UsageError(
+          `${rule.name}: needs at least one element; got ${formatType(x!)}, axes=[${attrs.axes.join(",")}].`,
+        );
+      }
       return [{ dtype: x!.dtype, shape: reducedShape(x!.shape, attrs) }];
     },
     reference([x], { axes }, [y]) {
@@ -101,7 +107,7 @@ function reduction(rule: ReduceRule) {
   records.push(record);
   return (x: Tensor, axes?: number | readonly number[], keep = false): Tensor => {
     const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === "number" ? [axes] : axes;
-    const sorted = list.map((a) => normalizeAxis(rule.name, a, x.rank)).sort((a, b) => a - b);
+    const sorted = distinctAxes(rule.name, list, x.rank).sort((a, b) => a - b);
     return sorted.length === 0 ? x : apply(record, [x], { axes: sorted, keep })[0]!;
   };
 }
@@ -175,6 +181,9 @@ const argmaxOp: Op<ArgmaxAttrs> = {
   traits: ["reduction"],
   infer: ([x], { axis }): TensorType[] => {
     normalizeAxis("argmax", axis, x!.shape.length);
+    if (x!.shape[axis] === 0) {
+      throw new UsageError(`argmax: needs at least one element; got ${formatType(x!)}, axis=${axis}.`);
+    }
     return [{ dtype: "i32", shape: x!.shape.filter((_, i) => i !== axis) }];
   },
   reference([x], { axis }, [y]) {

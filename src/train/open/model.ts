@@ -1,92 +1,18 @@
-/** What a run needs before its first step: data, tokenizer, model and what its images go through. */
+/** The model of a run, fitted to its tokenizer, before there are weights. */
 
 import { existsSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
 import { readJson, writeJsonAtomic } from "../../core/files.js";
-import { classesOf, datasetLabels } from "../../data/class-names.js";
-import { datasetOptions } from "../../data/fields.js";
-import { type Dataset, openDataset } from "../../data/index.js";
-import { type Normalization, normalizations } from "../../data/normalizations.js";
-import {
-  evaluationPipeline,
-  type Pipeline,
-  trainingPipeline,
-  viewPipeline,
-} from "../../data/pixels/pipeline.js";
-import { splitAt, splitByImage } from "../../data/split.js";
+import type { Dataset } from "../../data/index.js";
+import { normalizations } from "../../data/normalizations.js";
 import { loadTokenizer } from "../../data/tokenizer/load.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import { trainBpe } from "../../data/tokenizer/train-bpe.js";
-import type { Processes } from "../../engines/group.js";
-import { evaluationOptions } from "../../evaluate/model/preprocess.js";
-import { loadTemplates } from "../../evaluate/prompts/templates.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
 import { openaiPreprocess, type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { findPreset } from "../../models/presets/presets.js";
 import type { Recipe } from "../recipe/recipe.js";
-import { kindOf } from "../strategies/index.js";
-
-export interface RunData {
-  readonly train: Dataset;
-  /** Held-out pairs, if any. */
-  readonly val: Dataset | undefined;
-  /** Labelled images, if any. */
-  readonly zeroshot: Dataset | undefined;
-}
-
-/**
- * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. Process 0 looks at
- * the images for that, and it alone opens what is evaluated.
- */
-export async function openRunData(
-  recipe: Recipe,
-  onProgress: (line: string) => void,
-  processes: Pick<Processes, "index" | "share">,
-): Promise<RunData> {
-  const evaluates = processes.index === 0;
-  const options = { onProgress, ...datasetOptions(recipe) };
-  const weights = recipe.trainDataUpsamplingFactors;
-  const all = await openDataset(recipe.trainData, {
-    ...options,
-    ...(weights === undefined ? {} : { weights }),
-  });
-  requireCaptions(all, "trainData");
-  const zeroshot =
-    recipe.zeroshotData === undefined || !evaluates
-      ? undefined
-      : await openDataset(recipe.zeroshotData, { onProgress });
-  if (zeroshot !== undefined) {
-    // What is wrong with them is told now, not after the first epoch.
-    classesOf(datasetLabels(zeroshot), zeroshot.name, recipe.zeroshotClassnames ?? recipe.classnames);
-    if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
-  }
-  if (recipe.valSplit > 0) {
-    const indices = await processes.share("held out", async () => {
-      onProgress(
-        `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
-      );
-      const { heldOutIndices } = await splitByImage(all, {
-        fraction: recipe.valSplit,
-        ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
-      });
-      return heldOutIndices;
-    });
-    const { train, heldOut } = splitAt(all, indices);
-    return { train, val: heldOut, zeroshot };
-  }
-  const val =
-    recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
-  if (val !== undefined) requireCaptions(val, "valData");
-  return { train: all, val, zeroshot };
-}
-
-function requireCaptions(dataset: Dataset, key: string): void {
-  for (let i = 0; i < dataset.length; i++) if (dataset.sample(i).captions.length > 0) return;
-  throw new UsageError(
-    `${key}: pairs need captions; got ${dataset.length} images of "${dataset.name}", none with one. Look at them with clipwright inspect.`,
-  );
-}
 
 export interface RunModel {
   readonly config: ClipConfig;
@@ -199,59 +125,6 @@ function* captionsOf(dataset: Dataset): Generator<string> {
       count++;
     }
   }
-}
-
-export interface Pipelines {
-  readonly train: Pipeline;
-  /** Further views of each image, as the strategy wants them. */
-  readonly views: readonly Pipeline[];
-  readonly evaluation: Pipeline;
-  readonly normalization: Normalization;
-}
-
-/** What images go through, in training and in evaluation. */
-export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): Pipelines {
-  const size = completeClipConfig(config).vision_cfg.image_size;
-  const { keepSize, colorJitter, inkJitter, cropScale, cropRatio, affine } = recipe;
-  const base = evaluationOptions(preprocess);
-  const train = trainingPipeline(size, {
-    ...base,
-    ...(keepSize === undefined ? {} : { keepSize }),
-    crop: recipe.crop,
-    policy: recipe.augment,
-    ...(cropScale === undefined ? {} : { scale: [cropScale[0]!, cropScale[1]!] as const }),
-    ...(cropRatio === undefined ? {} : { ratio: [cropRatio[0]!, cropRatio[1]!] as const }),
-    affine: { degrees: affine[0]!, zoom: affine[1]!, stretch: affine[2]!, shift: affine[3]! },
-    ...(recipe.flip === undefined ? {} : { flip: recipe.flip }),
-    ...(inkJitter === undefined
-      ? {}
-      : {
-          ink: {
-            gain: inkJitter[0]!,
-            saturation: inkJitter[1]!,
-            channel: inkJitter[2]!,
-            probability: recipe.colorJitterProb,
-          },
-        }),
-    ...(recipe.grayScaleProb === undefined ? {} : { grayscale: recipe.grayScaleProb }),
-    ...(colorJitter === undefined
-      ? {}
-      : {
-          jitter: {
-            brightness: colorJitter[0]!,
-            contrast: colorJitter[1]!,
-            saturation: colorJitter[2]!,
-            hue: colorJitter[3]!,
-            probability: recipe.colorJitterProb,
-          },
-        }),
-  });
-  return {
-    train,
-    views: kindOf(recipe.strategy).views.map((policy) => viewPipeline(train, policy)),
-    evaluation: evaluationPipeline(size, base),
-    normalization: { mean: preprocess.mean, std: preprocess.std },
-  };
 }
 
 const MODEL_FILE = "open_clip_config.json";
