@@ -96,6 +96,16 @@ describe("NpyWriter", () => {
     assert.deepEqual(readNpy(at("new.npy")).shape, [0, 3]);
   });
 
+  test("refuses shapes that cannot be", () => {
+    const whole = readFileSync(fixture("f32.npy")).toString("latin1");
+    for (const shape of ["(N, N)", "(2,-3)", "(9e9,)", "(1.5,)"]) {
+      writeFileSync(at("odd.npy"), whole.replace("(2, 3)", shape.padEnd(6)), "latin1");
+      assert.throws(() => readNpy(at("odd.npy")), usage(/odd\.npy: shape must be sizes that fit/), shape);
+    }
+    writeFileSync(at("odd.npy"), whole.replace("(2, 3),", `(${"9".repeat(12)},),`), "latin1");
+    assert.throws(() => readNpy(at("odd.npy")), UsageError);
+  });
+
   test("NpyRows reads the rows that are asked for, and refuses what is no whole file of them", () => {
     const data = Float32Array.from({ length: 12 }, (_, i) => i / 8);
     writeNpy(at("rows.npy"), { dtype: "f32", shape: [4, 3], data });

@@ -113,7 +113,15 @@ function readHeader(fd: number, path: string): NpyHeader {
         "Convert it with numpy's astype first.",
     );
   }
-  const shape = sizes.split(",").flatMap((part) => (part.trim() === "" ? [] : [Number(part)]));
+  // Python 2 wrote long integers with an L.
+  const parts = sizes.split(",").map((part) => part.trim().replace(/L$/, ""));
+  const shape = parts.filter((part) => part !== "").map(Number);
+  const isSize = (size: number): boolean => Number.isSafeInteger(size) && size >= 0;
+  if (parts.some((part) => !/^\d*$/.test(part)) || !isSize(shape.reduce((n, size) => n * size, 1))) {
+    throw new UsageError(
+      `${path}: shape must be sizes that fit the file; got (${sizes.slice(0, 40)}). Give a whole .npy file.`,
+    );
+  }
   if (fortran === "True" && shape.filter((size) => size > 1).length > 1) {
     throw new UsageError(
       `${path}: must be row-major; it is in Fortran order. Save numpy.ascontiguousarray of it.`,
