@@ -34,15 +34,32 @@ export function picture(seed: number, width = 40, height = 30): Sharp {
 export const pngOf = (seed: number, width = 40, height = 30): Promise<Buffer> =>
   picture(seed, width, height).png().toBuffer();
 
+export interface HeaderFields {
+  /** Stated instead of the content's size. */
+  readonly size?: number;
+  /** The size's field as it stands. */
+  readonly sizeField?: string;
+  readonly link?: string;
+  /** Bytes from position 386 on. */
+  readonly at386?: Uint8Array;
+}
+
 /** One 512-byte ustar header and its padded content. */
-function tarMember(name: string, content: Uint8Array, type = "0"): Buffer {
+export function tarMember(
+  name: string,
+  content: Uint8Array,
+  type = "0",
+  { size = content.length, sizeField, link = "", at386 }: HeaderFields = {},
+): Buffer {
   const header = Buffer.alloc(512);
   header.write(name.slice(0, 100), 0);
   header.write("0000644\0", 100);
-  header.write(`${content.length.toString(8).padStart(11, "0")}\0`, 124);
+  header.write(sizeField ?? `${size.toString(8).padStart(11, "0")}\0`, 124, "latin1");
   header.write(type, 156);
+  header.write(link, 157);
   header.write("ustar\0", 257);
   header.write("00", 263);
+  if (at386 !== undefined) header.set(at386, 386);
   header.fill(" ", 148, 156);
   const sum = header.reduce((a, b) => a + b, 0);
   header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148);

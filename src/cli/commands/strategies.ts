@@ -2,7 +2,7 @@
 
 import { makeClip } from "../../models/clip.js";
 import { defaulted, flag, integer, kebab, list, optional, real, text } from "../../settings/fields.js";
-import { readModel } from "../../train/run/prepare.js";
+import { readModel } from "../../train/open/model.js";
 import { relativeCost, sampleMacs } from "../../train/strategies/cost.js";
 import { kindOf, makeStrategy, strategyNames } from "../../train/strategies/index.js";
 import { alignColumns } from "../columns.js";

@@ -21,7 +21,7 @@ export function splitSpec(
   const parts = items.flatMap((item): { source: string; weight?: number }[] => {
     if (typeof item !== "string") return [item];
     return item
-      .split("::")
+      .split(/::(?![^[\]]*\])/) // not in the address of a host, http://[::1]/x.tar
       .map((source) => source.trim())
       .filter((source) => source !== "")
       .map((source) => ({ source }));
@@ -49,8 +49,18 @@ export function splitSpec(
   return parts;
 }
 
-/** `a-{000..002}.tar` and `{x,y}.tar`, expanded as a shell does; zeros in front are kept. */
-export function expandBraces(pattern: string): string[] {
+/** Names that one pattern may stand for. */
+const MOST_NAMES = 1_000_000;
+/** Braces in a pattern, in or behind each other. */
+const MOST_BRACES = 16;
+
+const tooMany = (pattern: string): UsageError =>
+  new UsageError(`data: a pattern stands for at most ${MOST_NAMES} names; got "${pattern}". Name fewer.`);
+
+/** `a-{000..002}.tar` and `{x,y}.tar`, expanded as a shell does; zeros in front are kept. At most a million names. */
+export function expandBraces(pattern: string, braces = 0): string[] {
+  if (braces > MOST_BRACES)
+    throw new UsageError(`data: has at most ${MOST_BRACES} braces; got "${pattern}".`);
   const open = pattern.indexOf("{");
   if (open < 0) return [pattern];
   let depth = 0;
@@ -80,6 +90,7 @@ export function expandBraces(pattern: string): string[] {
         ? Math.max(range[1]!.length, range[2]!.length)
         : 0;
     const step = from <= to ? 1 : -1;
+    if (!(Math.abs(to - from) < MOST_NAMES)) throw tooMany(pattern);
     choices = Array.from({ length: Math.abs(to - from) + 1 }, (_, i) =>
       String(from + i * step).padStart(width, "0"),
     );
@@ -87,10 +98,12 @@ export function expandBraces(pattern: string): string[] {
     const ends = [open, ...commas, close];
     choices = ends.slice(1).map((end, i) => pattern.slice(ends[i]! + 1, end));
   }
-  const rests = expandBraces(after);
-  return choices.flatMap((choice) =>
-    expandBraces(choice).flatMap((c) => rests.map((rest) => before + c + rest)),
+  const rests = expandBraces(after, braces + 1);
+  const inners = choices.flatMap((choice) =>
+    choice.includes("{") ? expandBraces(choice, braces + 1) : [choice],
   );
+  if (inners.length * rests.length > MOST_NAMES) throw tooMany(pattern);
+  return inners.flatMap((c) => rests.map((rest) => before + c + rest));
 }
 
 const isWeb = (path: string): boolean => /^https?:\/\//.test(path);
@@ -105,22 +118,31 @@ export function expandGlob(pattern: string): string[] {
       found = found.map((base) => join(base, part)).filter((path) => existsSync(path));
       continue;
     }
-    const shape = new RegExp(
-      `^${part
-        .replace(/[.+^${}()|[\]\\]/g, "\\$&")
-        .replaceAll("*", ".*")
-        .replaceAll("?", ".")}$`,
-    );
     found = found.flatMap((base) => {
       const folder = base === "" ? "." : base;
       if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
       return readdirSync(folder)
-        .filter((name) => shape.test(name) && !name.startsWith("."))
+        .filter((name) => !name.startsWith(".") && matches(name, part))
         .sort()
         .map((name) => join(base, name));
     });
   }
   return found;
+}
+
+/** Whether `*` (any characters) and `?` (any one) make `pattern` into `name`; takes time in their product at most. */
+function matches(name: string, pattern: string): boolean {
+  let [n, p] = [0, 0];
+  /** Where the last `*` was, and what of the name is behind what it stands for. */
+  let [star, behind] = [-1, 0];
+  while (n < name.length) {
+    if (pattern[p] === "*") [star, behind] = [p++, n];
+    else if (pattern[p] === "?" || pattern[p] === name[n]) [n, p] = [n + 1, p + 1];
+    else if (star >= 0) [n, p, behind] = [behind + 1, star + 1, behind + 1];
+    else return false;
+  }
+  while (pattern[p] === "*") p++;
+  return p === pattern.length;
 }
 
 /** The files, folders or addresses that one source names. Throws `UsageError` when one is missing. */

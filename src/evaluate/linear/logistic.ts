@@ -10,7 +10,7 @@ import { SoftmaxRegression } from "./softmax-regression.js";
 export interface LogisticOptions {
   /**
    * The penalties to try, as scikit-learn's C (each row's loss counts C against ½‖W‖²), from strong to weak. Default: two a
-   * decade from 10⁻² to 10⁵, for features of unit length. Trying ends once two in a row are worse than the best.
+   * decade from 10⁻¹ to 10⁴, for features of unit length. Trying ends once two in a row are no better than the best.
    */
   readonly penalties?: readonly number[];
   /** Share of each class's rows that chooses the penalty. Default 0.1; classes of one row stay in the fit. */
@@ -30,7 +30,7 @@ export interface LogisticProbe {
   readonly atEnd: boolean;
 }
 
-const HALF_DECADES = Array.from({ length: 15 }, (_, i) => 10 ** (i / 2 - 2));
+const HALF_DECADES = Array.from({ length: 11 }, (_, i) => 10 ** (i / 2 - 1));
 
 /**
  * Fits softmax regression of `labels` (0 … classes−1) on `features`, whose penalty is chosen on a held-out share, and then all
@@ -67,9 +67,10 @@ export async function fitLogistic(
       const accuracy = right / guesses.length;
       tried.push({ penalty, accuracy });
       onFit?.(penalty, accuracy);
-      worse = accuracy < best.accuracy ? worse + 1 : 0;
-      if (accuracy > best.accuracy) best = { penalty, accuracy, at };
-      if (worse === 2) break;
+      if (accuracy > best.accuracy) {
+        best = { penalty, accuracy, at };
+        worse = 0;
+      } else if (++worse === 2) break;
     }
   }
   using all = await SoftmaxRegression.over(engine, features, labels, classes);

@@ -1,0 +1,74 @@
+/** The data of a run: what is trained on, and what is held out or labelled for its scores. */
+
+import { UsageError } from "../../core/errors.js";
+import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
+import { datasetOptions } from "../../data/fields.js";
+import { type Dataset, openDataset } from "../../data/index.js";
+import { splitAt, splitByImage } from "../../data/split.js";
+import type { Processes } from "../../engines/group.js";
+import { loadTemplates } from "../../evaluate/prompts/templates.js";
+import type { Recipe } from "../recipe/recipe.js";
+
+export interface RunData {
+  readonly train: Dataset;
+  /** Held-out pairs, if any. */
+  readonly val: Dataset | undefined;
+  /** Labelled images, if any. */
+  readonly zeroshot: Dataset | undefined;
+}
+
+/**
+ * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. Process 0 looks at
+ * the images for that, and it alone opens what is evaluated.
+ */
+export async function openRunData(
+  recipe: Recipe,
+  onProgress: (line: string) => void,
+  processes: Pick<Processes, "index" | "share">,
+): Promise<RunData> {
+  const evaluates = processes.index === 0;
+  const options = { onProgress, ...datasetOptions(recipe) };
+  const weights = recipe.trainDataUpsamplingFactors;
+  const all = await openDataset(recipe.trainData, {
+    ...options,
+    ...(weights === undefined ? {} : { weights }),
+  });
+  requireCaptions(all, "trainData");
+  const zeroshot =
+    recipe.zeroshotData === undefined || !evaluates
+      ? undefined
+      : await openDataset(recipe.zeroshotData, { onProgress });
+  if (zeroshot !== undefined) {
+    // What is wrong with them is told now, not after the first epoch.
+    classesOf(datasetLabels(zeroshot), zeroshot.name, recipe.zeroshotClassnames ?? recipe.classnames);
+    if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
+  }
+  if (recipe.valSplit > 0) {
+    const indices = await processes.share("held out", async () => {
+      onProgress(
+        `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
+      );
+      const { heldOutIndices } = await splitByImage(all, {
+        fraction: recipe.valSplit,
+        ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+      });
+      return heldOutIndices;
+    });
+    const { train, heldOut } = splitAt(all, indices);
+    return { train, val: heldOut, zeroshot };
+  }
+  const val =
+    recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
+  if (val !== undefined) requireCaptions(val, "valData");
+  return { train: all, val, zeroshot };
+}
+
+function requireCaptions(dataset: Dataset, key: string): void {
+  for (let i = 0; i < dataset.length; i++) if (dataset.sample(i).captions.length > 0) return;
+  const remedy = areNumbers(datasetLabels(dataset))
+    ? "Their labels are numbers, which describe no picture: name them with --classnames."
+    : "Look at them with clipwright inspect.";
+  throw new UsageError(
+    `${key}: pairs need captions; got ${dataset.length} images of "${dataset.name}", none with one. ${remedy}`,
+  );
+}

@@ -1,0 +1,101 @@
+/** The fifth step of opening a run, in process 0: what watches over the steps. */
+
+import { Encoder } from "../../evaluate/model/encoder.js";
+import { countParameters, type ParameterSpecs } from "../../nn/parameters.js";
+import type { Run } from "../run/folder.js";
+import { HeldOutLoss } from "../watch/held-out.js";
+import { makeScoring } from "../watch/scoring.js";
+import { Supervisor } from "../watch/supervisor.js";
+import type { OpenBatches } from "./batches.js";
+import type { OpenFolder } from "./folder.js";
+import type { Inputs } from "./inputs.js";
+import type { OpenStep } from "./step.js";
+
+/** Dispose it to free the programs that score. */
+export interface OpenWatch extends Disposable {
+  readonly supervisor: Supervisor;
+}
+
+/**
+ * Compiles the towers for scores, and tells what the run turned out to be.
+ * @param started when this sitting began, by `performance.now()`.
+ */
+export async function openWatch(
+  folder: OpenFolder & { readonly run: Run },
+  inputs: Inputs,
+  { loaders, plan }: OpenBatches,
+  step: OpenStep,
+  started: number,
+): Promise<OpenWatch> {
+  const { recipe, processes, hooks, run, guard } = folder;
+  const { data, model, pipelines } = inputs;
+  const { engine, clip, phases, runner, compileSeconds } = step;
+  const encoder = await guard(
+    "compiling the towers",
+    Encoder.create(engine, {
+      clip,
+      tokenizer: model.tokenizer,
+      pipeline: pipelines.evaluation,
+      normalization: pipelines.normalization,
+      workers: recipe.workers,
+    }),
+  );
+  const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);
+  const { val, zeroshot } = data;
+  const supervisor = new Supervisor({
+    started,
+    recipe,
+    hooks,
+    run,
+    plan,
+    dataset: data.train,
+    loaders,
+    runner,
+    phases,
+    guard,
+    evaluate: makeScoring({
+      recipe,
+      heldOut,
+      encoder,
+      runner,
+      ema: recipe.emaDecay > 0,
+      val,
+      zeroshotData: zeroshot,
+    }),
+    compileSeconds,
+    has: { val: val !== undefined, zeroshot: zeroshot !== undefined },
+  });
+  supervisor.begin(describe(folder, inputs, loaders.samplesPerEpoch, step));
+  processes.forward("stop", undefined, () => supervisor.stop());
+  processes.forward("finish", undefined, () => supervisor.finish());
+  return {
+    supervisor,
+    [Symbol.dispose]() {
+      encoder[Symbol.dispose]();
+      heldOut[Symbol.dispose]();
+    },
+  };
+}
+
+/** On the data, the model and the steps, for people; parts are joined by "; ". */
+function describe(
+  { recipe, processes }: OpenFolder,
+  { model }: Inputs,
+  images: number,
+  { clip, trained, start, phases }: OpenStep,
+): string {
+  const whole = countParameters(clip.parameters);
+  const locked = countParameters(trained) === whole ? "" : ` (${millions(trained)} M of them trained)`;
+  const among = processes.count === 1 ? "" : ` over ${processes.count} processes`;
+  return [
+    `${images} images, ${millions(clip.parameters)} M parameters${locked}, batch ${recipe.batchSize}${among}`,
+    ...(start === undefined ? [] : [start.about]),
+    `${model.note}, context ${model.tokenizer.contextLength}${cutNote(model)}`,
+    phases.describe(),
+  ].join("; ");
+}
+
+const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);
+
+const cutNote = ({ cut }: Inputs["model"]): string =>
+  cut.captions === 0 ? "" : `, ${cut.captions} of ${cut.of} captions cut`;
