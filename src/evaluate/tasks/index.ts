@@ -1,11 +1,24 @@
 /** Every task, in the order in which scores are told. */
 
 import type { Dataset } from "../../data/dataset.js";
+import { calibrationTask } from "./calibration.js";
+import { fewShotLogisticTask, fewShotTask } from "./few-shot.js";
+import { linearProbeTask, logisticProbeTask } from "./linear-probe.js";
+import { neighboursTask } from "./neighbours.js";
 import { retrievalTask } from "./retrieval.js";
 import type { Metric, Task } from "./task.js";
 import { zeroshotTask } from "./zeroshot.js";
 
-export const tasks: readonly Task[] = Object.freeze([zeroshotTask, retrievalTask]);
+export const tasks: readonly Task[] = Object.freeze([
+  zeroshotTask,
+  retrievalTask,
+  fewShotTask,
+  fewShotLogisticTask,
+  linearProbeTask,
+  logisticProbeTask,
+  neighboursTask,
+  calibrationTask,
+]);
 
 const metrics = new Map(
   tasks.flatMap((task) => task.metrics.map((metric) => [metric.name, metric] as const)),
