@@ -72,12 +72,10 @@ export class ImageCache {
   put(index: number, image: RawImage): void {
     if (!this.hasRoom(image.data.length)) return;
     const blocks = Math.ceil(image.data.length / BLOCK);
-    const capacity = Math.floor(this.pixels.length / BLOCK);
     const at = index * FIELDS;
     if (Atomics.compareExchange(this.table, at, ABSENT, WRITING) !== ABSENT) return;
-    const block = Atomics.add(this.used, 0, blocks);
-    if (block + blocks > capacity) {
-      Atomics.sub(this.used, 0, blocks);
+    const block = this.reserve(blocks);
+    if (block === undefined) {
       Atomics.store(this.table, at, ABSENT);
       return;
     }
@@ -87,5 +85,15 @@ export class ImageCache {
     this.table[at + 3] = image.height;
     Atomics.store(this.table, at, READY);
     Atomics.add(this.used, 1, 1);
+  }
+
+  /** The first of `blocks` that from now on are the caller's alone; undefined when there is no room. */
+  private reserve(blocks: number): number | undefined {
+    const capacity = Math.floor(this.pixels.length / BLOCK);
+    for (;;) {
+      const block = Atomics.load(this.used, 0);
+      if (block + blocks > capacity) return undefined;
+      if (Atomics.compareExchange(this.used, 0, block, block + blocks) === block) return block;
+    }
   }
 }
