@@ -81,7 +81,7 @@ describe("a worker", () => {
     await Promise.all([
       assert.rejects(work, {
         name: "UsageError",
-        message: /data worker 0: ended with code 1.* Use fewer workers/,
+        message: /data worker 0: ended with code \d. Use fewer workers/,
       }),
       members[0]!.worker.terminate(),
     ]);
