@@ -12,7 +12,7 @@ import { type FeatureSource, freshFeatures } from "../../evaluate/features/sourc
 import { FeatureStore } from "../../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { offers, tasks } from "../../evaluate/tasks/index.js";
+import { suitableTasks, tasks } from "../../evaluate/tasks/index.js";
 import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
@@ -103,7 +103,9 @@ export const evaluateCommand = defineCommand({
     }
     const [path] = positionals;
     if (path === undefined) {
-      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.");
+      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
+        code: "ERR_SETTING",
+      });
     }
     using progress = new ProgressLine(terminal);
     await using engine = await openEngine(options.engine, options);
@@ -126,9 +128,12 @@ export const evaluateCommand = defineCommand({
     const records: EvaluationRecord[] = [];
     for (const set of sets) {
       const data = { ...set, ...(classnames && { classnames }), ...(templates && { templates }) };
-      for (const task of chooseTasks(options.task, set.dataset)) {
+      const chosen = chooseTasks(options.task, set.dataset);
+      for (const task of chosen) {
         if (task === retrievalTask && options.task === "retrieval" && templates !== undefined) {
-          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.");
+          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+            key: "templates",
+          });
         }
         const where = {
           name: options.name,
@@ -138,7 +143,7 @@ export const evaluateCommand = defineCommand({
         };
         const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
           // Captions may be scored although the labels have no names.
-          const another = options.task === "auto" && task === zeroshotTask && saysMore(set.dataset);
+          const another = task === zeroshotTask && chosen.includes(retrievalTask);
           if (!(another && error instanceof UsageError)) throw error;
           return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
         });
@@ -161,27 +166,16 @@ async function keptSets(
   if (run !== undefined) return heldOutSets(run, say);
   throw new UsageError(
     `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
+    { key: "data" },
   );
 }
 
 function chooseTasks(wanted: "auto" | "zeroshot" | "retrieval", dataset: Dataset): readonly Task[] {
-  if (wanted === "zeroshot") return [zeroshotTask];
-  if (wanted === "retrieval" || !offers(dataset).labels) return [retrievalTask];
-  return saysMore(dataset) ? [zeroshotTask, retrievalTask] : [zeroshotTask];
-}
-
-/** Whether captions tell more than labels: pictures of one label have different ones. */
-function saysMore(dataset: Dataset): boolean {
-  const captionOf = new Map<string | undefined, string>();
-  for (let i = 0; i < dataset.length; i++) {
-    const { label, captions } = dataset.sample(i);
-    for (const caption of captions) {
-      const known = captionOf.get(label) ?? caption;
-      if (known !== caption) return true;
-      captionOf.set(label, caption);
-    }
-  }
-  return false;
+  const { zeroshot, retrieval } =
+    wanted === "auto"
+      ? suitableTasks(dataset)
+      : { zeroshot: wanted === "zeroshot", retrieval: wanted === "retrieval" };
+  return [...(zeroshot ? [zeroshotTask] : []), ...(retrieval ? [retrievalTask] : [])];
 }
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {

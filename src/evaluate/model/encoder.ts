@@ -96,6 +96,13 @@ export class Encoder implements Disposable {
     return this;
   }
 
+  /** The factor on cosines that the model has learned, for probabilities. */
+  async scale(): Promise<number> {
+    const buffer = this.parameters["params.logit_scale"];
+    if (buffer === undefined) throw new InternalError("encoder: no logit_scale among its parameters");
+    return Math.exp(Number((await this.engine.download(buffer))[0]));
+  }
+
   /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. Throws `UsageError` for what is no list of texts. */
   embedTexts = async (
     texts: readonly string[],
