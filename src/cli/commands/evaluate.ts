@@ -22,6 +22,12 @@ import { ProgressLine } from "../progress-line.js";
 import { heldOutSets, type ScoredSet, seenIn } from "../run-data.js";
 import { engineOptions } from "./engines.js";
 
+/** Short names of tasks. */
+const shortNames: ReadonlyMap<string, string> = new Map([
+  ["zeroshot", zeroshotTask.name],
+  ["retrieval", retrievalTask.name],
+]);
+
 /** Options of every command that opens a model. */
 export const modelOptions = {
   ...engineOptions,
@@ -70,9 +76,13 @@ export const evaluateCommand = defineCommand({
         "Images with captions, labels, or both; what the run held out otherwise.",
       ),
       task: defaulted(
-        choice(["auto", "zeroshot", "retrieval"]),
-        "auto",
-        "auto: zero-shot where the data have labels, retrieval where they have captions that say more.",
+        list(choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)])),
+        ["auto"],
+        "auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
+      ),
+      probeData: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Labelled images that probes and few-shot learn from, apart from those that are scored.",
       ),
       templates: optional(
         text("NAME|FILE"),
@@ -87,7 +97,7 @@ export const evaluateCommand = defineCommand({
       list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
   },
-  brief: ["data", "task", "classnames", "templates", "name", "engine", "json", "list"],
+  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "list"],
   examples: [
     ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
     ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
@@ -122,14 +132,25 @@ export const evaluateCommand = defineCommand({
       sets.push({ dataset, seen: await seenIn(run, dataset, progress.say) });
     }
     const { classnames, templates } = options;
+    const probeData =
+      options.probeData &&
+      (await openDataset(options.probeData, { ...datasetOptions(options), onProgress: progress.say }));
     using features = openFeatures(loaded, options, progress);
     const records: EvaluationRecord[] = [];
+    const told = new Set<string>();
     for (const set of sets) {
-      const data = { ...set, ...(classnames && { classnames }), ...(templates && { templates }) };
-      for (const task of chooseTasks(options.task, set.dataset)) {
-        if (task === retrievalTask && options.task === "retrieval" && templates !== undefined) {
-          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.");
-        }
+      const data = {
+        ...set,
+        ...(classnames && { classnames }),
+        ...(templates && { templates }),
+        ...(probeData && { train: probeData }),
+      };
+      const auto = options.task.includes("auto");
+      const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+      if (templates !== undefined && chosen.every((task) => task === retrievalTask) && !auto) {
+        throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.");
+      }
+      for (const task of chosen) {
         const where = {
           name: options.name,
           ...(step !== undefined && { step }),
@@ -138,11 +159,12 @@ export const evaluateCommand = defineCommand({
         };
         const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
           // Captions may be scored although the labels have no names.
-          const another = options.task === "auto" && task === zeroshotTask && saysMore(set.dataset);
+          const another = auto && task === zeroshotTask && saysMore(set.dataset);
           if (!(another && error instanceof UsageError)) throw error;
           return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
         });
-        for (const note of scored.notes) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) told.add(note);
         records.push(...scored.records);
       }
     }
@@ -164,10 +186,15 @@ async function keptSets(
   );
 }
 
-function chooseTasks(wanted: "auto" | "zeroshot" | "retrieval", dataset: Dataset): readonly Task[] {
-  if (wanted === "zeroshot") return [zeroshotTask];
-  if (wanted === "retrieval" || !offers(dataset).labels) return [retrievalTask];
-  return saysMore(dataset) ? [zeroshotTask, retrievalTask] : [zeroshotTask];
+/** The tasks that are asked for, in their order, each once. */
+function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
+  const names = wanted.map((name) => shortNames.get(name) ?? name);
+  const { labels } = offers(dataset);
+  const suits = (task: Task): boolean => {
+    if (task === retrievalTask) return !labels || saysMore(dataset);
+    return labels && (task === zeroshotTask || (probes && task.needs.includes("train")));
+  };
+  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
 }
 
 /** Whether captions tell more than labels: pictures of one label have different ones. */
