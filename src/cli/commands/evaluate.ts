@@ -12,7 +12,7 @@ import { type FeatureSource, freshFeatures } from "../../evaluate/features/sourc
 import { FeatureStore } from "../../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { offers, tasks } from "../../evaluate/tasks/index.js";
+import { suitableTasks, tasks } from "../../evaluate/tasks/index.js";
 import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
@@ -113,7 +113,9 @@ export const evaluateCommand = defineCommand({
     }
     const [path] = positionals;
     if (path === undefined) {
-      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.");
+      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
+        code: "ERR_SETTING",
+      });
     }
     using progress = new ProgressLine(terminal);
     await using engine = await openEngine(options.engine, options);
@@ -145,10 +147,11 @@ export const evaluateCommand = defineCommand({
         ...(templates && { templates }),
         ...(probeData && { train: probeData }),
       };
-      const auto = options.task.includes("auto");
       const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
-      if (templates !== undefined && chosen.every((task) => task === retrievalTask) && !auto) {
-        throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.");
+      if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
+        throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+          key: "templates",
+        });
       }
       for (const task of chosen) {
         const where = {
@@ -159,7 +162,7 @@ export const evaluateCommand = defineCommand({
         };
         const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
           // Captions may be scored although the labels have no names.
-          const another = auto && task === zeroshotTask && saysMore(set.dataset);
+          const another = task === zeroshotTask && chosen.includes(retrievalTask);
           if (!(another && error instanceof UsageError)) throw error;
           return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
         });
@@ -183,32 +186,20 @@ async function keptSets(
   if (run !== undefined) return heldOutSets(run, say);
   throw new UsageError(
     `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
+    { key: "data" },
   );
 }
 
 /** The tasks that are asked for, in their order, each once. */
 function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
   const names = wanted.map((name) => shortNames.get(name) ?? name);
-  const { labels } = offers(dataset);
+  const { zeroshot, retrieval } = suitableTasks(dataset);
   const suits = (task: Task): boolean => {
-    if (task === retrievalTask) return !labels || saysMore(dataset);
-    return labels && (task === zeroshotTask || (probes && task.needs.includes("train")));
+    if (task === zeroshotTask) return zeroshot;
+    if (task === retrievalTask) return retrieval;
+    return zeroshot && probes && task.needs.includes("train");
   };
   return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
-}
-
-/** Whether captions tell more than labels: pictures of one label have different ones. */
-function saysMore(dataset: Dataset): boolean {
-  const captionOf = new Map<string | undefined, string>();
-  for (let i = 0; i < dataset.length; i++) {
-    const { label, captions } = dataset.sample(i);
-    for (const caption of captions) {
-      const known = captionOf.get(label) ?? caption;
-      if (known !== caption) return true;
-      captionOf.set(label, caption);
-    }
-  }
-  return false;
 }
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {
