@@ -76,9 +76,12 @@ export const evaluateCommand = defineCommand({
         "Images with captions, labels, or both; what the run held out otherwise.",
       ),
       task: defaulted(
-        list(choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)])),
+        list({
+          ...choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)]),
+          placeholder: "NAME",
+        }),
         ["auto"],
-        "auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
+        "Tasks of --list; auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
       ),
       probeData: optional(
         list(text("SOURCE"), { separator: "::" }),
