@@ -15,7 +15,8 @@ import { type PreprocessConfig, parsePreprocess } from "../../models/config/prep
 import { findPreset } from "../../models/presets/presets.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
-import { flawOfFile, latestSound } from "../../storage/checkpoint.js";
+import { flawOfFile } from "../../storage/checkpoint.js";
+import { chooseCheckpoint, parseChoice } from "../../storage/choose.js";
 import { Encoder } from "./encoder.js";
 import { modelKey } from "./key.js";
 import { evaluationOptions } from "./preprocess.js";
@@ -29,10 +30,12 @@ export interface ModelSource {
   readonly tokenizer?: string | undefined;
   /** Take the moving average of the weights where there is one. Default true. */
   readonly ema?: boolean | undefined;
+  /** Of a run: `best` by the score that it keeps, `last`, or a step. Default: the best where there is one. */
+  readonly checkpoint?: "best" | "last" | number | (string & {}) | undefined;
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
-  /** Told in one line of a checkpoint that is passed over since its files are not what was written. */
+  /** Told in one line of a checkpoint that is passed over: damaged, or newer than the best. */
   readonly say?: ((line: string) => void) | undefined;
 }
 
@@ -112,7 +115,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
-export const weightsFile = (path: string): string => findWeights({ path }).weights;
+export const weightsFile = (path: string, say?: (line: string) => void): string =>
+  findWeights({ path, say }).weights;
 
 interface Found {
   readonly weights: string;
@@ -125,18 +129,19 @@ interface Found {
 /** Weights by name, the wanted first: of a run's checkpoint, of open_clip on the Hugging Face hub. */
 const WEIGHTS = ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"];
 
-function findWeights({ path, ema = true, say = () => {} }: ModelSource): Found {
+function findWeights({ path, ema = true, checkpoint, say = () => {} }: ModelSource): Found {
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
   if (!isFolder) return { weights: path, ...soundPlaceOf(path) };
   const of = (folder: string) =>
     WEIGHTS.filter((name) => ema || name !== "ema.safetensors")
       .map((name) => join(folder, name))
       .find((file) => existsSync(file));
-  const latest = latestSound(join(path, "checkpoints"), say);
-  const folder = latest?.path ?? path;
+  const choice = checkpoint === undefined ? undefined : parseChoice(checkpoint, "checkpoint");
+  const chosen = chooseCheckpoint(join(path, "checkpoints"), choice, say);
+  const folder = chosen?.path ?? path;
   const weights = of(folder);
   if (weights !== undefined)
-    return { weights, ...(latest === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
+    return { weights, ...(chosen === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
   throw new UsageError(
     `${path}: must be a run with a checkpoint, or a folder with one of ${WEIGHTS.join(", ")}; got neither. Train first, or give the .safetensors file.`,
   );

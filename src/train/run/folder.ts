@@ -35,6 +35,7 @@ import { changeOfData } from "../../data/index.js";
 import { kebab } from "../../settings/fields.js";
 import { readCheckedJson } from "../../settings/json.js";
 import {
+  bestCheckpoint,
   type Checkpoint,
   latestSound,
   listCheckpoints,
@@ -152,6 +153,12 @@ export class Run implements Disposable {
   listCheckpoints = (): Checkpoint[] => listCheckpoints(this.checkpoints);
 
   latestCheckpoint = (): Checkpoint | undefined => this.listCheckpoints().at(-1);
+
+  /** The best by the recipe's `keepBest`. */
+  bestCheckpoint = (): Checkpoint | undefined => {
+    const { keepBest } = this.recipe;
+    return keepBest === undefined ? undefined : bestCheckpoint(this.listCheckpoints(), keepBest);
+  };
 
   /** The stored plan, or undefined before `savePlan`. */
   get plan(): Plan | undefined {
