@@ -118,6 +118,20 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
 export const weightsFile = (path: string, say?: (line: string) => void): string =>
   findWeights({ path, say }).weights;
 
+/** Files that say what weights at `path` are of, where they lie beside them. */
+export function filesBeside(path: string): {
+  readonly config: string | undefined;
+  readonly tokenizer: string | undefined;
+} {
+  const { folders } = placeOf(statSync(path).isDirectory() ? path : dirname(path));
+  return { config: firstThere(folders, [CONFIG]), tokenizer: firstThere(folders, TOKENIZERS) };
+}
+
+const TOKENIZERS = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
+
+const firstThere = (folders: readonly string[], names: readonly string[]): string | undefined =>
+  folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file));
+
 interface Found {
   readonly weights: string;
   readonly step: number | undefined;
@@ -175,7 +189,7 @@ function findConfig(
     const { config, preprocess } = findPreset(model);
     return { config, preprocess, clean: cleanIn(undefined, config, model) };
   }
-  const file = model ?? folders.map((folder) => join(folder, CONFIG)).find((f) => existsSync(f));
+  const file = model ?? firstThere(folders, [CONFIG]);
   if (file === undefined) {
     throw new UsageError(
       `${path}: has no ${CONFIG} beside it, so the model is unknown. Give --${optionPrefix}model, a preset's name or a model's JSON.`,
@@ -211,8 +225,7 @@ function findTokenizer(
   folders: readonly string[],
 ): string {
   if (tokenizer !== undefined) return tokenizer;
-  const names = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
-  const found = folders.flatMap((folder) => names.map((n) => join(folder, n))).find((f) => existsSync(f));
+  const found = firstThere(folders, TOKENIZERS);
   if (found !== undefined) return found;
   throw new UsageError(
     `${path}: has no tokenizer beside it. Give --${optionPrefix}tokenizer: a tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz.`,

@@ -39,6 +39,9 @@ interface Progress {
 /** Losses that the result's mean is over. */
 const LAST_LOSSES = 50;
 
+/** What a run that was not extended goes on from. */
+const NOTHING = { step: 0, seconds: 0 };
+
 /** A step that is done, for the record. */
 export interface DoneStep extends Omit<StepReport, "totalSteps" | "samplesSeen"> {
   readonly epoch: number;
@@ -318,9 +321,10 @@ export class Supervisor {
   /** Lets the rate of a time-limited run rise as its warm-up seems to be going to. */
   private steepen(measurement: Measurement, step: number): void {
     const { recipe, run, phases } = this.context;
-    const expected = measurement.expectedSteps(this.seconds(), phases.meanCost());
+    const { extended: { step: first, seconds } = NOTHING } = this.plan;
+    const expected = measurement.expectedSteps(this.seconds() - seconds, phases.meanCost());
     if (expected === undefined) return;
-    const plan = riseFor(recipe, this.plan, expected, step);
+    const plan = riseFor(recipe, this.plan, expected - first, step - first);
     if (plan.rise!.length > (this.plan.rise?.length ?? 0)) this.plan = run.savePlan(plan);
   }
 
@@ -336,8 +340,9 @@ export class Supervisor {
       { every: recipe.valFrequency, seconds: await timed({ val: true, zeroshot: false }) },
       { every: recipe.zeroshotFrequency, seconds: await timed({ val: false, zeroshot: true }) },
     ];
-    const fixed = measurement.fix(this.plan, this.seconds(), recurring, phases.meanCost());
-    this.plan = run.savePlan(riseFor(recipe, fixed, fixed.totalSteps!, step));
+    const { extended: { step: first, seconds } = NOTHING } = this.plan;
+    const fixed = measurement.fix(this.plan, this.seconds() - seconds, recurring, phases.meanCost());
+    this.plan = run.savePlan(riseFor(recipe, fixed, fixed.totalSteps! - first, step - first));
     const { warmupSteps } = scheduleOf(recipe, this.plan);
     this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
   }
