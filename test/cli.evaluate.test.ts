@@ -3,12 +3,11 @@ import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { evaluateCommand } from "../src/cli/commands/evaluate.js";
-import { realDisk } from "../src/core/disk.js";
 import { parseEvaluation } from "../src/evaluate/records.js";
-import { writeCheckpoint } from "../src/storage/checkpoint.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
+import { makeRun } from "./support/run-folder.js";
 
 const evaluate = (...words: string[]) =>
   runWords([evaluateCommand], ["evaluate", ...words, "--threads", "1", "--workers", "1"]);
@@ -85,14 +84,8 @@ suite("clipwright evaluate", () => {
 
   test("a run alone is scored on what it held out; data that it was trained on are told, and how many", async () => {
     const pairs = join(folder, "pairs");
-    const run = join(folder, "runs/split");
-    mkdirSync(join(run, "checkpoints"), { recursive: true });
-    for (const file of ["open_clip_config.json", "bpe_simple_vocab_16e6.txt.gz"])
-      cpSync(join(model, file), join(run, file));
-    const weights = readFileSync(join(model, "open_clip_model.safetensors"));
-    writeCheckpoint(realDisk, join(run, "checkpoints"), 3, { "params.safetensors": weights }, {});
     const recipe = { model: "ViT-B-32", trainData: pairs, steps: 3, batchSize: 4, valSplit: 0.25 };
-    put(run, "config.json", JSON.stringify(recipe));
+    const run = makeRun(join(folder, "runs/split"), recipe);
 
     const held = lines((await evaluate(run, "--json")).out);
     const asked = held.find(({ metric }) => metric === "text_retrieval_recall@1");

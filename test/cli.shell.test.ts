@@ -173,7 +173,7 @@ suite("runCommandLine: failures and help", () => {
     assert.deepEqual(brief.match(/--[a-z-]+/g), ["--option", "--lr", "--json", "--help", "--all"]);
     assert.match(brief, /\n4 more options: clipwright probe --help --all\n/);
     const train = (await run(commands, ["train", "--help"])).out;
-    assert(train.split("\n").length <= 60, `train --help: at most 60 lines; got ${train.split("\n").length}`);
+    assert(train.split("\n").length <= 80, `train --help: at most 80 lines; got ${train.split("\n").length}`);
     for (const { load } of commands) {
       const command = await load();
       for (const key of command.brief ?? []) assert(key in optionsOf(command), `${command.name}: ${key}`);
@@ -393,6 +393,14 @@ suite("scoreLines", () => {
     assert.deepEqual(scoreLines(all, 130), [
       "val  loss 2.50 │ image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 % │ text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
     ]);
+  });
+
+  test("says which scores are not distinguishable from guessing", () => {
+    const [first] = retrieval;
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.03 }], 80), [
+      "val  image→text  R@1 2.5 % ≈ chance (2.0–3.3)",
+    ]);
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.01 }], 80), ["val  image→text  R@1 2.5 % (2.0–3.3)"]);
   });
 
   test("puts a group on each line where it does not", () => {

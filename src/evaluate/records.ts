@@ -175,16 +175,22 @@ export function evaluationTable(records: readonly EvaluationRecord[]): string {
   return `${[...lines, ...remarks(records)].join("\n")}\n`;
 }
 
-/** What must be known to read scores: those that guessing explains, and those on pictures that were trained on. */
-export function remarks(records: readonly EvaluationRecord[]): string[] {
+/** What must be known to read scores in a table: what its marks mean, and which data were trained on. */
+function remarks(records: readonly EvaluationRecord[]): string[] {
   const verdicts = new Set(records.map(verdictOn));
-  const lines: string[] = [];
-  if (verdicts.has("guessing")) lines.push("≈ not distinguishable from guessing: the interval holds chance.");
-  if (verdicts.has("worse")) lines.push("> worse than guessing.");
+  return [
+    ...(verdicts.has("guessing") ? ["≈ not distinguishable from guessing: the interval holds chance."] : []),
+    ...(verdicts.has("worse") ? ["> worse than guessing."] : []),
+    ...seenRemarks(records),
+  ];
+}
+
+/** One line for each data set of which pictures were trained on. */
+export function seenRemarks(records: readonly EvaluationRecord[]): string[] {
   const seen = new Map(records.filter((r) => (r.seen ?? 0) > 0).map((r) => [r.dataset, r.seen!]));
-  for (const [dataset, count] of seen)
-    lines.push(
+  return Array.from(
+    seen,
+    ([dataset, count]) =>
       `${dataset}: ${count.toLocaleString("en-US")} of its pictures ${count === 1 ? "was" : "were"} trained on; new ones may score lower.`,
-    );
-  return lines;
+  );
 }

@@ -12,7 +12,7 @@ import { type FeatureSource, freshFeatures } from "../../evaluate/features/sourc
 import { FeatureStore } from "../../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { offers, tasks } from "../../evaluate/tasks/index.js";
+import { suitableTasks, tasks } from "../../evaluate/tasks/index.js";
 import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
@@ -21,6 +21,12 @@ import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
 import { heldOutSets, type ScoredSet, seenIn } from "../run-data.js";
 import { engineOptions } from "./engines.js";
+
+/** Short names of tasks. */
+const shortNames: ReadonlyMap<string, string> = new Map([
+  ["zeroshot", zeroshotTask.name],
+  ["retrieval", retrievalTask.name],
+]);
 
 /** Options of every command that opens a model. */
 export const modelOptions = {
@@ -74,9 +80,16 @@ export const evaluateCommand = defineCommand({
         "Images with captions, labels, or both; what the run held out otherwise.",
       ),
       task: defaulted(
-        choice(["auto", "zeroshot", "retrieval"]),
-        "auto",
-        "auto: zero-shot where the data have labels, retrieval where they have captions that say more.",
+        list({
+          ...choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)]),
+          placeholder: "NAME",
+        }),
+        ["auto"],
+        "Tasks of --list; auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
+      ),
+      probeData: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Labelled images that probes and few-shot learn from, apart from those that are scored.",
       ),
       templates: optional(
         text("NAME|FILE"),
@@ -91,7 +104,7 @@ export const evaluateCommand = defineCommand({
       list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
   },
-  brief: ["data", "task", "classnames", "templates", "name", "engine", "json", "list"],
+  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "list"],
   examples: [
     ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
     ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
@@ -107,7 +120,9 @@ export const evaluateCommand = defineCommand({
     }
     const [path] = positionals;
     if (path === undefined) {
-      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.");
+      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
+        code: "ERR_SETTING",
+      });
     }
     using progress = new ProgressLine(terminal);
     await using engine = await openEngine(options.engine, options);
@@ -126,14 +141,26 @@ export const evaluateCommand = defineCommand({
       sets.push({ dataset, seen: await seenIn(run, dataset, progress.say) });
     }
     const { classnames, templates } = options;
+    const probeData =
+      options.probeData &&
+      (await openDataset(options.probeData, { ...datasetOptions(options), onProgress: progress.say }));
     using features = openFeatures(loaded, options, progress);
     const records: EvaluationRecord[] = [];
+    const told = new Set<string>();
     for (const set of sets) {
-      const data = { ...set, ...(classnames && { classnames }), ...(templates && { templates }) };
-      for (const task of chooseTasks(options.task, set.dataset)) {
-        if (task === retrievalTask && options.task === "retrieval" && templates !== undefined) {
-          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.");
-        }
+      const data = {
+        ...set,
+        ...(classnames && { classnames }),
+        ...(templates && { templates }),
+        ...(probeData && { train: probeData }),
+      };
+      const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+      if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
+        throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+          key: "templates",
+        });
+      }
+      for (const task of chosen) {
         const where = {
           name: options.name,
           ...(step !== undefined && { step }),
@@ -142,11 +169,12 @@ export const evaluateCommand = defineCommand({
         };
         const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
           // Captions may be scored although the labels have no names.
-          const another = options.task === "auto" && task === zeroshotTask && saysMore(set.dataset);
+          const another = task === zeroshotTask && chosen.includes(retrievalTask);
           if (!(another && error instanceof UsageError)) throw error;
           return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
         });
-        for (const note of scored.notes) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) told.add(note);
         records.push(...scored.records);
       }
     }
@@ -165,27 +193,20 @@ async function keptSets(
   if (run !== undefined) return heldOutSets(run, say);
   throw new UsageError(
     `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
+    { key: "data" },
   );
 }
 
-function chooseTasks(wanted: "auto" | "zeroshot" | "retrieval", dataset: Dataset): readonly Task[] {
-  if (wanted === "zeroshot") return [zeroshotTask];
-  if (wanted === "retrieval" || !offers(dataset).labels) return [retrievalTask];
-  return saysMore(dataset) ? [zeroshotTask, retrievalTask] : [zeroshotTask];
-}
-
-/** Whether captions tell more than labels: pictures of one label have different ones. */
-function saysMore(dataset: Dataset): boolean {
-  const captionOf = new Map<string | undefined, string>();
-  for (let i = 0; i < dataset.length; i++) {
-    const { label, captions } = dataset.sample(i);
-    for (const caption of captions) {
-      const known = captionOf.get(label) ?? caption;
-      if (known !== caption) return true;
-      captionOf.set(label, caption);
-    }
-  }
-  return false;
+/** The tasks that are asked for, in their order, each once. */
+function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
+  const names = wanted.map((name) => shortNames.get(name) ?? name);
+  const { zeroshot, retrieval } = suitableTasks(dataset);
+  const suits = (task: Task): boolean => {
+    if (task === zeroshotTask) return zeroshot;
+    if (task === retrievalTask) return retrieval;
+    return zeroshot && probes && task.needs.includes("train");
+  };
+  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
 }
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {
