@@ -3,7 +3,7 @@
  * that notebooks written for it read them.
  */
 
-import { InternalError, UsageError } from "../core/errors.js";
+import { InternalError, oneLine, UsageError } from "../core/errors.js";
 import type { Interval } from "./statistics/bootstrap.js";
 import { type Verdict, verdictOf } from "./statistics/verdict.js";
 import { findMetric } from "./tasks/index.js";
@@ -152,7 +152,7 @@ export function evaluationTable(records: readonly EvaluationRecord[]): string {
   const rows = [["data set", "metric", "score", "95 % interval", "chance", "n"]];
   let previous = "";
   for (const score of records) {
-    const dataset = score.split === undefined ? score.dataset : `${score.dataset} (${score.split})`;
+    const dataset = oneLine(score.split === undefined ? score.dataset : `${score.dataset} (${score.split})`);
     const { value, interval, chance } = scoreWords(score);
     rows.push([
       dataset === previous ? "" : dataset,

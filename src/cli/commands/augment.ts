@@ -6,7 +6,7 @@ import { dataFields, datasetOptions, policyName } from "../../data/fields.js";
 import { type Dataset, findPolicy, openDataset, policyList } from "../../data/index.js";
 import { operationSheet, policySheet, type SheetImage } from "../../data/pixels/show/sheet.js";
 import { defaulted, flag, integer, optional, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 
 const DRAWN_IMAGES = 4;
 const COLUMNS = 6;
@@ -57,7 +57,7 @@ export const augmentCommand = defineCommand({
     }
     const dataset = await openDataset(positionals, {
       ...datasetOptions(reading),
-      onProgress: (line) => terminal.err(`${line}\n`),
+      onProgress: notesOn(terminal),
     });
     const images = await imagesOf(dataset, count ?? (operations ? 1 : DRAWN_IMAGES));
     const sheet = operations

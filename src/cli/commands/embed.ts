@@ -96,7 +96,7 @@ export const embedCommand = defineCommand({
     };
     if (dataset !== undefined) {
       for await (const batch of encoder.embedBatches(dataset)) {
-        for (const sample of batch.skipped) terminal.err(`Skipped ${sample.key}: ${sample.reason}\n`);
+        for (const sample of batch.skipped) notesOn(terminal)(`Skipped ${sample.key}: ${sample.reason}`);
         skipped.push(...batch.skipped);
         put(
           "image",

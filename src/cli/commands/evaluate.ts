@@ -78,7 +78,7 @@ export const evaluateCommand = defineCommand({
     const data = { dataset, classnames: options.classnames, templates: options.templates };
     const chosen: Task = task === "zeroshot" ? zeroshotTask : retrievalTask;
     const { records, notes } = await runTask(chosen, { features, data }, context);
-    for (const note of notes) terminal.err(`  ! ${note}\n`);
+    for (const note of notes) notesOn(terminal)(`  ! ${note}`);
     if (loaded.run !== undefined) remember(loaded.run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
     return 0;

@@ -3,7 +3,7 @@
 import { dataFields, datasetOptions } from "../../data/fields.js";
 import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
 import { defaulted, flag, integer, optional } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 
 export const inspectCommand = defineCommand({
   name: "inspect",
@@ -32,7 +32,7 @@ export const inspectCommand = defineCommand({
     const { json, minSize, workers, ...reading } = options;
     const dataset = await openDataset(positionals, {
       ...datasetOptions(reading),
-      onProgress: (line) => terminal.err(`${line}\n`),
+      onProgress: notesOn(terminal),
     });
     const report = await inspectDataset(dataset, { minSize, ...(workers === undefined ? {} : { workers }) });
     terminal.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatInspection(report));
