@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { readJson, readJsonLines } from "../core/files.js";
+import { readJsonObject, readJsonRecords } from "../core/files.js";
 import { keyFromSeed, Random } from "../core/random.js";
 import type { Dataset } from "../data/index.js";
 import { runTask } from "../evaluate/evaluate.js";
@@ -36,10 +36,14 @@ const FOUND = 8;
 /** The page as HTML. Pictures of the grid are drawn at random by a fixed key: nobody chose them. */
 export async function makeRunPage(options: RunPageOptions): Promise<string> {
   const { run, about = {}, data, encoder } = options;
-  const config = readJson(join(run, "config.json")) as Record<string, unknown>;
+  const config = readJsonObject(join(run, "config.json"));
   const lines = (name: string) => (existsSync(join(run, name)) ? readFileSync(join(run, name), "utf8") : "");
   const metrics = existsSync(join(run, "metrics.jsonl"))
-    ? (readJsonLines(join(run, "metrics.jsonl")) as MetricsPoint[])
+    ? (readJsonRecords(
+        join(run, "metrics.jsonl"),
+        ({ step }) => typeof step === "number",
+        "an object with its step",
+      ) as MetricsPoint[])
     : [];
   const scores = parseEvaluation(lines("evaluation.jsonl"));
   const shown =

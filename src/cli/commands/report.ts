@@ -1,7 +1,7 @@
 /** `clipwright report RUN`: one page that shows a run. */
 
 import { join } from "node:path";
-import { readJson, writeFileAtomic } from "../../core/files.js";
+import { readJsonObject, writeFileAtomic } from "../../core/files.js";
 import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
@@ -41,7 +41,8 @@ export const reportCommand = defineCommand({
   ],
   async run({ options, positionals, terminal }) {
     const [run] = positionals as [string];
-    const about = options.about === undefined ? undefined : (readJson(options.about) as Partial<RunReport>);
+    const about =
+      options.about === undefined ? undefined : (readJsonObject(options.about) as Partial<RunReport>);
     const base = { run, about, ...pick(options) };
     const file = options.output ?? join(run, "report.html");
     if (options.data === undefined) writeFileAtomic(file, await makeRunPage(base));

@@ -21,6 +21,17 @@ interface Member {
 /** One less than the cores, at least 1. */
 export const defaultWorkers = (): number => Math.max(1, availableParallelism() - 1);
 
+/** What a thread that stops means: too little of the machine for it, or a fault of ours. */
+export function workerFailure(worker: number, error: Error): Error {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== "ERR_WORKER_OUT_OF_MEMORY" && code !== "ERR_WORKER_INIT_FAILED")
+    return new InternalError(`data worker ${worker}: stopped (${error.message}).`, { cause: error });
+  return new UsageError(
+    `workers: the machine must have room for them; got "${error.message}" (${code}) from data worker ${worker}. Lower --workers or --image-memory, or close other programs.`,
+    { cause: error },
+  );
+}
+
 export class WorkerPool {
   readonly workers: number;
   private readonly members: Member[] = [];
@@ -45,9 +56,7 @@ export class WorkerPool {
       worker.unref();
       const member: Member = { worker, running: new Map() };
       worker.on("message", (reply: Reply) => this.settle(member, reply));
-      worker.on("error", (error) =>
-        this.fail(new InternalError(`data worker ${i}: stopped (${error.message}).`)),
-      );
+      worker.on("error", (error) => this.fail(workerFailure(i, error)));
       worker.on("exit", (code) => this.fail(new InternalError(`data worker ${i}: ended with code ${code}.`)));
       this.members.push(member);
     }
