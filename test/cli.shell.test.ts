@@ -319,7 +319,7 @@ suite("clipwright train", () => {
     );
     assert.match(
       out,
-      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n\ndata set +metric .*\n─.*\nval +recall@1 +25\.0 % +20\.0 – 30\.0 +50\n/,
+      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n\n +score .*\nval\n +recall@1 +25\.0 % +20\.0 – 30\.0 +50\n/,
     );
   });
 

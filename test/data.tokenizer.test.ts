@@ -306,7 +306,11 @@ describe("loadTokenizer", () => {
         /no "model"; its keys are architectures, hidden_size/,
       ],
       ["torn.json", '{"model":', /torn\.json:1:10: must be JSON/],
-      ["odd.json", '{"model":{"type":"Odd"}}', /must be a Hugging Face tokenizer\.json; .*Odd/],
+      [
+        "odd.json",
+        '{"model":{"type":"Odd"}}',
+        /odd\.json: model must be one of BPE, WordPiece, .*; got "Odd"/,
+      ],
       ["bad.gz", "\x1f\x8bnothing", /cannot be unzipped/],
     ];
     for (const [name, content, pattern] of cases) {

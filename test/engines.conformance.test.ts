@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { decode, encode, isFloat } from "../src/core/dtype.js";
+import { Unsupported } from "../src/core/errors.js";
 import { emitStableHlo } from "../src/graph/emit/stablehlo.js";
 import { cotangents } from "../src/graph/grad.js";
 import { type Graph, makeGraph } from "../src/graph/graph.js";
@@ -12,7 +13,7 @@ import { allOps, constant, inputTensor, mul, sum } from "../src/graph/ops/index.
 import { decomposeFor } from "../src/graph/passes.js";
 import { apply, type Tensor } from "../src/graph/tensor.js";
 import { assertClose, tolerance } from "./support/close.js";
-import { engines, has, runsOn, withXla } from "./support/engines.js";
+import { can, engines, runsOn, withOpenVino, withXla } from "./support/engines.js";
 
 type AnyCase = Case<Record<string, never>>;
 
@@ -37,6 +38,7 @@ after(async () => {
   for (const { engine } of opened) await engine[Symbol.asyncDispose]();
 });
 withXla("every operation and case", () => {});
+withOpenVino("every operation and case", () => {});
 
 for (const op of allOps) {
   describe(op.name, () => {
@@ -44,9 +46,13 @@ for (const op of allOps) {
       const graph = graphOf(op, kase, (outputs) => outputs);
       const expected = interpret(graph, feeds(kase));
 
-      for (const { title, engine } of opened.filter(
-        (under) => runsOn(op, under) && has(under.engine, kase.inputs),
-      )) {
+      for (const { title, engine, ...under } of opened.filter((under) => runsOn(op, under))) {
+        if (!can(engine, { title, ...under }, graph)) {
+          test(`${kase.name}: ${title} refuses what it lacks`, async () => {
+            await assert.rejects(engine.compile(graph), Unsupported);
+          });
+          continue;
+        }
         test(`${kase.name}: ${title} equals the reference`, async () => {
           using executable = await engine.compile(graph);
           const buffers = Object.fromEntries(

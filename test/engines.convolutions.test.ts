@@ -6,6 +6,7 @@ import { decode, encode } from "../src/core/dtype.js";
 import { type Shape, sizeOfShape } from "../src/core/shape.js";
 import { channelBlock } from "../src/engines/channel-block.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
+import { onnxRuntimeDialect } from "../src/graph/emit/dialect.js";
 import { emitOnnx } from "../src/graph/emit/onnx.js";
 import { type AnyOp, type Attrs, type CaseInput, normal } from "../src/graph/op.js";
 import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
@@ -189,6 +190,6 @@ describe("emitOnnx", () => {
 
   it("writes operators of ONNX alone unless told of blocks", () => {
     assert.doesNotMatch(text(emitOnnx(graph)), /nchwc/);
-    assert.match(text(emitOnnx(graph, { channelBlock: 16 })), /com\.microsoft\.nchwc/);
+    assert.match(text(emitOnnx(graph, onnxRuntimeDialect(16))), /com\.microsoft\.nchwc/);
   });
 });

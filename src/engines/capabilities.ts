@@ -29,6 +29,16 @@ export function requireCapabilities(engine: string, has: Capabilities, graph: Gr
         site,
       );
     }
+    const wide = op.traits.includes("contraction") && inputs.some((t) => t.dtype === "bf16");
+    const left = wide ? outputs.find((t) => !has.bf16Results.includes(t.dtype)) : undefined;
+    if (left !== undefined) {
+      throw new Unsupported(
+        `${engine}: its products of bf16 leave ${has.bf16Results.join(" or ")}; got ${op.name} into ${formatType(left)}. ` +
+          "Use --precision bf16-results, or f32.",
+        op.name,
+        site,
+      );
+    }
     if (op.traits.includes("collective") && attrs.replicas !== has.replicas) {
       throw new Unsupported(
         `${engine}: runs ${has.replicas} replica${has.replicas === 1 ? "" : "s"} of a program; got ${op.name} ` +

@@ -10,6 +10,8 @@ export interface Capabilities {
   readonly dtypes: readonly DType[];
   /** Dtypes that the operands of matrix products and convolutions can have. */
   readonly computeDtypes: readonly DType[];
+  /** Dtypes that products of bf16 operands can leave behind: f32 where their full sums can be had. */
+  readonly bf16Results: readonly DType[];
   /** What its programs run on, for lowerings to kernels that only some devices have. */
   readonly device: DeviceKind;
   /** Whether an output can take an input's memory. */

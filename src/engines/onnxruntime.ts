@@ -9,6 +9,7 @@ import type ort from "onnxruntime-node";
 import { allocate, type DType, sizeOf, type TypedArray } from "../core/dtype.js";
 import { InternalError, UsageError } from "../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../core/shape.js";
+import { onnxRuntimeDialect } from "../graph/emit/dialect.js";
 import { emitOnnx } from "../graph/emit/onnx.js";
 import type { Graph } from "../graph/graph.js";
 import { optimize } from "../graph/passes.js";
@@ -145,6 +146,7 @@ export class OnnxRuntime implements Engine {
   readonly capabilities: Capabilities = {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
+    bf16Results: [],
     device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,
@@ -153,9 +155,15 @@ export class OnnxRuntime implements Engine {
   private buffers = 0;
   private bytes = 0;
 
-  /** Throws `UsageError` where ONNX Runtime's package is missing. */
+  /** Throws `UsageError` where ONNX Runtime's package is missing or an option cannot be. */
   constructor(private readonly options: OnnxRuntimeOptions = {}) {
     onnxRuntime();
+    const { threads } = options;
+    if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
+      throw new UsageError(`onnxruntime: threads must be an integer from 1; got threads=${threads}.`, {
+        key: "threads",
+      });
+    }
   }
 
   async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
@@ -167,7 +175,7 @@ export class OnnxRuntime implements Engine {
     }
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
-    const model = emitOnnx(optimized, { channelBlock: await channelBlock() });
+    const model = emitOnnx(optimized, onnxRuntimeDialect(await channelBlock()));
     const { threads, profile } = this.options;
     const session = await onnxRuntime()
       .InferenceSession.create(model, {

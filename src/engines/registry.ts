@@ -4,25 +4,25 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { didYouMean, UsageError } from "../core/errors.js";
 import type { Engine } from "./engine.js";
-import { cacheFolder, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
+import { cacheFolder, findOpenVino, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
 import { missingOnnxRuntime } from "./onnxruntime-package.js";
 import type { ProcessPlace } from "./xla/xla.js";
 
-export const engineNames = ["onnxruntime", "xla"] as const;
+export const engineNames = ["onnxruntime", "openvino", "xla"] as const;
 export type EngineName = (typeof engineNames)[number];
 
 export interface EngineOptions {
-  /** ONNX Runtime: threads within an operation. Default: physical cores. */
+  /** ONNX Runtime, OpenVINO: threads within an operation. Default: physical cores. */
   readonly threads?: number | undefined;
-  /** ONNX Runtime: prefix of profiles. */
+  /** ONNX Runtime, OpenVINO: prefix of profiles. */
   readonly profile?: string | undefined;
   /** XLA: `xla-cpu`, `xla-cuda13` or the path of a plugin. Default: CLIPWRIGHT_XLA_PLUGIN, else the best that is usable. */
   readonly plugin?: string | undefined;
   /** XLA: devices that a program runs on at once. Default 1. */
   readonly devices?: number | undefined;
-  /** XLA: compiled programs are kept in this folder. Default `programs` in the cache folder; false keeps none. */
+  /** XLA, OpenVINO: compiled programs are kept in this folder. Default `programs` in the cache folder; false keeps none. */
   readonly cache?: string | false | undefined;
-  /** XLA: debug options by name, for every compilation. */
+  /** XLA: debug options by name, for every compilation; OpenVINO: its properties. */
   readonly flags?: Readonly<Record<string, string | number | boolean>> | undefined;
   /** XLA: this process among several. */
   readonly processes?: ProcessPlace | undefined;
@@ -32,17 +32,22 @@ export interface EngineOptions {
 export async function openEngine(name: string, options: EngineOptions = {}): Promise<Engine> {
   switch (name) {
     case "onnxruntime": {
-      if ((options.devices ?? 1) !== 1) {
-        throw new UsageError(
-          `onnxruntime: runs on one device; got devices=${options.devices}. Use --engine xla.`,
-        );
-      }
+      requireOneDevice(name, options);
       const { OnnxRuntime } = await import("./onnxruntime.js");
       return new OnnxRuntime({ threads: options.threads, profile: options.profile });
     }
+    case "openvino": {
+      requireOneDevice(name, options);
+      const library = findOpenVino();
+      const { OpenVino } = await import("./openvino/openvino.js");
+      const { threads, profile, flags } = options;
+      const programs = programFolder(options);
+      const cache = programs === undefined ? undefined : join(programs, "openvino");
+      return OpenVino.open({ library, cache, threads, profile, properties: flags });
+    }
     case "xla": {
       const plugin = findPlugin(options.plugin);
-      const cache = options.cache === false ? undefined : (options.cache ?? join(cacheFolder(), "programs"));
+      const cache = programFolder(options);
       const { devices, flags, processes } = options;
       const { Xla } = await import("./xla/xla.js");
       return Xla.open({ plugin, cache, devices, flags, processes });
@@ -51,6 +56,15 @@ export async function openEngine(name: string, options: EngineOptions = {}): Pro
       throw new UsageError(
         `engine: must be one of ${engineNames.join(", ")}; got ${name}.${didYouMean(name, engineNames)}`,
       );
+  }
+}
+
+const programFolder = ({ cache }: EngineOptions): string | undefined =>
+  cache === false ? undefined : (cache ?? join(cacheFolder(), "programs"));
+
+function requireOneDevice(name: string, { devices = 1 }: EngineOptions): void {
+  if (devices !== 1) {
+    throw new UsageError(`${name}: runs on one device; got devices=${devices}. Use --engine xla.`);
   }
 }
 
@@ -70,10 +84,11 @@ export interface EngineListing {
 export function listEngines(): EngineListing[] {
   const plugins = Object.keys(pluginSets).map((name): EngineListing => {
     const { why, path, installed } = pluginState(name);
+    const { engine, summary } = pluginSets[name]!;
     return {
-      engine: "xla",
-      plugin: name,
-      summary: pluginSets[name]!.summary,
+      engine,
+      plugin: engine === "xla" ? name : undefined,
+      summary,
       usable: why === undefined,
       why,
       path: installed ? path : undefined,

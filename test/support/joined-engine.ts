@@ -42,6 +42,7 @@ export class JoinedEngine implements Engine {
     this.capabilities = {
       dtypes: ["f32", "i32", "u8", "bool", "i64"],
       computeDtypes: ["f32"],
+      bf16Results: [],
       donation: true,
       devices,
       replicas: devices * place.count,

@@ -1,20 +1,25 @@
-/** `clipwright evaluate RUN --data …`: scores with intervals, of any model on any data. */
+/** `clipwright evaluate RUN`: scores with intervals, of any model on any data. */
 
 import { join } from "node:path";
+import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
-import { openDataset } from "../../data/index.js";
+import { dataFields, datasetOptions } from "../../data/fields.js";
+import { type Dataset, openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
 import { runTask } from "../../evaluate/evaluate.js";
-import { freshFeatures } from "../../evaluate/features/source.js";
-import { loadModel } from "../../evaluate/model/load-model.js";
+import { type FeatureSource, freshFeatures } from "../../evaluate/features/source.js";
+import { FeatureStore } from "../../evaluate/features/store.js";
+import { type LoadedModel, loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { offers } from "../../evaluate/tasks/index.js";
+import { suitableTasks, tasks } from "../../evaluate/tasks/index.js";
 import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
-import { choice, defaulted, flag, integer, list, optional, required, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
+import { choice, defaulted, flag, integer, list, optional, text } from "../../settings/fields.js";
+import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
+import { heldOutSets, type ScoredSet, seenIn } from "../run-data.js";
 import { engineOptions } from "./engines.js";
 
 /** Options of every command that opens a model. */
@@ -30,60 +35,153 @@ export const modelOptions = {
   workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
 };
 
+/** Options of commands that embed whole data sets. */
+export const featureOptions = {
+  keepFeatures: defaulted(
+    flag(),
+    true,
+    "Keep what was embedded under $CLIPWRIGHT_CACHE, and take from there what was kept.",
+  ),
+};
+
+/** Features of a model, kept in the cache folder or, with `keepFeatures` off, made anew. */
+export function openFeatures(
+  { encoder, key }: LoadedModel,
+  { keepFeatures }: { readonly keepFeatures: boolean },
+  progress: ProgressLine,
+): FeatureSource & Disposable {
+  if (keepFeatures) {
+    const folder = join(cacheFolder(), "features");
+    return new FeatureStore(encoder, { folder, model: key(), onProgress: progress.show });
+  }
+  return { ...freshFeatures(encoder, progress.show), [Symbol.dispose]: () => {} };
+}
+
 export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary: "Score a run or a checkpoint: zero-shot classification and retrieval, with 95 % intervals.",
   description:
-    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Scores of a run are also appended to its evaluation.jsonl.",
-  positionals: [{ name: "RUN", doc: "Run, checkpoint or .safetensors file.", required: true }],
+    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
+  positionals: [{ name: "RUN", doc: "Run, checkpoint or .safetensors file.", required: false }],
   options: {
     Data: {
-      data: required(list(text("SOURCE"), { separator: "::" }), "Images with captions, labels, or both."),
+      data: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Images with captions, labels, or both; what the run held out otherwise.",
+      ),
       task: defaulted(
         choice(["auto", "zeroshot", "retrieval"]),
         "auto",
-        "auto: zero-shot where the data have labels, else retrieval.",
+        "auto: zero-shot where the data have labels, retrieval where they have captions that say more.",
       ),
-      classnames: optional(text("FILE"), "Class names, one a line, or JSON from label to name."),
       templates: optional(
         text("NAME|FILE"),
         "Prompt templates, one a line, or a set's name (simple, openai-80, …).",
       ),
       name: optional(text("NAME"), "Name of the data in the results."),
+      ...dataFields,
     },
-    Model: modelOptions,
-    Output: { json: defaulted(flag(), false, "Print the lines of evaluation.jsonl.") },
+    Model: { ...modelOptions, ...featureOptions },
+    Output: {
+      json: defaulted(flag(), false, "Print the lines of evaluation.jsonl."),
+      list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
+    },
   },
+  brief: ["data", "task", "classnames", "templates", "name", "engine", "json", "list"],
   examples: [
-    ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on held-out pairs."],
+    ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
+    ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
     [
       "clipwright evaluate runs/flickr --data photos/ --classnames names.txt",
       "Zero-shot on a folder per class.",
     ],
   ],
   async run({ options, positionals, terminal }) {
-    const [path] = positionals as [string];
-    await using engine = await openEngine(options.engine, options);
-    const loaded = await loadModel(engine, { path, ...options, say: notesOn(terminal) });
-    using encoder = loaded.encoder;
-    const dataset = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
-    const context = loaded.step === undefined ? {} : { step: loaded.step };
-    const task = options.task === "auto" ? (offers(dataset).labels ? "zeroshot" : "retrieval") : options.task;
-    if (task === "retrieval" && (options.classnames ?? options.templates) !== undefined) {
-      throw new UsageError(
-        "evaluate: class names and templates are for zero-shot; got data without labels, or --task retrieval.",
-      );
+    if (options.list) {
+      terminal.out(tasks.map(taskText).join("\n"));
+      return 0;
     }
-    const features = freshFeatures(encoder);
-    const data = { dataset, classnames: options.classnames, templates: options.templates };
-    const chosen: Task = task === "zeroshot" ? zeroshotTask : retrievalTask;
-    const { records, notes } = await runTask(chosen, { features, data }, context);
-    for (const note of notes) notesOn(terminal)(`  ! ${note}`);
-    if (loaded.run !== undefined) remember(loaded.run, records);
+    const [path] = positionals;
+    if (path === undefined) {
+      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
+        code: "ERR_SETTING",
+      });
+    }
+    using progress = new ProgressLine(terminal);
+    await using engine = await openEngine(options.engine, options);
+    const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+    using _ = loaded.encoder;
+    const { step, run } = loaded;
+    if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);
+    const sets = options.data === undefined ? await keptSets(path, run, progress.say) : [];
+    if (options.data !== undefined) {
+      const name = options.name === undefined ? {} : { name: options.name };
+      const dataset = await openDataset(options.data, {
+        ...datasetOptions(options),
+        ...name,
+        onProgress: progress.say,
+      });
+      sets.push({ dataset, seen: await seenIn(run, dataset, progress.say) });
+    }
+    const { classnames, templates } = options;
+    using features = openFeatures(loaded, options, progress);
+    const records: EvaluationRecord[] = [];
+    for (const set of sets) {
+      const data = { ...set, ...(classnames && { classnames }), ...(templates && { templates }) };
+      const chosen = chooseTasks(options.task, set.dataset);
+      for (const task of chosen) {
+        if (task === retrievalTask && options.task === "retrieval" && templates !== undefined) {
+          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+            key: "templates",
+          });
+        }
+        const where = {
+          name: options.name,
+          ...(step !== undefined && { step }),
+          ...(set.split !== undefined && { split: set.split }),
+          ...(set.seen !== undefined && { seen: set.seen }),
+        };
+        const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
+          // Captions may be scored although the labels have no names.
+          const another = task === zeroshotTask && chosen.includes(retrievalTask);
+          if (!(another && error instanceof UsageError)) throw error;
+          return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
+        });
+        for (const note of scored.notes) progress.say(`  ! ${note}`);
+        records.push(...scored.records);
+      }
+    }
+    progress.clear();
+    if (run !== undefined) remember(run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
     return 0;
   },
 });
+
+async function keptSets(
+  path: string,
+  run: string | undefined,
+  say: (line: string) => void,
+): Promise<ScoredSet[]> {
+  if (run !== undefined) return heldOutSets(run, say);
+  throw new UsageError(
+    `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
+    { key: "data" },
+  );
+}
+
+function chooseTasks(wanted: "auto" | "zeroshot" | "retrieval", dataset: Dataset): readonly Task[] {
+  const { zeroshot, retrieval } =
+    wanted === "auto"
+      ? suitableTasks(dataset)
+      : { zeroshot: wanted === "zeroshot", retrieval: wanted === "retrieval" };
+  return [...(zeroshot ? [zeroshotTask] : []), ...(retrieval ? [retrievalTask] : [])];
+}
+
+function taskText({ name, doc, how, source, needs, metrics }: Task): string {
+  const rows = metrics.map((metric) => `  ${metric.name}: ${metric.doc}\n`).join("");
+  return `${name}\n  ${doc}\n  ${how}\n  Needs ${needs.join(", ")}. Source: ${source}.\n${rows}`;
+}
 
 function remember(run: string, records: readonly EvaluationRecord[]): void {
   for (const record of records)

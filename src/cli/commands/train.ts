@@ -26,7 +26,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     positionals: [
       {
         name: "RECIPE",
-        doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
+        doc: `A recipe's file, or a name: ${recipeNames().join(", ") || "none shipped"} (its drawings are made in a checkout, by npm run demo).`,
         required: false,
       },
     ],

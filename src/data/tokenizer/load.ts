@@ -8,7 +8,7 @@ import { readBytes, readJsonObject, withFileErrors } from "../../core/files.js";
 import type { Merge } from "./byte-pairs.js";
 import type { Cleaning } from "./clean.js";
 import { ClipTokenizer } from "./clip.js";
-import { HuggingFaceTokenizer, type TokenizerConfig } from "./hugging-face.js";
+import { CONFIG_NAME, HuggingFaceTokenizer, type TokenizerConfig } from "./hugging-face/hugging-face.js";
 import { LearnedTokenizer, pipelineOf, specialTokens } from "./learned.js";
 import { checkVocabSize, type Tokenizer } from "./tokenizer.js";
 
@@ -90,7 +90,7 @@ function openJson(path: string, options: LoadTokenizerOptions): Tokenizer {
   }
   const learned = openLearned(path, file, options);
   if (learned !== undefined) return learned;
-  const beside = join(dirname(path), "tokenizer_config.json");
+  const beside = join(dirname(path), CONFIG_NAME);
   const config = existsSync(beside) ? (readJsonObject(beside) as TokenizerConfig) : {};
   return new HuggingFaceTokenizer(file, path, options, config);
 }

@@ -13,6 +13,18 @@ export const xlaCpuWheels: PinsByProcessor = {
   },
 };
 
+/** The wheels are for Python 3.12; of what lies in them only the libraries are used, which are the same in each. */
+export const openVinoWheels: PinsByProcessor = {
+  x64: {
+    "openvino-2026.4.1-22982-cp312-cp312-manylinux_2_28_x86_64.whl":
+      "6b4375c17ddcac83a5180349e2e2bb811185c261066e2a920659892d58ef0e3b",
+  },
+  arm64: {
+    "openvino-2026.4.1-22982-cp312-cp312-manylinux_2_35_aarch64.whl":
+      "82efccb2f9f1bdc7e5a1996e05a3b719ebff9232dd54b44150d6d2e983a86b7d",
+  },
+};
+
 /** JAX's plugin and the libraries of CUDA 13 that it loads. */
 export const xlaCuda13Wheels: PinsByProcessor = {
   x64: {

@@ -1,12 +1,14 @@
-/** XLA plugins: which there are, where they lie once installed, and which of them this machine can use. */
+/** What can be installed, XLA's plugins and OpenVINO: which there are, where they lie once installed, and which of them this machine can use. */
 
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { didYouMean, UsageError } from "../../core/errors.js";
-import { type PinsByProcessor, xlaCpuWheels, xlaCuda13Wheels } from "./pins.js";
+import { openVinoWheels, type PinsByProcessor, xlaCpuWheels, xlaCuda13Wheels } from "./pins.js";
 
 export interface PluginSet {
+  /** Whose it is. */
+  readonly engine: "xla" | "openvino";
   readonly summary: string;
   /** The wheels that were tested, by processor: what is installed. */
   readonly wheels: PinsByProcessor;
@@ -17,9 +19,18 @@ export interface PluginSet {
   readonly needsNvidia: boolean;
 }
 
-/** By name, better ones first. */
+/** By name; of one engine's, better ones first. */
 export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
+  openvino: {
+    engine: "openvino",
+    summary: "CPUs by Intel's OpenVINO: the fastest there, in f32, and in bf16 where the processor has it",
+    wheels: openVinoWheels,
+    file: join("openvino", "libs", "libopenvino_c.so.2641"),
+    diskGb: 0.2,
+    needsNvidia: false,
+  },
   "xla-cuda13": {
+    engine: "xla",
     summary: "NVIDIA GPUs, by the plugin that JAX uses (CUDA 13, driver 580 or later)",
     wheels: xlaCuda13Wheels,
     file: join("jax_plugins", "xla_cuda13", "xla_cuda_plugin.so"),
@@ -27,6 +38,7 @@ export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
     needsNvidia: true,
   },
   "xla-cpu": {
+    engine: "xla",
     summary: "CPUs, for tests and for several devices in one process",
     wheels: xlaCpuWheels,
     file: join("xla_plugins", "xla_cpu_pjrt", "xla_cpu_pjrt.so"),
@@ -80,24 +92,33 @@ export function pluginState(name: string): PluginState {
 const hasNvidiaDriver = (): boolean =>
   existsSync("/proc/driver/nvidia/version") || existsSync("/dev/nvidiactl") || existsSync("/dev/dxg");
 
+const xlaSets = Object.keys(pluginSets).filter((name) => pluginSets[name]!.engine === "xla");
+
+/** The path of OpenVINO's library. Throws `UsageError` with what to install when there is none. */
+export function findOpenVino(): string {
+  const { path, why } = pluginState("openvino");
+  if (why !== undefined) throw new UsageError(`openvino: ${why}.`);
+  return path;
+}
+
 /**
  * The plugin's path: of the named set, the given path itself, that in CLIPWRIGHT_XLA_PLUGIN, or else the first
  * set that can be used here. Throws `UsageError` with what to install when there is none.
  */
 export function findPlugin(nameOrPath = process.env.CLIPWRIGHT_XLA_PLUGIN): string {
   if (nameOrPath !== undefined && nameOrPath !== "") {
-    if (!(nameOrPath in pluginSets)) {
+    if (!xlaSets.includes(nameOrPath)) {
       if (existsSync(nameOrPath)) return resolve(nameOrPath);
       throw new UsageError(
-        `xla: plugin must be the path of a library or one of ${Object.keys(pluginSets).join(", ")}; ` +
-          `got ${nameOrPath}.${didYouMean(nameOrPath, Object.keys(pluginSets))}`,
+        `xla: plugin must be the path of a library or one of ${xlaSets.join(", ")}; ` +
+          `got ${nameOrPath}.${didYouMean(nameOrPath, xlaSets)}`,
       );
     }
     const { path, why } = pluginState(nameOrPath);
     if (why !== undefined) throw new UsageError(`xla: ${nameOrPath} ${why}.`);
     return path;
   }
-  const states = Object.keys(pluginSets).map(pluginState);
+  const states = xlaSets.map(pluginState);
   const usable = states.find((s) => s.why === undefined);
   if (usable === undefined) {
     throw new UsageError(

@@ -1,17 +1,9 @@
 /** Compiled programs on disk: a folder of files named by what they were compiled from, for what and by what. */
 
 import { createHash, randomUUID } from "node:crypto";
-import {
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
 
 const HASH_BYTES = 32;
 const SUFFIX = ".xla";
@@ -31,7 +23,7 @@ export class ProgramCache {
   /** `limitBytes`: the oldest-used files beyond it are deleted. Default 4 GiB. */
   constructor(
     private readonly folder: string,
-    private readonly limitBytes = 4 * 2 ** 30,
+    private readonly limitBytes = PROGRAMS_LIMIT_BYTES,
   ) {}
 
   /** The bytes kept under `key`, unless they are missing or damaged. */
@@ -60,7 +52,7 @@ export class ProgramCache {
       mkdirSync(this.folder, { recursive: true });
       writeFileSync(temporary, Buffer.concat([sha256(bytes), bytes]));
       renameSync(temporary, join(this.folder, key + SUFFIX));
-      this.prune();
+      prune(this.folder, SUFFIX, this.limitBytes);
       return true;
     } catch {
       rmSync(temporary, { force: true });
@@ -71,21 +63,5 @@ export class ProgramCache {
   /** Forgets `key`. */
   remove(key: string): void {
     rmSync(join(this.folder, key + SUFFIX), { force: true });
-  }
-
-  private prune(): void {
-    const files = readdirSync(this.folder)
-      .filter((name) => name.endsWith(SUFFIX))
-      .map((name) => {
-        const path = join(this.folder, name);
-        const { size, mtimeMs } = statSync(path);
-        return { path, size, mtimeMs };
-      })
-      .sort((a, b) => b.mtimeMs - a.mtimeMs);
-    let total = 0;
-    for (const { path, size } of files) {
-      total += size;
-      if (total > this.limitBytes) rmSync(path, { force: true });
-    }
   }
 }

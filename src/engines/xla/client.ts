@@ -4,6 +4,7 @@ import { allocate, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, Unsupported, UsageError } from "../../core/errors.js";
 import { sizeOfShape, type TensorType } from "../../core/shape.js";
 import type { PlannedMemory } from "../engine.js";
+import { memoryAt, type Pointer, textAt } from "../native.js";
 import {
   bufferType,
   errorCodes,
@@ -18,14 +19,11 @@ import {
   Block,
   copyOf,
   errorOf,
-  memoryAt,
   namedValues,
   type OptionValue,
   type Pjrt,
-  type Pointer,
   pointersAt,
   readNamedValues,
-  textAt,
 } from "./pjrt.js";
 
 export interface Device {

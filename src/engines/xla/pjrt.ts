@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { deviceFailed, outOfMemory } from "../failure.js";
+import { addressOf, loadForever, memoryAt, type Pointer, textAt } from "../native.js";
 import {
   api,
   errorCodes,
@@ -22,8 +23,6 @@ import {
   UNIMPLEMENTED,
 } from "./layout.js";
 
-export type Pointer = bigint;
-
 /** What a field may be given: a memory block stands for its address and is kept alive with the call. */
 export type FieldValue = bigint | number | boolean | ArrayBuffer | ArrayBufferView | Block;
 
@@ -33,44 +32,10 @@ export interface Status {
   readonly message: string;
 }
 
-// XLA compiles by deep recursion; koffi runs native code on stacks of its own, 128 KiB by default off the main
-// thread. 16 MiB is the most that it allows. Must happen before the first load.
-koffi.config({ sync_stack_size: 16 << 20, async_stack_size: 16 << 20 });
+/** What to do about libraries that do not load. */
+export const INSTALL = "clipwright engines install xla-cpu (or xla-cuda13)";
 
 const pluginFunction = koffi.proto("void *PjrtFunction(void *args)");
-const RTLD_NOW = 2;
-const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
-
-export const cLibrary = (): LibraryHandle =>
-  koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
-
-/**
- * Loads a shared library that stays until the process ends: XLA's threads outlive whoever unloads it, and a
- * process that unloads it at its end crashes there.
- */
-export function loadForever(path: string): LibraryHandle {
-  const libc = cLibrary();
-  const dlopen = libc.func("void *dlopen(const char *path, int flags)");
-  const dlerror = libc.func("const char *dlerror()");
-  if (dlopen(path, RTLD_NOW | RTLD_NODELETE) === null) {
-    throw new UsageError(
-      `xla: the plugin's libraries must load; got ${dlerror()} for ${path}. ` +
-        "Install it with its libraries: clipwright engines install xla-cpu (or xla-cuda13).",
-    );
-  }
-  return koffi.load(path);
-}
-
-/** The address of a memory block, 0 for an empty one. */
-export const addressOf = (block: ArrayBuffer | ArrayBufferView): Pointer =>
-  block.byteLength === 0 ? 0n : koffi.address(block);
-
-/** The memory at `pointer`, not copied. */
-export const memoryAt = (pointer: Pointer, sizeBytes: number): ArrayBuffer => koffi.view(pointer, sizeBytes);
-
-/** A copy of the text at `pointer`. */
-export const textAt = (pointer: Pointer, sizeBytes: number): string =>
-  sizeBytes === 0 ? "" : Buffer.from(new Uint8Array(memoryAt(pointer, sizeBytes))).toString("utf8");
 
 /** Pointers in an array at `pointer`. */
 export function pointersAt(pointer: Pointer, count: number): Pointer[] {
@@ -175,7 +140,7 @@ export class Pjrt {
       throw new UsageError(`xla: the plugin must exist; got ${path}. See: clipwright engines.`);
     }
     process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
-    const library = loadForever(path);
+    const library = loadForever(path, "xla", INSTALL);
     let table: Pointer | null;
     try {
       table = library.func("void *GetPjrtApi()")() as Pointer | null;

@@ -2,8 +2,9 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { loadForever } from "../native.js";
 import { parseXlaFlags, type XlaFlags } from "./options.js";
-import { loadForever, type OptionValue } from "./pjrt.js";
+import { INSTALL, type OptionValue } from "./pjrt.js";
 
 export type Platform = "cpu" | "cuda" | "other";
 
@@ -122,6 +123,6 @@ export function preload(plugin: string): void {
   }
   for (const library of cudaLibraries) {
     const path = found.get(library);
-    if (path !== undefined) loadForever(path);
+    if (path !== undefined) loadForever(path, "xla", INSTALL);
   }
 }

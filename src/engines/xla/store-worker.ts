@@ -9,8 +9,8 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import koffi from "koffi";
 import { InternalError } from "../../core/errors.js";
+import type { Pointer } from "../native.js";
 import { keyValueGet, keyValuePut, keyValueTryGet, NOT_FOUND } from "./layout.js";
-import type { Pointer } from "./pjrt.js";
 import { type Kind, type Link, linkTo, serveStore } from "./store-wire.js";
 
 export type WorkerData =

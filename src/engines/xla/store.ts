@@ -2,9 +2,9 @@
 
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { InternalError, UsageError } from "../../core/errors.js";
+import { cLibrary } from "../native.js";
 import type { ProcessGroup } from "../processes.js";
 import type { StoreCallbacks } from "./client.js";
-import { cLibrary } from "./pjrt.js";
 import type { Kind } from "./store-wire.js";
 import { MAILBOX_BYTES, type WorkerData } from "./store-worker.js";
 import type { ProcessPlace } from "./xla.js";

@@ -21,10 +21,11 @@ import type {
   Executable,
   PlannedMemory,
 } from "../engine.js";
+import type { Pointer } from "../native.js";
 import { cacheKey, ProgramCache } from "./cache.js";
 import { Client, type Device, type MemoryStats, type StoreCallbacks } from "./client.js";
 import { compileOptionsBytes, type XlaFlags } from "./options.js";
-import { Pjrt, type Pointer } from "./pjrt.js";
+import { Pjrt } from "./pjrt.js";
 import { clientOptions, environmentFlags, platformFlags, preload } from "./platform.js";
 
 export interface XlaOptions {
@@ -236,6 +237,7 @@ export class Xla implements Engine {
   ) {
     this.capabilities = {
       computeDtypes: ["f32", "bf16", "f16"],
+      bf16Results: ["f32", "bf16"],
       dtypes: ["f32", "bf16", "f16", "i32", "i64", "u8", "bool"],
       donation: true,
       device: {

@@ -53,6 +53,10 @@ export class FeatureStore implements FeatureSource, Disposable {
     this.engine = encoder.engine;
   }
 
+  scale(): Promise<number> {
+    return this.encoder.scale();
+  }
+
   async images(dataset: Dataset): Promise<EmbeddedImages> {
     const keys = createHash("sha256");
     for (let i = 0; i < dataset.length; i++) keys.update(`${JSON.stringify(dataset.sample(i).key)}\n`);

@@ -96,11 +96,23 @@ export class Encoder implements Disposable {
     return this;
   }
 
-  /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. */
+  /** The factor on cosines that the model has learned, for probabilities. */
+  async scale(): Promise<number> {
+    const buffer = this.parameters["params.logit_scale"];
+    if (buffer === undefined) throw new InternalError("encoder: no logit_scale among its parameters");
+    return Math.exp(Number((await this.engine.download(buffer))[0]));
+  }
+
+  /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. Throws `UsageError` for what is no list of texts. */
   embedTexts = async (
     texts: readonly string[],
     { onBatch }: { onBatch?: (done: number) => void } = {},
   ): Promise<Float32Array> => {
+    if (!Array.isArray(texts) || texts.some((text) => typeof text !== "string")) {
+      throw new UsageError(
+        `embedTexts: texts must be a list of texts; got texts=${JSON.stringify(texts)}. Write ["a dog"] for one.`,
+      );
+    }
     const [B, T] = this.textType.shape as [number, number];
     const E = this.options.clip.config.embed_dim;
     const out = new Float32Array(texts.length * E);

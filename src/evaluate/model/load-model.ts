@@ -36,7 +36,8 @@ export interface ModelSource {
   readonly say?: ((line: string) => void) | undefined;
 }
 
-export interface LoadedModel {
+/** A model in use. Disposing of it frees the encoder and the weights; the engine stays. */
+export interface LoadedModel extends Disposable {
   readonly encoder: Encoder;
   readonly clip: Clip;
   /** Steps of the checkpoint, where it has them. */
@@ -95,7 +96,19 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     workers: source.workers,
   });
   const key = () => modelKey(engine, encoder, { weights, tokenizer: tokenizerFile, clean });
-  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers, key };
+  return {
+    encoder: encoder.use(buffers),
+    clip,
+    step,
+    run,
+    weights,
+    buffers,
+    key,
+    [Symbol.dispose]() {
+      encoder[Symbol.dispose]();
+      for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();
+    },
+  };
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */

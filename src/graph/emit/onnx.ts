@@ -8,6 +8,7 @@ import { InternalError, Unsupported } from "../../core/errors.js";
 import type { Shape, TensorType } from "../../core/shape.js";
 import { freshNames, type Graph } from "../graph.js";
 import type { Arg } from "../op.js";
+import { type OnnxDialect, onnxRuntimeDialect } from "./dialect.js";
 import { ProtoWriter } from "./protobuf.js";
 
 type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
@@ -15,15 +16,10 @@ type OnnxAttribute = number | string | readonly number[] | { readonly float: num
 /** Operators of ONNX Runtime's own; those of `nchwc` work on images whose channels come in blocks. */
 type Domain = "com.microsoft" | "com.microsoft.nchwc";
 
-export interface OnnxOptions {
-  /** Channels in a block of the domain `com.microsoft.nchwc` where the model will run; 0, the default: not there. */
-  readonly channelBlock?: number;
-}
-
 /** What a lowering may write. */
 export interface OnnxContext {
-  /** As in `OnnxOptions`. */
-  readonly channelBlock: number;
+  /** What the engine has that will read the model. */
+  readonly dialect: OnnxDialect;
   /** Adds a node and gives the names of its `outputs` (default 1); an empty input name means "left out". */
   node(
     type: string,
@@ -58,8 +54,8 @@ const attributeType = { float: 1, int: 2, string: 3, ints: 7 } as const;
 const OPSET = 20;
 const IR_VERSION = 9;
 
-/** Bytes of a ModelProto. Inputs and outputs carry the graph's names; throws `Unsupported`. */
-export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): Uint8Array {
+/** Bytes of a ModelProto for the engine that `dialect` describes. Inputs and outputs carry the graph's names; throws `Unsupported`. */
+export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect()): Uint8Array {
   const nodes: PlainNode[] = [];
   const initializers = new Map<string, ProtoWriter>();
   const shared = new Map<string, string>();
@@ -68,7 +64,7 @@ export function emitOnnx(graph: Graph, { channelBlock = 0 }: OnnxOptions = {}): 
   const computed = new Set<string>();
 
   const context: OnnxContext = {
-    channelBlock,
+    dialect,
     node(type, inputs, attributes = {}, options = {}) {
       const outputs = Array.from({ length: options.outputs ?? 1 }, () => fresh("v"));
       for (const name of outputs) computed.add(name);

@@ -3,7 +3,8 @@
 import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sameShape, sizeOfShape } from "../../core/shape.js";
-import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
+import type { OnnxContext } from "../emit/onnx.js";
+import { type Arg, type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast } from "./compare.js";
 import { requireFloat } from "./elementwise.js";
@@ -162,12 +163,16 @@ const matmulOp: Op<MatmulAttrs> = {
     if (x!.shape.length === 2)
       return b.node("Gemm", [x!.name, y!.name], { ...flags, alpha: { float: alpha } });
     if (!transA && !transB && !outerA && !outerB && alpha === 1) return b.node("MatMul", [x!.name, y!.name]);
-    return b.node(
-      "FusedMatMul",
-      [x!.name, y!.name],
-      { ...flags, transBatchA: bit(outerA), transBatchB: bit(outerB), alpha: { float: alpha } },
-      { domain: "com.microsoft" },
-    );
+    if (b.dialect.fused.includes("FusedMatMul")) {
+      return b.node(
+        "FusedMatMul",
+        [x!.name, y!.name],
+        { ...flags, transBatchA: bit(outerA), transBatchB: bit(outerB), alpha: { float: alpha } },
+        { domain: "com.microsoft" },
+      );
+    }
+    const product = b.node("MatMul", [plain(b, x!, transA, outerA), plain(b, y!, transB, outerB)]);
+    return alpha === 1 ? product : b.node("Mul", [product[0]!, b.scalar(x!.dtype, alpha)]);
   },
   stablehlo(b, [x, y], { transA, transB, outerA, outerB, alpha }, [out]) {
     const rank = x!.shape.length;
@@ -221,6 +226,13 @@ function operandOf(x: Tensor, trans: boolean, outer: boolean): { x: Tensor; tran
   const swapped = [...Array.from({ length: rank - 2 }, (_, i) => i), rank - 1, rank - 2];
   if (is(swapped)) return { x: inputs[0]!, trans: !trans, outer };
   return rank > 2 && is(inward(rank)) ? { x: inputs[0]!, trans, outer: true } : { x, trans, outer };
+}
+
+/** The operand with its batch axes first and not transposed, where flags cannot say how it lies. */
+function plain(b: OnnxContext, { name, shape }: Arg, trans: boolean, outer: boolean): string {
+  const axes = outer ? inward(shape.length) : shape.map((_, i) => i);
+  const perm = trans ? [...axes.slice(0, -2), axes[axes.length - 1]!, axes[axes.length - 2]!] : axes;
+  return perm.every((axis, i) => axis === i) ? name : b.node("Transpose", [name], { perm })[0]!;
 }
 
 export const contractOps = [matmulOp];

@@ -336,9 +336,16 @@ const geluOp: Op<GeluAttrs> = {
   // Of the two exact kernels that ONNX Runtime has, com.microsoft's takes half the time.
   onnx(b, [x], { kind }) {
     const contrib = { domain: "com.microsoft" } as const;
-    if (kind === "quick") return b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, contrib);
-    if (kind === "erf") return b.node("Gelu", [x!.name], {}, contrib);
-    return b.node("Gelu", [x!.name], { approximate: "tanh" });
+    if (kind === "tanh") return b.node("Gelu", [x!.name], { approximate: "tanh" });
+    if (kind === "erf") {
+      return b.dialect.fused.includes("Gelu")
+        ? b.node("Gelu", [x!.name], {}, contrib)
+        : b.node("Gelu", [x!.name]);
+    }
+    if (b.dialect.fused.includes("QuickGelu"))
+      return b.node("QuickGelu", [x!.name], { alpha: { float: QUICK } }, contrib);
+    const inner = b.node("Mul", [x!.name, b.scalar(x!.dtype, QUICK)]);
+    return b.node("Mul", [x!.name, b.node("Sigmoid", inner)[0]!]);
   },
   stablehlo: "decompose",
   cases: (["erf", "tanh", "quick"] as const).map((kind) => ({

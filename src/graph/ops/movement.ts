@@ -221,6 +221,8 @@ const reverseOp: Op<ReverseAttrs> = {
 export const reverse = (x: Tensor, axes: readonly number[]): Tensor =>
   apply(reverseOp, [x], { axes: distinctAxes("reverse", axes, x.rank) })[0]!;
 
+const MAX_F32 = (2 - 2 ** -23) * 2 ** 127;
+
 const barrierOp: Op<Record<never, never>> = {
   name: "barrier",
   doc: "x, but not before `after` has been computed; keeps a recomputation from being merged with the original.",
@@ -232,8 +234,16 @@ const barrierOp: Op<Record<never, never>> = {
   cost: free,
   simplify: "never",
   decompose: "primitive",
-  // The target shape of a (free) Reshape is made to depend on `after`.
+  // The target shape of a (free) Reshape is made to depend on `after`; or, for compilers that see through that, x is
+  // held against the least of all numbers and `after`'s first.
   onnx(b, [x, after]) {
+    if (b.dialect.seesThroughShapes) {
+      if (x!.dtype !== "f32") return b.node("Identity", [x!.name]);
+      const first = b.node("Reshape", [after!.name, b.ints([-1])])[0]!;
+      const one = b.node("Slice", [first, b.ints([0]), b.ints([1])])[0]!;
+      const scalar = b.node("Reshape", [b.cast(one, "f32"), b.ints([])])[0]!;
+      return b.node("Max", [x!.name, b.node("Min", [scalar, b.scalar("f32", -MAX_F32)])[0]!]);
+    }
     const rank = b.node("Size", b.node("Shape", [after!.name]))[0]!;
     const zero = b.node("Mul", [rank, b.scalar("i64", 0)])[0]!;
     return b.node("Reshape", [x!.name, b.node("Add", [zero, b.ints(x!.shape)])[0]!], { allowzero: 1 });

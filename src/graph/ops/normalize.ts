@@ -99,7 +99,8 @@ const affineOp: Op<AffineAttrs> = {
   // In one pass: a 1×1 convolution of every channel by itself can add images and rectify while it writes.
   onnx(b, [x, factor, shift, plus], { relu }) {
     const [, C, H, W] = x!.shape as [number, number, number, number];
-    if ((relu || plus !== undefined) && H * W >= FUSED_PLANE) {
+    const fits = b.dialect.fused.includes("FusedConv") && H * W >= FUSED_PLANE;
+    if (fits && (relu || plus !== undefined)) {
       const kernel = b.node("Reshape", [factor!.name, b.ints([C, 1, 1, 1])])[0]!;
       const rest = plus === undefined ? [] : [plus.name];
       return b.node(

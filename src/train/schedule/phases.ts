@@ -45,16 +45,23 @@ type Chosen = {
   readonly maskRatio?: Stages | undefined;
 } & { readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined };
 
-/** The phases of a recipe. Throws `UsageError` where the model cannot be trained so. */
-export function phasesOf(chosen: Chosen, clip: Clip): Phases {
+/**
+ * The phases of a recipe. Throws `UsageError` where the model cannot be trained so.
+ * @param textLength tokens of a training text where the recipe names no other; the model's context unless said.
+ */
+export function phasesOf(
+  chosen: Chosen,
+  clip: Clip,
+  textLength = clip.config.text_cfg.context_length,
+): Phases {
   const { strategy: name, imageSizes = [], contextLengths = [], maskRatio = [] } = chosen;
   const S = clip.config.vision_cfg.image_size;
-  const T = clip.config.text_cfg.context_length;
+  const T = textLength;
   checkMost("imageSizes", imageSizes, S, "the model's images; for larger ones use --force-image-size");
   checkMost(
     "contextLengths",
     contextLengths,
-    T,
+    clip.config.text_cfg.context_length,
     "the model's context; for longer texts use --force-context-length",
   );
 

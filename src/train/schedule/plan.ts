@@ -6,6 +6,7 @@ import type { DataFingerprint } from "../../data/index.js";
 import { type Clock, wholeSteps } from "../../settings/duration.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Schedule } from "./learning-rate.js";
+import { endOfRise, firstRise, type Incline } from "./rise.js";
 
 /** What is fixed once for a run and stored as `plan.json` in its folder. */
 export interface Plan {
@@ -16,6 +17,8 @@ export interface Plan {
   readonly batchSize: number;
   /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
   readonly measuredSteps: number;
+  /** How the learning rate of a time-limited run rises. */
+  readonly rise?: readonly Incline[] | undefined;
   /** Measured, for time-limited runs. */
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
@@ -32,6 +35,7 @@ export const planSchema: z.ZodType<Plan> = z.object({
   samplesPerEpoch: count.optional() as z.ZodType<number | undefined>,
   batchSize: count,
   measuredSteps: z.int().min(0),
+  rise: z.array(z.object({ after: z.int().min(0), steps: z.int().min(0) })).optional(),
   secondsPerStep: z.number().positive().optional(),
   cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
   data: z
@@ -78,7 +82,10 @@ export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
     );
   }
   const plan = { samplesPerEpoch, batchSize, measuredSteps: 0 };
-  if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
+  if (recipe.time !== undefined) {
+    const limited = { ...plan, totalSteps: undefined };
+    return { ...limited, rise: firstRise(recipe, limited) };
+  }
   const clock: Clock = { batchSize, samplesPerEpoch };
   const totalSteps =
     recipe.steps ??
@@ -105,14 +112,13 @@ export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
   }
   const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
   const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };
-  if (totalSteps === undefined) return { ...fixed, totalSteps, warmupSteps: 0, cooldownSteps: 0 };
-  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
+  const { rise } = plan;
+  if (totalSteps === undefined)
+    return { ...fixed, totalSteps, rise, warmupSteps: endOfRise(rise ?? []), cooldownSteps: 0 };
   const cooldownSteps = Math.round((recipe.cooldown ?? 0) * totalSteps);
-  // A time-limited run learns its length on the way and must not fail then; its warm-up is cut instead.
-  if (recipe.time !== undefined) {
-    const room = totalSteps - cooldownSteps;
-    return { ...fixed, totalSteps, warmupSteps: Math.min(warmupSteps, room), cooldownSteps };
-  }
+  // A time-limited run learns its length on the way and must not fail then.
+  if (rise !== undefined) return { ...fixed, totalSteps, rise, warmupSteps: endOfRise(rise), cooldownSteps };
+  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
   if (warmupSteps > 0 && warmupSteps >= totalSteps && totalSteps > 1) {
     throw new UsageError(
       `warmup: must be shorter than the run; got warmup=${warmupSteps} steps of ${totalSteps}. Write a fraction such as --warmup 0.05, or train longer.`,

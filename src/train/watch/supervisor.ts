@@ -16,6 +16,7 @@ import { Closing, type Timings, type Verdict } from "../schedule/deadline.js";
 import { Measurement } from "../schedule/measurement.js";
 import type { Phases } from "../schedule/phases.js";
 import { clockOf, cutPlan, type Plan, scheduleOf } from "../schedule/plan.js";
+import { riseFor } from "../schedule/rise.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
@@ -181,8 +182,9 @@ export class Supervisor {
     this.diagnose(report, indices);
     this.closing.took(step, this.plan, report.stepSeconds);
     const filling = epoch === 0 && loaders.stats().cachedBytes > 0;
-    if (this.plan.totalSteps === undefined && this.measurement?.add(report.stepSeconds, filling)) {
-      await this.fixPlan(this.measurement, step);
+    if (this.plan.totalSteps === undefined && this.measurement !== undefined) {
+      if (this.measurement.add(report.stepSeconds, filling)) await this.fixPlan(this.measurement, step);
+      else this.steepen(this.measurement, step);
     }
     if (step % recipe.logEveryNSteps === 0 || this.isLast(step)) {
       run.appendMetrics(metricsLine(this.unlogged, report, epoch, this.seconds()));
@@ -309,6 +311,15 @@ export class Supervisor {
     return records;
   }
 
+  /** Lets the rate of a time-limited run rise as its warm-up seems to be going to. */
+  private steepen(measurement: Measurement, step: number): void {
+    const { recipe, run, phases } = this.context;
+    const expected = measurement.expectedSteps(this.seconds(), phases.meanCost());
+    if (expected === undefined) return;
+    const plan = riseFor(recipe, this.plan, expected, step);
+    if (plan.rise!.length > (this.plan.rise?.length ?? 0)) this.plan = run.savePlan(plan);
+  }
+
   /** Fixes the length of a time-limited run. */
   private async fixPlan(measurement: Measurement, step: number): Promise<void> {
     const { recipe, run, phases } = this.context;
@@ -321,7 +332,8 @@ export class Supervisor {
       { every: recipe.valFrequency, seconds: await timed({ val: true, zeroshot: false }) },
       { every: recipe.zeroshotFrequency, seconds: await timed({ val: false, zeroshot: true }) },
     ];
-    this.plan = run.savePlan(measurement.fix(this.plan, this.seconds(), recurring, phases.meanCost()));
+    const fixed = measurement.fix(this.plan, this.seconds(), recurring, phases.meanCost());
+    this.plan = run.savePlan(riseFor(recipe, fixed, fixed.totalSteps!, step));
     const { warmupSteps } = scheduleOf(recipe, this.plan);
     this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
   }

@@ -86,7 +86,7 @@ const blockedForward: Way = {
     return time && time + kernelSize(of) / Rate.copy;
   },
   write(b, [x, w], of) {
-    const n = b.channelBlock;
+    const n = b.dialect.channelBlock;
     const { inputs, C, O } = blocksOf(of, n)!;
     const K = area(of.kernel);
     if (inputs === "depthwise") {

@@ -73,7 +73,7 @@ const blockedTurnedConv: Way = {
     return time && time + turning(of);
   },
   write(b, [g, w], of) {
-    const n = b.channelBlock;
+    const n = b.dialect.channelBlock;
     const conv = turned(of)!;
     const blocks = blocksOf(conv, n)!;
     // In the names of the convolution that is turned: from its results O to its image's C.

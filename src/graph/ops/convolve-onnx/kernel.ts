@@ -71,7 +71,7 @@ const blockedChannels: Way = {
   write(b, [x, g], of) {
     const { B, C, h, v, kernel, stride } = of;
     const { image, size, pads } = reached(b, x, of);
-    const filled = Math.ceil((B * C) / b.channelBlock) * b.channelBlock;
+    const filled = Math.ceil((B * C) / b.dialect.channelBlock) * b.dialect.channelBlock;
     const images = toBlocks(b, reshape(b, image, [1, B * C, ...size]));
     const kernels = reshape(b, toBlocks(b, reshape(b, g, [1, B * C, h, v])), [filled, 1, h, v]);
     const window = { kernel_shape: [h, v], dilations: stride, pads, group: filled };
@@ -157,7 +157,9 @@ function gather(b: OnnxContext, parts: readonly string[], { C, O, kernel }: Conv
 
 /** [B,O,P] times [B,N,P] transposed, summed over B: [O,N]. */
 function summedProduct(b: OnnxContext, g: string, x: string): string {
-  const products = b.node("FusedMatMul", [g, x], { transB: 1 }, { domain: "com.microsoft" })[0]!;
+  const products = b.dialect.fused.includes("FusedMatMul")
+    ? b.node("FusedMatMul", [g, x], { transB: 1 }, { domain: "com.microsoft" })[0]!
+    : b.node("MatMul", [g, transpose(b, x, [0, 2, 1])])[0]!;
   return b.node("ReduceSum", [products, b.ints([0])], { keepdims: 0 })[0]!;
 }
 

@@ -9,7 +9,7 @@
  *
  * "Blocked" is ONNX Runtime's own layout [B,C/n,H,W,n] (NCHWc, domain `com.microsoft.nchwc`), n channels wide as the
  * processor's vectors are; its kernels read windows where they lie instead of copying them into columns, and are the
- * only fast depthwise ones. `OnnxContext.channelBlock` says n.
+ * only fast depthwise ones. `OnnxDialect.channelBlock` says n.
  */
 
 import type { DType } from "../../../core/dtype.js";
@@ -35,7 +35,7 @@ export interface Convolution {
 /** One way to write one of the products. */
 export interface Way {
   readonly name: string;
-  /** Estimated nanoseconds, or undefined where the way does not apply. `block` is `OnnxContext.channelBlock`. */
+  /** Estimated nanoseconds, or undefined where the way does not apply. `block` is `OnnxDialect.channelBlock`. */
   estimate(of: Convolution, block: number): number | undefined;
   /** Writes it from the names of the operands in the order of the record; gives the result's name. */
   write(b: OnnxContext, operands: readonly [string, string], of: Convolution): string;

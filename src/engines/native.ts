@@ -1,0 +1,46 @@
+/**
+ * What engines in shared libraries are loaded and read with, through koffi: no native code of ours. Pointers are
+ * bigints; memory is not copied unless a function says so.
+ */
+
+import koffi, { type LibraryHandle } from "koffi";
+import { UsageError } from "../core/errors.js";
+
+export type Pointer = bigint;
+
+// Compilers recurse deeply; koffi runs native code on stacks of its own, 128 KiB by default off the main
+// thread. 16 MiB is the most that it allows. Must happen before the first load.
+koffi.config({ sync_stack_size: 16 << 20, async_stack_size: 16 << 20 });
+
+const RTLD_NOW = 2;
+const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
+
+export const cLibrary = (): LibraryHandle =>
+  koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
+
+/**
+ * Loads a shared library that stays until the process ends: an engine's threads outlive whoever unloads it, and a
+ * process that unloads it at its end crashes there. Throws `UsageError` with `remedy`, the command that brings it.
+ */
+export function loadForever(path: string, engine: string, remedy: string): LibraryHandle {
+  const libc = cLibrary();
+  const dlopen = libc.func("void *dlopen(const char *path, int flags)");
+  const dlerror = libc.func("const char *dlerror()");
+  if (dlopen(path, RTLD_NOW | RTLD_NODELETE) === null) {
+    throw new UsageError(
+      `${engine}: the plugin's libraries must load; got ${dlerror()} for ${path}. Install it with its libraries: ${remedy}.`,
+    );
+  }
+  return koffi.load(path);
+}
+
+/** The address of a memory block, 0 for an empty one. */
+export const addressOf = (block: ArrayBuffer | ArrayBufferView): Pointer =>
+  block.byteLength === 0 ? 0n : koffi.address(block);
+
+/** The memory at `pointer`, not copied. */
+export const memoryAt = (pointer: Pointer, sizeBytes: number): ArrayBuffer => koffi.view(pointer, sizeBytes);
+
+/** A copy of the text at `pointer`. */
+export const textAt = (pointer: Pointer, sizeBytes: number): string =>
+  sizeBytes === 0 ? "" : Buffer.from(new Uint8Array(memoryAt(pointer, sizeBytes))).toString("utf8");

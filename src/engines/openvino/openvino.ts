@@ -1,0 +1,469 @@
+/**
+ * OpenVINO's CPU plugin as an engine, through the C API of its wheel. A graph becomes one compiled model with one
+ * request. Buffers are plain memory of this process: inputs are read where they lie, outputs are written into memory
+ * given beforehand. Runs happen on OpenVINO's own threads, one at a time; this thread stays free.
+ */
+
+import { writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { allocate, type DType, sizeOf, type TypedArray } from "../../core/dtype.js";
+import { InternalError, UsageError } from "../../core/errors.js";
+import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/shape.js";
+import { openVinoDialect } from "../../graph/emit/dialect.js";
+import { emitOnnx } from "../../graph/emit/onnx.js";
+import { type Graph, makeGraph } from "../../graph/graph.js";
+import { inputTensor, mul } from "../../graph/ops/index.js";
+import { optimize } from "../../graph/passes.js";
+import { requireCapabilities } from "../capabilities.js";
+import { overwritable } from "../donation.js";
+import type {
+  Capabilities,
+  CompileOptions,
+  CompilerFlags,
+  DeviceBuffer,
+  Engine,
+  Executable,
+} from "../engine.js";
+import { addressOf, type Pointer } from "../native.js";
+import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
+import { elementType, OpenVinoLibrary, type Properties } from "./library.js";
+
+export interface OpenVinoOptions {
+  /** Path of `libopenvino_c` among the wheel's libraries. */
+  readonly library: string;
+  /** Threads that compute. Default: the physical cores, as OpenVINO counts them. */
+  readonly threads?: number | undefined;
+  /** Folder for compiled programs. Default: none are kept. */
+  readonly cache?: string | undefined;
+  /** Properties by OpenVINO's names for every compilation, e.g. `ENABLE_CPU_PINNING: "YES"`. */
+  readonly properties?: CompilerFlags | undefined;
+  /** Writes what each kernel of the last run took to `PREFIX_<name>.json` when a graph is disposed. */
+  readonly profile?: string | undefined;
+}
+
+class HostBuffer implements DeviceBuffer {
+  private tensor: Pointer | undefined;
+  private alive = true;
+
+  constructor(
+    readonly type: TensorType,
+    readonly data: TypedArray,
+    private readonly owner: OpenVino,
+    /** The run that fills it. */
+    readonly filled: Promise<void> = Promise.resolve(),
+  ) {
+    owner.track(this, 1);
+  }
+
+  get spent(): boolean {
+    return !this.alive;
+  }
+  get bytes(): number {
+    return this.data.length * sizeOf(this.type.dtype);
+  }
+  belongsTo(engine: OpenVino): boolean {
+    return this.owner === engine;
+  }
+
+  /** OpenVINO's description of its memory, or a `UsageError` when that is gone. */
+  use(name: string): Pointer {
+    if (!this.alive) {
+      throw new UsageError(
+        `openvino: the buffer given as ${name} was donated or freed before. Use the run's output.`,
+      );
+    }
+    this.tensor ??= this.owner.describe(this.type, this.data);
+    return this.tensor;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.alive) return;
+    this.alive = false;
+    // A request that was given the tensor keeps its own reference.
+    if (this.tensor !== undefined) this.owner.library.free("tensor", this.tensor);
+    this.tensor = undefined;
+    this.owner.track(this, -1);
+  }
+}
+
+/** Where an output of a run goes. */
+interface Target {
+  readonly name: string;
+  readonly type: TensorType;
+  /** Its place among the compiled model's outputs; undefined for an input that is passed on. */
+  readonly index: number | undefined;
+  /** The input that it is, where it is passed on. */
+  readonly passes: string | undefined;
+  readonly donates: string | undefined;
+}
+
+class Program implements Executable {
+  private alive = true;
+  private readonly targets: readonly Target[];
+  /** Memory of donated inputs, which the next run's outputs of the same name are written to. */
+  private readonly spare = new Map<string, TypedArray>();
+  /** What the request was told last, so that it need not be told again. */
+  private readonly told = { input: new Map<number, TypedArray>(), output: new Map<number, TypedArray>() };
+
+  constructor(
+    readonly graph: Graph,
+    /** Of the inputs, those that the compiled model has, in its order. */
+    private readonly read: readonly string[],
+    /** Outputs that are written over the inputs whose memory they take. */
+    private readonly inPlace: ReadonlySet<string>,
+    private readonly name: string,
+    private readonly model: Pointer,
+    private readonly request: Pointer | undefined,
+    private readonly owner: OpenVino,
+    private readonly profile: string | undefined,
+  ) {
+    let index = 0;
+    this.targets = graph.outputs.map(({ name: output, tensor, donates }) => {
+      const passes = passedOn(graph, tensor.node.id);
+      const type = { dtype: tensor.dtype, shape: tensor.shape };
+      return { name: output, type, index: passes === undefined ? index++ : undefined, passes, donates };
+    });
+  }
+
+  /** OpenVINO's compiler tells no plan. */
+  plannedMemory(): undefined {}
+
+  run(inputs: Readonly<Record<string, DeviceBuffer>>): Promise<Record<string, DeviceBuffer>> {
+    return this.owner.inTurn(async () => {
+      if (!this.alive) throw new UsageError("openvino: the program was disposed. Compile the graph again.");
+      const held = this.collect(inputs);
+      const outputs = this.targets.map((target) => ({ ...target, data: this.memoryFor(target, held) }));
+      let done = Promise.resolve();
+      if (this.request !== undefined) {
+        this.read.forEach((name, i) => {
+          const buffer = held.get(name) ?? this.owner.one;
+          if (this.told.input.get(i) !== buffer.data) this.tell("input", i, buffer.data, buffer.use(name));
+        });
+        for (const { index, type, data } of outputs) {
+          if (index === undefined || this.told.output.get(index) === data) continue;
+          const tensor = this.owner.describe(type, data);
+          this.tell("output", index, data, tensor);
+          this.owner.library.free("tensor", tensor);
+        }
+        done = this.owner.start(this.request, this.name, [held, outputs]);
+      }
+      const results: Record<string, DeviceBuffer> = {};
+      for (const { name, type, data, donates } of outputs) {
+        const source = donates === undefined ? undefined : held.get(donates);
+        if (source !== undefined && source.data !== data) this.spare.set(name, source.data);
+        source?.[Symbol.dispose]();
+        results[name] = new HostBuffer(type, data, this.owner, done);
+      }
+      return results;
+    });
+  }
+
+  private collect(inputs: Readonly<Record<string, DeviceBuffer>>): Map<string, HostBuffer> {
+    const held = new Map<string, HostBuffer>();
+    for (const { name, tensor } of this.graph.inputs) {
+      const buffer = inputs[name];
+      if (
+        !(buffer instanceof HostBuffer) ||
+        !buffer.belongsTo(this.owner) ||
+        !sameType(buffer.type, tensor)
+      ) {
+        throw new UsageError(
+          `openvino: input ${name} must be a buffer of this engine of type ${formatType(tensor)}; got ` +
+            `${buffer === undefined ? "none" : formatType(buffer.type)}.`,
+        );
+      }
+      buffer.use(name);
+      held.set(name, buffer);
+    }
+    return held;
+  }
+
+  private memoryFor(
+    { name, type, passes, donates }: Target,
+    held: ReadonlyMap<string, HostBuffer>,
+  ): TypedArray {
+    if (passes !== undefined) {
+      const source = held.get(passes)!.data;
+      return passes === donates ? source : copyOf(type, source);
+    }
+    if (this.inPlace.has(name)) return held.get(donates!)!.data;
+    const spare = this.spare.get(name);
+    this.spare.delete(name);
+    return spare ?? allocate(type.dtype, sizeOfShape(type.shape));
+  }
+
+  private tell(side: "input" | "output", index: number, data: TypedArray, tensor: Pointer): void {
+    this.owner.library.setTensor(this.request!, side, index, tensor);
+    this.told[side].set(index, data);
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.alive) return;
+    this.alive = false;
+    this.owner.afterRuns(() => {
+      const { library } = this.owner;
+      if (this.request !== undefined) {
+        if (this.profile !== undefined) {
+          writeFileSync(`${this.profile}_${this.name}.json`, JSON.stringify(library.profile(this.request)));
+        }
+        library.free("infer_request", this.request);
+        library.free("compiled_model", this.model);
+      }
+      this.owner.forget(this);
+    });
+  }
+}
+
+const textOf = (flags: CompilerFlags): Properties =>
+  Object.fromEntries(Object.entries(flags).map(([key, value]) => [key, String(value)]));
+
+/** Stands for the memory of tensors without elements. */
+const NOTHING = new BigInt64Array(1);
+
+/** OpenVINO's own, of what it keeps in `CACHE_DIR`. */
+const KEPT_SUFFIX = ".blob";
+
+/** The compiler's error as the caller's where it is about a property. */
+function explained(error: Error): Error {
+  const [, name] = /(?:Unsupported property|property(?: key)?) ([A-Z][A-Z_]+)/.exec(error.message) ?? [];
+  return name === undefined
+    ? error
+    : new UsageError(
+        `openvino: flags must be properties of its CPU plugin with values of their kind; got ${name}: ${error.message}. ` +
+          "Correct it or leave it out.",
+      );
+}
+
+const ONE = "clipwright.one";
+const scalar: TensorType = { dtype: "f32", shape: [] };
+
+/**
+ * The graph as OpenVINO gets it: without inputs that nothing reads, which its reader drops, and without outputs that
+ * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows. So it has
+ * one reader, the output, and is written where that lies; and its kernel has an operand with several readers, so that
+ * OpenVINO does not let it share its memory with what is computed before, while the input is still being read.
+ */
+function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<string> } {
+  const computed = graph.outputs.filter(({ tensor }) => passedOn(graph, tensor.node.id) === undefined);
+  const candidates = overwritable(graph);
+  const over = computed.filter(({ name, tensor }) => candidates.has(name) && tensor.dtype === "f32");
+  // A single one would have the operand for itself.
+  const inPlace = new Set(over.length > 1 ? over.map(({ name }) => name) : []);
+  const one = inputTensor(ONE, scalar);
+  const outputs = computed.map((output) =>
+    inPlace.has(output.name) ? { ...output, tensor: mul(output.tensor, one) } : output,
+  );
+  const inputs = [...graph.inputs, { name: ONE, tensor: one }];
+  const { nodes } = makeGraph(inputs, outputs);
+  const read = new Set(nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
+  return {
+    written: makeGraph(
+      inputs.filter(({ tensor }) => read.has(tensor.node.id)),
+      outputs,
+    ),
+    inPlace,
+  };
+}
+
+/** The name of the input that node `id` is. */
+const passedOn = (graph: Graph, id: number): string | undefined =>
+  graph.inputs.find(({ tensor }) => tensor.node.id === id)?.name;
+
+function copyOf(type: TensorType, data: TypedArray): TypedArray {
+  const copy = allocate(type.dtype, data.length);
+  copy.set(data as never);
+  return copy;
+}
+
+/** OpenVINO on the CPU. Made by `OpenVino.open`. */
+export class OpenVino implements Engine {
+  readonly name = "openvino";
+  readonly capabilities: Capabilities = {
+    dtypes: Object.keys(elementType) as DType[],
+    computeDtypes: ["f32", "bf16"],
+    bf16Results: ["bf16"],
+    device: { platform: "cpu", name: cpus()[0]?.model },
+    donation: true,
+    devices: 1,
+    replicas: 1,
+  };
+  private readonly programs = new Set<Program>();
+  private buffers = 0;
+  private bytes = 0;
+  /** The input `ONE` of programs. */
+  readonly one: HostBuffer;
+  private turn: Promise<unknown> = Promise.resolve();
+  /** The run under way, with the memory that it reads and writes. */
+  private running: { readonly done: Promise<void>; readonly kept: unknown } | undefined;
+  private open = true;
+
+  private constructor(
+    readonly library: OpenVinoLibrary,
+    private readonly core: Pointer,
+    private readonly options: OpenVinoOptions,
+  ) {
+    this.one = new HostBuffer(scalar, Float32Array.of(1), this);
+    this.track(this.one, -1);
+  }
+
+  /** Loads the library. Throws `UsageError` when it cannot. */
+  static async open(options: OpenVinoOptions): Promise<OpenVino> {
+    const { threads } = options;
+    if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+      throw new UsageError(`openvino: threads must be an integer of at least 1; got threads=${threads}.`);
+    }
+    const library = OpenVinoLibrary.load(options.library);
+    return new OpenVino(library, library.createCore(), options);
+  }
+
+  async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
+    this.requireOpen();
+    const optimized = optimize(graph, "onnx");
+    requireCapabilities(this.name, this.capabilities, optimized);
+    const { threads, cache, properties, profile } = this.options;
+    const { written, inPlace } = asWritten(optimized);
+    let model = 0n;
+    let request: Pointer | undefined;
+    if (written.outputs.length > 0) {
+      const { program, inputs, outputs } = await this.library
+        .compile(
+          this.core,
+          emitOnnx(written, openVinoDialect),
+          {
+            // The graph says what is rounded.
+            INFERENCE_PRECISION_HINT: "f32",
+            PERFORMANCE_HINT: "LATENCY",
+            NUM_STREAMS: "1",
+            // Threads may move: the cores are shared with those that decode images.
+            ENABLE_CPU_PINNING: "NO",
+            ...(threads === undefined ? {} : { INFERENCE_NUM_THREADS: `${threads}` }),
+            ...(cache === undefined ? {} : { CACHE_DIR: cache }),
+            ...(profile === undefined ? {} : { PERF_COUNT: "YES" }),
+            ...textOf({ ...properties, ...flags }),
+          },
+          name,
+        )
+        .catch((error) => {
+          throw explained(error);
+        });
+      if (cache !== undefined) prune(cache, KEPT_SUFFIX, PROGRAMS_LIMIT_BYTES);
+      model = program;
+      if (inputs !== written.inputs.length || outputs !== written.outputs.length) {
+        this.library.free("compiled_model", program);
+        throw new InternalError(
+          `openvino: ${name} has ${inputs} inputs and ${outputs} outputs; ` +
+            `expected ${written.inputs.length} and ${written.outputs.length}`,
+        );
+      }
+      request = this.library.createRequest(program);
+    }
+    const made = new Program(
+      optimized,
+      written.inputs.map((i) => i.name),
+      inPlace,
+      name,
+      model,
+      request,
+      this,
+      profile,
+    );
+    this.programs.add(made);
+    return made;
+  }
+
+  upload(type: TensorType, data: TypedArray, { adopt = false } = {}): DeviceBuffer {
+    this.requireOpen();
+    const kind = allocate(type.dtype, 0).constructor as new () => TypedArray;
+    const count = sizeOfShape(type.shape);
+    if (data.length !== count || !(data instanceof kind)) {
+      throw new UsageError(
+        `openvino: needs ${count} elements in a ${kind.name} for ${formatType(type)}; ` +
+          `got ${data.length} in a ${data.constructor.name}.`,
+      );
+    }
+    // Shared memory may change while a run reads it.
+    const own = adopt && !(data.buffer instanceof SharedArrayBuffer) ? data : copyOf(type, data);
+    return new HostBuffer({ dtype: type.dtype, shape: type.shape }, own, this);
+  }
+
+  async download(buffer: DeviceBuffer): Promise<TypedArray> {
+    if (!(buffer instanceof HostBuffer) || !buffer.belongsTo(this)) {
+      throw new UsageError("openvino: the buffer belongs to another engine.");
+    }
+    buffer.use("download");
+    await buffer.filled;
+    return buffer.data;
+  }
+
+  /** Its memory is this process's, which has other uses as well. */
+  peakMemory(): undefined {}
+
+  stats(): { buffers: number; bytes: number } {
+    return { buffers: this.buffers, bytes: this.bytes };
+  }
+
+  /** Counts a buffer made (+1) or gone (-1). */
+  track(buffer: HostBuffer, sign: 1 | -1): void {
+    this.buffers += sign;
+    this.bytes += sign * buffer.bytes;
+  }
+
+  /** OpenVINO's description of memory. */
+  describe(type: TensorType, data: TypedArray): Pointer {
+    // Asked for its buffer, a small array moves off V8's heap, and stays where it is.
+    void data.buffer;
+    return this.library.tensor(
+      type.dtype,
+      type.shape,
+      data.length === 0 ? addressOf(NOTHING) : addressOf(data),
+    );
+  }
+
+  /** Does `f` when the runs before it have ended. */
+  inTurn<T>(f: () => Promise<T>): Promise<T> {
+    const mine = this.turn.then(async () => {
+      this.requireOpen();
+      await this.settle();
+      return f();
+    });
+    this.turn = mine.catch(() => {});
+    return mine;
+  }
+
+  /** Starts a run on `kept`, which stays in memory until its end. */
+  start(request: Pointer, name: string, kept: unknown): Promise<void> {
+    const done = this.library.run(request, name);
+    this.running = { done, kept };
+    // Whoever waits for it is told; until somebody does, a failure is not unhandled.
+    done.catch(() => {});
+    return done;
+  }
+
+  /** Does `f` once nothing runs. */
+  afterRuns(f: () => void): void {
+    this.turn = this.turn.then(() => this.settle().catch(() => {})).then(f);
+  }
+
+  forget(program: Program): void {
+    this.programs.delete(program);
+  }
+
+  private async settle(): Promise<void> {
+    const { running } = this;
+    this.running = undefined;
+    await running?.done;
+  }
+
+  private requireOpen(): void {
+    if (!this.open) throw new UsageError("openvino: the engine was disposed. Open another.");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.open) return;
+    this.open = false;
+    for (const program of [...this.programs]) program[Symbol.dispose]();
+    await this.turn;
+    await this.settle().catch(() => {});
+    this.library.free("core", this.core);
+  }
+}
