@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import sharp from "sharp";
+import { openModel } from "../src/api/open-model.js";
 import { embedCommand } from "../src/cli/commands/embed.js";
 import { readNpy } from "../src/core/npy.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
@@ -128,6 +129,55 @@ suite("clipwright embed", () => {
     const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
     assert.deepEqual(escaped, plain);
     assert.notDeepEqual(plain, other);
+  });
+
+  test("embedImages takes paths and bytes, and prepares them as the model was trained", async () => {
+    const paths = files.map((file) => join(fixture("preprocess"), file));
+    const opened = await openModel(model, { threads: 1 });
+    try {
+      const { encoder } = opened;
+      const vectors = await encoder.embedImages(
+        paths.map((path, i) => (i % 2 === 0 ? path : readFileSync(path))),
+      );
+      for (const [row, wanted] of expected.images.entries()) {
+        assert.ok(cosine(vectors.subarray(row * E, (row + 1) * E), wanted) >= SAME, files[row]);
+      }
+      const torn = put(
+        folder,
+        "torn.jpg",
+        readFileSync(paths.find((path) => path.endsWith(".jpg"))!).subarray(0, 300),
+      );
+      await assert.rejects(encoder.embedImages([torn]), /torn\.jpg: cannot be decoded/);
+      await assert.rejects(encoder.embedImages([paths[0]!, Buffer.from("x")]), /image 1: cannot be decoded/);
+      await assert.rejects(
+        encoder.embedImages("cat.jpg" as never),
+        /must be a list of paths or encoded bytes/,
+      );
+    } finally {
+      await opened.close();
+    }
+  });
+
+  test("takes single pictures and globs without captions, and names what is not read", async () => {
+    const pictures = join(folder, "pictures");
+    for (const name of ["one.png", "two.png", "under/three.png"]) put(pictures, name, await pngOf(3));
+    put(pictures, "raw/two.heic", "");
+    put(pictures, "two.dng", "");
+    const keysOf = async (...sources: string[]) => {
+      const { out, err, code } = await embed(model, ...sources.flatMap((s) => ["--images", s]));
+      return { keys: code === 0 ? parse(out).map(({ key }) => key) : [], err, code };
+    };
+    assert.deepEqual((await keysOf(join(pictures, "one.png"))).keys, ["one"]);
+    assert.deepEqual((await keysOf(join(pictures, "*.png"))).keys, [
+      join(pictures, "one"),
+      join(pictures, "two"),
+    ]);
+    const whole = await keysOf(pictures);
+    assert.deepEqual(whole.keys, ["one", "two", "under/three"]);
+    assert.match(whole.err, /pictures in a format that is not read \(HEIC\); .*: 1 \(raw\/two\.heic\)/);
+    const heic = await keysOf(join(pictures, "raw/two.heic"));
+    assert.deepEqual(heic.code, 1);
+    assert.match(heic.err, /holds no picture that is read; .*HEIC/);
   });
 
   test("what transparent pictures lie on goes with the model's file, wherever that lies", async () => {

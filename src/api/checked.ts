@@ -7,6 +7,7 @@ import {
   inspectDataset as inspect,
   openDataset as open,
 } from "../data/index.js";
+import { cleanings } from "../data/tokenizer/clean.js";
 import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
 import { type EngineOptions, engineNames, openEngine as openEngineNamed } from "../engines/registry.js";
@@ -69,6 +70,7 @@ export const openDataset = checkedAsync(
       jsonCaptionKey: text,
       imageRoot: text,
       encoding: text,
+      captionsOptional: flag,
       strict: flag,
       cacheDir: text,
       onProgress: callback,
@@ -112,7 +114,7 @@ export const loadTokenizer = checked(
       vocabSize: count(1),
       endToken: text,
       padToken: text,
-      clean: oneOf(["none", "whitespace", "lower"]),
+      clean: oneOf(Object.keys(cleanings)),
     }),
   ],
 );

@@ -13,6 +13,7 @@ import { type Clip, makeClip } from "../../models/clip.js";
 import { type ClipConfig, clipDefaults, parseClipConfig } from "../../models/config/config.js";
 import { type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { findPreset } from "../../models/presets/presets.js";
+import { refuseForeignPlace, refusePickledFolder } from "../../models/weights/foreign.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
 import { flawOfFile, latestSound } from "../../storage/checkpoint.js";
@@ -126,6 +127,7 @@ interface Found {
 const WEIGHTS = ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"];
 
 function findWeights({ path, ema = true, say = () => {} }: ModelSource): Found {
+  refuseForeignPlace(path);
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
   if (!isFolder) return { weights: path, ...soundPlaceOf(path) };
   const of = (folder: string) =>
@@ -137,6 +139,7 @@ function findWeights({ path, ema = true, say = () => {} }: ModelSource): Found {
   const weights = of(folder);
   if (weights !== undefined)
     return { weights, ...(latest === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
+  refusePickledFolder(folder);
   throw new UsageError(
     `${path}: must be a run with a checkpoint, or a folder with one of ${WEIGHTS.join(", ")}; got neither. Train first, or give the .safetensors file.`,
   );
