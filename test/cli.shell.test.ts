@@ -421,6 +421,14 @@ suite("scoreLines", () => {
     ]);
   });
 
+  test("says which scores are not distinguishable from guessing", () => {
+    const [first] = retrieval;
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.03 }], 80), [
+      "val  image→text  R@1 2.5 % ≈ chance (2.0–3.3)",
+    ]);
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.01 }], 80), ["val  image→text  R@1 2.5 % (2.0–3.3)"]);
+  });
+
   test("puts a group on each line where it does not", () => {
     const atStep = all.map((score) => ({ ...score, step: 7 }));
     assert.deepEqual(scoreLines(atStep, 80, 1.25), [

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { InternalError, UsageError } from "../src/core/errors.js";
 import {
   type Batch,
   createLoader,
@@ -17,7 +16,7 @@ import {
 } from "../src/data/index.js";
 import { dropWords } from "../src/data/loading/chance.js";
 import { SampleOrder } from "../src/data/loading/order.js";
-import { WorkerPool, workerFailure } from "../src/data/loading/pool.js";
+import { WorkerPool } from "../src/data/loading/pool.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
 const folder = scratchFolder();
@@ -338,15 +337,6 @@ describe("createLoader", () => {
       /data worker \d: stopped \(/,
     );
     await pool.close();
-  });
-
-  test("a worker that finds no memory is for the caller to mend, another end is ours", () => {
-    for (const code of ["ERR_WORKER_OUT_OF_MEMORY", "ERR_WORKER_INIT_FAILED"]) {
-      const failure = workerFailure(2, Object.assign(new Error("too little"), { code }));
-      assert.ok(failure instanceof UsageError);
-      assert.match(failure.message, /^workers: .*data worker 2\. Lower --workers or --image-memory/);
-    }
-    assert.ok(workerFailure(2, new Error("x is not a function")) instanceof InternalError);
   });
 
   test("does not keep a process alive that has what it wanted", () => {

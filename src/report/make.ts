@@ -78,7 +78,7 @@ function headlineOf(records: readonly EvaluationRecord[]): RunReport["headline"]
     .filter(({ dataset, metric }) => dataset === first && HEADLINES.includes(metric))
     .map((record) => {
       const { value, interval, chance } = scoreWords(record);
-      const verdict = verdictOn(record) === "guessing" ? ", not distinguishable" : "";
+      const verdict = verdictOn(record) === "guessing" ? ", not distinguishable from guessing" : "";
       return {
         value,
         label: metricWords(record.metric),

@@ -170,7 +170,12 @@ function interruptible(terminal: Terminal): { signal: AbortSignal; finish: Abort
   const stop = new AbortController();
   const finish = new AbortController();
   const onInterrupt = () => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED);
+    if (stop.signal.aborted) {
+      // Not process.exit: it waits for threads, and a thread may wait for a disk that does not answer.
+      process.off("SIGINT", onInterrupt);
+      process.kill(process.pid, "SIGINT");
+      return;
+    }
     terminal.err("\nStopping after this step; once more to stop at once.\n");
     stop.abort();
   };
