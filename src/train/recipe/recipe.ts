@@ -242,7 +242,7 @@ export const recipeGroups = {
     keepLast: defaulted(integer(1), 2, "Checkpoints to keep besides the best.", { free: true }),
     keepBest: optional(
       text("METRIC"),
-      "Also keep the best by this score, which is then the one that is used, e.g. val/zeroshot_retrieval/image_retrieval_recall@1; a loss counts downwards. val_loss where pairs are held out; none keeps none.",
+      "Also keep the best by this score, which is then the one that is used: acc1, image_retrieval_recall@1, …; a loss counts downwards. val_loss where pairs are held out; none keeps none.",
       { free: true },
     ),
     resume: defaulted(
