@@ -118,7 +118,7 @@ test("nearest_neighbours equals NumPy's votes", async () => {
 });
 
 for (const task of [fewShotTask, fewShotLogisticTask]) {
-  test(`${task.name} scores every number of shots that the smallest class has`, async () => {
+  test(`${task.name} scores every number of shots that most classes have`, async () => {
     const outcome = await task.run(context);
     sound(task, outcome);
     assert.deepEqual(
@@ -139,7 +139,7 @@ for (const task of [fewShotTask, fewShotLogisticTask]) {
       small.scores.map(({ metric }) => metric),
       task.metrics.slice(0, 2).map(({ name }) => name),
     );
-    assert.match(small.notes.join(), /6 of 8 numbers of shots are left out: a class has only 2 pictures/);
+    assert.match(small.notes.join(), /4, 5, 8, 10, 16, 25 shots are left out: most classes have fewer/);
   });
 }
 
@@ -153,17 +153,30 @@ describe("probes refuse", () => {
     );
   });
 
-  test("classes that the training part lacks", async () => {
-    const strange = datasetOf(
-      "strange",
-      testLabels.map((_, i) => (i === 3 ? "fox" : "ant")),
-    );
+  test("another data set's classes", async () => {
+    const strange = datasetOf("strange", Array(testLabels.length).fill("fox"));
     const sets = new Map([...features, [strange, features.get(scored)!]]);
     await assert.rejects(
       neighboursTask.run({ features: sourceOf(sets), data: { dataset: strange, train } }),
-      /can only know the classes of train; got 1 others, e.g. "fox"/,
+      /can only know the classes of train; got none of them, e.g. "fox" but "ant"/,
     );
   });
+});
+
+test("pictures of a class that the training part lacks are wrong, and told", async () => {
+  const own = testLabels.map((label) => NAMES[label]!);
+  const some = datasetOf("some", ["fox", ...own.slice(1)]);
+  const sets = new Map([...features, [some, features.get(scored)!]]);
+  for (const task of [neighboursTask, logisticProbeTask]) {
+    const all = await task.run(context);
+    const got = await task.run({ features: sourceOf(sets), data: { dataset: some, train } });
+    const metric = got.scores[0]!.metric;
+    const rightBefore = all.scores[0]!.items!.values[0]!;
+    assert.ok(
+      Math.abs(scoreOf(got, metric) - (scoreOf(all, metric) - rightBefore / testLabels.length)) < 1e-9,
+    );
+    assert.match(got.notes.join(), /1 pictures are of 1 classes that train lacks/);
+  }
 });
 
 test("calibration judges the softmax of scaled cosines, and fits each half's temperature on the other", async () => {

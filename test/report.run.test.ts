@@ -59,8 +59,8 @@ suite("writeRunReport", () => {
   test("says what guessing would get, and which scores are no better", () => {
     const score = { dataset: "d", task: "t", metric: "acc1", value: 0.3, low: 0.2, high: 0.4, n: 48 };
     const of = (more: object) => writeRunReport({ title: "t", scores: [{ ...score, ...more }] });
-    assert.match(of({ chance: 0.25 }), /n 48 · chance 25\.0 %<em> not distinguishable from guessing<\/em>/);
-    assert.match(of({ chance: 0.5 }), /<em> worse than guessing<\/em>/);
+    assert.match(of({ chance: 0.25 }), /n 48 · chance 25\.0 % <em>not distinguishable from guessing<\/em>/);
+    assert.match(of({ chance: 0.5 }), /<em>worse than guessing<\/em>/);
     assert.doesNotMatch(of({ chance: 0.0006 }), /<em>/);
     assert.match(of({ seen: 12 }), /class="caution">d: 12 of its pictures were trained on; /);
     const guess = (name: string, right?: boolean) => ({ name, score: 0.2, ...(right && { right }) });

@@ -113,14 +113,12 @@ function readHeader(fd: number, path: string): NpyHeader {
         "Convert it with numpy's astype first.",
     );
   }
-  // Python 2 wrote long integers with an L.
-  const parts = sizes.split(",").map((part) => part.trim().replace(/L$/, ""));
-  const shape = parts.filter((part) => part !== "").map(Number);
-  const isSize = (size: number): boolean => Number.isSafeInteger(size) && size >= 0;
-  if (parts.some((part) => !/^\d*$/.test(part)) || !isSize(shape.reduce((n, size) => n * size, 1))) {
-    throw new UsageError(
-      `${path}: shape must be sizes that fit the file; got (${sizes.slice(0, 40)}). Give a whole .npy file.`,
-    );
+  const parts = sizes.split(",").map((part) => part.trim());
+  // A tuple of one ends in a comma; Python 2 wrote long integers as 3L.
+  if (parts.at(-1) === "") parts.pop();
+  const shape = parts.map((part) => (/^\d+L?$/.test(part) ? Number.parseInt(part, 10) : Number.NaN));
+  if (!Number.isSafeInteger(8 * sizeOfShape(shape))) {
+    throw notOne(`its shape (${sizes}) is none of sizes that can be`);
   }
   if (fortran === "True" && shape.filter((size) => size > 1).length > 1) {
     throw new UsageError(

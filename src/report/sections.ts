@@ -46,8 +46,8 @@ ${groups.map(
 /** What stands beside a score that is no better than guessing. */
 const VERDICTS = {
   better: undefined,
-  guessing: html`<em> not distinguishable from guessing</em>`,
-  worse: html`<em> worse than guessing</em>`,
+  guessing: html` <em>not distinguishable from guessing</em>`,
+  worse: html` <em>worse than guessing</em>`,
 } as const;
 
 const datasetName = ({ dataset, split }: EvaluationRecord): string =>

@@ -22,6 +22,12 @@ import { ProgressLine } from "../progress-line.js";
 import { heldOutSets, type ScoredSet, seenIn } from "../run-data.js";
 import { engineOptions } from "./engines.js";
 
+/** Short names of tasks. */
+const shortNames: ReadonlyMap<string, string> = new Map([
+  ["zeroshot", zeroshotTask.name],
+  ["retrieval", retrievalTask.name],
+]);
+
 /** Options of every command that opens a model. */
 export const modelOptions = {
   ...engineOptions,
@@ -30,6 +36,10 @@ export const modelOptions = {
     "The weights' preset or JSON, where open_clip_config.json does not tell.",
   ),
   tokenizer: optional(text("FILE"), "The weights' tokenizer, where none lies beside them."),
+  checkpoint: optional(
+    text("best|last|STEP"),
+    "Of a run: the best by its held-out score, the last, or that of a step; the best where one was kept.",
+  ),
   ema: defaulted(flag(), true, "Use the moving average of the weights where the run kept one."),
   threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
   workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
@@ -70,9 +80,16 @@ export const evaluateCommand = defineCommand({
         "Images with captions, labels, or both; what the run held out otherwise.",
       ),
       task: defaulted(
-        choice(["auto", "zeroshot", "retrieval"]),
-        "auto",
-        "auto: zero-shot where the data have labels, retrieval where they have captions that say more.",
+        list({
+          ...choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)]),
+          placeholder: "NAME",
+        }),
+        ["auto"],
+        "Tasks of --list; auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
+      ),
+      probeData: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Labelled images that probes and few-shot learn from, apart from those that are scored.",
       ),
       templates: optional(
         text("NAME|FILE"),
@@ -87,7 +104,7 @@ export const evaluateCommand = defineCommand({
       list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
   },
-  brief: ["data", "task", "classnames", "templates", "name", "engine", "json", "list"],
+  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "list"],
   examples: [
     ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
     ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
@@ -124,17 +141,26 @@ export const evaluateCommand = defineCommand({
       sets.push({ dataset, seen: await seenIn(run, dataset, progress.say) });
     }
     const { classnames, templates } = options;
+    const probeData =
+      options.probeData &&
+      (await openDataset(options.probeData, { ...datasetOptions(options), onProgress: progress.say }));
     using features = openFeatures(loaded, options, progress);
     const records: EvaluationRecord[] = [];
+    const told = new Set<string>();
     for (const set of sets) {
-      const data = { ...set, ...(classnames && { classnames }), ...(templates && { templates }) };
-      const chosen = chooseTasks(options.task, set.dataset);
+      const data = {
+        ...set,
+        ...(classnames && { classnames }),
+        ...(templates && { templates }),
+        ...(probeData && { train: probeData }),
+      };
+      const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+      if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
+        throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+          key: "templates",
+        });
+      }
       for (const task of chosen) {
-        if (task === retrievalTask && options.task === "retrieval" && templates !== undefined) {
-          throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
-            key: "templates",
-          });
-        }
         const where = {
           name: options.name,
           ...(step !== undefined && { step }),
@@ -147,7 +173,8 @@ export const evaluateCommand = defineCommand({
           if (!(another && error instanceof UsageError)) throw error;
           return { records: [], notes: [`zero-shot is left out. ${error.message}`] };
         });
-        for (const note of scored.notes) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+        for (const note of scored.notes) told.add(note);
         records.push(...scored.records);
       }
     }
@@ -170,12 +197,16 @@ async function keptSets(
   );
 }
 
-function chooseTasks(wanted: "auto" | "zeroshot" | "retrieval", dataset: Dataset): readonly Task[] {
-  const { zeroshot, retrieval } =
-    wanted === "auto"
-      ? suitableTasks(dataset)
-      : { zeroshot: wanted === "zeroshot", retrieval: wanted === "retrieval" };
-  return [...(zeroshot ? [zeroshotTask] : []), ...(retrieval ? [retrievalTask] : [])];
+/** The tasks that are asked for, in their order, each once. */
+function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
+  const names = wanted.map((name) => shortNames.get(name) ?? name);
+  const { zeroshot, retrieval } = suitableTasks(dataset);
+  const suits = (task: Task): boolean => {
+    if (task === zeroshotTask) return zeroshot;
+    if (task === retrievalTask) return retrieval;
+    return zeroshot && probes && task.needs.includes("train");
+  };
+  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
 }
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {

@@ -30,7 +30,7 @@ import { type LinearClassifier, predict } from "./classifier.js";
 import { pick, requireLabels, rowsAt, splitByClass } from "./logistic.js";
 
 export interface SgdProbeOptions {
-  /** Peak learning rates that are tried. Default 10⁻³ to 10⁻¹ in half decades. */
+  /** Peak learning rates that are tried. Default 10⁻³ to 1 in half decades. */
   readonly rates?: readonly number[];
   /** Default 10, and more where these are fewer than 500 steps. */
   readonly epochs?: number;
@@ -67,7 +67,12 @@ export async function fitSgdProbe(
   classes: number,
   options: SgdProbeOptions = {},
 ): Promise<SgdProbe> {
-  const { rates = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1], heldOut = 0.1, key = keyFromSeed(0), onStep } = options;
+  const {
+    rates = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1],
+    heldOut = 0.1,
+    key = keyFromSeed(0),
+    onStep,
+  } = options;
   requireLabels(features, labels, classes);
   const { fitted, held } = splitByClass(labels, classes, heldOut, key);
   const tried: { rate: number; accuracy: number }[] = [];

@@ -39,18 +39,20 @@ function shotsTask(
       better: "higher" as const,
     })),
     async run(context) {
-      const { train, test, names, notes } = await probeData(context, told.name);
+      const { train, test, classes, names, notes } = await probeData(context, told.name);
       const { engine } = context.features;
-      const order = drawOrders(train.labels, names.length);
-      const fewest = Math.min(...order[0]!.map((rows) => rows.length));
+      const order = drawOrders(train.labels, classes);
+      // Counts for which most classes have enough; the others give all that they have.
+      const has = (count: number) => order[0]!.filter((rows) => rows.length >= count).length;
+      const shotsOf = SHOTS.filter((count) => 2 * has(count) > classes);
       const scores: TaskScore[] = [];
-      for (const shots of SHOTS.filter((count) => count <= fewest)) {
+      for (const shots of shotsOf) {
         const runs: Float64Array[] = [];
         let chance = 0;
         for (const byClass of order) {
           const chosen = byClass.flatMap((rows) => rows.slice(0, shots));
           const features = rowsAt(train.features, chosen);
-          const classifier = await fit(engine, features, pick(train.labels, chosen), names.length);
+          const classifier = await fit(engine, features, pick(train.labels, chosen), classes);
           const guesses = await predict(engine, classifier, test.features);
           runs.push(Float64Array.from(guesses, (guess, i) => (guess === test.labels[i] ? 1 : 0)));
           chance += chanceOf(guesses, test.labels, names.length) / DRAWS;
@@ -66,12 +68,26 @@ function shotsTask(
       }
       if (scores.length === 0) {
         throw new UsageError(
-          `evaluate ${context.data.dataset.name}: ${told.name} needs a picture of each class to learn from; a class of ${context.data.train!.name} has none that can be read.`,
+          `evaluate ${context.data.dataset.name}: ${told.name} needs pictures of most classes to learn from; got ${has(1)} of ${classes} classes in ${context.data.train!.name} with one that can be read.`,
         );
       }
-      const left = SHOTS.length - scores.length;
-      const why = `${left} of ${SHOTS.length} numbers of shots are left out: a class has only ${fewest} pictures to learn from`;
-      return { scores, notes: left === 0 ? notes : [...notes, why], details: undefined };
+      const most = shotsOf.at(-1)!;
+      const left = SHOTS.filter((count) => count > most);
+      return {
+        scores,
+        notes: [
+          ...notes,
+          ...(has(most) === classes
+            ? []
+            : [
+                `${classes - has(most)} of ${classes} classes have fewer than ${most} pictures to learn from, and give all of them`,
+              ]),
+          ...(left.length === 0
+            ? []
+            : [`${left.join(", ")} shots are left out: most classes have fewer pictures to learn from`]),
+        ],
+        details: undefined,
+      };
     },
   };
 }
@@ -89,7 +105,7 @@ function drawOrders(labels: ArrayLike<number>, classes: number): number[][][] {
 export const fewShotTask: Task = shotsTask({
   name: "few_shot",
   doc: "A few labelled pictures a class are learned by ridge regression in closed form.",
-  how: "Unit features after the projection, whitened by the support's mean and deviation, with a constant feature of 100; ridge regression to ±1 with a penalty of 2¹⁰; three draws, larger supports holding the smaller ones. The interval is over draws and pictures.",
+  how: "Unit features after the projection, whitened by the support's mean and deviation, with a constant feature of 100; ridge regression to ±1 with a penalty of 2¹⁰; three draws, larger supports holding the smaller ones; a class with too few gives all it has. The interval is over draws and pictures.",
   source: "big_vision, evaluators/fewshot_lsr.py (there on features before the projection)",
   prefix: "fewshot",
   words: "",
@@ -99,7 +115,7 @@ export const fewShotTask: Task = shotsTask({
 export const fewShotLogisticTask: Task = shotsTask({
   name: "few_shot_logistic",
   doc: "A few labelled pictures a class are learned by logistic regression.",
-  how: "Unit features after the projection, as they are; softmax regression by L-BFGS with scikit-learn's C = 0.316; three draws, larger supports holding the smaller ones. The interval is over draws and pictures.",
+  how: "Unit features after the projection, as they are; softmax regression by L-BFGS with scikit-learn's C = 0.316; three draws, larger supports holding the smaller ones; a class with too few gives all it has. The interval is over draws and pictures.",
   source: "openai/CLIP, README (linear-probe evaluation)",
   prefix: "fewshot_logistic",
   words: " logistic",

@@ -18,14 +18,16 @@ export interface LabelledRows {
 export interface ProbeData {
   readonly train: LabelledRows;
   readonly test: LabelledRows;
-  /** The labels of both parts in order, as words; a class is its place here. */
+  /** How many classes there are to learn: those of the training part, which come first. */
+  readonly classes: number;
+  /** The labels of the training part in order, then others of the scored part, as words; a class is its place here. */
   readonly names: readonly string[];
   readonly notes: readonly string[];
 }
 
 /**
- * The training part and the scored part of a probe, each embedded once. Classes are the labels of the training part: what is
- * scored must not have others. Throws `UsageError` where a part or its labels are missing.
+ * The training part and the scored part of a probe, each embedded once. Images of classes that the training part lacks cannot
+ * be right; they are counted, and told. Throws `UsageError` where a part or its labels are missing, or none is in both.
  */
 export async function probeData({ features, data }: TaskContext, task: string): Promise<ProbeData> {
   const { dataset, train } = data;
@@ -34,11 +36,10 @@ export async function probeData({ features, data }: TaskContext, task: string): 
       `evaluate ${dataset.name}: ${task} needs labelled images to learn from, apart from those that are scored; got none. Give --probe-data SOURCE.`,
     );
   }
-  const labels = labelsOf(samplesOf(train));
-  const indexOf = new Map(labels.map((label, i) => [label, i]));
+  const learned = labelsOf(samplesOf(train));
   const scored = labelsOf(samplesOf(dataset));
   for (const [set, found] of [
-    [train, labels],
+    [train, learned],
     [dataset, scored],
   ] as const) {
     if (found.length === 0) {
@@ -47,22 +48,32 @@ export async function probeData({ features, data }: TaskContext, task: string): 
       );
     }
   }
-  const strangers = scored.filter((label) => !indexOf.has(label));
-  if (strangers.length > 0) {
+  const strangers = scored.filter((label) => !learned.includes(label));
+  if (strangers.length === scored.length) {
     throw new UsageError(
-      `evaluate ${dataset.name}: ${task} can only know the classes of ${train.name}; got ${strangers.length} others, e.g. "${strangers[0]}". Give both parts of one data set.`,
+      `evaluate ${dataset.name}: ${task} can only know the classes of ${train.name}; got none of them, e.g. "${strangers[0]}" but "${learned[0]}". Give both parts of one data set.`,
     );
   }
+  const labels = [...learned, ...strangers];
+  const indexOf = new Map(labels.map((label, i) => [label, i]));
   const part = async (set: Dataset) => labelled(await features.images(set), set, indexOf);
   const parts = { train: await part(train), test: await part(dataset) };
+  const lost = parts.test.labels.filter((label) => label >= learned.length).length;
   const unseen = labels.length - scored.length;
   return {
     ...parts,
+    classes: learned.length,
     names: labels.map(classNameOf),
-    notes:
-      unseen === 0
+    notes: [
+      ...(lost === 0
         ? []
-        : [`${unseen} of ${labels.length} classes have no picture among those that are scored`],
+        : [
+            `${lost} pictures are of ${strangers.length} classes that ${train.name} lacks: wrong whatever is guessed`,
+          ]),
+      ...(unseen === 0
+        ? []
+        : [`${unseen} of ${labels.length} classes have no picture among those that are scored`]),
+    ],
   };
 }
 

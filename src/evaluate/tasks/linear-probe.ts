@@ -100,13 +100,13 @@ const atEnd = (what: string, value: number): string =>
 export const linearProbeTask: Task<ProbeDetails> = probeTask({
   name: "linear_probe",
   doc: "A layer is trained on frozen picture features by gradient descent; the learning rate is swept for each model.",
-  how: "Unit features after the projection, as they are. The layer starts at zero; AdamW without decay, batches of 1,024, 10 epochs (more below 500 steps), a cosine to zero; five rates from 10⁻³ to 10⁻¹ are tried on nine tenths of the training pictures of each class, judged on the rest, and the best is trained on all.",
+  how: "Unit features after the projection, as they are. The layer starts at zero; AdamW without decay, batches of 1,024, 10 epochs (more below 500 steps), a cosine to zero; seven rates from 10⁻³ to 1 are tried on nine tenths of the training pictures of each class, judged on the rest, and the best is trained on all.",
   source:
     "Li, Xie, Cubuk 2024, §3.2 (zero start, rate swept a model); CLIP_benchmark, linear_probe.py (the rest)",
   prefix: "lp",
   words: "linear probe",
-  async fit({ features: { engine } }, { train, test, names }) {
-    const probe = await fitSgdProbe(engine, train.features, train.labels, names.length);
+  async fit({ features: { engine } }, { train, test, classes }) {
+    const probe = await fitSgdProbe(engine, train.features, train.labels, classes);
     return {
       guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES),
       chosen: probe.rate,
@@ -123,8 +123,8 @@ export const logisticProbeTask: Task<ProbeDetails> = probeTask({
   source: "Radford et al. 2021, appendix A.3 (L-BFGS, swept penalty)",
   prefix: "logistic",
   words: "logistic probe",
-  async fit({ features: { engine } }, { train, test, names }) {
-    const probe = await fitLogistic(engine, train.features, train.labels, names.length);
+  async fit({ features: { engine } }, { train, test, classes }) {
+    const probe = await fitLogistic(engine, train.features, train.labels, classes);
     return {
       guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES),
       chosen: probe.penalty,

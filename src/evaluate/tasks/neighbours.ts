@@ -23,7 +23,7 @@ export const neighboursTask: Task = {
     better: "higher" as const,
   })),
   async run(context) {
-    const { train, test, names, notes } = await probeData(context, this.name);
+    const { train, test, classes, names, notes } = await probeData(context, this.name);
     const { width } = train.features;
     const candidates = unitFeatures(train.features.data, width, "training pictures");
     const queries = unitFeatures(test.features.data, width, "scored pictures");
@@ -32,7 +32,7 @@ export const neighboursTask: Task = {
     await eachTileOn(context.features.engine, rowsInMemory(queries), candidates, search.visit);
     const nearest = search.result();
     const scores = NEIGHBOURS.filter((k, i) => i === 0 || k <= candidates.rows).map((k) => {
-      const guesses = neighbourVotes(nearest, train.labels, names.length, k);
+      const guesses = neighbourVotes(nearest, train.labels, classes, k);
       const values = Float64Array.from(guesses, (guess, i) => (guess === test.labels[i] ? 1 : 0));
       return {
         metric: `knn_acc1@${k}`,

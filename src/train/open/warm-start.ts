@@ -1,12 +1,11 @@
 /** Where a run's weights start: from a whole CLIP, or from an image tower alone. */
 
 import { UsageError } from "../../core/errors.js";
-import { SafetensorsFile } from "../../core/safetensors.js";
 import { formatType } from "../../core/shape.js";
 import { weightsFile } from "../../evaluate/model/load-model.js";
 import { type Clip, towerOf } from "../../models/clip.js";
 import { resamplePositions } from "../../models/weights/stored.js";
-import { type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
+import { openWeights, type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
 import type { Start } from "../recipe/start-fields.js";
 
@@ -81,7 +80,7 @@ function readImageTower(file: string, clip: Clip): Record<string, Float32Array> 
 }
 
 function namesOf(path: string): string[] {
-  using file = new SafetensorsFile(path);
+  using file = openWeights(path);
   return file.names;
 }
 
