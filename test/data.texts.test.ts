@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { datasetLabels } from "../src/data/class-names.js";
 import { type Dataset, openDataset } from "../src/data/index.js";
 import { pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 
@@ -182,6 +183,7 @@ describe("folders", () => {
     const dataset = await openDataset(join(folder, "zoo"));
     assert.match(problems(dataset), /class folders without an image: 1 \(unicorn\)/);
     assert.deepEqual(dataset.description[0]!.emptyClasses, ["unicorn"]);
+    assert.deepEqual(datasetLabels(dataset), ["cat", "dog", "unicorn"]);
   });
 
   test("of img2dataset are read without a question, as tars and as files", async () => {
