@@ -203,6 +203,18 @@ export function readJson(path: string): unknown {
   return parseJson(readText(path), path, 1);
 }
 
+/** The object in a JSON file. A file that holds anything else is a `UsageError`, too. */
+export function readJsonObject(path: string): Record<string, unknown> {
+  const value = readJson(path);
+  if (isObject(value)) return value;
+  throw new UsageError(`${path}: must hold one JSON object; got ${shown(value)}. Restore the file.`);
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const shown = (value: unknown): string => JSON.stringify(value).slice(0, 60);
+
 /**
  * The values of a JSON Lines file, empty lines skipped. A mistake is reported as `file:line:column`; an
  * unfinished last line (no newline, not JSON), as a killed process leaves one, is skipped.
@@ -219,6 +231,15 @@ export function readJsonLines(path: string): unknown[] {
   });
 }
 
+/** The same of a file whose lines are objects, with the number of its line; another line is a `UsageError`. */
+export function readJsonRecords(path: string, is: (value: Record<string, unknown>) => boolean, rule: string) {
+  return readJsonLines(path).map((value, i) => {
+    if (isObject(value) && is(value)) return value;
+    throw new UsageError(`${path}: record ${i + 1} must be ${rule}; got ${shown(value)}. Delete this line.`);
+  });
+}
+
+/** The value of JSON text that starts at line `firstLine` of the file `path`. A mistake is reported as `file:line:column`. */
 export function parseJson(text: string, path: string, firstLine = 1): unknown {
   try {
     return JSON.parse(text);
