@@ -239,6 +239,15 @@ suite("clipwright embed", () => {
     assert.deepEqual(keys, ["a", "a#2", "a thing", "a#3", "a thing#2", "a#4", "a#5", "b", "b#2"]);
   });
 
+  test("texts that are cut, and texts that come out the same, are counted", async () => {
+    const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+    const file = put(folder, "long.txt", `${long} cat\n${long} dog\na bird\n`);
+    const { err } = await embed(model, "--texts", file);
+    assert.match(err, /! 2 of 3 texts are longer than the model reads and were cut, e\.g\. "word0 /);
+    assert.match(err, /! 2 texts have the same embedding as another and cannot be told apart/);
+    assert.equal((await embed(model, "--text", "a bird", "--text", "a bird", "--text", "a cat")).err, "");
+  });
+
   test("labelled folders need no captions; broken images are named and left out", async () => {
     for (const i of [0, 1])
       for (const label of ["cat", "dog"]) put(folder, `set/${label}/${i}.png`, await pngOf(i));
