@@ -12,7 +12,7 @@ import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { cutNotes, Twins } from "../../evaluate/prompts/notes.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
+import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
 import { modelOptions } from "./evaluate.js";
 
@@ -86,7 +86,7 @@ export const embedCommand = defineCommand({
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
     await using engine = await openEngine(options.engine, options);
-    using encoder = (await loadModel(engine, { path, ...options, say: notesOn(terminal) })).encoder;
+    using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();

@@ -7,7 +7,7 @@ import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../tra
 import { recipeNames, resolveRecipe } from "../../train/recipe/file.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe/recipe.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
-import { type Command, defineCommand, type Terminal } from "../command.js";
+import { type Command, defineCommand, notesOn, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";
 
 /** Options of the short help. */
@@ -101,11 +101,11 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
   let progress: Progress | undefined;
   /** Losses of the last steps, to be told beside the held-out loss. */
   const losses: number[] = [];
-  const say = (line: string) => (progress ? progress.message(line) : terminal.err(`${line}\n`));
+  const say = (line: string) => (progress ? progress.message(line) : notesOn(terminal)(line));
   return {
     hooks: {
       onStart(start) {
-        for (const line of introduction(start)) terminal.err(`${line}\n`);
+        for (const line of introduction(start)) notesOn(terminal)(line);
         progress = new Progress({
           screen: screenOf(terminal),
           firstStep: start.step,
@@ -147,7 +147,7 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
 }
 
 const screenOf = (terminal: Terminal): Screen => ({
-  write: (text) => terminal.err(text),
+  write: (text) => terminal.err(text, true),
   interactive: terminal.interactive,
   color: terminal.color,
   get columns() {
@@ -170,7 +170,12 @@ function interruptible(terminal: Terminal): { signal: AbortSignal; finish: Abort
   const stop = new AbortController();
   const finish = new AbortController();
   const onInterrupt = () => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED);
+    if (stop.signal.aborted) {
+      // Not process.exit: it waits for threads, and a thread may wait for a disk that does not answer.
+      process.off("SIGINT", onInterrupt);
+      process.kill(process.pid, "SIGINT");
+      return;
+    }
     terminal.err("\nStopping after this step; once more to stop at once.\n");
     stop.abort();
   };

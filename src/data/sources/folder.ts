@@ -2,8 +2,8 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
+import { readRegularFile } from "../../core/files.js";
 import type { LocatedSample } from "../dataset.js";
-import { readRegularFile } from "../image-bytes.js";
 import { annotationOf, captionLines } from "./columns.js";
 import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
