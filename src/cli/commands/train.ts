@@ -22,7 +22,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     name: "train",
     summary: "Train a CLIP from a recipe; run the same command again to continue.",
     description:
-      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops; SIGTERM ends a run of const-cooldown within --grace.",
+      "RECIPE is the name of a recipe that comes with Clipwright, a .js, .mjs, .ts or .json file of your own, or the folder of a run, which is continued or, with another length, extended; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops; SIGTERM ends a run of const-cooldown within --grace.",
     positionals: [
       {
         name: "RECIPE",
@@ -44,6 +44,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
         "Train on a folder of images with captions.",
       ],
       ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
+      ["clipwright train runs/two-hours --time 1h", "An hour more of a run that is done."],
     ],
     checksOptions: true,
     async run({ given, positionals, terminal }) {
