@@ -81,7 +81,7 @@ suite("clipwright embed", () => {
     const npy = join(folder, "all.npy");
     const jsonl = join(folder, "all.jsonl");
     const { err } = await embed(model, ...inputs, "--output", npy);
-    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/);
+    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/m);
     assert.equal((await embed(model, ...inputs, "--output", jsonl)).out, "");
     const lines = parse(readFileSync(jsonl, "utf8"));
     const { dtype, shape, data } = readNpy(npy);
@@ -125,7 +125,7 @@ suite("clipwright embed", () => {
     put(folder, "hub/open_clip_model.safetensors", readFileSync(join(model, "open_clip_model.safetensors")));
     const texts = ["a cat &amp;amp; a dog", "a cat & a dog", "a cat and a dog"];
     const { out, err } = await embed(join(folder, "hub"), ...texts.flatMap((t) => ["--text", t]));
-    assert.equal(err, "");
+    assert.match(err, /^ {2}! 2 texts have the same embedding as another .*\n$/);
     const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
     assert.deepEqual(escaped, plain);
     assert.notDeepEqual(plain, other);
