@@ -13,7 +13,7 @@ import { loadModel } from "../../evaluate/model/load-model.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
 import { defineCommand, notesOn } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
-import { modelOptions } from "./evaluate.js";
+import { modelOptions } from "../scoring.js";
 
 /** Vectors of one batch. */
 interface Rows {
