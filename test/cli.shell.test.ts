@@ -88,6 +88,7 @@ suite("runCommandLine: options", () => {
       ["a", "--bach-size", "3"],
       /^clipwright: --bach-size: no such option of probe\. Did you mean "--batch-size"\?\n$/,
     ],
+    [["a", "--batchsise", "3"], /Did you mean "--batch-size"\?\n$/],
     [["a", "--zzzzzzzzz"], /See clipwright probe --help/],
     [["a", "-b", "3"], /-b: no such option/],
     [["a", "--lr"], /--lr: needs a value; got nothing\. Write --lr X/],
@@ -228,6 +229,24 @@ suite("terminalOf", () => {
     assert.equal(of(true, { TERM: "dumb" }).interactive, false);
     assert.equal(of(false, {}).color, false);
   });
+
+  test("what files and arguments hold cannot command a terminal; a pipe gets it as it is", () => {
+    const written: string[] = [];
+    const fake = (isTTY: boolean) =>
+      ({ isTTY, write: (text: string) => written.push(text) }) as unknown as NodeJS.WriteStream & { fd: 1 };
+    const hostile = "a\x1b]0;title\x07\u202egnp.exe\u009b2J\r\tb\n";
+    for (const isTTY of [true, false])
+      terminalOf({ stdout: fake(isTTY), stderr: fake(isTTY) as never, env: {} }).out(hostile);
+    assert.deepEqual(written, ["a\\x1b]0;title\\x07\\u202egnp.exe\\x9b2J\\r\tb\n", hostile]);
+    terminalOf({ stdout: fake(true), stderr: fake(true) as never, env: {} }).err("\r\x1b[K", true);
+    assert.equal(written.at(-1), "\r\x1b[K");
+  });
+
+  test("an argument stands visible in the line that refuses it", async () => {
+    const { err } = await run(commands, ["tr\x1b[31main\n\u202e"]);
+    assert.match(err, /^clipwright: tr\\x1b\[31main\\n\\u202e: no such command/);
+    assert.equal(err.trimEnd().includes("\n"), false);
+  });
 });
 
 suite("clipwright train", () => {
@@ -362,6 +381,13 @@ suite("clipwright inspect", () => {
     assert.equal(json.captions, 7);
     assert.equal(json.dropCounts["unreadable image"], 1);
   });
+  test("captions and names cannot command a terminal", async () => {
+    put(folder, "wild/a.png", await pngOf(1));
+    put(folder, "wild/a.txt", "a \u001b[2Jcaption \u202ebackwards");
+    const { out } = await run([inspectCommand], ["inspect", `${folder}/wild`]);
+    assert.match(out, /“a \\x1b\[2Jcaption \\u202ebackwards”/);
+  });
+
   test("nothing usable is 1", async () => {
     put(folder, "bad/0.png", "no picture");
     put(folder, "bad/0.txt", "words");

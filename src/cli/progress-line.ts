@@ -1,5 +1,6 @@
 /** One line on a terminal that says how far something is; nothing where standard error is no terminal. */
 
+import { oneLine } from "../core/errors.js";
 import type { Terminal } from "./command.js";
 
 /** Things that take less say nothing. */
@@ -22,17 +23,17 @@ export class ProgressLine implements Disposable {
     this.shown = true;
     const numbers = ` ${done.toLocaleString("en-US")} of ${total.toLocaleString("en-US")}`;
     const room = Math.max(0, this.terminal.columns - numbers.length - 1);
-    this.terminal.err(`\r\x1b[K${what.slice(0, room)}${numbers}`);
+    this.terminal.err(`\r\x1b[K${oneLine(what).slice(0, room)}${numbers}`, true);
   };
 
   /** A line that stays, above the progress. */
   say = (line: string): void => {
     this.clear();
-    this.terminal.err(`${line}\n`);
+    this.terminal.err(`${oneLine(line)}\n`);
   };
 
   clear(): void {
-    if (this.shown) this.terminal.err("\r\x1b[K");
+    if (this.shown) this.terminal.err("\r\x1b[K", true);
     this.shown = false;
   }
 

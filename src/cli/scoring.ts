@@ -33,6 +33,10 @@ export const modelOptions = {
     "The weights' preset or JSON, where open_clip_config.json does not tell.",
   ),
   tokenizer: optional(text("FILE"), "The weights' tokenizer, where none lies beside them."),
+  checkpoint: optional(
+    text("best|last|STEP"),
+    "Of a run: the best by its held-out score, the last, or that of a step; the best where one was kept.",
+  ),
   ema: defaulted(flag(), true, "Use the moving average of the weights where the run kept one."),
   threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
   workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),

@@ -5,7 +5,15 @@
  */
 
 import { readFileSync } from "node:fs";
-import { didYouMean, InternalError, invariant, Unsupported, UsageError } from "../core/errors.js";
+import {
+  didYouMean,
+  InternalError,
+  invariant,
+  oneLine,
+  printable,
+  Unsupported,
+  UsageError,
+} from "../core/errors.js";
 import { type CommandEntry, optionsOf, type Terminal } from "./command.js";
 import { commandHelp, type HelpPage, overview } from "./help.js";
 import { helpPages } from "./kept-help.js";
@@ -39,11 +47,11 @@ async function runWords(
 ): Promise<number> {
   const [first, ...rest] = words;
   const bad = (problem: string): number => {
-    terminal.err(`clipwright: ${problem}\n`);
+    terminal.err(`clipwright: ${oneLine(problem)}\n`);
     return EXIT.badUsage;
   };
   if (first === undefined) {
-    terminal.err(overview(await help(), terminal));
+    terminal.err(overview(await help(), terminal), true);
     return EXIT.badUsage;
   }
   if (first === "--version" || first === "-v") {
@@ -53,7 +61,7 @@ async function runWords(
   if (first === "help" || HELP.includes(first)) {
     const [topic, ...more] = rest;
     if (topic !== undefined) return runWords(commands, [topic, "--help", ...more], terminal, help);
-    terminal.out(overview(await help(), terminal));
+    terminal.out(overview(await help(), terminal), true);
     return EXIT.ok;
   }
   const entry = commands.find(({ name }) => name === first);
@@ -65,7 +73,7 @@ async function runWords(
   if (rest.some((word) => HELP.includes(word))) {
     const page = (await help()).find(({ name }) => name === first);
     invariant(page !== undefined, `help: no page of ${first}`);
-    terminal.out(commandHelp(page, terminal, rest.includes("--all")));
+    terminal.out(commandHelp(page, terminal, rest.includes("--all")), true);
     return EXIT.ok;
   }
   const command = await entry.load();
@@ -87,7 +95,7 @@ async function runWords(
 export function report(error: unknown, terminal: Terminal): number {
   if (error instanceof UsageError || error instanceof Unsupported) {
     // What a foreign parser or a user's recipe said may run over several lines.
-    const message = error.message.trim().replace(/\s*\n\s*/g, " ");
+    const message = oneLine(error.message.trim().replace(/\s*\n\s*/g, " "));
     terminal.err(`clipwright: ${message}\n`);
     // A line begins with what is at fault: here, an option.
     return error.code === "ERR_SETTING" || message.startsWith("--") ? EXIT.badUsage : EXIT.failed;
@@ -115,8 +123,9 @@ export function terminalOf({
 }: Pick<NodeJS.Process, "stdout" | "stderr" | "env">): Terminal {
   const interactive = stderr.isTTY === true && env.TERM !== "dumb";
   return {
-    out: (text) => void stdout.write(text),
-    err: (text) => void stderr.write(text),
+    // A pipe or a file gets what there is, byte for byte.
+    out: (text, own = false) => void stdout.write(own || stdout.isTTY !== true ? text : printable(text)),
+    err: (text, own = false) => void stderr.write(own || stderr.isTTY !== true ? text : printable(text)),
     interactive,
     get columns() {
       return (stderr.isTTY ? stderr.columns : stdout.columns) || 80;

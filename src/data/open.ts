@@ -185,6 +185,7 @@ async function readFiles(
   format: SourceFormat,
   options: DatasetOptions,
 ): Promise<SourceReading> {
+  for (const path of paths) checkReadable(path);
   switch (format) {
     case "webdataset":
       return readWebDataset(source, paths, options);

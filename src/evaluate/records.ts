@@ -3,7 +3,7 @@
  * that notebooks written for it read them.
  */
 
-import { InternalError, UsageError } from "../core/errors.js";
+import { InternalError, oneLine, UsageError } from "../core/errors.js";
 import type { Interval } from "./statistics/bootstrap.js";
 import { type Verdict, verdictOf } from "./statistics/verdict.js";
 import { findMetric } from "./tasks/index.js";
@@ -168,7 +168,7 @@ export function evaluationTable(records: readonly EvaluationRecord[]): string {
   let previous: string | undefined;
   for (const [i, { dataset, split }] of records.entries()) {
     const name = split === undefined ? dataset : `${dataset} (${split})`;
-    if (name !== previous) lines.push(name);
+    if (name !== previous) lines.push(oneLine(name));
     previous = name;
     lines.push(format(rows[i]!));
   }

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { readJson, readJsonLines } from "../core/files.js";
+import { readJsonObject, readJsonRecords } from "../core/files.js";
 import type { FeatureSource } from "../evaluate/features/source.js";
 import {
   type EvaluationRecord,
@@ -38,10 +38,14 @@ export interface RunPageOptions {
 /** The page as HTML. */
 export async function makeRunPage(options: RunPageOptions): Promise<string> {
   const { run, about = {}, sets = [], features, step, queries = [], pictures = 48, command } = options;
-  const config = readJson(join(run, "config.json")) as Record<string, unknown>;
+  const config = readJsonObject(join(run, "config.json"));
   const lines = (name: string) => (existsSync(join(run, name)) ? readFileSync(join(run, name), "utf8") : "");
   const metrics = existsSync(join(run, "metrics.jsonl"))
-    ? (readJsonLines(join(run, "metrics.jsonl")) as MetricsPoint[])
+    ? (readJsonRecords(
+        join(run, "metrics.jsonl"),
+        ({ step }) => typeof step === "number",
+        "an object with its step",
+      ) as MetricsPoint[])
     : [];
   const shown: Shown[] = [];
   if (features !== undefined)

@@ -11,7 +11,7 @@ import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
+import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
 import { modelOptions } from "../scoring.js";
 
@@ -85,7 +85,7 @@ export const embedCommand = defineCommand({
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
     await using engine = await openEngine(options.engine, options);
-    using encoder = (await loadModel(engine, { path, ...options, say: notesOn(terminal) })).encoder;
+    using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();

@@ -5,6 +5,7 @@ import { presets } from "../../models/presets/presets.js";
 import { amount, defaulted, flag, optional } from "../../settings/fields.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
 
 /** Models this far from the wanted cost still match. */
 const TOLERANCE = 0.1;
@@ -43,10 +44,15 @@ export const modelsCommand = defineCommand({
   ],
   async run({ options, positionals, terminal }) {
     const [part = ""] = positionals;
-    const rows = presets
-      .filter((p) => p.name.toLowerCase().includes(part.toLowerCase()))
-      .map(summarize)
+    using progress = new ProgressLine(terminal);
+    const named = presets.filter((p) => p.name.toLowerCase().includes(part.toLowerCase()));
+    const rows = named
+      .map((preset, i) => {
+        progress.show({ what: "Counting", done: i, total: named.length });
+        return summarize(preset);
+      })
       .filter(({ imageGmacs }) => options.match === undefined || isNear(imageGmacs * 1e9, options.match));
+    progress.clear();
     if (options.match !== undefined) rows.sort((a, b) => a.imageGmacs - b.imageGmacs);
     if (options.json) {
       terminal.out(`${JSON.stringify(rows, null, 2)}\n`);

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import { readJson, writeFileAtomic } from "../../core/files.js";
+import { readJsonObject, writeFileAtomic } from "../../core/files.js";
 import { dataFields, datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
@@ -51,7 +51,8 @@ export const reportCommand = defineCommand({
   async run({ options, given, positionals, terminal }) {
     const [run] = positionals as [string];
     using progress = new ProgressLine(terminal);
-    const about = options.about === undefined ? undefined : (readJson(options.about) as Partial<RunReport>);
+    const about =
+      options.about === undefined ? undefined : (readJsonObject(options.about) as Partial<RunReport>);
     const { queries, pictures } = options;
     const base = { run, about, queries, pictures, command: commandOf(run, given) };
     const file = options.output ?? join(run, "report.html");

@@ -2,8 +2,8 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
+import { readRegularFile } from "../../core/files.js";
 import type { LocatedSample } from "../dataset.js";
-import { readRegularFile } from "../image-bytes.js";
 import { annotationOf, captionLines } from "./columns.js";
 import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
@@ -49,7 +49,7 @@ export function readFolder(
   if (images.length === 0) {
     const found = problems.lines.length > 0 ? problems.lines.join("; ") : count(files);
     throw new UsageError(
-      `folder ${source}: holds no images that are read; got ${found}. Point at images, a table or tars.`,
+      `folder ${source}: holds no images; got ${found}. Point at images, a table or tars.`,
     );
   }
   const paired = images.filter(({ stem }) => texts.has(stem) || jsons.has(stem)).length;

@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { UsageError } from "../../core/errors.js";
-import { readBytes, readJson, withFileErrors } from "../../core/files.js";
+import { readBytes, readJsonObject, withFileErrors } from "../../core/files.js";
 import type { Merge } from "./byte-pairs.js";
 import type { Cleaning } from "./clean.js";
 import { ClipTokenizer } from "./clip.js";
@@ -84,14 +84,14 @@ function hintFor(path: string, text: string): string {
 }
 
 function openJson(path: string, options: LoadTokenizerOptions): Tokenizer {
-  const file = readJson(path) as Record<string, unknown>;
+  const file = readJsonObject(path);
   if (typeof file.model !== "object" || file.model === null) {
     throw notOne(path, `it has no "model"; its keys are ${Object.keys(file).slice(0, 6).join(", ")}`);
   }
   const learned = openLearned(path, file, options);
   if (learned !== undefined) return learned;
   const beside = join(dirname(path), CONFIG_NAME);
-  const config = existsSync(beside) ? (readJson(beside) as TokenizerConfig) : {};
+  const config = existsSync(beside) ? (readJsonObject(beside) as TokenizerConfig) : {};
   return new HuggingFaceTokenizer(file, path, options, config);
 }
 

@@ -1,10 +1,11 @@
 /** Recipes by name or path, with overrides: `.js`, `.mjs`, `.json`, and `.ts` where Node reads it. */
 
 import { existsSync, readdirSync } from "node:fs";
-import { basename, extname, resolve } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
+import { withPretrained } from "./pretrained.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
 
 /** Where the recipes that come with the package lie, compiled: `dist/recipes`. */
@@ -26,22 +27,28 @@ export const recipeNames = (): string[] =>
 /**
  * Reads a recipe, lays `overrides` over it, and checks the whole. A length in the overrides replaces that of
  * the recipe, whatever its unit.
- * @param nameOrPath a shipped recipe's name, a file, or undefined when the overrides say everything.
+ * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run, when it is done),
+ *   or undefined when the overrides say everything.
  * @throws UsageError naming the file or key, with the nearest spelling.
  */
 export async function resolveRecipe(
   nameOrPath: string | undefined,
   overrides: RecipeInput = {},
 ): Promise<Recipe> {
-  if (nameOrPath === undefined) return checkRecipe(overrides);
-  const base = await loadRecipe(nameOrPath);
+  if (nameOrPath === undefined) return checkRecipe(withPretrained(overrides));
+  const base = isRun(nameOrPath) ? ofRun(nameOrPath) : await loadRecipe(nameOrPath);
   const set = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: Record<string, unknown> = { ...base };
-  if (lengthKeys.some((key) => overrides[key] !== undefined))
+  if (lengthKeys.some((key) => overrides[key] !== undefined)) {
     for (const key of lengthKeys) delete merged[key];
+    if (isRun(nameOrPath)) merged.resume = "extend";
+  }
   Object.assign(merged, Object.fromEntries(set));
   try {
-    return checkRecipe(merged as RecipeInput, basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""));
+    return checkRecipe(
+      withPretrained(merged as RecipeInput),
+      basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""),
+    );
   } catch (error) {
     // With overrides it may be either that is at fault; without, it is the file.
     if (!(error instanceof UsageError) || set.length > 0) throw error;
@@ -51,6 +58,16 @@ export async function resolveRecipe(
       cause: error,
     });
   }
+}
+
+/** Whether it is the folder of a run, which is continued or extended. */
+const isRun = (path: string): boolean => existsSync(join(path, "config.json"));
+
+/** The recipe of a run, where it lies. */
+function ofRun(path: string): RecipeInput {
+  const { resume: _, ...recipe } = asRecipe(readJson(join(path, "config.json")), path);
+  const folder = resolve(path);
+  return { ...recipe, name: basename(folder), logs: dirname(folder) };
 }
 
 /** What a recipe file holds, unchecked. */

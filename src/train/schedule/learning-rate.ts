@@ -12,6 +12,8 @@ export interface Schedule {
   readonly peak: number;
   /** Learning rate at the end of a cosine or a cooldown. */
   readonly end: number;
+  /** Where the run was done once and goes on: the step from which on all of this counts. Default 0. */
+  readonly firstStep?: number | undefined;
   /** Steps in the run; undefined while a time-limited run still measures. */
   readonly totalSteps: number | undefined;
   /** Steps after which the peak is reached. */
@@ -26,14 +28,15 @@ export interface Schedule {
 }
 
 /**
- * Learning rate of the update number `step`, counted from 0.
+ * Learning rate of the update number `stepInAll`, counted from 0; `step` below is counted from `firstStep`.
  *
  * - warm-up (open_clip): peak · (step + 1) / warmup; of a time-limited run along its `rise`
  * - cosine: end + (peak − end) · (1 + cos(π t)) / 2, with t from 0 after the warm-up to 1 at the run's end
  * - cooldown `1-sqrt` (Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training
  *   durations"): end + (peak − end) · (1 − √t); `linear`: end + (peak − end) · (1 − t)
  */
-export function learningRate(schedule: Schedule, step: number): number {
+export function learningRate(schedule: Schedule, stepInAll: number): number {
+  const step = stepInAll - (schedule.firstStep ?? 0);
   const { shape, peak, end, totalSteps, warmupSteps, measuredSteps } = schedule;
   if (totalSteps === undefined || step < measuredSteps) return risen(schedule, step);
   const last = Math.min(step, totalSteps);

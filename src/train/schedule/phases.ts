@@ -28,7 +28,7 @@ export interface Phases {
   /** In order, at least one. */
   readonly all: readonly Phase[];
   /** The phase of step `step` (from 0): the first while the length of the run is not known. */
-  at(step: number, plan: Pick<Plan, "totalSteps" | "cut">): Phase;
+  at(step: number, plan: Pick<Plan, "totalSteps" | "cut" | "extended">): Phase;
   /** Mean cost of a step from the share `done` of the run on, in units of the step at the share `unit`: there, unless said. */
   meanCost(done?: number, unit?: number): number;
   /** Phases that begin after the share `done` of the run. */
@@ -114,6 +114,8 @@ export function phasesOf(
   return {
     all,
     at(step, plan) {
+      // What is added to a run that was done goes on as that ended.
+      if (plan.extended !== undefined && step >= plan.extended.step) return all.at(-1)!;
       if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
       const planned = plan.cut?.plannedSteps ?? plan.totalSteps;
       const place = plannedStep(plan, step);

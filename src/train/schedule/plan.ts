@@ -23,6 +23,8 @@ export interface Plan {
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+  /** The run goes on after `step` steps, where it was done once; `seconds` of its clock had passed. */
+  readonly extended?: { readonly step: number; readonly seconds: number } | undefined;
   /** What the training data were when the run began. */
   readonly data?: DataFingerprint | undefined;
 }
@@ -38,6 +40,7 @@ export const planSchema: z.ZodType<Plan> = z.object({
   rise: z.array(z.object({ after: z.int().min(0), steps: z.int().min(0) })).optional(),
   secondsPerStep: z.number().positive().optional(),
   cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
+  extended: z.object({ step: count, seconds: z.number().min(0) }).optional(),
   data: z
     .object({
       samples: z.int(),
@@ -49,12 +52,33 @@ export const planSchema: z.ZodType<Plan> = z.object({
     .optional(),
 });
 
+/** Whether the run of `plan` has all of its steps with this checkpoint. */
+export const isDone = ({ step }: { readonly step: number }, plan: Plan | undefined): boolean =>
+  step === plan?.totalSteps;
+
 /** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
 export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
   ...plan,
   totalSteps: step + coolFor,
   cut: { step, plannedSteps: plan.totalSteps! },
 });
+
+/**
+ * The plan of a run that was done after `step` steps and goes on as `plan` says: to its number of steps in all, or for
+ * its time. What is added rises and decays as a run of its own.
+ * @throws UsageError where the new length is no more than what is done.
+ */
+export function extendPlan(recipe: Recipe, plan: Plan, step: number, seconds: number): Plan {
+  const { totalSteps } = plan;
+  if (totalSteps !== undefined && totalSteps <= step) {
+    throw new UsageError(
+      `steps: a run that is done is extended to more steps than it has; got ${totalSteps}, and ${step} are done. Give more.`,
+    );
+  }
+  const extended: Plan = { ...plan, extended: { step, seconds } };
+  scheduleOf(recipe, extended);
+  return extended;
+}
 
 /** The plan before it was cut. */
 export const uncutPlan = ({ cut, ...plan }: Plan): Plan =>
@@ -108,7 +132,18 @@ export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
   const { totalSteps } = plan;
   if (plan.cut !== undefined && totalSteps !== undefined) {
     // The steps before the cut keep the learning rates that they had.
-    return { ...scheduleOf(recipe, uncutPlan(plan)), totalSteps, cooldownSteps: totalSteps - plan.cut.step };
+    const whole = scheduleOf(recipe, uncutPlan(plan));
+    const own = totalSteps - (whole.firstStep ?? 0);
+    return { ...whole, totalSteps: own, cooldownSteps: totalSteps - plan.cut.step };
+  }
+  if (plan.extended !== undefined) {
+    const { extended, ...rest } = plan;
+    const own = {
+      ...rest,
+      totalSteps: totalSteps === undefined ? undefined : totalSteps - extended.step,
+      measuredSteps: Math.max(0, plan.measuredSteps - extended.step),
+    };
+    return { ...scheduleOf(recipe, own), firstStep: extended.step };
   }
   const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
   const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };

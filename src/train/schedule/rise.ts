@@ -4,14 +4,18 @@
  * rate stays a function of the plan and the step.
  */
 
-import { wholeSteps } from "../../settings/duration.js";
+import { type Clock, wholeSteps } from "../../settings/duration.js";
 import type { Recipe } from "../recipe/recipe.js";
-import type { Plan } from "./plan.js";
 
 /** From the step `after` (from 0) on, the rate rises as a warm-up of `steps` steps does. */
 export interface Incline {
   readonly after: number;
   readonly steps: number;
+}
+
+/** What a rise needs of a run's plan, and is written into. */
+interface Rising extends Clock {
+  readonly rise?: readonly Incline[] | undefined;
 }
 
 /** Steps of a warm-up whose length is a share of a run of which nothing is known. */
@@ -38,7 +42,7 @@ export function endOfRise(rise: readonly Incline[]): number {
 }
 
 /** The rise of a time-limited run before its first step. Only a warm-up that is a share of the run is unknown then. */
-export const firstRise = (recipe: Recipe, plan: Plan): readonly Incline[] => [
+export const firstRise = (recipe: Recipe, plan: Clock): readonly Incline[] => [
   {
     after: 0,
     steps: recipe.warmup.unit === "percent" && recipe.warmup.value > 0 ? UNKNOWN : warmupOf(recipe, plan),
@@ -46,7 +50,7 @@ export const firstRise = (recipe: Recipe, plan: Plan): readonly Incline[] => [
 ];
 
 /** `plan` with the slope from the step `after` on that suits a run of `totalSteps`. */
-export function riseFor(recipe: Recipe, plan: Plan, totalSteps: number, after: number): Plan {
+export function riseFor<P extends Rising>(recipe: Recipe, plan: P, totalSteps: number, after: number): P {
   const { rise = firstRise(recipe, plan) } = plan;
   const steps = Math.min(
     warmupOf(recipe, { ...plan, totalSteps }),
@@ -57,5 +61,5 @@ export function riseFor(recipe: Recipe, plan: Plan, totalSteps: number, after: n
   return { ...plan, rise: [...rise, { after, steps }] };
 }
 
-const warmupOf = (recipe: Recipe, plan: Plan): number =>
+const warmupOf = (recipe: Recipe, plan: Clock): number =>
   Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps: plan.totalSteps ?? 0 }, "warmup"));
