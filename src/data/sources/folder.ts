@@ -49,7 +49,7 @@ export function readFolder(
   if (images.length === 0) {
     const found = problems.lines.length > 0 ? problems.lines.join("; ") : count(files);
     throw new UsageError(
-      `folder ${source}: holds no images that are read; got ${found}. Point at images, a table or tars.`,
+      `folder ${source}: holds no images; got ${found}. Point at images, a table or tars.`,
     );
   }
   const paired = images.filter(({ stem }) => texts.has(stem) || jsons.has(stem)).length;
