@@ -128,7 +128,10 @@ function program(of: Convolution, product: (typeof products)[number], way: Way):
 const upload = (type: TensorType): DeviceBuffer =>
   engine.upload(
     type,
-    encode(type.dtype, Float32Array.from({ length: sizeOfShape(type.shape) }, () => Math.random() - 0.5)),
+    encode(
+      type.dtype,
+      Float32Array.from({ length: sizeOfShape(type.shape) }, () => Math.random() - 0.5),
+    ),
   );
 
 for (const product of products) {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { cpSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -89,13 +89,14 @@ const cases: readonly Case[] = [
   {
     fault: "an empty folder",
     words: () => training({ "train-data": at("empty") }),
-    tells: /empty: holds no images; got an empty folder/,
+    tells: /empty: holds no images.*; got an empty folder/,
   },
   { fault: "images without captions", words: () => training({ "train-data": at("bare") }), tells: /caption/ },
   {
     fault: "a tar of images without captions",
     words: () => training({ "train-data": at("bare.tar") }),
     tells: /trainData: pairs need captions; got 1 images of "bare", none with one/,
+    code: 2,
   },
   {
     fault: "a CSV without an image column",
@@ -157,6 +158,7 @@ const cases: readonly Case[] = [
     fault: "an unknown model",
     words: () => training({ model: "ViT-B-23" }),
     tells: /ViT-B-23.*Did you mean "ViT-B-32"/,
+    code: 2,
   },
   {
     fault: "a model's file with a mistake",
@@ -168,16 +170,19 @@ const cases: readonly Case[] = [
     words: () => training({ "force-image-size": "20" }),
     tells:
       /forceImageSize: must be a multiple of 8, the model's patches; got forceImageSize=20\. Write --force-image-size 16 or 24/,
+    code: 2,
   },
   {
     fault: "a context too short for a start and an end",
     words: () => training({ "force-context-length": "2" }),
     tells: /context/i,
+    code: 2,
   },
   {
     fault: "more in a batch than there are pairs",
     words: () => training({ "batch-size": "64" }),
     tells: /batchSize: must not exceed the training set; got batchSize=64, 12 samples/,
+    code: 2,
   },
   {
     fault: "a tokenizer that is something else",
@@ -316,6 +321,7 @@ const cases: readonly Case[] = [
     fault: "an unknown model to time",
     words: () => ["bench", "step", "--model", "ViT-B-23"],
     tells: /ViT-B-23.*Did you mean "ViT-B-32"/,
+    code: 2,
   },
   {
     fault: "a run that another process writes to",
@@ -342,6 +348,7 @@ const cases: readonly Case[] = [
     fault: "other data under a run that has a checkpoint",
     words: () => training({ name: "half", steps: "4", "train-data": at("growing") }),
     tells: /trainData: must be what the run began with; got 13 samples, was 12/,
+    code: 2,
   },
   {
     fault: "a run that is to be left alone",
@@ -361,6 +368,32 @@ const cases: readonly Case[] = [
       }),
     tells:
       /loss: must be finite; got loss=.* at step \d+\. .*Lower --lr.*Samples of the batch: \d+, \d+, \d+, \d+\. The last checkpoint, of step \d+, was finite when it was saved\.$/,
+  },
+  {
+    fault: "weights that are not finite when the run ends",
+    words: () => training({ lr: "1e39", warmup: "0", steps: "1", "grad-clip-norm": "0" }),
+    tells:
+      /state: must be finite; got NaN or infinity in .* after step 1\. Lower --lr.*it is not saved\. There is no checkpoint yet\.$/,
+  },
+  {
+    fault: "other captions under a run that has a checkpoint",
+    words: () => training({ name: "reworded", steps: "4", "train-data": at("rewording") }),
+    tells: /trainData: must be what the run began with; got other captions or labels\. Restore the data/,
+    code: 2,
+  },
+  {
+    fault: "weights with a NaN in them",
+    words: () => [
+      ...["embed", at("nan.safetensors"), "--model", at("runs/good/open_clip_config.json")],
+      ...["--tokenizer", at("runs/good"), "--text", "a"],
+    ],
+    tells: /nan\.safetensors: weights must be finite; got NaN or infinity in "logit_scale"/,
+  },
+  {
+    fault: "a checkpoint with a bit turned, given by itself",
+    words: () => ["embed", at("turned/checkpoints/step-00000002"), "--text", "a"],
+    tells:
+      /step-00000002: the checkpoint must be as it was written; params\.safetensors does not fit its checksum/,
   },
   { fault: "no data at all to look at", words: () => ["inspect", at("nothing")], tells: /nothing/ },
 ];
@@ -420,6 +453,18 @@ suite("clipwright, given something broken", { concurrency: 1 }, () => {
     writeSafetensors(at("other.safetensors"), [
       { name: name!, dtype: "f32", shape: [1], data: Float32Array.of(1) },
     ]);
+    const tensors = file.names.map((each) => ({ ...file.info(each), data: file.read(each) }));
+    tensors.find(({ name }) => name === "logit_scale")!.data[0] = Number.NaN;
+    writeSafetensors(at("nan.safetensors"), tensors);
+    cpSync(at("runs/good"), at("turned"), { recursive: true });
+    const turned = at("turned/checkpoints/step-00000002/params.safetensors");
+    const bytes = readFileSync(turned);
+    bytes[bytes.length - 1]! ^= 1;
+    put(folder, "turned/checkpoints/step-00000002/params.safetensors", bytes);
+    cpSync(at("pairs"), at("rewording"), { recursive: true });
+    const words = training({ name: "reworded", steps: "4", "train-data": at("rewording") });
+    assert.equal(await stoppedAfterOneStep(words), 130);
+    for (let i = 0; i < 12; i++) put(folder, `rewording/${i}.txt`, `pictures ${i}`);
     cpSync(at("pairs"), at("growing"), { recursive: true });
     const half = training({ name: "half", steps: "4", "train-data": at("growing") });
     assert.equal(await stoppedAfterOneStep(half), 130);
@@ -442,6 +487,9 @@ suite("clipwright, given something broken", { concurrency: 1 }, () => {
       assert.equal(said.err.match(/^clipwright: /gm)!.length, 1);
       assert.equal(said.code, code);
       assert.equal(digest(at("runs/good")), good, "earlier work is as it was");
+      const started = readdirSync(at("runs")).filter((name) => /^run-\d+$/.test(name));
+      const empty = started.filter((name) => !existsSync(at(`runs/${name}/metrics.jsonl`)));
+      assert.deepEqual(empty, [], "a start that failed leaves no run");
     });
   }
 });
@@ -478,7 +526,7 @@ suite("clipwright, given data that are broken in part", () => {
   });
 
   test("a setting is mended before the first checkpoint: the same name is taken again", async () => {
-    assert.equal((await clipwright(...training({ name: "mended", "batch-size": "13" }))).code, 1);
+    assert.equal((await clipwright(...training({ name: "mended", "batch-size": "13" }))).code, 2);
     const { code, err } = await clipwright(...training({ name: "mended", "vocab-size": "265" }));
     assert.equal(code, 0, err);
     assert.match(err, /^New run /);

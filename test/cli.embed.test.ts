@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import sharp from "sharp";
+import { openModel } from "../src/api/open-model.js";
 import { embedCommand } from "../src/cli/commands/embed.js";
 import { readNpy } from "../src/core/npy.js";
 import { SafetensorsFile } from "../src/core/safetensors.js";
@@ -80,7 +81,7 @@ suite("clipwright embed", () => {
     const npy = join(folder, "all.npy");
     const jsonl = join(folder, "all.jsonl");
     const { err } = await embed(model, ...inputs, "--output", npy);
-    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/);
+    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/m);
     assert.equal((await embed(model, ...inputs, "--output", jsonl)).out, "");
     const lines = parse(readFileSync(jsonl, "utf8"));
     const { dtype, shape, data } = readNpy(npy);
@@ -124,10 +125,59 @@ suite("clipwright embed", () => {
     put(folder, "hub/open_clip_model.safetensors", readFileSync(join(model, "open_clip_model.safetensors")));
     const texts = ["a cat &amp;amp; a dog", "a cat & a dog", "a cat and a dog"];
     const { out, err } = await embed(join(folder, "hub"), ...texts.flatMap((t) => ["--text", t]));
-    assert.equal(err, "");
+    assert.match(err, /^ {2}! 2 texts have the same embedding as another .*\n$/);
     const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
     assert.deepEqual(escaped, plain);
     assert.notDeepEqual(plain, other);
+  });
+
+  test("embedImages takes paths and bytes, and prepares them as the model was trained", async () => {
+    const paths = files.map((file) => join(fixture("preprocess"), file));
+    const opened = await openModel(model, { threads: 1 });
+    try {
+      const { encoder } = opened;
+      const vectors = await encoder.embedImages(
+        paths.map((path, i) => (i % 2 === 0 ? path : readFileSync(path))),
+      );
+      for (const [row, wanted] of expected.images.entries()) {
+        assert.ok(cosine(vectors.subarray(row * E, (row + 1) * E), wanted) >= SAME, files[row]);
+      }
+      const torn = put(
+        folder,
+        "torn.jpg",
+        readFileSync(paths.find((path) => path.endsWith(".jpg"))!).subarray(0, 300),
+      );
+      await assert.rejects(encoder.embedImages([torn]), /torn\.jpg: cannot be decoded/);
+      await assert.rejects(encoder.embedImages([paths[0]!, Buffer.from("x")]), /image 1: cannot be decoded/);
+      await assert.rejects(
+        encoder.embedImages("cat.jpg" as never),
+        /must be a list of paths or encoded bytes/,
+      );
+    } finally {
+      await opened.close();
+    }
+  });
+
+  test("takes single pictures and globs without captions, and names what is not read", async () => {
+    const pictures = join(folder, "pictures");
+    for (const name of ["one.png", "two.png", "under/three.png"]) put(pictures, name, await pngOf(3));
+    put(pictures, "raw/two.heic", "");
+    put(pictures, "two.dng", "");
+    const keysOf = async (...sources: string[]) => {
+      const { out, err, code } = await embed(model, ...sources.flatMap((s) => ["--images", s]));
+      return { keys: code === 0 ? parse(out).map(({ key }) => key) : [], err, code };
+    };
+    assert.deepEqual((await keysOf(join(pictures, "one.png"))).keys, ["one"]);
+    assert.deepEqual((await keysOf(join(pictures, "*.png"))).keys, [
+      join(pictures, "one"),
+      join(pictures, "two"),
+    ]);
+    const whole = await keysOf(pictures);
+    assert.deepEqual(whole.keys, ["one", "two", "under/three"]);
+    assert.match(whole.err, /pictures in a format that is not read \(HEIC\); .*: 1 \(raw\/two\.heic\)/);
+    const heic = await keysOf(join(pictures, "raw/two.heic"));
+    assert.deepEqual(heic.code, 1);
+    assert.match(heic.err, /holds no picture that is read; .*HEIC/);
   });
 
   test("what transparent pictures lie on goes with the model's file, wherever that lies", async () => {
@@ -187,6 +237,15 @@ suite("clipwright embed", () => {
     );
     const keys = parse(out).map(({ key }) => key);
     assert.deepEqual(keys, ["a", "a#2", "a thing", "a#3", "a thing#2", "a#4", "a#5", "b", "b#2"]);
+  });
+
+  test("texts that are cut, and texts that come out the same, are counted", async () => {
+    const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+    const file = put(folder, "long.txt", `${long} cat\n${long} dog\na bird\n`);
+    const { err } = await embed(model, "--texts", file);
+    assert.match(err, /! 2 of 3 texts are longer than the model reads and were cut, e\.g\. "word0 /);
+    assert.match(err, /! 2 texts have the same embedding as another and cannot be told apart/);
+    assert.equal((await embed(model, "--text", "a bird", "--text", "a bird", "--text", "a cat")).err, "");
   });
 
   test("labelled folders need no captions; broken images are named and left out", async () => {

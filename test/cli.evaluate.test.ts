@@ -7,6 +7,7 @@ import { parseEvaluation } from "../src/evaluate/records.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 import { fixture } from "./support/fixture.js";
+import { makeRun } from "./support/run-folder.js";
 
 const evaluate = (...words: string[]) =>
   runWords([evaluateCommand], ["evaluate", ...words, "--threads", "1", "--workers", "1"]);
@@ -81,11 +82,55 @@ suite("clipwright evaluate", () => {
     assert.ok(kept.every(({ step, dataset }) => step === 7 && dataset === "held-out"));
   });
 
+  test("a run alone is scored on what it held out; data that it was trained on are told, and how many", async () => {
+    const pairs = join(folder, "pairs");
+    const recipe = { model: "ViT-B-32", trainData: pairs, steps: 3, batchSize: 4, valSplit: 0.25 };
+    const run = makeRun(join(folder, "runs/split"), recipe);
+
+    const held = lines((await evaluate(run, "--json")).out);
+    const asked = held.find(({ metric }) => metric === "text_retrieval_recall@1");
+    assert.deepEqual([asked!.n, asked!.split, asked!.seen], [3, "val", 0]);
+
+    const seen = await evaluate(run, "--data", pairs);
+    assert.match(seen.out, /^pairs: 9 of its pictures were trained on; new ones may score lower\.$/m);
+
+    put(run, "config.json", JSON.stringify({ ...recipe, valSplit: 0 }));
+    const none = await evaluate(run);
+    assert.match(none.err, /holds nothing out to be scored on; .* Give --data/);
+    put(run, "config.json", JSON.stringify({ ...recipe, trainData: join(folder, "gone") }));
+    const unknown = await evaluate(run, "--data", pairs, "--json");
+    assert.match(unknown.err, /Whether pairs was trained on is not known: .*gone/);
+    assert.ok(lines(unknown.out).every((score) => !("seen" in score)));
+  });
+
+  test("labels that are numbers leave zero-shot out where captions can be scored, and are named by a file", async () => {
+    const rows = Array.from({ length: 4 }, (_, i) => `pairs/${i}.png,${[10, 2, 1, 2][i]},thing ${i}`);
+    const csv = put(folder, "numbers.csv", ["filepath,label,caption", ...rows].join("\n"));
+    const bare = await evaluate(model, "--data", csv, "--json");
+    assert.match(bare.err, /! zero-shot is left out\. data numbers: its 3 labels are numbers \(1, 2, 10\)/);
+    assert.ok(lines(bare.out).every(({ task }) => task === "zeroshot_retrieval"));
+    const names = put(folder, "names.json", '{"1": "one", "2": "two", "10": "ten"}');
+    const named = await evaluate(model, "--data", csv, "--json", "--classnames", names);
+    assert.equal(lines(named.out)[0]!.metric, "acc1");
+    const bad = await evaluate(model, "--data", csv, "--task", "zeroshot");
+    assert.match(bad.err, /labels are numbers .*Give --classnames/);
+  });
+
+  test("prompts that are cut before the class's name, and classes that come out the same, are counted", async () => {
+    const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+    const templates = put(folder, "long.txt", `${long} {c}\n`);
+    const { err } = await evaluate(model, "--data", join(folder, "set"), "--templates", templates);
+    assert.match(err, /! 4 of 4 prompts are longer than the model reads and were cut/);
+    assert.match(err, /! 4 classes have the same embedding as another .* e\.g\. "car" and "cat"/);
+  });
+
   test("data without what the task needs are refused in one line", async () => {
     const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
     assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*\n$/);
-    const names = await evaluate(model, "--data", join(folder, "pairs"), "--templates", "simple");
-    assert.match(names.err, /class names and templates are for zero-shot/);
+    const words = ["--data", join(folder, "pairs"), "--task", "retrieval", "--templates", "simple"];
+    assert.match((await evaluate(model, ...words)).err, /templates are for zero-shot; got --task retrieval/);
+    assert.match((await evaluate()).err, /what is scored must be given; got no RUN/);
+    assert.match((await evaluate(model)).err, /has held nothing out; got no --data/);
     put(folder, "broken/a.png", "no picture");
     put(folder, "broken/a.txt", "a thing");
     const broken = await evaluate(model, "--data", join(folder, "broken"));

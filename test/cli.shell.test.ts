@@ -88,6 +88,7 @@ suite("runCommandLine: options", () => {
       ["a", "--bach-size", "3"],
       /^clipwright: --bach-size: no such option of probe\. Did you mean "--batch-size"\?\n$/,
     ],
+    [["a", "--batchsise", "3"], /Did you mean "--batch-size"\?\n$/],
     [["a", "--zzzzzzzzz"], /See clipwright probe --help/],
     [["a", "-b", "3"], /-b: no such option/],
     [["a", "--lr"], /--lr: needs a value; got nothing\. Write --lr X/],
@@ -173,7 +174,7 @@ suite("runCommandLine: failures and help", () => {
     assert.deepEqual(brief.match(/--[a-z-]+/g), ["--option", "--lr", "--json", "--help", "--all"]);
     assert.match(brief, /\n4 more options: clipwright probe --help --all\n/);
     const train = (await run(commands, ["train", "--help"])).out;
-    assert(train.split("\n").length <= 60, `train --help: at most 60 lines; got ${train.split("\n").length}`);
+    assert(train.split("\n").length <= 80, `train --help: at most 80 lines; got ${train.split("\n").length}`);
     for (const { load } of commands) {
       const command = await load();
       for (const key of command.brief ?? []) assert(key in optionsOf(command), `${command.name}: ${key}`);
@@ -227,6 +228,24 @@ suite("terminalOf", () => {
     assert.equal(of(true, { NO_COLOR: "" }).color, true);
     assert.equal(of(true, { TERM: "dumb" }).interactive, false);
     assert.equal(of(false, {}).color, false);
+  });
+
+  test("what files and arguments hold cannot command a terminal; a pipe gets it as it is", () => {
+    const written: string[] = [];
+    const fake = (isTTY: boolean) =>
+      ({ isTTY, write: (text: string) => written.push(text) }) as unknown as NodeJS.WriteStream & { fd: 1 };
+    const hostile = "a\x1b]0;title\x07\u202egnp.exe\u009b2J\r\tb\n";
+    for (const isTTY of [true, false])
+      terminalOf({ stdout: fake(isTTY), stderr: fake(isTTY) as never, env: {} }).out(hostile);
+    assert.deepEqual(written, ["a\\x1b]0;title\\x07\\u202egnp.exe\\x9b2J\\r\tb\n", hostile]);
+    terminalOf({ stdout: fake(true), stderr: fake(true) as never, env: {} }).err("\r\x1b[K", true);
+    assert.equal(written.at(-1), "\r\x1b[K");
+  });
+
+  test("an argument stands visible in the line that refuses it", async () => {
+    const { err } = await run(commands, ["tr\x1b[31main\n\u202e"]);
+    assert.match(err, /^clipwright: tr\\x1b\[31main\\n\\u202e: no such command/);
+    assert.equal(err.trimEnd().includes("\n"), false);
   });
 });
 
@@ -300,7 +319,7 @@ suite("clipwright train", () => {
     );
     assert.match(
       out,
-      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n\ndata set +metric .*\n─.*\nval +recall@1 +25\.0 % +20\.0 – 30\.0 +50\n/,
+      /^Done: 3 steps, 192 samples in 1m 15s, loss 1\.000\.\n\n +score .*\nval\n +recall@1 +25\.0 % +20\.0 – 30\.0 +50\n/,
     );
   });
 
@@ -362,6 +381,13 @@ suite("clipwright inspect", () => {
     assert.equal(json.captions, 7);
     assert.equal(json.dropCounts["unreadable image"], 1);
   });
+  test("captions and names cannot command a terminal", async () => {
+    put(folder, "wild/a.png", await pngOf(1));
+    put(folder, "wild/a.txt", "a \u001b[2Jcaption \u202ebackwards");
+    const { out } = await run([inspectCommand], ["inspect", `${folder}/wild`]);
+    assert.match(out, /“a \\x1b\[2Jcaption \\u202ebackwards”/);
+  });
+
   test("nothing usable is 1", async () => {
     put(folder, "bad/0.png", "no picture");
     put(folder, "bad/0.txt", "words");
@@ -393,6 +419,14 @@ suite("scoreLines", () => {
     assert.deepEqual(scoreLines(all, 130), [
       "val  loss 2.50 │ image→text  R@1 2.5 %  R@5 12.5 %  R@10 25.0 % │ text→image  R@1 2.5 %  R@5 12.5 %  R@10 25.0 %",
     ]);
+  });
+
+  test("says which scores are not distinguishable from guessing", () => {
+    const [first] = retrieval;
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.03 }], 80), [
+      "val  image→text  R@1 2.5 % ≈ chance (2.0–3.3)",
+    ]);
+    assert.deepEqual(scoreLines([{ ...first!, chance: 0.01 }], 80), ["val  image→text  R@1 2.5 % (2.0–3.3)"]);
   });
 
   test("puts a group on each line where it does not", () => {

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { makeFolder } from "../src/core/disk.js";
 import { UsageError } from "../src/core/errors.js";
 import {
   appendLineDurably,
@@ -18,6 +19,7 @@ import {
   readJson,
   readJsonLines,
   readText,
+  withFileErrors,
   writeFileAtomic,
   writeJsonAtomic,
 } from "../src/core/files.js";
@@ -64,6 +66,25 @@ describe("writeFileAtomic", () => {
     assert.throws(() => writeFileAtomic(at("plain/x"), ""), usage(/a part of the path is a file.*ENOTDIR/));
     assert.throws(() => writeFileAtomic(at("folder"), "x"), usage(/cannot write .*folder.*EISDIR/));
     assert.equal(existsSync(at("folder.tmp")), false);
+  });
+});
+
+describe("makeFolder", () => {
+  test("makes what is missing, and says of a read-only disk that it is one", () => {
+    makeFolder(at("deep/er"));
+    makeFolder(at("deep/er"));
+    assert.ok(existsSync(at("deep/er")));
+    writeFileSync(at("deep/file"), "");
+    assert.throws(() => makeFolder(at("deep/file/x")), /ENOTDIR/);
+    assert.throws(() => makeFolder(at("deep/file")), /EEXIST/);
+    const made: string[] = [];
+    const readOnly = (path: string) => {
+      made.push(path);
+      throw Object.assign(new Error("EROFS: read-only file system, mkdir"), { code: "EROFS" });
+    };
+    const make = () => withFileErrors("open the run", at("ro/run"), () => makeFolder(at("ro/run"), readOnly));
+    assert.throws(make, usage(/cannot open the run .*: the file system is read-only \(EROFS\)/));
+    assert.deepEqual(made, [at("ro")]);
   });
 });
 

@@ -32,6 +32,16 @@ describe("readNpy", () => {
     truncateSync(at("cut.npy"), 130);
     assert.throws(() => readNpy(at("cut.npy")), usage(/must hold 24 bytes of data; got 2/));
     assert.throws(() => readNpy(at("none.npy")), usage(/no such file/));
+    const text = readFileSync(fixture("f32.npy"), "latin1");
+    for (const shape of ["NaN,", "-2, 3", "2.5, 3", "1e3, 3", ", 3", "99999999, 99999999, 99999999"]) {
+      // The header is padded with spaces: its length stays.
+      const changed = text.replace(/\(2, 3\)(, \}) */, (all, end) => `(${shape})${end}`.padEnd(all.length));
+      writeFileSync(at("shape.npy"), changed, "latin1");
+      for (const read of [() => readNpy(at("shape.npy")), () => new NpyRows(at("shape.npy"))])
+        assert.throws(read, usage(/shape\.npy: must be a \.npy file; its shape \(.*\) is none/), shape);
+    }
+    writeFileSync(at("long.npy"), text.replace("(2, 3), }  ", "(2L, 3L), }"), "latin1");
+    assert.deepEqual(readNpy(at("long.npy")).shape, [2, 3]);
   });
 });
 

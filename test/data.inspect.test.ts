@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { keyFromSeed, Random } from "../src/core/random.js";
 import {
   duplicateGroups,
+  type Examined,
   examineImages,
   formatInspection,
   inspectDataset,
@@ -166,4 +168,29 @@ test("duplicateGroups finds the same groups as comparing all pairs", async () =>
   const groups = duplicateGroups(examined);
   assert.equal(groups.length, 10);
   assert.ok(groups.every(({ kind, indices }) => kind === "exact" && indices.length === 2));
+});
+
+test("duplicateGroups takes no time in the square of pictures that look the same", () => {
+  const random = new Random(keyFromSeed(3));
+  const look = (index: number, colour: readonly number[]): Examined => ({
+    index,
+    sizeBytes: 1,
+    sha256: String(index),
+    picture: {
+      width: 8,
+      height: 8,
+      format: "png",
+      hash: [0, 0],
+      miniature: Uint8Array.from({ length: 192 }, (_, i) => colour[i % 3]!),
+    },
+  });
+  const white = Array.from({ length: 50_000 }, (_, i) => look(i, [255, 255, 255]));
+  const plain = Array.from({ length: 5_000 }, (_, i) =>
+    look(50_000 + i, [random.integer(250), random.integer(250), random.integer(250)]),
+  );
+  const start = performance.now();
+  const groups = duplicateGroups([...white, ...plain]);
+  assert.ok(performance.now() - start < 60_000, "all pairs would take many minutes");
+  assert.equal(groups[0]!.indices.length, 50_000);
+  assert.equal(groups[0]!.kind, "near");
 });

@@ -159,6 +159,21 @@ describe("openDataset", () => {
     assert.deepEqual(await contents(again), await contents(struct));
   });
 
+  test("knows the columns of Parquet by their types where the first rows are empty", async () => {
+    const late = await open(fixture("late.parquet"));
+    assert.deepEqual(
+      Array.from({ length: late.length }, (_, i) => late.sample(i)),
+      [
+        { key: "10.png", captions: [], label: "cat" },
+        { key: "11.png", captions: ["words 11"], label: "dog" },
+        { key: "12.png", captions: ["words 12"], label: "cat" },
+        { key: "13.png", captions: ["words 13"], label: "dog" },
+      ],
+    );
+    for (let i = 0; i < 4; i++) assert.equal((await late.readBytes(i))[1], "P".charCodeAt(0));
+    assert.match(late.description[0]!.notes.join(), /10 rows have no image/);
+  });
+
   test("takes folder names for labels and captions where there is no text", async () => {
     for (const [i, name] of ["cat/a", "cat/b", "polar_bear/a"].entries())
       put(folder, `classes/${name}.png`, await pngOf(i));

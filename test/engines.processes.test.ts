@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import koffi from "koffi";
@@ -15,6 +15,8 @@ import { keyValueGet, keyValuePut, keyValueTryGet } from "../src/engines/xla/lay
 import { Block } from "../src/engines/xla/pjrt.js";
 import { clientOptions } from "../src/engines/xla/platform.js";
 import { Store } from "../src/engines/xla/store.js";
+import { nonce, proofOf } from "../src/engines/xla/store-hello.js";
+import { linkTo, serveStore } from "../src/engines/xla/store-wire.js";
 import { xlaPlugin } from "./support/engines.js";
 
 describe("processGroup", () => {
@@ -41,6 +43,8 @@ describe("processGroup", () => {
       count: 8,
       localIndex: 1,
       host: "10.0.0.7",
+      listen: "10.0.0.7",
+      token: "",
       port: 29501,
     });
   });
@@ -59,6 +63,8 @@ describe("processGroup", () => {
       count: 6,
       localIndex: 1,
       host: "gpu017",
+      listen: "gpu017",
+      token: "8193.0",
       port: 61441,
     });
     assert.equal(firstSlurmNode("node7"), "node7");
@@ -77,6 +83,8 @@ describe("processGroup", () => {
       count: 2,
       localIndex: 0,
       host: "train-0.svc",
+      listen: "train-0.svc",
+      token: "",
       port: 4000,
     });
     const own = { ...env, CLIPWRIGHT_PROCESS_ID: "0", CLIPWRIGHT_RENDEZVOUS: "[::1]:7" };
@@ -88,9 +96,21 @@ describe("processGroup", () => {
         count: 2,
         localIndex: 0,
         host: "::1",
+        listen: "::1",
+        token: "",
         port: 7,
       },
     );
+  });
+
+  test("where to listen and the token are the launcher's unless they are given", () => {
+    const env = { RANK: "0", WORLD_SIZE: "2", MASTER_ADDR: "a", TORCHELASTIC_RUN_ID: "run7" };
+    const of = (more: object) => {
+      const { listen, token } = processGroup({ ...env, ...more })!;
+      return [listen, token];
+    };
+    assert.deepEqual(of({}), ["a", "run7"]);
+    assert.deepEqual(of({ CLIPWRIGHT_LISTEN: "0.0.0.0", CLIPWRIGHT_TOKEN: "s" }), ["0.0.0.0", "s"]);
   });
 
   test("what is missing or contradicts itself is named", () => {
@@ -255,6 +275,81 @@ describe("Store", () => {
       /must be able to listen/,
     );
     taken.close();
+  });
+
+  test("who has another token is not let in, in either direction", async () => {
+    const at = { host: "127.0.0.1", port: await freePort(), count: 2 };
+    const served = await Store.join({ ...at, index: 0, token: "one" });
+    await assert.rejects(
+      Store.join({ ...at, index: 1, token: "two" }, 5000),
+      /another token.*CLIPWRIGHT_TOKEN/,
+    );
+    await assert.rejects(Store.join({ ...at, index: 1 }, 5000), /another token/);
+    await served.put("still", bytes(1));
+    await served[Symbol.asyncDispose]();
+  });
+
+  test("strangers' bytes end their own connection and nothing else", async () => {
+    const own = await Store.join({ index: 1, count: 2, host: "127.0.0.1", port: address });
+    const words: Uint8Array[] = [
+      bytes(0, 0, 0, 0), // an empty frame
+      bytes(255, 255, 255, 255), // a frame of 4 GB
+      bytes(65, 0, 0, 0), // one byte more than a hello
+      Buffer.concat([bytes(64, 0, 0, 0), new Uint8Array(64)]), // a hello with a wrong proof
+      Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+    ];
+    await Promise.all(
+      words.map(
+        (sent) =>
+          new Promise<void>((resolve, reject) => {
+            const socket = connect(address, "127.0.0.1", () => socket.write(sent));
+            socket.on("error", () => {});
+            socket.on("data", () => {});
+            socket.on("close", () => resolve());
+            setTimeout(() => reject(new Error(`${sent} was not answered by an end`)), 5000).unref();
+          }),
+      ),
+    );
+    await own.put("after", bytes(5));
+    assert.deepEqual(await store.get("after", 1000), bytes(5));
+    await own[Symbol.asyncDispose]();
+  });
+
+  test("requests that are none end the connection of whoever knows the token", async () => {
+    const server = await serveStore("127.0.0.1", await freePort(), "t");
+    const { port } = server.address() as AddressInfo;
+    for (const sent of [
+      bytes(0, 0, 0, 0),
+      Buffer.concat([bytes(13, 0, 0, 0), bytes(0, 0, 0, 0, 9), new Uint8Array(8)]), // no such kind
+      Buffer.concat([bytes(13, 0, 0, 0), bytes(0, 0, 0, 0, 1, 0, 0, 0, 0, 255, 0, 0, 0)]), // a key beyond its end
+    ]) {
+      const socket = connect(port, "127.0.0.1");
+      const own = nonce();
+      let frames = 0;
+      await new Promise<void>((resolve) => {
+        socket.on("data", (data) => {
+          if (frames++ > 0) return void socket.write(sent);
+          const proof = proofOf("t", "client", data.subarray(4, 36), own);
+          socket.write(Buffer.concat([bytes(64, 0, 0, 0), own, proof]));
+        });
+        socket.on("close", () => resolve());
+      });
+      assert.equal(frames, 2, "it was let in before it was ended");
+    }
+    const link = await linkTo({ host: "127.0.0.1", port, token: "t", timeoutMs: 1000 });
+    await link.ask("put", "k", bytes(1), 0);
+    link.close();
+    server.close();
+  });
+
+  test("it listens at the address that is asked for, and only there", async () => {
+    const server = await serveStore("127.0.0.1", await freePort(), "");
+    assert.equal((server.address() as AddressInfo).address, "127.0.0.1");
+    server.close();
+    await assert.rejects(
+      serveStore("192.0.2.1", await freePort(), ""),
+      /port \d+ of 192\.0\.2\.1.*CLIPWRIGHT_LISTEN/,
+    );
   });
 
   /** Calls a callback as PJRT does, on another thread; gives what it left, and the errors that it made. */

@@ -21,7 +21,7 @@ const counted = (
   JSON.parse(readFileSync(fixture("preset_counts.json"), "utf8")) as { presets: Record<string, Counted> }
 ).presets;
 
-const models = (...words: string[]) => runWords(commands, ["models", ...words], { columns: 100 });
+const models = (...words: string[]) => runWords(commands, ["models", ...words], { columns: 80 });
 
 /** Asserts |got − expected| ≤ `share` of expected. */
 const within = (got: number, expected: number, share: number, what: string) =>
@@ -103,8 +103,12 @@ describe("clipwright models", () => {
   it("lists those whose name contains a word, as a table", async () => {
     const { code, out } = await models("paper-b");
     assert.equal(code, 0);
-    assert.match(out, /^name +image M +text M +total M/);
-    assert.match(out, /paper-B-32 +88\.0 +110\.2 +198\.3 +4\.41 +1\.36/);
+    assert.match(
+      out,
+      /^ +image +text +image +text +state +pair\nname +M +M +GMAC +GMAC +px +tok +GiB +MiB\n/,
+    );
+    assert.match(out, /paper-B-32 +88\.0 +110\.2 +4\.41 +1\.36/);
+    assert.match(out, /\nWhich to take: /);
     assert.doesNotMatch(out, /ViT-B-32 /);
   });
 
@@ -119,6 +123,13 @@ describe("clipwright models", () => {
       const families = found.map((m) => m.name.split("-")[1]);
       assert.deepEqual(families.sort(), ["convnext", "mixer", "resnet", "swin", "vit"]);
       for (const m of found) assert.deepEqual([m.imageSize, m.textGmacs], [size, found[0]!.textGmacs]);
+    }
+  });
+
+  it("fits a terminal of 80 columns, as strategies does", async () => {
+    for (const words of [["models"], ["strategies"]]) {
+      const { out } = await runWords(commands, words, { columns: 80 });
+      for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
     }
   });
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
+import { makeClip } from "../src/models/clip.js";
 import { completeClipConfig, extensionsIn, parseClipConfig } from "../src/models/config/config.js";
 import type { CompleteVitConfig } from "../src/models/image/vit.js";
 
@@ -28,6 +29,42 @@ function refusal(json: unknown): string {
   }
   throw new assert.AssertionError({ message: "was accepted" });
 }
+
+describe("absurd sizes are refused before a model is built", () => {
+  it("names the key, its value and the most that it may be", () => {
+    const cases: readonly (readonly [object, string, number])[] = [
+      [altered({ embed_dim: 1e9 }), "embed_dim", 1e6],
+      [altered({}, { image_size: 1e7 }), "vision_cfg.image_size", 8192],
+      [altered({}, { layers: 1e9 }), "vision_cfg.layers", 1000],
+      [altered({}, { width: 2 ** 40 }), "vision_cfg.width", 1e6],
+      [altered({}, { mlp_ratio: 1e6 }), "vision_cfg.mlp_ratio", 256],
+      [altered({}, {}, { context_length: 1e6 }), "text_cfg.context_length", 65_536],
+      [altered({}, {}, { vocab_size: 1e10 }), "text_cfg.vocab_size", 1e6],
+    ];
+    for (const [json, key, most] of cases) {
+      const message = refusal(json);
+      assert.ok(message.includes(key), message);
+      assert.ok(message.includes(String(most)), message);
+    }
+    assert.match(refusal(altered({}, {}, { layers: 5000 })), /text_cfg\.layers/);
+    const timm = {
+      timm_model_name: "convnext_tiny",
+      timm_model_args: { depths: [3, 3, 1e8, 3] },
+      image_size: 64,
+    };
+    assert.match(refusal({ ...tiny(), vision_cfg: timm }), /depths/);
+  });
+
+  it("adds parameters up: each size may be sound and the whole is not", () => {
+    const huge = { width: 1e6, heads: 1, layers: 1000 };
+    assert.throws(
+      () => makeClip(parseClipConfig(altered({}, {}, huge), "model.json")),
+      (error: Error) =>
+        error instanceof UsageError &&
+        /at most 100 G parameters; got 1\.20e\+7 G, of which .* is \[/.test(error.message),
+    );
+  });
+});
 
 describe("parseClipConfig", () => {
   it("takes the configurations of the golden models", () => {

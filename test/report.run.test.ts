@@ -51,9 +51,25 @@ suite("writeRunReport", () => {
   });
 
   test("marks right, near and wrong guesses and counts them", () => {
-    assert.match(page, /<b>10 of 16<\/b> first guesses are right; for 13 the true name/);
+    assert.match(page, /<b>10 of 16<\/b> first guesses are right; for 13 the true one/);
     const cards = (mark: string): number => page.split(`class="picture ${mark}"`).length - 1;
     assert.deepEqual([cards("right"), cards("near"), cards("wrong")], [10, 3, 3]);
+  });
+
+  test("says what guessing would get, and which scores are no better", () => {
+    const score = { dataset: "d", task: "t", metric: "acc1", value: 0.3, low: 0.2, high: 0.4, n: 48 };
+    const of = (more: object) => writeRunReport({ title: "t", scores: [{ ...score, ...more }] });
+    assert.match(of({ chance: 0.25 }), /n 48 · chance 25\.0 % <em>not distinguishable from guessing<\/em>/);
+    assert.match(of({ chance: 0.5 }), /<em>worse than guessing<\/em>/);
+    assert.doesNotMatch(of({ chance: 0.0006 }), /<em>/);
+    assert.match(of({ seen: 12 }), /class="caution">d: 12 of its pictures were trained on; /);
+    const guess = (name: string, right?: boolean) => ({ name, score: 0.2, ...(right && { right }) });
+    const items = [
+      { image: "data:image/png;base64,", truth: "a", predictions: [guess("b"), guess("c", true)] },
+    ];
+    const grid = writeRunReport({ title: "t", grids: [{ title: "g", sentence: "s.", items, chance: 0.25 }] });
+    assert.match(grid, /<b>0 of 1<\/b> first guesses are right; for 1 .* Guessing would get 0\.25 right\./);
+    assert.match(grid, /Numbers are cosines between picture and text, not probabilities/);
   });
 
   test("shows the last score of each kind, not the first", () => {
@@ -111,7 +127,9 @@ suite("writeRunReport", () => {
           items: [{ image, truth: evil, predictions: [{ name: evil, score: 1 }] }],
         },
       ],
-      queries: [{ text: evil, results: [{ image, name: evil }] }],
+      searches: [
+        { title: evil, sentence: evil, queries: [{ text: evil, results: [{ image, name: evil }] }] },
+      ],
       tables: [{ title: evil, sentence: evil, columns: [evil], rows: [[evil]] }],
       notes: [evil],
       licences: [

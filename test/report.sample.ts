@@ -143,21 +143,28 @@ export function sampleReport(seed = 1): RunReport {
         items,
       },
     ],
-    queries: [
-      { text: "something to keep you dry", best: 3 },
-      { text: "fast food", best: 9 },
-      { text: "an animal with a shell", best: 11 },
-    ].map(({ text, best }) => ({
-      text,
-      results: [best, ...[...random.permutation(THINGS.length)].filter((at) => at !== best).slice(0, 7)].map(
-        (at, rank) => ({
-          image: drawing(at),
-          name: THINGS[at]!,
-          score: 0.58 - 0.05 * rank,
-          right: at === best,
-        }),
-      ),
-    })),
+    searches: [
+      {
+        title: "Text finds picture",
+        sentence: "Nobody chose them.",
+        queries: [
+          { text: "something to keep you dry", best: 3 },
+          { text: "fast food", best: 9 },
+          { text: "an animal with a shell", best: 11 },
+        ].map(({ text, best }) => ({
+          text,
+          results: [
+            best,
+            ...[...random.permutation(THINGS.length)].filter((at) => at !== best).slice(0, 7),
+          ].map((at, rank) => ({
+            image: drawing(at),
+            name: THINGS[at]!,
+            score: 0.58 - 0.05 * rank,
+            right: at === best,
+          })),
+        })),
+      },
+    ],
     tables: [
       {
         title: "Most frequent confusions",

@@ -1,7 +1,8 @@
 /** Runs every `*.test.js` under dist/test (or those whose path contains an argument), one file at a time. */
 
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +17,11 @@ if (files.length === 0) {
   console.error(`No test file matches: ${wanted.join(" ")}`);
   process.exit(1);
 }
+// What tests embed or unpack is kept nowhere.
+const cache = mkdtempSync(join(tmpdir(), "clipwright-cache-"));
 const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=1", ...files], {
   stdio: "inherit",
+  env: { ...process.env, CLIPWRIGHT_CACHE: cache },
 });
+rmSync(cache, { recursive: true, force: true });
 process.exit(status ?? 1);

@@ -4,6 +4,7 @@ import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { learningRate, type Schedule } from "../src/train/schedule/learning-rate.js";
 import { Measurement, measuredEnough, stepsWithin } from "../src/train/schedule/measurement.js";
 import { makePlan, scheduleOf } from "../src/train/schedule/plan.js";
+import { endOfRise, riseFor } from "../src/train/schedule/rise.js";
 
 const base: Schedule = {
   shape: "cosine",
@@ -47,18 +48,27 @@ suite("learningRate", () => {
 
   test("no warm-up starts at the peak", () => near(at({ warmupSteps: 0 }, 0), 1));
 
-  test("a time-limited run rises gently while it is measured, then on to the peak without a jump down", () => {
-    const measuring = Array.from({ length: 20 }, (_, step) => at({ totalSteps: undefined }, step));
-    const fixed = { totalSteps: 400, warmupSteps: 40, measuredSteps: 20 };
-    assert.deepEqual(
-      measuring,
-      Array.from({ length: 20 }, (_, step) => at(fixed, step)),
-      "fixing the length changes no step already taken",
-    );
-    for (let step = 1; step <= 40; step++) assert(at(fixed, step) >= at(fixed, step - 1));
-    near(at(fixed, 39), 1);
-    near(at(fixed, 400), 0);
-    near(at({ totalSteps: 400, warmupSteps: 5, measuredSteps: 20 }, 20), 1);
+  test("the rise of a time-limited run is one line in parts, as its length becomes known", () => {
+    const rise = [
+      { after: 0, steps: 1000 },
+      { after: 3, steps: 40 },
+      { after: 20, steps: 50 },
+    ];
+    const measuring = Array.from({ length: 20 }, (_, step) => at({ totalSteps: undefined, rise }, step));
+    const fixed = { totalSteps: 400, rise, warmupSteps: endOfRise(rise), measuredSteps: 20 };
+    const whole = Array.from({ length: 401 }, (_, step) => at(fixed, step));
+    assert.deepEqual(measuring, whole.slice(0, 20), "fixing the length changes no step already taken");
+    near(whole[2]!, 0.003);
+    near(whole[3]!, 0.003 + 1 / 40);
+    near(whole[20]!, 0.003 + 17 / 40 + 1 / 50);
+    assert.equal(fixed.warmupSteps, 49);
+    near(whole[48]!, 1);
+    for (let step = 1; step <= 49; step++) {
+      const up = whole[step]! - whole[step - 1]!;
+      assert(up >= 0 && up <= 1 / 40 + 1e-12, `no jump at ${step}: ${up}`);
+    }
+    near(whole[400]!, 0);
+    assert.equal(endOfRise([{ after: 0, steps: 0 }]), 0);
   });
 });
 
@@ -150,6 +160,30 @@ suite("makePlan", () => {
     const perStep = 0.5 + 2 / 100 + 0.5 / 50;
     const left = 95 * 0.97 - 2 - 1 - 33;
     assert.equal(measurement.fix(plan, 5, recurring).totalSteps, 10 + Math.floor(left / perStep));
-    assert.equal(scheduleOf(limited, plan).warmupSteps, Math.ceil(plan.totalSteps / 10));
+  });
+
+  test("the measured steps of a run limited by time are a part of its rise", () => {
+    const limited = recipe({ time: "100s", warmup: 0.1 });
+    let plan = makePlan(limited, 1000);
+    const measurement = new Measurement(100);
+    for (let step = 1; ; step++) {
+      const enough = measurement.add(0.5);
+      const expected = enough ? undefined : measurement.expectedSteps(step / 2);
+      if (expected !== undefined) plan = riseFor(limited, plan, expected, step);
+      if (!enough) continue;
+      const fixed = measurement.fix(plan, step / 2);
+      plan = riseFor(limited, fixed, fixed.totalSteps!, step);
+      break;
+    }
+    // About 190 steps fit: after three steps the slope is that of a warm-up of a tenth of them, and stays.
+    assert.deepEqual(plan.rise, [
+      { after: 0, steps: 1000 },
+      { after: 3, steps: 20 },
+    ]);
+    const schedule = scheduleOf(limited, plan);
+    assert.equal(schedule.warmupSteps, 23);
+    assert(learningRate(schedule, 9) > 0.3 * limited.lr, "the rate has risen when the length is fixed");
+    const counted = makePlan(recipe({ time: "100s", warmup: 30 }), 1000);
+    assert.deepEqual(counted.rise, [{ after: 0, steps: 30 }], "a warm-up in steps needs no length");
   });
 });

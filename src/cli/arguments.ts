@@ -44,7 +44,7 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
     if (key === undefined || !rawName.startsWith("--")) {
       const near = didYouMean(
         rawName,
-        [...keys.keys(), "help"].map((each) => `--${each}`),
+        [...keys.keys(), "help"].filter((each) => each === kebab(each)).map((each) => `--${each}`),
       );
       return fail(
         `${rawName}: no such option of ${command.name}.${near || ` See clipwright ${command.name} --help.`}`,

@@ -1,5 +1,6 @@
 /** A command of the shell: a small record with its options, its help and what it does. What it calls is imported by `run`. */
 
+import { oneLine } from "../core/errors.js";
 import type { Fields, Values } from "../settings/fields.js";
 
 export interface Positional {
@@ -13,8 +14,9 @@ export interface Positional {
 
 /** Where a command writes; tests put their own. */
 export interface Terminal {
-  out(text: string): void;
-  err(text: string): void;
+  /** On a terminal control characters are made visible; `own` text has commands of ours, and nothing of anybody else's. */
+  out(text: string, own?: boolean): void;
+  err(text: string, own?: boolean): void;
   /** Standard error is a terminal that can redraw a line. */
   readonly interactive: boolean;
   readonly columns: number;
@@ -22,11 +24,11 @@ export interface Terminal {
   readonly color: boolean;
 }
 
-/** Tells lines beside the result. */
+/** Tells lines beside the result, each as one line, whatever names and captions it repeats. */
 export const notesOn =
   ({ err }: Pick<Terminal, "err">) =>
   (line: string): void =>
-    err(`${line}\n`);
+    err(`${oneLine(line)}\n`);
 
 export interface Invocation<F extends Fields = Fields> {
   /** Checked option values, defaults filled in. */

@@ -95,7 +95,8 @@ function table(rows: readonly Row[], style: Style): string {
   return lines.join("\n");
 }
 
-function wrap(text: string, columns: number): string[] {
+/** A text as lines of at most `columns`, broken between words. */
+export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(/\s+/)) {

@@ -1,6 +1,6 @@
 /** Scores of an evaluation during training, as lines that fit the terminal. */
 
-import { isShare } from "../evaluate/records.js";
+import { isShare, verdictOn } from "../evaluate/records.js";
 import type { ScoreLine } from "../train/hooks.js";
 
 /** Scores that are read together: one direction of retrieval, a classification, a loss. */
@@ -20,6 +20,7 @@ const LABELS: Readonly<Record<string, string>> = {
 /**
  * `step 900  val  image→text  R@1 2.5 % (0.0–5.8)  R@5 9.9 % (5.0–15.0) │ text→image  …`: a line a data set where `columns`
  * allow; intervals stay with the first score of each group, or go, where they do not; then a line a group.
+ * A score that is not distinguishable from guessing says so.
  * @param trainLoss mean of the last steps, told beside a held-out loss that it compares with.
  */
 export function scoreLines(scores: readonly ScoreLine[], columns: number, trainLoss?: number): string[] {
@@ -65,9 +66,10 @@ function groupsOf(scores: readonly ScoreLine[], trainLoss: number | undefined): 
     const number = (x: number) => (isShare(score.metric) ? (100 * x).toFixed(1) : x.toFixed(2));
     const beside =
       score.metric === "val_loss" && trainLoss !== undefined ? `, in training ${trainLoss.toFixed(2)}` : "";
+    const guess = verdictOn(score) === "guessing" ? " ≈ chance" : "";
     group.push({
       label,
-      value: `${number(score.value)}${isShare(score.metric) ? " %" : ""}${beside}`,
+      value: `${number(score.value)}${isShare(score.metric) ? " %" : ""}${guess}${beside}`,
       interval: beside === "" ? ` (${number(score.low)}–${number(score.high)})` : "",
     });
   }

@@ -5,7 +5,15 @@
  */
 
 import { readFileSync } from "node:fs";
-import { didYouMean, InternalError, invariant, Unsupported, UsageError } from "../core/errors.js";
+import {
+  didYouMean,
+  InternalError,
+  invariant,
+  oneLine,
+  printable,
+  Unsupported,
+  UsageError,
+} from "../core/errors.js";
 import { type CommandEntry, optionsOf, type Terminal } from "./command.js";
 import { commandHelp, type HelpPage, overview } from "./help.js";
 import { helpPages } from "./kept-help.js";
@@ -39,11 +47,11 @@ async function runWords(
 ): Promise<number> {
   const [first, ...rest] = words;
   const bad = (problem: string): number => {
-    terminal.err(`clipwright: ${problem}\n`);
+    terminal.err(`clipwright: ${oneLine(problem)}\n`);
     return EXIT.badUsage;
   };
   if (first === undefined) {
-    terminal.err(overview(await help(), terminal));
+    terminal.err(overview(await help(), terminal), true);
     return EXIT.badUsage;
   }
   if (first === "--version" || first === "-v") {
@@ -53,7 +61,7 @@ async function runWords(
   if (first === "help" || HELP.includes(first)) {
     const [topic, ...more] = rest;
     if (topic !== undefined) return runWords(commands, [topic, "--help", ...more], terminal, help);
-    terminal.out(overview(await help(), terminal));
+    terminal.out(overview(await help(), terminal), true);
     return EXIT.ok;
   }
   const entry = commands.find(({ name }) => name === first);
@@ -65,32 +73,34 @@ async function runWords(
   if (rest.some((word) => HELP.includes(word))) {
     const page = (await help()).find(({ name }) => name === first);
     invariant(page !== undefined, `help: no page of ${first}`);
-    terminal.out(commandHelp(page, terminal, rest.includes("--all")));
+    terminal.out(commandHelp(page, terminal, rest.includes("--all")), true);
     return EXIT.ok;
   }
   const command = await entry.load();
   // What checks options is loaded after the help, which need not wait for it.
-  const [{ parseWords }, { checkAll, kebab }] = await Promise.all([
+  const [{ parseWords }, { checkAll, kebab, withKey }] = await Promise.all([
     import("./arguments.js"),
     import("../settings/fields.js"),
   ]);
   const parsed = parseWords(command, rest);
   if (!parsed.ok) return bad(parsed.problem);
   const { given, positionals } = parsed;
-  const options = command.checksOptions
-    ? {}
-    : checkAll(optionsOf(command), given, (key) => `--${kebab(key)}`);
-  return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
+  const fields = optionsOf(command);
+  const options = command.checksOptions ? {} : checkAll(fields, given, (key) => `--${kebab(key)}`);
+  try {
+    return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
+  } catch (error) {
+    throw withKey(fields, error);
+  }
 }
 
 /** Tells a failure, and gives the exit code for it. */
 export function report(error: unknown, terminal: Terminal): number {
   if (error instanceof UsageError || error instanceof Unsupported) {
     // What a foreign parser or a user's recipe said may run over several lines.
-    const message = error.message.trim().replace(/\s*\n\s*/g, " ");
+    const message = oneLine(error.message.trim().replace(/\s*\n\s*/g, " "));
     terminal.err(`clipwright: ${message}\n`);
-    // A line begins with what is at fault: here, an option.
-    return error.code === "ERR_SETTING" || message.startsWith("--") ? EXIT.badUsage : EXIT.failed;
+    return error.code === "ERR_SETTING" ? EXIT.badUsage : EXIT.failed;
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const kind = error instanceof InternalError ? "" : "unexpected ";
@@ -115,8 +125,9 @@ export function terminalOf({
 }: Pick<NodeJS.Process, "stdout" | "stderr" | "env">): Terminal {
   const interactive = stderr.isTTY === true && env.TERM !== "dumb";
   return {
-    out: (text) => void stdout.write(text),
-    err: (text) => void stderr.write(text),
+    // A pipe or a file gets what there is, byte for byte.
+    out: (text, own = false) => void stdout.write(own || stdout.isTTY !== true ? text : printable(text)),
+    err: (text, own = false) => void stderr.write(own || stderr.isTTY !== true ? text : printable(text)),
     interactive,
     get columns() {
       return (stderr.isTTY ? stderr.columns : stdout.columns) || 80;

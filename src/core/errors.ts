@@ -13,6 +13,9 @@ export const oneLine = (text: string): string =>
     return short ?? (code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`);
   });
 
+/** `text` of several lines without what could command a terminal: as `oneLine`, but with its lines and columns. */
+export const printable = (text: string): string => text.replace(/[^\n\t]+/g, oneLine);
+
 /** Controls of C0 and C1, marks and embeddings of direction, line and paragraph separators, lone halves of surrogates. */
 const UNPRINTABLE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for

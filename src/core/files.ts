@@ -7,6 +7,7 @@
 
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -16,8 +17,9 @@ import {
   statfsSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type FileContent, readExactly, realDisk, replaceFile, writeAll } from "./disk.js";
+import { type FileContent, readExactly, realDisk, replaceFile, specialFile, writeAll } from "./disk.js";
 import { didYouMean, UsageError } from "./errors.js";
+import { readLines } from "./lines.js";
 
 const FULL = "Free some space and run the same command again; nothing that was complete before is touched";
 const DENIED = "Choose another place or change the permissions";
@@ -164,28 +166,76 @@ function isJson(text: string): boolean {
   }
 }
 
+/**
+ * The bytes of a file of at most `most` bytes (default 2 GiB). Throws what the system refuses, and a `UsageError` for a
+ * pipe, a socket or a device, which could make a reader wait or read for ever.
+ */
+export function readRegularFile(path: string, most = 2 ** 31 - 1): Buffer {
+  if (path.includes("\0")) throw new UsageError(`cannot read ${path}: a path holds no NUL. Check the path.`);
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(file);
+    const what = specialFile(stats);
+    if (what !== undefined) {
+      throw new UsageError(
+        `cannot read ${path}: it is ${what}, not a file. Write what it gives to a file first.`,
+      );
+    }
+    if (stats.size > most) {
+      throw new UsageError(`cannot read ${path}: it must have at most ${most} bytes; got ${stats.size}.`);
+    }
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The bytes of a file (under 2 GiB). Throws a `UsageError` that names it. */
+export const readBytes = (path: string): Uint8Array =>
+  withFileErrors("read", path, () => readRegularFile(path));
+
 /** The text of a file. Throws a `UsageError` that names it (with the nearest name in its folder) if it is not there. */
 export const readText = (path: string): string =>
-  withFileErrors("read", path, () => readFileSync(path, "utf8")).replace(/^\uFEFF/, "");
-
-/** The bytes of a file (under 2 GiB). */
-export const readBytes = (path: string): Uint8Array => withFileErrors("read", path, () => readFileSync(path));
+  withFileErrors("read", path, () => readRegularFile(path).toString("utf8")).replace(/^\uFEFF/, "");
 
 /** The value in a JSON file. A mistake is reported as `file:line:column`. */
 export function readJson(path: string): unknown {
   return parseJson(readText(path), path, 1);
 }
 
+/** The object in a JSON file. A file that holds anything else is a `UsageError`, too. */
+export function readJsonObject(path: string): Record<string, unknown> {
+  const value = readJson(path);
+  if (isObject(value)) return value;
+  throw new UsageError(`${path}: must hold one JSON object; got ${shown(value)}. Restore the file.`);
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const shown = (value: unknown): string => JSON.stringify(value).slice(0, 60);
+
 /**
  * The values of a JSON Lines file, empty lines skipped. A mistake is reported as `file:line:column`; an
  * unfinished last line (no newline, not JSON), as a killed process leaves one, is skipped.
  */
 export function readJsonLines(path: string): unknown[] {
-  const lines = readText(path).split("\n");
-  const last = lines.length - 1;
-  return lines.flatMap((line, i) => {
-    if (line.trim() === "" || (i === last && !isJson(line))) return [];
-    return [parseJson(line, path, i + 1)];
+  return withFileErrors("read", path, () => {
+    const values: unknown[] = [];
+    for (const { bytes, number, ended } of readLines(path)) {
+      const line = bytes.toString("utf8").replace(/^\uFEFF/, "");
+      if (line.trim() === "" || (!ended && !isJson(line))) continue;
+      values.push(parseJson(line, path, number));
+    }
+    return values;
+  });
+}
+
+/** The same of a file whose lines are objects, with the number of its line; another line is a `UsageError`. */
+export function readJsonRecords(path: string, is: (value: Record<string, unknown>) => boolean, rule: string) {
+  return readJsonLines(path).map((value, i) => {
+    if (isObject(value) && is(value)) return value;
+    throw new UsageError(`${path}: record ${i + 1} must be ${rule}; got ${shown(value)}. Delete this line.`);
   });
 }
 

@@ -113,7 +113,13 @@ function readHeader(fd: number, path: string): NpyHeader {
         "Convert it with numpy's astype first.",
     );
   }
-  const shape = sizes.split(",").flatMap((part) => (part.trim() === "" ? [] : [Number(part)]));
+  const parts = sizes.split(",").map((part) => part.trim());
+  // A tuple of one ends in a comma; Python 2 wrote long integers as 3L.
+  if (parts.at(-1) === "") parts.pop();
+  const shape = parts.map((part) => (/^\d+L?$/.test(part) ? Number.parseInt(part, 10) : Number.NaN));
+  if (!Number.isSafeInteger(8 * sizeOfShape(shape))) {
+    throw notOne(`its shape (${sizes}) is none of sizes that can be`);
+  }
   if (fortran === "True" && shape.filter((size) => size > 1).length > 1) {
     throw new UsageError(
       `${path}: must be row-major; it is in Fortran order. Save numpy.ascontiguousarray of it.`,

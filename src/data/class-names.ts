@@ -37,9 +37,18 @@ export function labelsOf(samples: Iterable<{ readonly label?: string }>): string
   return areNumbers(sorted) ? sorted.sort((a, b) => Number(a) - Number(b)) : sorted;
 }
 
-/** The distinct labels of a data set, in order: see `labelsOf`. */
+/** The distinct labels of a data set, in order, class folders without an image among them: see `labelsOf`. */
 export const datasetLabels = (dataset: Dataset): string[] =>
-  labelsOf(Array.from({ length: dataset.length }, (_, i) => dataset.sample(i)));
+  labelsOf([
+    ...Array.from({ length: dataset.length }, (_, i) => dataset.sample(i)),
+    ...emptyClasses(dataset.description),
+  ]);
+
+/** The classes without an image, as if each had one. */
+export const emptyClasses = (
+  descriptions: readonly { readonly emptyClasses?: readonly string[] }[],
+): { readonly label: string }[] =>
+  descriptions.flatMap((description) => (description.emptyClasses ?? []).map((label) => ({ label })));
 
 /**
  * The classes of `labels` (of `labelsOf`). Without a file of names they are the labels as words; labels that are only

@@ -17,6 +17,7 @@ export interface Sample {
 export type SourceKind =
   | "image-text folder"
   | "class folder"
+  | "pictures"
   | "csv"
   | "tsv"
   | "jsonl"

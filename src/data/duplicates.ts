@@ -57,10 +57,14 @@ type Picture = NonNullable<Examined["picture"]>;
 export const hashDistance = (a: Picture["hash"], b: Picture["hash"]): number =>
   popcount(a[0] ^ b[0]) + popcount(a[1] ^ b[1]);
 
-/** Mean absolute difference of two miniatures, of 255. */
-function difference(a: Uint8Array, b: Uint8Array): number {
+/** Mean absolute difference of two miniatures, of 255; infinite when it is more than `most`. */
+function difference(a: Uint8Array, b: Uint8Array, most: number): number {
+  const mostSum = most * a.length;
   let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += Math.abs(a[i]! - b[i]!);
+  for (let i = 0; i < a.length; i++) {
+    sum += Math.abs(a[i]! - b[i]!);
+    if (sum > mostSum) return Number.POSITIVE_INFINITY;
+  }
   return sum / a.length;
 }
 
@@ -80,6 +84,20 @@ function band(hash: Picture["hash"], from: number, to: number): number {
   return Number((value >> BigInt(64 - to)) & ((1n << BigInt(to - from)) - 1n));
 }
 
+/** Mean of a miniature, 0 … 255. */
+const brightness = (miniature: Uint8Array): number =>
+  miniature.reduce((sum, value) => sum + value, 0) / miniature.length;
+
+/** Mean absolute difference of miniatures, of 255, that rounding makes. */
+const INDISTINCT = 0.5;
+
+/** A picture, and how far others may be from it. */
+interface Look extends Pick<Picture, "hash" | "miniature"> {
+  readonly at: number;
+  readonly allowed: number;
+  readonly brightness: number;
+}
+
 /** For each entry of `examined`, the position of the first entry of its group; itself where it is alone. */
 export function groupDuplicates(examined: readonly Examined[], options: DuplicateOptions = {}): Int32Array {
   const { maxDistance = 4, maxDifference = 8 } = options;
@@ -96,26 +114,39 @@ export function groupDuplicates(examined: readonly Examined[], options: Duplicat
     bySha.set(sha256, at);
     if (picture !== undefined) distinct.push(at);
   }
+  const looks = distinct.map((at): Look => {
+    const { hash, miniature } = examined[at]!.picture!;
+    const allowed = Math.max(1, Math.min(maxDifference, contrast(miniature) / 8));
+    return { at, hash, miniature, allowed, brightness: brightness(miniature) };
+  });
   const bands = maxDistance + 1;
   for (let b = 0; b < bands; b++) {
     const from = Math.floor((64 * b) / bands);
     const to = Math.floor((64 * (b + 1)) / bands);
-    const buckets = new Map<number, number[]>();
-    for (const at of distinct) {
-      const { hash, miniature } = examined[at]!.picture!;
-      const value = bands === 1 ? band(hash, 0, 32) : band(hash, from, to);
-      const allowed = Math.max(1, Math.min(maxDifference, contrast(miniature) / 8));
-      const bucket = buckets.get(value);
-      if (bucket === undefined) {
-        buckets.set(value, [at]);
-        continue;
+    const buckets = new Map<number, Look[][]>();
+    for (const look of looks) {
+      const value = bands === 1 ? band(look.hash, 0, 32) : band(look.hash, from, to);
+      const bucket = buckets.get(value) ?? [];
+      buckets.set(value, bucket);
+      // Miniatures differ by at least as much as their brightness does.
+      const darkest = Math.max(0, Math.floor(look.brightness - look.allowed));
+      let known = false;
+      for (let level = darkest; level <= look.brightness + look.allowed; level++) {
+        for (const other of bucket[level] ?? []) {
+          const distance = hashDistance(look.hash, other.hash);
+          if (distance > maxDistance) continue;
+          const apart = difference(look.miniature, other.miniature, look.allowed);
+          if (apart > look.allowed) continue;
+          sets.merge(other.at, look.at);
+          known ||= distance === 0 && apart <= INDISTINCT;
+        }
       }
-      for (const other of bucket) {
-        const picture = examined[other]!.picture!;
-        if (hashDistance(hash, picture.hash) > maxDistance) continue;
-        if (difference(miniature, picture.miniature) <= allowed) sets.merge(other, at);
-      }
-      bucket.push(at);
+      // One of many that look the same stands for them, or they would all be compared with each other.
+      if (known) continue;
+      const level = Math.floor(look.brightness);
+      const alike = bucket[level];
+      if (alike === undefined) bucket[level] = [look];
+      else alike.push(look);
     }
   }
   return Int32Array.from({ length: examined.length }, (_, at) => sets.find(at));
@@ -128,7 +159,11 @@ export function duplicateGroups(
 ): DuplicateGroup[] {
   const first = groupDuplicates(examined, options);
   const groups = new Map<number, number[]>();
-  for (const [at, root] of first.entries()) groups.set(root, [...(groups.get(root) ?? []), at]);
+  for (const [at, root] of first.entries()) {
+    const members = groups.get(root);
+    if (members === undefined) groups.set(root, [at]);
+    else members.push(at);
+  }
   return [...groups.values()]
     .filter((members) => members.length > 1)
     .map((members) => ({

@@ -1,7 +1,8 @@
 /** Reading one image's encoded bytes from its place: a file, a range of a tar, or base64 in a JSONL line. */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { readExactly, specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
+import { readRegularFile } from "../core/files.js";
 import type { ImageIndex } from "./image-index.js";
 import { parseJson } from "./sources/json.js";
 
@@ -24,23 +25,6 @@ function descriptor(path: string): number {
   const fd = openSync(path, "r");
   openFiles.set(path, fd);
   return fd;
-}
-
-/**
- * The bytes of the file at `path`. Throws for a pipe, a socket or a device, which could wait or go on for ever, and for a
- * file of more than `most` bytes (default 2 GiB).
- */
-export function readRegularFile(path: string, most = 2 ** 31 - 1): Uint8Array {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-  try {
-    const stats = fstatSync(file);
-    const what = specialFile(stats);
-    if (what !== undefined) throw new Error(`it is ${what}, not a file`);
-    if (stats.size > most) throw new Error(`it has ${stats.size} bytes, more than ${most}`);
-    return readFileSync(file);
-  } finally {
-    closeSync(file);
-  }
 }
 
 function readRange(path: string, offset: number, size: number): Uint8Array {

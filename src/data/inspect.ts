@@ -93,6 +93,8 @@ export async function inspectDataset(dataset: Dataset, options: InspectOptions =
   const captionWords: number[] = [];
   const captionChars: number[] = [];
   const perImage: number[] = [];
+  // Pictures alone lack nothing; where others have captions, one without is not trained on.
+  const captioned = dataset.description.some(({ captions }) => captions > 0);
   for (const { index, picture, sha256, error } of examined) {
     const { key, captions, label } = dataset.sample(index);
     const drop = (reason: DropReason, detail: string): void =>
@@ -105,7 +107,7 @@ export async function inspectDataset(dataset: Dataset, options: InspectOptions =
     }
     if (picture !== undefined) formats[picture.format] = (formats[picture.format] ?? 0) + 1;
     if (picture === undefined) drop("unreadable image", error ?? "");
-    else if (captions.length === 0) drop("empty caption", "no caption");
+    else if (captions.length === 0 && captioned) drop("empty caption", "no caption");
     else if (Math.min(picture.width, picture.height) < minSize)
       drop("too small", `${picture.width}×${picture.height}`);
     else if (firstWith.has(sha256!)) drop("duplicate", `same bytes as ${firstWith.get(sha256!)}`);

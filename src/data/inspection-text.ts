@@ -1,4 +1,5 @@
 /** An inspection as a person reads it in a terminal. */
+import { oneLine } from "../core/errors.js";
 import type { Distribution, DropReason, Inspection } from "./inspect.js";
 
 const LISTED_DROPS = 3;
@@ -105,5 +106,5 @@ export function formatInspection(report: Inspection): string {
       lines.push(`    ${cut(keys.join(" ~ "))}`);
     if (near > LISTED_DROPS) lines.push(`    and ${number(near - LISTED_DROPS)} more`);
   }
-  return `${lines.join("\n")}\n`;
+  return `${lines.map(oneLine).join("\n")}\n`;
 }

@@ -17,6 +17,7 @@ import {
   type SourceReading,
 } from "./sources/options.js";
 import { readParquet } from "./sources/parquet.js";
+import { isPicture, readPictures } from "./sources/pictures.js";
 import { Problems } from "./sources/problems.js";
 import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
 import { isGarbled } from "./sources/text.js";
@@ -41,11 +42,11 @@ export async function openDataset(
   spec: SourceSpec | readonly SourceSpec[],
   options: DatasetOptions & { readonly weights?: readonly number[] } = {},
 ): Promise<Dataset> {
-  const parts = splitSpec(spec, options.weights);
+  const parts = withPicturesTogether(splitSpec(spec, options.weights), options);
   const readings: SourceReading[] = [];
-  for (const { source } of parts) {
+  for (const { source, pictures } of parts) {
     const paths: string[] = [];
-    for (const path of expandSource(source)) {
+    for (const path of pictures ?? expandSource(source)) {
       paths.push(/^https?:\/\//.test(path) ? await download(path, options) : path);
     }
     for (const path of paths) checkReadable(path);
@@ -70,6 +71,26 @@ export async function openDataset(
     ),
     parts.map((part) => part.weight),
   );
+}
+
+/** A source, or the single pictures that are taken for one. */
+interface Part {
+  readonly source: string;
+  readonly weight?: number;
+  readonly pictures?: readonly string[];
+}
+
+/** Pictures that were named one by one, as a shell's glob does, are one source, in the first one's place. */
+function withPicturesTogether(parts: readonly Part[], options: DatasetOptions): readonly Part[] {
+  const isSingle = ({ source, weight }: Part): boolean =>
+    weight === undefined &&
+    isPicture(source) &&
+    statSync(source, { throwIfNoEntry: false })?.isFile() === true;
+  const pictures = options.captionsOptional === true ? parts.filter(isSingle) : [];
+  if (pictures.length < 2) return parts;
+  const paths = pictures.map(({ source }) => source);
+  const together: Part = { source: `${paths.length} pictures`, pictures: paths };
+  return parts.flatMap((part) => (part === pictures[0] ? [together] : pictures.includes(part) ? [] : [part]));
 }
 
 const nameOf = (source: string): string =>
@@ -145,6 +166,10 @@ async function readSource(
     }
     return readFolderSource(source, folders[0]!, options);
   }
+  if (options.captionsOptional === true && options.format === undefined) {
+    const pictures = paths.filter(isPicture);
+    if (pictures.length > 0) return readPictures(source, pictures);
+  }
   const formats = new Set(options.format === undefined ? paths.map(formatOfFile) : [options.format]);
   if (formats.size > 1) {
     throw new UsageError(
@@ -160,6 +185,7 @@ async function readFiles(
   format: SourceFormat,
   options: DatasetOptions,
 ): Promise<SourceReading> {
+  for (const path of paths) checkReadable(path);
   switch (format) {
     case "webdataset":
       return readWebDataset(source, paths, options);

@@ -155,9 +155,15 @@ export class OnnxRuntime implements Engine {
   private buffers = 0;
   private bytes = 0;
 
-  /** Throws `UsageError` where ONNX Runtime's package is missing. */
+  /** Throws `UsageError` where ONNX Runtime's package is missing or an option cannot be. */
   constructor(private readonly options: OnnxRuntimeOptions = {}) {
     onnxRuntime();
+    const { threads } = options;
+    if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1)) {
+      throw new UsageError(`onnxruntime: threads must be an integer from 1; got threads=${threads}.`, {
+        key: "threads",
+      });
+    }
   }
 
   async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {

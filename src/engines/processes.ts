@@ -14,6 +14,10 @@ export interface ProcessGroup {
   /** Where process 0 serves the store. */
   readonly host: string;
   readonly port: number;
+  /** Where process 0 listens: an address or a name of this machine. Default `host`. */
+  readonly listen: string;
+  /** What the processes of one run have in common and others have not: who does not know it is not let in. */
+  readonly token: string;
   /** Which launcher's variables were read. */
   readonly launcher: "clipwright" | "torchrun" | "slurm" | "kubernetes";
 }
@@ -25,8 +29,8 @@ export const DEFAULT_PORT = 29611;
 
 /**
  * The group that the environment describes; undefined for a process on its own. CLIPWRIGHT_PROCESS_ID,
- * CLIPWRIGHT_PROCESSES and CLIPWRIGHT_RENDEZVOUS (`host:port`) go before what a launcher says. Throws
- * `UsageError` when the description is incomplete or contradicts itself.
+ * CLIPWRIGHT_PROCESSES, CLIPWRIGHT_RENDEZVOUS (`host:port`), CLIPWRIGHT_LISTEN and CLIPWRIGHT_TOKEN go before what a
+ * launcher says. Throws `UsageError` when the description is incomplete or contradicts itself.
  */
 export function processGroup(env: Environment = process.env): ProcessGroup | undefined {
   const found = fromClipwright(env) ?? fromTorchrun(env) ?? fromSlurm(env) ?? fromKubernetes(env);
@@ -40,7 +44,13 @@ export function processGroup(env: Environment = process.env): ProcessGroup | und
   }
   if (count === 1) return undefined;
   const address = env.CLIPWRIGHT_RENDEZVOUS;
-  return { ...found, count, ...(address === undefined ? {} : parseAddress(address)) };
+  const place = { ...found, ...(address === undefined ? {} : parseAddress(address)) };
+  return {
+    ...place,
+    count,
+    listen: env.CLIPWRIGHT_LISTEN || place.host,
+    token: env.CLIPWRIGHT_TOKEN ?? found.token,
+  };
 }
 
 function whole(env: Environment, name: string): number {
@@ -64,13 +74,17 @@ function parseAddress(address: string): { host: string; port: number } {
   return { host: match[1]!, port };
 }
 
+/** What a launcher's variables give; where to listen is not among it. */
+type Found = Omit<ProcessGroup, "listen">;
+
 const optional = (env: Environment, name: string): number | undefined =>
   env[name] === undefined ? undefined : whole(env, name);
 
-function fromClipwright(env: Environment): ProcessGroup | undefined {
+function fromClipwright(env: Environment): Found | undefined {
   if (env.CLIPWRIGHT_PROCESS_ID === undefined) return undefined;
   return {
     launcher: "clipwright",
+    token: "",
     index: whole(env, "CLIPWRIGHT_PROCESS_ID"),
     count: whole(env, "CLIPWRIGHT_PROCESSES"),
     localIndex: optional(env, "LOCAL_RANK"),
@@ -80,7 +94,7 @@ function fromClipwright(env: Environment): ProcessGroup | undefined {
 }
 
 /** https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables */
-function fromTorchrun(env: Environment): ProcessGroup | undefined {
+function fromTorchrun(env: Environment): Found | undefined {
   if (env.RANK === undefined || env.WORLD_SIZE === undefined) return undefined;
   const count = whole(env, "WORLD_SIZE");
   if (count > 1 && env.MASTER_ADDR === undefined && env.CLIPWRIGHT_RENDEZVOUS === undefined) {
@@ -88,6 +102,7 @@ function fromTorchrun(env: Environment): ProcessGroup | undefined {
   }
   return {
     launcher: "torchrun",
+    token: env.TORCHELASTIC_RUN_ID ?? "",
     index: whole(env, "RANK"),
     count,
     localIndex: optional(env, "LOCAL_RANK"),
@@ -98,12 +113,13 @@ function fromTorchrun(env: Environment): ProcessGroup | undefined {
 }
 
 /** https://slurm.schedmd.com/srun.html, "output environment variables" */
-function fromSlurm(env: Environment): ProcessGroup | undefined {
+function fromSlurm(env: Environment): Found | undefined {
   const nodes = env.SLURM_STEP_NODELIST ?? env.SLURM_JOB_NODELIST;
   if (env.SLURM_PROCID === undefined || env.SLURM_NTASKS === undefined || nodes === undefined)
     return undefined;
   return {
     launcher: "slurm",
+    token: `${env.SLURM_JOB_ID}.${env.SLURM_STEP_ID ?? 0}`,
     index: whole(env, "SLURM_PROCID"),
     count: whole(env, "SLURM_NTASKS"),
     localIndex: optional(env, "SLURM_LOCALID"),
@@ -126,7 +142,7 @@ export function firstSlurmNode(list: string): string {
 }
 
 /** https://kubernetes.io/docs/concepts/workloads/controllers/job/#completion-mode */
-function fromKubernetes(env: Environment): ProcessGroup | undefined {
+function fromKubernetes(env: Environment): Found | undefined {
   if (env.JOB_COMPLETION_INDEX === undefined || env.CLIPWRIGHT_PROCESSES === undefined) return undefined;
   const count = whole(env, "CLIPWRIGHT_PROCESSES");
   if (count > 1 && env.CLIPWRIGHT_RENDEZVOUS === undefined) {
@@ -136,6 +152,7 @@ function fromKubernetes(env: Environment): ProcessGroup | undefined {
   }
   return {
     launcher: "kubernetes",
+    token: "",
     index: whole(env, "JOB_COMPLETION_INDEX"),
     count,
     localIndex: 0,

@@ -3,7 +3,7 @@
  * that notebooks written for it read them.
  */
 
-import { InternalError, UsageError } from "../core/errors.js";
+import { InternalError, oneLine, UsageError } from "../core/errors.js";
 import type { Interval } from "./statistics/bootstrap.js";
 import { type Verdict, verdictOf } from "./statistics/verdict.js";
 import { findMetric } from "./tasks/index.js";
@@ -145,48 +145,52 @@ export function scoreWords(score: EvaluationRecord): {
 const MARKS = { better: "", guessing: "≈ ", worse: "> " } as const;
 
 /**
- * The scores as a table of plain text, one a line, with 95 % intervals, what guessing gives, and n; a data set's name
- * stands once. Below it stands what the marks mean, and which data the model has been trained on.
+ * The scores as a table of plain text, one a line under the name of their data, with 95 % intervals, what guessing gives,
+ * and n. Below it stands what the marks mean, and which data the model has been trained on.
  */
 export function evaluationTable(records: readonly EvaluationRecord[]): string {
-  const rows = [["data set", "metric", "score", "95 % interval", "chance", "n"]];
-  let previous = "";
-  for (const score of records) {
-    const dataset = score.split === undefined ? score.dataset : `${score.dataset} (${score.split})`;
+  const header = ["", "score", "95 % interval", "chance", "n"];
+  const rows = records.map((score) => {
     const { value, interval, chance } = scoreWords(score);
-    rows.push([
-      dataset === previous ? "" : dataset,
-      metricWords(score.metric),
-      value,
-      interval,
-      chance === undefined ? "" : `${MARKS[verdictOn(score)!]}${chance}`,
-      score.n.toLocaleString("en-US"),
-    ]);
-    previous = dataset;
-  }
-  const columns = rows[0]!
-    .map((_, c) => c)
-    .filter((c) => c !== 4 || rows.slice(1).some((row) => row[c] !== ""));
-  const widths = columns.map((c) => Math.max(...rows.map((row) => row[c]!.length)));
+    const marked = chance === undefined ? "" : `${MARKS[verdictOn(score)!]}${chance}`;
+    return [`  ${metricWords(score.metric)}`, value, interval, marked, score.n.toLocaleString("en-US")];
+  });
+  const columns = [...header.keys()].filter(
+    (c) => header[c] !== "chance" || rows.some((row) => row[c] !== ""),
+  );
+  const widths = columns.map((c) => Math.max(...[header, ...rows].map((row) => row[c]!.length)));
   const format = (row: readonly string[]): string =>
     columns
-      .map((c, at) => (c < 2 ? row[c]!.padEnd(widths[at]!) : row[c]!.padStart(widths[at]!)))
+      .map((c, at) => (c === 0 ? row[c]!.padEnd(widths[at]!) : row[c]!.padStart(widths[at]!)))
       .join("  ")
       .trimEnd();
-  const rule = widths.map((width) => "─".repeat(width)).join("  ");
-  return `${[format(rows[0]!), rule, ...rows.slice(1).map(format), ...remarks(records)].join("\n")}\n`;
+  const lines = [format(header)];
+  let previous: string | undefined;
+  for (const [i, { dataset, split }] of records.entries()) {
+    const name = split === undefined ? dataset : `${dataset} (${split})`;
+    if (name !== previous) lines.push(oneLine(name));
+    previous = name;
+    lines.push(format(rows[i]!));
+  }
+  return `${[...lines, ...remarks(records)].join("\n")}\n`;
 }
 
-/** What must be known to read scores: those that guessing explains, and those on pictures that were trained on. */
-export function remarks(records: readonly EvaluationRecord[]): string[] {
+/** What must be known to read scores in a table: what its marks mean, and which data were trained on. */
+function remarks(records: readonly EvaluationRecord[]): string[] {
   const verdicts = new Set(records.map(verdictOn));
-  const lines: string[] = [];
-  if (verdicts.has("guessing")) lines.push("≈ not distinguishable from guessing: the interval holds chance.");
-  if (verdicts.has("worse")) lines.push("> worse than guessing.");
+  return [
+    ...(verdicts.has("guessing") ? ["≈ not distinguishable from guessing: the interval holds chance."] : []),
+    ...(verdicts.has("worse") ? ["> worse than guessing."] : []),
+    ...seenRemarks(records),
+  ];
+}
+
+/** One line for each data set of which pictures were trained on. */
+export function seenRemarks(records: readonly EvaluationRecord[]): string[] {
   const seen = new Map(records.filter((r) => (r.seen ?? 0) > 0).map((r) => [r.dataset, r.seen!]));
-  for (const [dataset, count] of seen)
-    lines.push(
-      `${dataset}: ${count.toLocaleString("en-US")} ${count === 1 ? "picture was" : "pictures were"} trained on, so these scores do not show how the model does on new ones.`,
-    );
-  return lines;
+  return Array.from(
+    seen,
+    ([dataset, count]) =>
+      `${dataset}: ${count.toLocaleString("en-US")} of its pictures ${count === 1 ? "was" : "were"} trained on; new ones may score lower.`,
+  );
 }

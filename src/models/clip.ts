@@ -1,7 +1,7 @@
 /** A CLIP: two towers into one space, and a learned factor on their cosines. */
 
 import { UsageError } from "../core/errors.js";
-import { sameShape } from "../core/shape.js";
+import { sameShape, sizeOfShape } from "../core/shape.js";
 import { div, exp, maximum, mul, sqrt, sum } from "../graph/ops/index.js";
 import type { Tensor } from "../graph/tensor.js";
 import type { NoiseSpecs } from "../nn/noise.js";
@@ -63,7 +63,25 @@ export interface Clip {
   forImages(size: number, what: string): Clip;
 }
 
-/** The model that `config` describes. */
+/** Forty times the largest CLIP that was published. In f32 with AdamW's state these are 1.6 TB. */
+const LARGEST_MODEL = 1e11;
+
+function checkSize(parameters: ParameterSpecs): void {
+  const sized = Object.entries(parameters).map(([name, { shape }]) => ({
+    name,
+    shape,
+    size: sizeOfShape(shape),
+  }));
+  const total = sized.reduce((n, { size }) => n + size, 0);
+  if (total <= LARGEST_MODEL) return;
+  const { name, shape } = sized.reduce((a, b) => (b.size > a.size ? b : a));
+  throw new UsageError(
+    `model: must have at most ${LARGEST_MODEL / 1e9} G parameters; got ${(total / 1e9).toPrecision(3)} G, of which ` +
+      `${name} is [${shape.join(",")}]. Check the sizes in its configuration.`,
+  );
+}
+
+/** The model that `config` describes. Throws `UsageError` for one of more than 100 G parameters. */
 export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
   const complete = completeClipConfig(config);
   const encoder = encoderOf(config.vision_cfg);
@@ -80,6 +98,7 @@ export function makeClip(config: ClipConfig, options: TowerOptions = {}): Clip {
     logit_scale: spec([], scale),
     ...(bias === null ? {} : { logit_bias: spec([], { kind: "constant", value: bias }) }),
   };
+  checkSize(parameters);
   const statistics = prefixed("visual", visual.statistics);
   const variables = { ...parameters, ...statistics };
   const S = complete.vision_cfg.image_size;

@@ -176,6 +176,11 @@ export function scoreCharts(records: readonly EvaluationRecord[]): Html[] {
       });
     if (lines.length === 0) return [];
     const { dataset, split } = group[0]!;
+    const { chance } = group.findLast((score) => score.metric === group[0]!.metric)!;
+    const guessing = {
+      value: 100 * (chance ?? 0),
+      label: `chance of ${metricWords(group[0]!.metric)}`,
+    };
     return [
       lineChart({
         title: `Scores on ${dataset}${split === undefined ? "" : ` (${split})`}`,
@@ -185,6 +190,7 @@ export function scoreCharts(records: readonly EvaluationRecord[]): Html[] {
         unit: " %",
         fromZero: true,
         lines,
+        references: chance === undefined ? [] : [guessing],
       }),
     ];
   });

@@ -12,11 +12,11 @@ import { Html, type HtmlChild, html } from "./html.js";
 import {
   gridSection,
   type PictureGrid,
-  querySection,
   type ReportScore,
   type ReportTable,
   scoreSection,
-  type TextQuery,
+  searchSection,
+  type TextSearch,
   tableSection,
 } from "./sections.js";
 import { pageScript, pageStyle } from "./style.js";
@@ -37,7 +37,7 @@ export interface RunReport extends CurveContext {
   /** Lines of `evaluation.jsonl`: the last of each kind as scores, those with steps as curves. */
   readonly scores?: readonly ReportScore[];
   readonly grids?: readonly PictureGrid[];
-  readonly queries?: readonly TextQuery[];
+  readonly searches?: readonly TextSearch[];
   readonly tables?: readonly ReportTable[];
   /** Paragraphs: what to keep in mind, the command that makes this page again. */
   readonly notes?: readonly string[];
@@ -64,7 +64,7 @@ export function writeRunReport(report: RunReport): string {
 ${headline(report.headline ?? [])}</header>
 ${scoreSection(scores)}
 ${(report.grids ?? []).map(gridSection)}
-${querySection(report.queries ?? [])}
+${(report.searches ?? []).map(searchSection)}
 ${
   charts.length > 0 &&
   html`<section id="training"><h2>Training</h2><div class="charts">${charts}</div></section>`

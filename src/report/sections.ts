@@ -1,11 +1,18 @@
 /** The parts of a report that are not charts: scores with intervals, tables, pictures with their guesses, queries. */
 
-import { type EvaluationRecord, isShare, metricWords, scoreWords } from "../evaluate/records.js";
+import {
+  type EvaluationRecord,
+  isShare,
+  metricWords,
+  scoreWords,
+  seenRemarks,
+  verdictOn,
+} from "../evaluate/records.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
 import { groupBy } from "./series.js";
 
-/** A score, and what guessing would give, in the metric's own unit (0.0006, not 0.06). */
-export type ReportScore = EvaluationRecord & { readonly chance?: number };
+/** A line of `evaluation.jsonl`. */
+export type ReportScore = EvaluationRecord;
 
 /**
  * The last score of each data set, split and metric as a dot on its interval: shares on an axis of 0 to 100 %, ranks as
@@ -25,7 +32,8 @@ export function scoreSection(scores: readonly ReportScore[]): Html | undefined {
   return html`<section id="scores"><h2>Scores</h2>
 <p class="lead">Dots are the scores, bars their 95 % intervals from a bootstrap over the test items${
     chance && html`, the thin mark is <span class="chance-key">chance</span>`
-  }. Two scores whose bars overlap may well be equal.</p>
+  }. A bar that reaches over chance says no more than guessing; two scores whose bars overlap may well be equal.</p>
+${seenRemarks(latest).map((line) => html`<p class="caution">${line}</p>`)}
 ${groups.map(
   (group) => html`<div class="scores"><h3>${datasetName(group[0]!)}</h3>
 <div role="table">${group.map(scoreRow)}${
@@ -35,19 +43,28 @@ ${groups.map(
 )}</section>`;
 }
 
+/** What stands beside a score that is no better than guessing. */
+const VERDICTS = {
+  better: undefined,
+  guessing: html` <em>not distinguishable from guessing</em>`,
+  worse: html` <em>worse than guessing</em>`,
+} as const;
+
 const datasetName = ({ dataset, split }: EvaluationRecord): string =>
   split === undefined ? dataset : `${dataset} (${split})`;
 
 function scoreRow(score: ReportScore): Html {
-  const { value, interval } = scoreWords(score);
+  const { value, interval, chance } = scoreWords(score);
   const percent = (share: number): string => `${Math.round(Math.min(1, Math.max(0, share)) * 10000) / 100}%`;
   const track = html`<span class="track">${
     score.chance !== undefined &&
-    html`<i class="chance" style="left:${percent(score.chance)}" title="chance: ${(100 * score.chance).toPrecision(2)} %"></i>`
+    html`<i class="chance" style="left:${percent(score.chance)}" title="chance: ${chance}"></i>`
   }<i class="bar" style="left:${percent(score.low)};width:${percent(score.high - score.low)}"></i><i class="dot" style="left:${percent(score.value)}"></i></span>`;
   return html`<div class="score" role="row"><span role="cell">${metricWords(score.metric)}</span>${
     isShare(score.metric) ? track : html`<span></span>`
-  }<b role="cell">${value}</b><span role="cell" class="quiet">${interval} · n ${score.n.toLocaleString("en-US")}</span></div>`;
+  }<b role="cell">${value}</b><span role="cell" class="quiet">${interval} · n ${score.n.toLocaleString("en-US")}${
+    chance !== undefined && html` · chance ${chance}`
+  }${VERDICTS[verdictOn(score) ?? "better"]}</span></div>`;
 }
 
 export interface ReportTable {
@@ -75,12 +92,16 @@ export function tableSection({ title, sentence, columns, rows }: ReportTable): H
   )}</tbody></table></div></section>`;
 }
 
-/** A picture, its true name, and the model's guesses, best first. */
+/** A picture, its true name or a caption of its own, and the model's guesses, best first. */
 export interface NamedPicture {
   readonly image: ReportImage;
   readonly truth: string;
-  /** Three are shown. Scores are cosines or probabilities, higher is better. */
-  readonly predictions: readonly { readonly name: string; readonly score: number }[];
+  /** Three are shown. Scores are cosines. `right` where another name than `truth` is right too; default: it is `truth`. */
+  readonly predictions: readonly {
+    readonly name: string;
+    readonly score: number;
+    readonly right?: boolean;
+  }[];
 }
 
 export interface PictureGrid {
@@ -88,22 +109,30 @@ export interface PictureGrid {
   /** One sentence: which pictures these are and how they were chosen. */
   readonly sentence: string;
   readonly items: readonly NamedPicture[];
+  /** Share of first guesses that guessing gets right. */
+  readonly chance?: number;
 }
 
 const SHOWN_GUESSES = 3;
 
 /** The pictures as cards. A card is right when the first guess is the true name, near when the second or third is. */
-export function gridSection({ title, sentence, items }: PictureGrid): Html {
+export function gridSection({ title, sentence, items, chance }: PictureGrid): Html {
   const places = items.map(({ truth, predictions }) =>
-    predictions.slice(0, SHOWN_GUESSES).findIndex(({ name }) => name === truth),
+    predictions.slice(0, SHOWN_GUESSES).findIndex((guess) => isRight(guess, truth)),
   );
   const right = places.filter((place) => place === 0).length;
   const within = places.filter((place) => place >= 0).length;
   return html`<section><h2>${title}</h2>
-<p class="lead">${sentence} <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true name is among the first three.</p>
+<p class="lead">${sentence} <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true one is among the first three.${
+    chance !== undefined &&
+    html` Guessing would get ${(chance * items.length).toLocaleString("en-US", { maximumSignificantDigits: 2 })} right.`
+  } Numbers are cosines between picture and text, not probabilities.</p>
 <ul class="legend marks"><li class="right">right</li><li class="near">second or third guess</li><li class="wrong">not among three</li></ul>
 <div class="pictures">${items.map((item, i) => pictureCard(item, places[i]!, title))}</div></section>`;
 }
+
+const isRight = ({ name, right }: NamedPicture["predictions"][number], truth: string): boolean =>
+  right ?? name === truth;
 
 function pictureCard({ image, truth, predictions }: NamedPicture, place: number, grid: string): Html {
   const mark = place === 0 ? "right" : place > 0 ? "near" : "wrong";
@@ -113,8 +142,8 @@ function pictureCard({ image, truth, predictions }: NamedPicture, place: number,
 <img src="${imageUri(image, `${grid}, "${truth}"`)}" alt="" loading="lazy">
 <h4 title="${truth}">${truth}</h4>
 <ol>${shown.map(
-    ({ name, score }) =>
-      html`<li${name === truth && html` class="true"`} title="${name}: ${score.toFixed(3)}"><span>${name}</span><b>${score.toFixed(2)}</b><i style="width:${Math.round(100 * Math.max(0, score / top))}%"></i></li>`,
+    (guess) =>
+      html`<li${isRight(guess, truth) && html` class="true"`} title="${guess.name}: cosine ${guess.score.toFixed(3)}"><span>${guess.name}</span><b>${guess.score.toFixed(2)}</b><i style="width:${Math.round(100 * Math.max(0, guess.score / top))}%"></i></li>`,
   )}</ol></div>`;
 }
 
@@ -130,11 +159,19 @@ export interface TextQuery {
   }[];
 }
 
-export function querySection(queries: readonly TextQuery[]): Html | undefined {
+/** Texts and what they find. */
+export interface TextSearch {
+  readonly title: string;
+  /** One sentence: which texts these are, and among what they look. */
+  readonly sentence: string;
+  readonly queries: readonly TextQuery[];
+}
+
+export function searchSection({ title, sentence, queries }: TextSearch): Html | undefined {
   if (queries.length === 0) return undefined;
   const marked = queries.some(({ results }) => results.some(({ right }) => right === true));
-  return html`<section id="queries"><h2>Text finds picture</h2>
-<p class="lead">For each text, the pictures whose embedding lies nearest, best first${marked && "; a ring marks the one that bears this name"}.</p>
+  return html`<section class="searches"><h2>${title}</h2>
+<p class="lead">${sentence}${marked && " A ring marks a right one."}</p>
 ${queries.map(
   ({ text, results }) =>
     html`<div class="query"><h3>“${text}”</h3><div class="found">${results.map(

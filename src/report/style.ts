@@ -1,8 +1,8 @@
 /** The look of a report page, and the few lines of script that show a chart's values under the pointer. */
 
 export const pageStyle = `
-:root{--ink:#1b1e24;--quiet:#667080;--paper:#fdfdfb;--card:#fff;--line:#e4e6ea;--grid:#edeff2;--thumb:#fff;
---c0:#2f5fd0;--c1:#c8531a;--c2:#14866d;--c3:#9a4fb0;--right:#14866d;--near:#b98a00;--wrong:#b8433f;--shadow:0 1px 2px #1b1e2412}
+:root{--ink:#1b1e24;--quiet:#5b6474;--paper:#fdfdfb;--card:#fff;--line:#e4e6ea;--grid:#edeff2;--thumb:#fff;
+--c0:#2f5fd0;--c1:#b5460f;--c2:#14866d;--c3:#9a4fb0;--right:#14866d;--near:#8f6a00;--wrong:#b8433f;--shadow:0 1px 2px #1b1e2412}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e8ec;--quiet:#98a1b0;--paper:#14161a;--card:#1c1f25;--line:#30343c;--grid:#272b32;--thumb:#f4f4f1;
 --c0:#7ea2ff;--c1:#f0905a;--c2:#4fc3a1;--c3:#cf93e2;--right:#4fc3a1;--near:#e3b93f;--wrong:#ef7d77;--shadow:none}}
 *{box-sizing:border-box}
@@ -28,16 +28,18 @@ section{margin-top:60px}
 .headline dd.quiet{font-size:13px;line-height:1.4;font-weight:400;letter-spacing:0}
 .scores{border-top:1px solid var(--line);padding:15px 0 12px}
 .scores h3{margin-bottom:5px}
-.score{display:grid;grid-template-columns:210px 1fr 76px 190px;gap:0 16px;align-items:center;min-height:30px;font-size:15px}
+.score{display:grid;grid-template-columns:210px 1fr 76px 250px;gap:0 16px;align-items:center;min-height:30px;font-size:15px}
 .score b{text-align:right}
-.score .quiet{font-size:13.5px;white-space:nowrap}
+.score .quiet{font-size:13.5px;line-height:1.4;padding:3px 0}
+.score em{display:block;font-style:normal;color:var(--c1)}
+.caution{border-left:3px solid var(--c1);padding-left:12px}
 .track{position:relative;height:22px;background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
 .track i{position:absolute}
 .track .bar{top:9px;height:4px;border-radius:2px;background:var(--c0);opacity:.5;min-width:2px}
 .track .dot{top:7px;width:8px;height:8px;margin-left:-4px;border-radius:50%;background:var(--c0)}
 .track .chance{top:3px;height:16px;width:2px;margin-left:-1px;background:var(--c1)}
 .chance-key{border-left:2px solid var(--c1);padding-left:5px}
-.axis{min-height:18px;color:var(--quiet);font-size:11.5px}
+.axis{min-height:18px;color:var(--quiet);font-size:12.5px}
 .axis .track{background:none;display:flex;justify-content:space-between;height:16px}
 .axis i{position:static;font-style:normal;width:0;display:flex;justify-content:center;white-space:nowrap}
 .axis i:first-child{justify-content:start}.axis i:last-child{justify-content:end}
@@ -47,7 +49,7 @@ section{margin-top:60px}
 .chart p{font-size:13.5px;line-height:1.45;margin:6px 0 0}
 .plot{position:relative;touch-action:pan-y}
 .plot>svg{display:block;width:100%;height:auto;overflow:visible}
-.chart text{font-size:10.5px;fill:var(--quiet)}
+.chart text{font-size:12px;fill:var(--quiet)}
 .chart .grid{stroke:var(--grid)}.chart .base{stroke:var(--line)}
 .line{fill:none;stroke-width:1.9;stroke-linejoin:round;stroke-linecap:round}
 .line.faint{stroke-width:.8;opacity:.35}
@@ -55,11 +57,11 @@ section{margin-top:60px}
 .band{opacity:.15}
 .band.c0,circle.c0{fill:var(--c0)}.band.c1,circle.c1{fill:var(--c1)}.band.c2,circle.c2{fill:var(--c2)}.band.c3,circle.c3{fill:var(--c3)}
 line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
-.chart text.reference{font-size:10px;paint-order:stroke;stroke:var(--card);stroke-width:3px}
+.chart text.reference{font-size:11.5px;paint-order:stroke;stroke:var(--card);stroke-width:3px}
 .cursor{stroke:var(--quiet);display:none}.on .cursor{display:block}
 .hover{position:absolute;top:0;display:none;pointer-events:none;background:var(--ink);color:var(--paper);border-radius:7px;padding:6px 9px;font-size:12.5px;line-height:1.45;white-space:nowrap;z-index:1}
 .on .hover{display:block}
-.legend{display:flex;flex-wrap:wrap;gap:0 14px;list-style:none;font-size:12.5px;color:var(--quiet);align-items:center}
+.legend{display:flex;flex-wrap:wrap;gap:0 14px;list-style:none;font-size:13px;color:var(--quiet);align-items:center}
 .legend li{display:flex;align-items:center;gap:6px}
 .legend li::before{content:"";width:14px;height:3px;border-radius:2px;background:currentColor}
 .legend .c0::before{background:var(--c0)}.legend .c1::before{background:var(--c1)}.legend .c2::before{background:var(--c2)}.legend .c3::before{background:var(--c3)}
@@ -73,7 +75,7 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .picture.near{border-top-color:var(--near)}.picture.wrong{border-top-color:var(--wrong)}
 .picture img{display:block;width:100%;height:92px;object-fit:contain;background:var(--thumb);border-radius:7px;padding:6px;margin-bottom:9px}
 .picture h4{display:flex;gap:6px;justify-content:space-between;align-items:start;min-height:2.6em;overflow-wrap:anywhere}
-.picture ol{list-style:none;margin-top:6px;font-size:12.5px;line-height:1.35;color:var(--quiet)}
+.picture ol{list-style:none;margin-top:6px;font-size:13px;line-height:1.35;color:var(--quiet)}
 .picture li{display:grid;grid-template-columns:1fr auto;gap:0 8px;margin-top:4px}
 .picture li span{overflow:hidden;overflow-wrap:anywhere;hyphens:auto;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical}
 .picture li b{font-weight:400}
@@ -86,7 +88,7 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .found figure{min-width:0}
 .found img{display:block;width:100%;height:76px;object-fit:contain;background:var(--thumb);border:1px solid var(--line);border-radius:8px;padding:7px}
 .found .right img{border-color:var(--right);box-shadow:0 0 0 2px var(--right)}
-.found figcaption{font-size:12px;line-height:1.3;margin-top:6px;display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere}
+.found figcaption{font-size:13px;line-height:1.3;margin-top:6px;display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere}
 .found figcaption b{font-weight:400}
 .wide{overflow-x:auto;margin-top:14px}
 table{border-collapse:collapse;font-size:14.5px;min-width:50%}
@@ -105,7 +107,7 @@ main{padding:30px 18px 28px}h1{font-size:29px}h2{font-size:20px}section{margin-t
 .score{grid-template-columns:1fr auto;gap:0 10px;padding:5px 0}
 .score .track{grid-row:2;grid-column:1/-1}.score>.quiet{grid-row:3;grid-column:1/-1}
 .score>span:empty,.axis span:not(.track){display:none}.axis .track{grid-row:1}
-.chart{padding:13px 13px 11px}.chart text{font-size:12.5px}.chart text.reference{font-size:12px}
+.chart{padding:13px 13px 11px}.chart text{font-size:14.5px}.chart text.reference{font-size:14px}
 .pictures{grid-template-columns:1fr 1fr;gap:10px}
 .query{grid-template-columns:1fr}.found{grid-template-columns:repeat(4,1fr)}
 .licences{columns:1}}

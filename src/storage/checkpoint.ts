@@ -83,8 +83,22 @@ export function readCheckpoint(path: string): Checkpoint | undefined {
  * The latest checkpoint whose files are what was written, or undefined.
  * @param say told of each later one, in one line: what is wrong with it.
  */
-export function latestSound(folder: string, say: (line: string) => void): Checkpoint | undefined {
-  for (const path of stepFolders(folder).reverse()) {
+export const latestSound = (folder: string, say: (line: string) => void): Checkpoint | undefined =>
+  firstSound(stepFolders(folder).reverse(), say);
+
+/** The first of `wanted`, checkpoints in `folder`, whose files are what was written; `say` as in `latestSound`. */
+export const soundAmong = (
+  folder: string,
+  wanted: readonly Pick<Checkpoint, "step">[],
+  say: (line: string) => void,
+): Checkpoint | undefined =>
+  firstSound(
+    wanted.map(({ step }) => join(folder, folderName(step))),
+    say,
+  );
+
+function firstSound(paths: readonly string[], say: (line: string) => void): Checkpoint | undefined {
+  for (const path of paths) {
     const found = openCheckpoint(path);
     if ("flaw" in found) say(`Passed over ${path}: ${found.flaw}.`);
     else {

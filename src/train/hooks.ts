@@ -47,6 +47,8 @@ export interface ScoreLine {
   readonly low: number;
   readonly high: number;
   readonly n: number;
+  /** What guessing gives. */
+  readonly chance?: number;
 }
 
 export interface TrainHooks {

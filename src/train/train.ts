@@ -39,7 +39,7 @@ async function trainHere(
   if (done) {
     const { path } = folder;
     folder.hooks.onMessage?.(
-      `This run was done before; train longer under another --name. Nothing is changed in ${path}.`,
+      `This run was done before; clipwright train RUN --steps N goes on with it. Nothing is changed in ${path}.`,
       "note",
     );
     return processes.share("result", () => resultOfDone(run!));

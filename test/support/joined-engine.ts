@@ -143,6 +143,6 @@ export const openJoined: typeof openEngine = async (_name, { devices = 1 } = {})
       .func("int pause()")
       .async(() => {});
   }
-  const link = group && (await linkTo(group.host, group.port, PATIENCE_MS));
+  const link = group && (await linkTo({ ...group, timeoutMs: PATIENCE_MS }));
   return new JoinedEngine(devices, group ?? { index: 0, count: 1 }, link);
 };

@@ -7,6 +7,7 @@ import { type Dataset, findPolicy, openDataset, policyList } from "../../data/in
 import { operationSheet, policySheet, type SheetImage } from "../../data/pixels/show/sheet.js";
 import { defaulted, flag, integer, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
 
 const DRAWN_IMAGES = 4;
 const COLUMNS = 6;
@@ -18,7 +19,7 @@ export const augmentCommand = defineCommand({
   positionals: [
     {
       name: "SOURCE",
-      doc: "Folder, CSV, TSV, JSONL, Parquet, or tars (brace globs, ::, http).",
+      doc: "Folder, pictures, CSV, TSV, JSONL, Parquet, or tars (brace globs, ::, http).",
       required: true,
       many: true,
     },
@@ -55,9 +56,11 @@ export const augmentCommand = defineCommand({
         `--operations: ${policy.name} only crops and mirrors; it has no operations to show. Leave --operations out.`,
       );
     }
+    using progress = new ProgressLine(terminal);
     const dataset = await openDataset(positionals, {
       ...datasetOptions(reading),
-      onProgress: (line) => terminal.err(`${line}\n`),
+      captionsOptional: true,
+      onProgress: progress.say,
     });
     const images = await imagesOf(dataset, count ?? (operations ? 1 : DRAWN_IMAGES));
     const sheet = operations

@@ -1,22 +1,20 @@
 /** `clipwright embed MODEL`: images and texts to unit vectors. */
 
-import { renameSync, rmSync, statSync } from "node:fs";
-import { join, sep } from "node:path";
+import { renameSync, rmSync } from "node:fs";
 import { AtomicFile } from "../../core/atomic-file.js";
 import { UsageError } from "../../core/errors.js";
 import { readText, withFileErrors } from "../../core/files.js";
 import { NpyWriter } from "../../core/npy.js";
-import { concatDatasets, type Dataset, makeDataset } from "../../data/dataset.js";
-import { openDataset } from "../../data/index.js";
+import { type Dataset, openDataset } from "../../data/index.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
-import { listFolder } from "../../data/sources/folder.js";
-import { IMAGE_ENDINGS } from "../../data/sources/options.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
+import { cutNotes, Twins } from "../../evaluate/prompts/notes.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
-import { modelOptions } from "./evaluate.js";
+import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
+import { modelOptions } from "../scoring.js";
 
 /** Vectors of one batch. */
 interface Rows {
@@ -47,7 +45,7 @@ export const embedCommand = defineCommand({
     Input: {
       images: optional(
         list(text("SOURCE"), { separator: "::" }),
-        "Images: a folder, with or without captions or labels, a table or tars.",
+        "Images: a folder, with or without captions or labels, files, globs, a table or tars.",
       ),
       texts: optional(text("FILE"), "Texts, one a line; empty lines are left out."),
       text: optional(list(text("TEXT")), "A text; may be repeated."),
@@ -78,13 +76,17 @@ export const embedCommand = defineCommand({
       throw new UsageError("embed: --captions are those of images; got no --images. Add them.");
     }
     checkOutput(output);
-    const dataset = images === undefined ? undefined : await openImages(images);
+    using progress = new ProgressLine(terminal);
+    const dataset =
+      images === undefined
+        ? undefined
+        : await openDataset(images, { captionsOptional: true, onProgress: progress.say });
     const texts = [
       ...(options.text ?? []),
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
     await using engine = await openEngine(options.engine, options);
-    using encoder = (await loadModel(engine, { path, ...options, say: notesOn(terminal) })).encoder;
+    using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();
@@ -94,21 +96,34 @@ export const embedCommand = defineCommand({
       sink.write({ kind, keys: names.map(unique), vectors });
       count += names.length;
     };
+    const embedded: string[] = [];
+    const cut: number[] = [];
+    const twins = new Twins();
+    const putTexts = (part: readonly string[], vectors: Float32Array) => {
+      cut.push(...encoder.cutTexts(part).map((at) => embedded.length + at));
+      embedded.push(...part);
+      twins.add(part, vectors, width);
+      put("text", part, vectors);
+    };
     if (dataset !== undefined) {
       for await (const batch of encoder.embedBatches(dataset)) {
-        for (const sample of batch.skipped) terminal.err(`Skipped ${sample.key}: ${sample.reason}\n`);
+        for (const sample of batch.skipped) progress.say(`Skipped ${sample.key}: ${sample.reason}`);
         skipped.push(...batch.skipped);
         put(
           "image",
           Array.from(batch.indices, (i) => dataset.sample(i).key),
           batch.vectors,
         );
+        progress.show({ what: "Embedding images", done: count + skipped.length, total: dataset.length });
       }
       requireReadable(dataset.name, count, skipped);
-      if (captions) await embedTexts(encoder, captionsOf(dataset, skipped), put);
+      if (captions) await embedTexts(encoder, captionsOf(dataset, skipped), putTexts);
     }
-    await embedTexts(encoder, texts, put);
+    await embedTexts(encoder, texts, putTexts);
+    progress.clear();
     sink.commit();
+    const notes = [...cutNotes("texts", embedded, cut), ...twins.notes("texts")];
+    for (const note of notes) terminal.err(`  ! ${note}\n`);
     const left = skipped.length === 0 ? "" : `; ${skipped.length} left out`;
     if (output !== undefined) terminal.err(`${count} vectors of ${width} in ${output}${left}\n`);
     else if (left !== "") terminal.err(`${count} vectors of ${width}${left}\n`);
@@ -119,11 +134,11 @@ export const embedCommand = defineCommand({
 async function embedTexts(
   encoder: Encoder,
   texts: Iterable<string>,
-  put: (kind: "text", names: readonly string[], vectors: Float32Array) => void,
+  put: (texts: readonly string[], vectors: Float32Array) => void,
 ): Promise<void> {
   let batch: string[] = [];
   const flush = async () => {
-    if (batch.length > 0) put("text", batch, await encoder.embedTexts(batch));
+    if (batch.length > 0) put(batch, await encoder.embedTexts(batch));
     batch = [];
   };
   for (const line of texts) {
@@ -136,40 +151,6 @@ async function embedTexts(
 function* captionsOf(dataset: Dataset, skipped: readonly SkippedSample[]): Generator<string> {
   const broken = new Set(skipped.map(({ index }) => index));
   for (let i = 0; i < dataset.length; i++) if (!broken.has(i)) yield* dataset.sample(i).captions;
-}
-
-/** Opens sources; embedding needs no captions, so a folder of nothing but images will do. */
-async function openImages(sources: readonly string[]): Promise<Dataset> {
-  const parts: Dataset[] = [];
-  for (const source of sources) parts.push(plainFolder(source) ?? (await openDataset(source)));
-  return concatDatasets(parts);
-}
-
-function plainFolder(source: string): Dataset | undefined {
-  if (statSync(source, { throwIfNoEntry: false })?.isDirectory() !== true) return undefined;
-  const files = withFileErrors("read", source, () => listFolder(source).files);
-  const endingOf = (file: string) => /\.([^.]+)$/.exec(file)?.[1]?.toLowerCase() ?? "";
-  const known: readonly string[] = IMAGE_ENDINGS;
-  if (files.length === 0 || !files.every((file) => known.includes(endingOf(file)))) return undefined;
-  return makeDataset(
-    source,
-    [{ kind: "files", paths: files.map((file) => join(source, file)) }],
-    files.map((file, offset) => ({
-      key: file.slice(0, -1 - endingOf(file).length).replaceAll(sep, "/"),
-      captions: [],
-      container: 0,
-      offset,
-      size: -1,
-    })),
-    {
-      source,
-      kind: "image-text folder",
-      files: files.length,
-      imagesFrom: "image files",
-      captionsFrom: "none",
-      notes: [],
-    },
-  );
 }
 
 /** Gives every name once: as it is, then with #2, #3, … */

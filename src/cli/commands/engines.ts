@@ -5,7 +5,7 @@ import { installPlugin } from "../../engines/install/install.js";
 import { pluginSets } from "../../engines/install/plugins.js";
 import { engineNames, formatEngines, listEngines } from "../../engines/registry.js";
 import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, notesOn } from "../command.js";
 
 /** Options of every command that computes. */
 export const engineOptions = {
@@ -54,7 +54,7 @@ export const enginesCommand = defineCommand({
     const { path } = await installPlugin(name, {
       wheels: options.wheels,
       untested: options.untested,
-      onProgress: (line) => terminal.err(`${line}\n`),
+      onProgress: notesOn(terminal),
     });
     terminal.out(`${path}\n`);
     return 0;

@@ -1,89 +1,66 @@
-/** `clipwright evaluate RUN --data …`: scores with intervals, of any model on any data. */
+/** `clipwright evaluate RUN`: scores with intervals, of any model on any data. */
 
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
-import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
-import { runTask } from "../../evaluate/evaluate.js";
-import { freshFeatures } from "../../evaluate/features/source.js";
-import { loadModel } from "../../evaluate/model/load-model.js";
 import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
-import { offers } from "../../evaluate/tasks/index.js";
-import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
+import { tasks } from "../../evaluate/tasks/index.js";
 import type { Task } from "../../evaluate/tasks/task.js";
-import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
-import { choice, defaulted, flag, integer, list, optional, required, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
-import { engineOptions } from "./engines.js";
-
-/** Options of every command that opens a model. */
-export const modelOptions = {
-  ...engineOptions,
-  model: optional(
-    text("NAME|FILE"),
-    "The weights' preset or JSON, where open_clip_config.json does not tell.",
-  ),
-  tokenizer: optional(text("FILE"), "The weights' tokenizer, where none lies beside them."),
-  ema: defaulted(flag(), true, "Use the moving average of the weights where the run kept one."),
-  threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
-  workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
-};
+import { defaulted, flag } from "../../settings/fields.js";
+import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
+import { featureOptions, modelOptions, scoredDataOptions, scoreModel } from "../scoring.js";
 
 export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary: "Score a run or a checkpoint: zero-shot classification and retrieval, with 95 % intervals.",
   description:
-    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Scores of a run are also appended to its evaluation.jsonl.",
-  positionals: [{ name: "RUN", doc: "Run, checkpoint or .safetensors file.", required: true }],
+    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
+  positionals: [{ name: "RUN", doc: "Run, checkpoint or .safetensors file.", required: false }],
   options: {
-    Data: {
-      data: required(list(text("SOURCE"), { separator: "::" }), "Images with captions, labels, or both."),
-      task: defaulted(
-        choice(["auto", "zeroshot", "retrieval"]),
-        "auto",
-        "auto: zero-shot where the data have labels, else retrieval.",
-      ),
-      classnames: optional(text("FILE"), "Class names, one a line, or JSON from label to name."),
-      templates: optional(
-        text("NAME|FILE"),
-        "Prompt templates, one a line, or a set's name (simple, openai-80, …).",
-      ),
-      name: optional(text("NAME"), "Name of the data in the results."),
+    Data: scoredDataOptions,
+    Model: { ...modelOptions, ...featureOptions },
+    Output: {
+      json: defaulted(flag(), false, "Print the lines of evaluation.jsonl."),
+      list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
-    Model: modelOptions,
-    Output: { json: defaulted(flag(), false, "Print the lines of evaluation.jsonl.") },
   },
+  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "list"],
   examples: [
-    ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on held-out pairs."],
+    ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
+    ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
     [
       "clipwright evaluate runs/flickr --data photos/ --classnames names.txt",
       "Zero-shot on a folder per class.",
     ],
   ],
   async run({ options, positionals, terminal }) {
-    const [path] = positionals as [string];
-    await using engine = await openEngine(options.engine, options);
-    const loaded = await loadModel(engine, { path, ...options, say: notesOn(terminal) });
-    using encoder = loaded.encoder;
-    const dataset = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
-    const context = loaded.step === undefined ? {} : { step: loaded.step };
-    const task = options.task === "auto" ? (offers(dataset).labels ? "zeroshot" : "retrieval") : options.task;
-    if (task === "retrieval" && (options.classnames ?? options.templates) !== undefined) {
-      throw new UsageError(
-        "evaluate: class names and templates are for zero-shot; got data without labels, or --task retrieval.",
-      );
+    if (options.list) {
+      terminal.out(tasks.map(taskText).join("\n"));
+      return 0;
     }
-    const features = freshFeatures(encoder);
-    const data = { dataset, classnames: options.classnames, templates: options.templates };
-    const chosen: Task = task === "zeroshot" ? zeroshotTask : retrievalTask;
-    const { records, notes } = await runTask(chosen, { features, data }, context);
-    for (const note of notes) terminal.err(`  ! ${note}\n`);
-    if (loaded.run !== undefined) remember(loaded.run, records);
+    const [path] = positionals;
+    if (path === undefined) {
+      throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
+        code: "ERR_SETTING",
+      });
+    }
+    using progress = new ProgressLine(terminal);
+    await using engine = await openEngine(options.engine, options);
+    const { run, scored } = await scoreModel(engine, path, options, progress);
+    const records = scored.flatMap((one) => one.records);
+    progress.clear();
+    if (run !== undefined) remember(run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
     return 0;
   },
 });
+
+function taskText({ name, doc, how, source, needs, metrics }: Task): string {
+  const rows = metrics.map((metric) => `  ${metric.name}: ${metric.doc}\n`).join("");
+  return `${name}\n  ${doc}\n  ${how}\n  Needs ${needs.join(", ")}. Source: ${source}.\n${rows}`;
+}
 
 function remember(run: string, records: readonly EvaluationRecord[]): void {
   for (const record of records)

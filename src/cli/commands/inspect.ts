@@ -4,6 +4,7 @@ import { dataFields, datasetOptions } from "../../data/fields.js";
 import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
 import { defaulted, flag, integer, optional } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
 
 export const inspectCommand = defineCommand({
   name: "inspect",
@@ -11,7 +12,7 @@ export const inspectCommand = defineCommand({
   positionals: [
     {
       name: "SOURCE",
-      doc: "Folder, CSV, TSV, JSONL, Parquet, or tars (brace globs, ::, http).",
+      doc: "Folder, pictures, CSV, TSV, JSONL, Parquet, or tars (brace globs, ::, http).",
       required: true,
       many: true,
     },
@@ -26,15 +27,23 @@ export const inspectCommand = defineCommand({
   },
   examples: [
     ["clipwright inspect photos/", "A folder of images with .txt files."],
+    ["clipwright inspect *.jpg", "Pictures without captions, one by one."],
     ["clipwright inspect 'shards/{00000..00009}.tar' --json", "WebDataset tars, for a script."],
   ],
   async run({ options, positionals, terminal }) {
     const { json, minSize, workers, ...reading } = options;
+    using progress = new ProgressLine(terminal);
     const dataset = await openDataset(positionals, {
       ...datasetOptions(reading),
-      onProgress: (line) => terminal.err(`${line}\n`),
+      captionsOptional: true,
+      onProgress: progress.say,
     });
-    const report = await inspectDataset(dataset, { minSize, ...(workers === undefined ? {} : { workers }) });
+    const report = await inspectDataset(dataset, {
+      minSize,
+      ...(workers === undefined ? {} : { workers }),
+      onProgress: (done, total) => progress.show({ what: "Looking at images", done, total }),
+    });
+    progress.clear();
     terminal.out(json ? `${JSON.stringify(report, null, 2)}\n` : formatInspection(report));
     return report.usable > 0 ? 0 : 1;
   },

@@ -1,70 +1,109 @@
 /** `clipwright report RUN`: one page that shows a run. */
 
 import { join } from "node:path";
-import { readJson, writeFileAtomic } from "../../core/files.js";
+import { UsageError } from "../../core/errors.js";
+import { readJsonObject, writeFileAtomic } from "../../core/files.js";
+import { dataFields, datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
 import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
-import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
-import { defineCommand, notesOn } from "../command.js";
-import { modelOptions } from "./evaluate.js";
+import { defaulted, integer, kebab, list, optional, text } from "../../settings/fields.js";
+import { defineCommand } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
+import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../run-data.js";
+import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
 
 export const reportCommand = defineCommand({
   name: "report",
-  summary: "Write a page about a run: curves, scores, pictures with their guessed names, text queries.",
+  summary:
+    "Write a page about a run: curves, scores, pictures with their guessed names or captions, text queries.",
+  description:
+    "Without --data the page shows pictures that the run held out, if it held out any. Pictures with labels are named, pictures with captions find theirs, and queries need neither.",
   positionals: [{ name: "RUN", doc: "A run's folder.", required: true }],
   options: {
     Pictures: {
       data: optional(
         list(text("SOURCE"), { separator: "::" }),
-        "Labelled pictures to name; without them the page has curves and scores only.",
+        "Pictures to show, with labels or captions; what the run held out otherwise.",
       ),
-      classnames: optional(text("FILE"), "Class names, one a line, or JSON from label to name."),
       templates: optional(text("NAME|FILE"), "Prompt templates, one a line, or a set's name."),
       queries: optional(list(text("TEXT"), { separator: ";" }), "Texts to find pictures for, joined with ;."),
-      pictures: defaulted(integer(1, 400), 48, "Pictures in the grid."),
+      pictures: defaulted(integer(1, 400), 48, "Pictures in a grid."),
       name: optional(text("NAME"), "Name of the data on the page."),
+      ...dataFields,
     },
-    Model: modelOptions,
+    Model: { ...modelOptions, ...featureOptions },
     Output: {
       about: optional(text("FILE"), "JSON with title, summary, notes, licences to put on the page."),
       output: optional(text("FILE"), "The page; RUN/report.html otherwise."),
     },
   },
+  brief: ["data", "classnames", "templates", "queries", "pictures", "name", "about", "output"],
   examples: [
+    ["clipwright report runs/flickr", "Writes runs/flickr/report.html, with what the run held out."],
     [
       "clipwright report runs/flickr --data photos/ --queries 'a dog;two people'",
-      "Writes runs/flickr/report.html.",
+      "Photos with captions or a folder per class.",
     ],
   ],
-  async run({ options, positionals, terminal }) {
+  async run({ options, given, positionals, terminal }) {
     const [run] = positionals as [string];
-    const about = options.about === undefined ? undefined : (readJson(options.about) as Partial<RunReport>);
-    const base = { run, about, ...pick(options) };
+    using progress = new ProgressLine(terminal);
+    const about =
+      options.about === undefined ? undefined : (readJsonObject(options.about) as Partial<RunReport>);
+    const { queries, pictures } = options;
+    const base = { run, about, queries, pictures, command: commandOf(run, given) };
     const file = options.output ?? join(run, "report.html");
-    if (options.data === undefined) writeFileAtomic(file, await makeRunPage(base));
-    else {
+    if (options.data === undefined && !holdsOut(run)) {
+      if (queries !== undefined)
+        throw new UsageError("report: queries look among pictures; got no --data. Add some.", {
+          key: "data",
+        });
+      writeFileAtomic(file, await makeRunPage(base));
+    } else {
       await using engine = await openEngine(options.engine, options);
-      const loaded = await loadModel(engine, { path: run, ...options, say: notesOn(terminal) });
-      using encoder = loaded.encoder;
-      const data = await openDataset(options.data, options.name === undefined ? {} : { name: options.name });
-      writeFileAtomic(file, await makeRunPage({ ...base, data, encoder }));
+      const loaded = await loadModel(engine, { path: run, ...options, say: progress.say });
+      using _ = loaded.encoder;
+      const { classnames, templates } = options;
+      const words = { ...(classnames && { classnames }), ...(templates && { templates }) };
+      const sets = await setsOf(run, options, progress.say);
+      using features = openFeatures(loaded, options, progress);
+      const shown = sets.map((set) => ({ ...set, ...words }));
+      writeFileAtomic(file, await makeRunPage({ ...base, sets: shown, features, step: loaded.step }));
     }
+    progress.clear();
     terminal.out(`${file}\n`);
     return 0;
   },
 });
 
-const pick = (o: {
-  classnames?: string | undefined;
-  templates?: string | undefined;
-  queries?: readonly string[] | undefined;
-  pictures: number;
-}) => ({
-  classnames: o.classnames,
-  templates: o.templates,
-  queries: o.queries,
-  pictures: o.pictures,
-});
+function holdsOut(run: string): boolean {
+  const { valSplit, valData, zeroshotData } = recipeOf(run);
+  return valSplit > 0 || valData !== undefined || zeroshotData !== undefined;
+}
+
+async function setsOf(
+  run: string,
+  options: { readonly data?: readonly string[] | undefined; readonly name?: string | undefined } & Parameters<
+    typeof datasetOptions
+  >[0],
+  say: (line: string) => void,
+): Promise<ScoredSet[]> {
+  if (options.data === undefined) return heldOutSets(run, say);
+  const name = options.name === undefined ? {} : { name: options.name };
+  const dataset = await openDataset(options.data, { ...datasetOptions(options), ...name, onProgress: say });
+  return [{ dataset, seen: await seenIn(run, dataset, say) }];
+}
+
+/** The command line, written so that a shell takes it. */
+function commandOf(run: string, given: Readonly<Record<string, unknown>>): string {
+  const quote = (word: string) => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+  const words = Object.entries(given).flatMap(([key, value]) => {
+    if (value === true || value === false) return [`--${value ? "" : "no-"}${kebab(key)}`];
+    const values = Array.isArray(value) ? value : [value];
+    return values.flatMap((each) => [`--${kebab(key)}`, quote(String(each))]);
+  });
+  return ["clipwright report", quote(run), ...words].join(" ");
+}

@@ -7,6 +7,10 @@ import { relativeCost, sampleMacs } from "../../train/strategies/cost.js";
 import { kindOf, makeStrategy, strategyNames } from "../../train/strategies/index.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
+import { wrap } from "../help.js";
+
+/** Where what is said of a strategy begins. */
+const INDENT = 10;
 
 export const strategiesCommand = defineCommand({
   name: "strategies",
@@ -42,7 +46,11 @@ export const strategiesCommand = defineCommand({
     for (const name of strategyNames) {
       const { description, source, options: settings } = kindOf(name);
       const flags = settings.map((key) => `--${kebab(key)}`).join(" ");
-      terminal.out(`${name.padEnd(10)}${description}\n${" ".repeat(10)}${source}${flags && `; ${flags}`}\n`);
+      const [first = "", ...rest] = [description, `${source}${flags && `; ${flags}`}`].flatMap((text) =>
+        wrap(text, terminal.columns - INDENT),
+      );
+      terminal.out(`${name.padEnd(INDENT)}${first}\n`);
+      for (const line of rest) terminal.out(`${" ".repeat(INDENT)}${line}\n`);
     }
     const table = rows.map((row) => [
       row.model,
@@ -57,7 +65,7 @@ export const strategiesCommand = defineCommand({
       alignColumns([["model", "strategy", "sees", "GMAC a pair", "forward", "with backward"], ...table]),
     );
     terminal.out(
-      "\nMultiply-adds of a pair's forward pass, both towers; beside clip's, and with the backward pass.\n",
+      "\nMultiply-adds of a pair's forward pass, both towers; beside clip's, and with the\nbackward pass.\n",
     );
     return 0;
   },

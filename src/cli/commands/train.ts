@@ -7,7 +7,7 @@ import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../tra
 import { recipeNames, resolveRecipe } from "../../train/recipe/file.js";
 import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe/recipe.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
-import { type Command, defineCommand, type Terminal } from "../command.js";
+import { type Command, defineCommand, notesOn, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";
 
 /** Options of the short help. */
@@ -22,18 +22,27 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     name: "train",
     summary: "Train a CLIP from a recipe; run the same command again to continue.",
     description:
-      "RECIPE is the name of a recipe that comes with Clipwright or a .js, .mjs, .ts or .json file of your own; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops; SIGTERM ends a run of const-cooldown within --grace.",
+      "RECIPE is the name of a recipe that comes with Clipwright, a .js, .mjs, .ts or .json file of your own, or the folder of a run, which is continued or, with another length, extended; every setting can be given or overridden here. The run is a folder under --logs. Ctrl-C saves and stops; SIGTERM ends a run of const-cooldown within --grace.",
     positionals: [
       {
         name: "RECIPE",
-        doc: `A recipe's name (${recipeNames().join(", ") || "none shipped"}) or file.`,
+        doc: `A recipe's file, or a name: ${recipeNames().join(", ") || "none shipped"} (its drawings are made in a checkout, by npm run demo).`,
         required: false,
       },
     ],
     options: {
       ...recipeGroups,
       Output: {
-        printConfig: defaulted(flag(), false, "Check the recipe, print it in full as JSON, and stop."),
+        printConfig: defaulted(
+          flag(),
+          false,
+          "Check the recipe and its model, print it in full as JSON, and stop.",
+        ),
+        trust: defaulted(
+          flag(),
+          false,
+          "Load the library that a recipe in JSON names as its plugin. Recipes in .js and .ts are programs, and are run as such.",
+        ),
         json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
       },
     },
@@ -44,12 +53,14 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
         "Train on a folder of images with captions.",
       ],
       ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
+      ["clipwright train runs/two-hours --time 1h", "An hour more of a run that is done."],
     ],
     checksOptions: true,
     async run({ given, positionals, terminal }) {
-      const { printConfig, json, ...overrides } = given;
-      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput);
+      const { printConfig, json, trust, ...overrides } = given;
+      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput, { trust: trust === true });
       if (printConfig === true) {
+        (await import("../../train/open/check.js")).checkModel(recipe);
         terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
         return 0;
       }
@@ -101,11 +112,11 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
   let progress: Progress | undefined;
   /** Losses of the last steps, to be told beside the held-out loss. */
   const losses: number[] = [];
-  const say = (line: string) => (progress ? progress.message(line) : terminal.err(`${line}\n`));
+  const say = (line: string) => (progress ? progress.message(line) : notesOn(terminal)(line));
   return {
     hooks: {
       onStart(start) {
-        for (const line of introduction(start)) terminal.err(`${line}\n`);
+        for (const line of introduction(start)) notesOn(terminal)(line);
         progress = new Progress({
           screen: screenOf(terminal),
           firstStep: start.step,
@@ -147,7 +158,7 @@ function peopleEvents(recipe: Recipe, terminal: Terminal): EventView {
 }
 
 const screenOf = (terminal: Terminal): Screen => ({
-  write: (text) => terminal.err(text),
+  write: (text) => terminal.err(text, true),
   interactive: terminal.interactive,
   color: terminal.color,
   get columns() {
@@ -170,7 +181,12 @@ function interruptible(terminal: Terminal): { signal: AbortSignal; finish: Abort
   const stop = new AbortController();
   const finish = new AbortController();
   const onInterrupt = () => {
-    if (stop.signal.aborted) process.exit(INTERRUPTED);
+    if (stop.signal.aborted) {
+      // Not process.exit: it waits for threads, and a thread may wait for a disk that does not answer.
+      process.off("SIGINT", onInterrupt);
+      process.kill(process.pid, "SIGINT");
+      return;
+    }
     terminal.err("\nStopping after this step; once more to stop at once.\n");
     stop.abort();
   };

@@ -50,7 +50,7 @@ export class ImageCache {
   }
 
   get sizeBytes(): number {
-    return Math.min(this.pixels.length, Atomics.load(this.used, 0) * BLOCK);
+    return Atomics.load(this.used, 0) * BLOCK;
   }
 
   get(index: number): RawImage | undefined {
@@ -64,20 +64,17 @@ export class ImageCache {
 
   /** Whether an image of `sizeBytes` still has a place. */
   hasRoom(sizeBytes: number): boolean {
-    const capacity = Math.floor(this.pixels.length / BLOCK);
-    return Atomics.load(this.used, 0) + Math.ceil(sizeBytes / BLOCK) <= capacity;
+    return Atomics.load(this.used, 0) + Math.ceil(sizeBytes / BLOCK) <= this.capacity;
   }
 
   /** Keeps `image` unless another worker does, or it does not fit any more. */
   put(index: number, image: RawImage): void {
-    if (!this.hasRoom(image.data.length)) return;
     const blocks = Math.ceil(image.data.length / BLOCK);
-    const capacity = Math.floor(this.pixels.length / BLOCK);
     const at = index * FIELDS;
+    if (!this.hasRoom(image.data.length)) return;
     if (Atomics.compareExchange(this.table, at, ABSENT, WRITING) !== ABSENT) return;
-    const block = Atomics.add(this.used, 0, blocks);
-    if (block + blocks > capacity) {
-      Atomics.sub(this.used, 0, blocks);
+    const block = this.reserve(blocks);
+    if (block === undefined) {
       Atomics.store(this.table, at, ABSENT);
       return;
     }
@@ -87,5 +84,20 @@ export class ImageCache {
     this.table[at + 3] = image.height;
     Atomics.store(this.table, at, READY);
     Atomics.add(this.used, 1, 1);
+  }
+
+  private get capacity(): number {
+    return Math.floor(this.pixels.length / BLOCK);
+  }
+
+  /** The first of `blocks` that are the caller's alone; undefined where there are not as many. */
+  private reserve(blocks: number): number | undefined {
+    // Taken only where it fits: a place that is given back could have been passed on to two others meanwhile.
+    for (let used = Atomics.load(this.used, 0); used + blocks <= this.capacity; ) {
+      const found = Atomics.compareExchange(this.used, 0, used, used + blocks);
+      if (found === used) return used;
+      used = found;
+    }
+    return undefined;
   }
 }

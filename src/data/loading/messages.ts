@@ -10,6 +10,15 @@ export interface WorkerSetup {
   /** What is drawn of every image, all from one kept image. */
   readonly pipelines?: readonly Pipeline[];
   readonly cache?: ImageCacheMemory;
+  /** Where the worker says what it reads, so that a worker that is stuck can be told by the image's name. */
+  readonly reading?: ReadingNow;
+}
+
+/** Of each worker two words: the sample that it reads, or -1; and how many it has begun. */
+export interface ReadingNow {
+  readonly memory: SharedArrayBuffer;
+  /** Which of the workers this is. */
+  readonly worker: number;
 }
 
 /** Draw images into places of a batch. */

@@ -2,10 +2,23 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { InternalError, UsageError } from "../../core/errors.js";
+import { describePlace } from "../image-bytes.js";
 import type { Reply, Task, WorkerSetup } from "./messages.js";
 
 /** Tasks given to a worker ahead of its replies, so that it never waits for the main thread. */
 const AHEAD = 2;
+
+/** An image that is not read for so long is told: its disk or network does not answer. */
+const SLOW_MS = 30_000;
+/** A worker that does not end within this time hangs in the system and is left alone. */
+const END_MS = 2000;
+
+export interface PoolOptions {
+  /** Told once of each image that a worker waits for; default a warning of the process. */
+  readonly onSlow?: (line: string) => void;
+  /** Default 30 s. */
+  readonly slowMs?: number;
+}
 
 interface Waiting {
   readonly task: Task;
@@ -15,6 +28,9 @@ interface Waiting {
 
 interface Member {
   readonly worker: Worker;
+  /** Images that it had begun when last looked at, and when that was. */
+  begun: number;
+  since: number;
   readonly running: Map<number, Waiting>;
 }
 
@@ -29,26 +45,33 @@ export class WorkerPool {
   private holds = 0;
   private ended: Error | undefined;
   private closing = false;
+  private readonly reading: Int32Array;
+  private readonly watch: NodeJS.Timeout;
 
   /** Throws `UsageError` unless `workers` is a whole number ≥ 1. */
-  constructor(setup: WorkerSetup, workers: number = defaultWorkers()) {
+  constructor(
+    private readonly setup: WorkerSetup,
+    workers: number = defaultWorkers(),
+    { onSlow = (line) => process.emitWarning(line, "Slow"), slowMs = SLOW_MS }: PoolOptions = {},
+  ) {
     if (!(Number.isInteger(workers) && workers >= 1 && workers <= 256)) {
       throw new UsageError(`loader: workers is a whole number 1 … 256; got workers=${workers}.`);
     }
     this.workers = workers;
+    const memory = new SharedArrayBuffer(8 * workers);
+    this.reading = new Int32Array(memory).fill(-1);
+    this.watch = setInterval(() => this.tellSlow(slowMs, onSlow), slowMs / 4).unref();
     for (let i = 0; i < workers; i++) {
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
-        workerData: setup,
+        workerData: { ...setup, reading: { memory, worker: i } } satisfies WorkerSetup,
         name: `data-${i}`,
         execArgv: [], // the process's own, such as --input-type, may not hold for a file
       });
       worker.unref();
-      const member: Member = { worker, running: new Map() };
+      const member: Member = { worker, running: new Map(), begun: -1, since: 0 };
       worker.on("message", (reply: Reply) => this.settle(member, reply));
-      worker.on("error", (error) =>
-        this.fail(new InternalError(`data worker ${i}: stopped (${error.message}).`)),
-      );
-      worker.on("exit", (code) => this.fail(new InternalError(`data worker ${i}: ended with code ${code}.`)));
+      worker.on("error", (error) => this.fail(this.endOf(i, error)));
+      worker.on("exit", (code) => this.fail(this.endOf(i, code)));
       this.members.push(member);
     }
   }
@@ -77,7 +100,11 @@ export class WorkerPool {
     this.closing = true;
     for (const { worker } of this.members) worker.ref(); // or the process could end before this promise settles
     this.fail(new UsageError("loader: is closed. Make a new one."));
-    await Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    clearInterval(this.watch);
+    const ends = Promise.all(this.members.map(({ worker }) => worker.terminate()));
+    const patience = new Promise<void>((resolve) => setTimeout(resolve, END_MS).unref());
+    await Promise.race([ends, patience]);
+    for (const { worker } of this.members) worker.unref();
   }
 
   private feed(): void {
@@ -89,6 +116,38 @@ export class WorkerPool {
       const id = this.nextId++;
       free.running.set(id, waiting);
       free.worker.postMessage({ id, task: waiting.task });
+    }
+  }
+
+  /** Why a worker is no more, by what it threw or its exit code. */
+  private endOf(worker: number, end: Error | number): Error {
+    const code = typeof end === "number" ? end : (end as NodeJS.ErrnoException).code;
+    if (typeof end !== "number" && code !== "ERR_WORKER_OUT_OF_MEMORY") {
+      return new InternalError(`data worker ${worker}: stopped (${end.message}).`, { cause: end });
+    }
+    const why = typeof end === "number" ? `ended with code ${code}` : "ran out of memory";
+    const index = this.reading[2 * worker]!;
+    const at = index < 0 ? "" : ` while it read ${describePlace(this.setup.images, index)}`;
+    return new UsageError(
+      `data worker ${worker}: ${why}${at}. Use fewer workers (--workers), and look at the data with clipwright inspect.`,
+    );
+  }
+
+  /** Tells of workers that have been waiting for one image for `slowMs`, once each. */
+  private tellSlow(slowMs: number, onSlow: (line: string) => void): void {
+    for (const [w, member] of this.members.entries()) {
+      const index = Atomics.load(this.reading, 2 * w);
+      const begun = Atomics.load(this.reading, 2 * w + 1);
+      if (index < 0 || begun !== member.begun) {
+        member.begun = begun;
+        member.since = performance.now();
+      } else if (performance.now() - member.since >= slowMs) {
+        member.since = Number.POSITIVE_INFINITY;
+        const place = describePlace(this.setup.images, index);
+        onSlow(
+          `data worker ${w}: has waited ${Math.round(slowMs / 1000)} s for ${place}, whose disk or network does not answer. Wait, or end with Ctrl-C twice.`,
+        );
+      }
     }
   }
 

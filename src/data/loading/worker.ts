@@ -15,6 +15,20 @@ import type { BrokenImage, Examined, ExamineTask, FillTask, Reply, Task, WorkerS
 const setup: WorkerSetup = workerData;
 const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache);
 
+const reading = setup.reading && new Int32Array(setup.reading.memory, 8 * setup.reading.worker, 2);
+
+/** The bytes of a sample's image; says meanwhile that they are being read. */
+function read(index: number): Uint8Array {
+  if (reading === undefined) return readImageBytes(setup.images, index);
+  Atomics.store(reading, 0, index);
+  Atomics.add(reading, 1, 1);
+  try {
+    return readImageBytes(setup.images, index);
+  } finally {
+    Atomics.store(reading, 0, -1);
+  }
+}
+
 const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Draws all views of one image into their buffers. Throws `UsageError` when it cannot be read. */
@@ -28,7 +42,7 @@ async function draw(task: FillTask, index: number, place: number, pass: number):
   };
   let image = cache?.get(index);
   if (image === undefined) {
-    const encoded = readImageBytes(setup.images, index);
+    const encoded = read(index);
     const header = jpegHeader(encoded);
     const fits = header === undefined || cache?.hasRoom(header.width * header.height * 3) === true;
     if (pipelines.length === 1 && !fits) return drawEncoded(encoded, ...view(0));
@@ -57,7 +71,7 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
   for (const index of task.indices) {
     let bytes: Uint8Array;
     try {
-      bytes = readImageBytes(setup.images, index);
+      bytes = read(index);
     } catch (error) {
       found.push({ index, sizeBytes: 0, error: reasonOf(error) });
       continue;

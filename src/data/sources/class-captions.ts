@@ -1,5 +1,5 @@
 /** Captions for sources that have labels and no texts: each picture is described by the name of its class. */
-import { areNumbers, classesOf, labelsOf } from "../class-names.js";
+import { areNumbers, classesOf, emptyClasses, labelsOf } from "../class-names.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
 
 /**
@@ -17,7 +17,10 @@ export function captionByClass(
       samples.every(({ captions }) => captions.length === 0),
   );
   if (!bare.includes(true)) return [...readings];
-  const labels = labelsOf(readings.flatMap(({ samples }) => samples));
+  const labels = labelsOf([
+    ...readings.flatMap(({ samples }) => samples),
+    ...emptyClasses(readings.map(({ description }) => description)),
+  ]);
   if (classnames === undefined && areNumbers(labels)) {
     const note = "its labels are numbers, which describe no picture: name them with --classnames";
     return readings.map((reading, r) => (bare[r] ? withNotes(reading, [note]) : reading));

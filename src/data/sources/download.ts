@@ -6,7 +6,6 @@ import { createHash } from "node:crypto";
 import {
   createWriteStream,
   existsSync,
-  mkdirSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -18,6 +17,7 @@ import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { cacheFolder } from "../../core/cache-folder.js";
+import { makeFolder } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { fileError, readJson, withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import type { DatasetOptions } from "./options.js";
@@ -81,7 +81,7 @@ export async function download(
   if (kept !== undefined && Date.now() - kept.askedMs < all.freshMs) return path;
   if (kept !== undefined && kept.etag === undefined && kept.lastModified === undefined) return path;
   withFileErrors("write", path, () => {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     removeLeftovers(dirname(path));
   });
   for (let tries = 0; ; tries++) {

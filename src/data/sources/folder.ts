@@ -2,11 +2,12 @@
 import { readdirSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
+import { readRegularFile } from "../../core/files.js";
 import type { LocatedSample } from "../dataset.js";
-import { readRegularFile } from "../image-bytes.js";
 import { annotationOf, captionLines } from "./columns.js";
 import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
+import { splitName, tellUnread } from "./pictures.js";
 import { Problems } from "./problems.js";
 import { TextReader } from "./text.js";
 
@@ -24,11 +25,6 @@ export function listFolder(root: string): { files: string[]; folders: string[] }
 
 /** No caption or JSON of one image is longer. */
 const MOST_TEXT_BYTES = 2 ** 24;
-
-const splitName = (path: string): [stem: string, ending: string] => {
-  const at = path.lastIndexOf(".");
-  return at <= path.lastIndexOf(sep) + 1 ? [path, ""] : [path.slice(0, at), path.slice(at + 1).toLowerCase()];
-};
 
 /** Reads the folder `root` whose files are `files`. Throws `UsageError` saying what was seen instead of pairs. */
 export function readFolder(
@@ -48,9 +44,12 @@ export function readFolder(
     else if (textEndings.includes(ending)) texts.set(stem, path);
     else if (ending === "json") jsons.set(stem, path);
   }
+  const problems = new Problems();
+  tellUnread(files, problems);
   if (images.length === 0) {
+    const found = problems.lines.length > 0 ? problems.lines.join("; ") : count(files);
     throw new UsageError(
-      `folder ${source}: holds no images; got ${count(files)}. Point at images, a table or tars.`,
+      `folder ${source}: holds no images; got ${found}. Point at images, a table or tars.`,
     );
   }
   const paired = images.filter(({ stem }) => texts.has(stem) || jsons.has(stem)).length;
@@ -58,7 +57,6 @@ export function readFolder(
   const classes = !parents.has(".") && parents.size > 1;
   const textFrom = new Set<string>();
   const labelFrom = new Set<string>();
-  const problems = new Problems();
   const reader = new TextReader(options.encoding);
   const read = (path: string): string | undefined => {
     try {
@@ -94,7 +92,7 @@ export function readFolder(
     const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset: position, size: -1 };
     return label === undefined ? located : { ...located, label };
   });
-  if (paired === 0 && !classes) {
+  if (paired === 0 && !classes && options.captionsOptional !== true) {
     throw new UsageError(
       `folder ${source}: its images have neither texts of the same name nor class folders; got ${count(files)}. Put cat.txt beside cat.jpg, or point at the table that has the captions.`,
     );
@@ -112,7 +110,7 @@ export function readFolder(
     samples,
     description: {
       source,
-      kind: paired > 0 ? "image-text folder" : "class folder",
+      kind: paired > 0 ? "image-text folder" : classes ? "class folder" : "pictures",
       files: images.length,
       imagesFrom: `${[...new Set(images.map(({ ending }) => `.${ending}`))].join(", ")} files`,
       captionsFrom: [...textFrom].join("; ") || "none found",

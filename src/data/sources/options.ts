@@ -29,6 +29,11 @@ export interface DatasetOptions {
   readonly imageRoot?: string;
   /** Encoding of captions in text files, CSV and JSON, e.g. `windows-1252`; default: a byte order mark's, else UTF-8. */
   readonly encoding?: string;
+  /**
+   * Takes pictures without captions or labels, too: folders of them, single files, globs of files. Default false:
+   * refused, since pairs need captions.
+   */
+  readonly captionsOptional?: boolean;
   /** Makes an error of what is damaged or cannot be read; default: it is left out, counted and told. */
   readonly strict?: boolean;
   /** Where downloads and images unpacked from Parquet are kept; default $CLIPWRIGHT_CACHE or ~/.cache/clipwright. */

@@ -7,7 +7,6 @@ import { createHash } from "node:crypto";
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readFileSync,
   renameSync,
@@ -27,7 +26,7 @@ import {
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
 import { cacheFolder } from "../../core/cache-folder.js";
-import { readExactly } from "../../core/disk.js";
+import { makeFolder, readExactly } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import type { Container } from "../image-index.js";
 import { resolveColumns } from "./columns.js";
@@ -262,7 +261,7 @@ async function unpack(
     const { offsets, names } = JSON.parse(readFileSync(`${stem}.json`, "utf8"));
     return { container, offsets: Float64Array.from(offsets), names };
   }
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   options.onProgress?.(`unpacking the images of ${path} into ${folder}`);
   const partial = `${stem}.${process.pid}.partial`;
   const fd = openSync(partial, "w");

@@ -4,11 +4,11 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { UsageError } from "../../core/errors.js";
-import { readBytes, readJson, withFileErrors } from "../../core/files.js";
+import { readBytes, readJsonObject, withFileErrors } from "../../core/files.js";
 import type { Merge } from "./byte-pairs.js";
 import type { Cleaning } from "./clean.js";
 import { ClipTokenizer } from "./clip.js";
-import { HuggingFaceTokenizer, type TokenizerConfig } from "./hugging-face.js";
+import { CONFIG_NAME, HuggingFaceTokenizer, type TokenizerConfig } from "./hugging-face/hugging-face.js";
 import { LearnedTokenizer, pipelineOf, specialTokens } from "./learned.js";
 import { checkVocabSize, type Tokenizer } from "./tokenizer.js";
 
@@ -84,14 +84,14 @@ function hintFor(path: string, text: string): string {
 }
 
 function openJson(path: string, options: LoadTokenizerOptions): Tokenizer {
-  const file = readJson(path) as Record<string, unknown>;
+  const file = readJsonObject(path);
   if (typeof file.model !== "object" || file.model === null) {
     throw notOne(path, `it has no "model"; its keys are ${Object.keys(file).slice(0, 6).join(", ")}`);
   }
   const learned = openLearned(path, file, options);
   if (learned !== undefined) return learned;
-  const beside = join(dirname(path), "tokenizer_config.json");
-  const config = existsSync(beside) ? (readJson(beside) as TokenizerConfig) : {};
+  const beside = join(dirname(path), CONFIG_NAME);
+  const config = existsSync(beside) ? (readJsonObject(beside) as TokenizerConfig) : {};
   return new HuggingFaceTokenizer(file, path, options, config);
 }
 
@@ -114,7 +114,12 @@ function openLearned(
     return undefined;
   }
   if (options.clean !== undefined && options.clean !== "none") return undefined;
-  const { vocab, merges } = file.model as { vocab: Record<string, number>; merges: [string, string][] };
+  const { vocab, merges } = file.model as { vocab?: Record<string, number>; merges?: [string, string][] };
+  // What is damaged is told by whoever reads any file.
+  const isPair = (merge: unknown) => Array.isArray(merge) && merge.length === 2;
+  if (typeof vocab !== "object" || vocab === null || !Array.isArray(merges) || !merges.every(isPair)) {
+    return undefined;
+  }
   const idOf = (token: string): number => {
     const id = vocab[token];
     if (id === undefined) throw notOne(path, `the merge with "${token}" has no id in "vocab"`);

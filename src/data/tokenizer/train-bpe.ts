@@ -96,7 +96,7 @@ export function trainBpe(
 }
 
 /** The least multiple of 8 that holds 99 % of the lengths, from 8 to 77. */
-function contextFor(lengths: Uint32Array): number {
+export function contextFor(lengths: Uint32Array): number {
   const sorted = lengths.slice().sort();
   const most = sorted[Math.ceil(0.99 * sorted.length) - 1]!;
   return Math.min(77, Math.max(8, Math.ceil(most / 8) * 8));

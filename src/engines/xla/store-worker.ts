@@ -11,11 +11,11 @@ import koffi from "koffi";
 import { InternalError } from "../../core/errors.js";
 import type { Pointer } from "../native.js";
 import { keyValueGet, keyValuePut, keyValueTryGet, NOT_FOUND } from "./layout.js";
-import { type Kind, type Link, linkTo, serveStore } from "./store-wire.js";
+import { type Kind, type Link, linkTo, type StoreAddress, serveStore } from "./store-wire.js";
 
 export type WorkerData =
-  | { readonly role: "server"; readonly port: number }
-  | { readonly role: "link"; readonly host: string; readonly port: number; readonly timeoutMs: number }
+  | { readonly role: "server"; readonly listen: string; readonly port: number; readonly token: string }
+  | ({ readonly role: "link" } & StoreAddress)
   | { readonly role: "reader" | "writer"; readonly link: MessagePort; readonly mailbox: SharedArrayBuffer };
 
 /** A question of `reader` or `writer` to `link`; the answer goes into the mailbox. */
@@ -39,10 +39,10 @@ const UNAVAILABLE = 14;
 async function start(data: WorkerData, parent: MessagePort): Promise<void> {
   try {
     if (data.role === "server") {
-      await serveStore(data.port);
+      await serveStore(data.listen, data.port, data.token);
       parent.postMessage({ ready: true });
     } else if (data.role === "link") {
-      const link = await linkTo(data.host, data.port, data.timeoutMs);
+      const link = await linkTo(data);
       parent.on("message", (message) => void serve(link, message, parent));
       parent.postMessage({ ready: true });
     } else {

@@ -38,10 +38,14 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * Joins the store of `group`; process 0 serves it. Waits for process 0 for `joinMs` (default 5 minutes).
-   * Throws `UsageError` when the port is taken or nobody answers.
+   * Joins the store of `group`; process 0 serves it at `listen` (default `host`) for those who know `token` (default
+   * none). Waits for process 0 for `joinMs` (default 5 minutes). Throws `UsageError` when the port is taken, nobody
+   * answers, or whoever answers has another token.
    */
-  static async join(group: Member & Pick<ProcessGroup, "host" | "port">, joinMs = JOIN_MS): Promise<Store> {
+  static async join(
+    group: Member & Pick<ProcessGroup, "host" | "port"> & Partial<Pick<ProcessGroup, "listen" | "token">>,
+    joinMs = JOIN_MS,
+  ): Promise<Store> {
     const workers: Worker[] = [];
     const start = async (data: WorkerData, transfer: readonly MessagePort[] = []) => {
       const { worker, ready } = spawn(data, transfer);
@@ -49,14 +53,10 @@ export class Store implements AsyncDisposable {
       return { worker, callbacks: (await ready).callbacks ?? {} };
     };
     try {
-      const { index, host, port } = group;
-      if (index === 0) await start({ role: "server", port });
-      const { worker: link } = await start({
-        role: "link",
-        host: index === 0 ? "127.0.0.1" : host,
-        port,
-        timeoutMs: joinMs,
-      });
+      const { index, host, port, listen = host, token = "" } = group;
+      if (index === 0) await start({ role: "server", listen, port, token });
+      const to = index === 0 ? listen : host;
+      const { worker: link } = await start({ role: "link", host: to, port, token, timeoutMs: joinMs });
       const ask = async (role: "reader" | "writer") => {
         const { port1, port2 } = new MessageChannel();
         const mailbox = new SharedArrayBuffer(MAILBOX_BYTES);

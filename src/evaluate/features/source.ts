@@ -41,6 +41,8 @@ export interface Progress {
 export interface FeatureSource {
   /** What multiplies features. */
   readonly engine: Engine;
+  /** The factor on cosines that the model has learned. */
+  scale(): Promise<number>;
   /** Every readable image of the set, in order. Throws `UsageError` if none is readable. */
   images(dataset: Dataset): Promise<EmbeddedImages>;
   /** The texts in their order. `what` names them in progress and errors. */
@@ -78,6 +80,7 @@ export function freshFeatures(encoder: Encoder, onProgress?: (progress: Progress
   const width = encoder.options.clip.config.embed_dim;
   return {
     engine: encoder.engine,
+    scale: () => encoder.scale(),
     async images(dataset) {
       const onBatch = (done: number) =>
         onProgress?.({ what: `images of ${dataset.name}`, done, total: dataset.length });

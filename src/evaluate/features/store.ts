@@ -5,11 +5,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { realDisk } from "../../core/disk.js";
+import { makeFolder, realDisk } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
-import { appendLineDurably, readJsonLines, withFileErrors, writeJsonAtomic } from "../../core/files.js";
+import { appendLineDurably, readJsonRecords, withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
 import type { Dataset } from "../../data/dataset.js";
 import { fingerprintOf } from "../../data/fingerprint.js";
@@ -53,6 +53,10 @@ export class FeatureStore implements FeatureSource, Disposable {
     this.engine = encoder.engine;
   }
 
+  scale(): Promise<number> {
+    return this.encoder.scale();
+  }
+
   async images(dataset: Dataset): Promise<EmbeddedImages> {
     const keys = createHash("sha256");
     for (let i = 0; i < dataset.length; i++) keys.update(`${JSON.stringify(dataset.sample(i).key)}\n`);
@@ -91,7 +95,7 @@ export class FeatureStore implements FeatureSource, Disposable {
     embed: (from: number) => AsyncGenerator<Embedded>,
   ): Promise<boolean> {
     if (existsSync(join(entry, "entry.json"))) return true;
-    withFileErrors("write", entry, () => mkdirSync(entry, { recursive: true }));
+    withFileErrors("write", entry, () => makeFolder(entry));
     const lock = lockOf(entry);
     if (lock === undefined) return false;
     using _ = lock;
@@ -155,7 +159,13 @@ interface Embedded {
 
 function readSkipped(entry: string): SkippedSample[] {
   const file = join(entry, "skipped.jsonl");
-  return existsSync(file) ? (readJsonLines(file) as SkippedSample[]) : [];
+  return existsSync(file)
+    ? (readJsonRecords(
+        file,
+        ({ index }) => Number.isInteger(index),
+        "a skipped sample",
+      ) as unknown as SkippedSample[])
+    : [];
 }
 
 /** The entry's lock, or undefined where another process has it. */

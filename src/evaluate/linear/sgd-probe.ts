@@ -30,9 +30,9 @@ import { type LinearClassifier, predict } from "./classifier.js";
 import { pick, requireLabels, rowsAt, splitByClass } from "./logistic.js";
 
 export interface SgdProbeOptions {
-  /** Peak learning rates that are tried. Default 10⁻³ to 10⁻¹ in half decades. */
+  /** Peak learning rates that are tried. Default 10⁻³ to 1 in half decades. */
   readonly rates?: readonly number[];
-  /** Default 10. */
+  /** Default 10, and more where these are fewer than 500 steps. */
   readonly epochs?: number;
   /** Rows a step; all of them where there are fewer. Default 1,024. */
   readonly batch?: number;
@@ -53,6 +53,8 @@ export interface SgdProbe {
   readonly atEnd: boolean;
 }
 
+/** Small sets take more than ten epochs: fewer steps would leave a layer that starts at zero near zero. */
+const FEWEST_STEPS = 500;
 const BETA1 = 0.9;
 const BETA2 = 0.999;
 const EPSILON = 1e-8;
@@ -65,7 +67,12 @@ export async function fitSgdProbe(
   classes: number,
   options: SgdProbeOptions = {},
 ): Promise<SgdProbe> {
-  const { rates = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1], heldOut = 0.1, key = keyFromSeed(0), onStep } = options;
+  const {
+    rates = [1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1],
+    heldOut = 0.1,
+    key = keyFromSeed(0),
+    onStep,
+  } = options;
   requireLabels(features, labels, classes);
   const { fitted, held } = splitByClass(labels, classes, heldOut, key);
   const tried: { rate: number; accuracy: number }[] = [];
@@ -107,7 +114,7 @@ async function descend(
   labels: ArrayLike<number>,
   C: number,
   rates: readonly number[],
-  { epochs = 10, batch = 1024, key = keyFromSeed(0), onStep }: SgdProbeOptions,
+  { epochs, batch = 1024, key = keyFromSeed(0), onStep }: SgdProbeOptions,
 ): Promise<LinearClassifier[]> {
   const { rows: N, width: D } = features;
   const K = rates.length;
@@ -153,7 +160,7 @@ async function descend(
     }
   }
   const perEpoch = Math.floor(N / B);
-  const steps = epochs * perEpoch;
+  const steps = (epochs ?? Math.max(10, Math.ceil(FEWEST_STEPS / perEpoch))) * perEpoch;
   let order: Uint32Array = new Uint32Array();
   try {
     for (let step = 0; step < steps; step++) {

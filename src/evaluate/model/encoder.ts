@@ -1,11 +1,12 @@
 /** A trained CLIP at work: images and texts to unit vectors, in batches of fixed size. */
 
 import { InternalError, UsageError } from "../../core/errors.js";
+import { readBytes } from "../../core/files.js";
 import type { TensorType } from "../../core/shape.js";
 import type { Dataset } from "../../data/dataset.js";
 import { evaluationBatches } from "../../data/loading/evaluation.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
-import type { Pipeline } from "../../data/pixels/pipeline.js";
+import { type Pipeline, preprocessImage } from "../../data/pixels/pipeline.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine, Executable } from "../../engines/engine.js";
 import { trace } from "../../graph/trace.js";
@@ -96,11 +97,23 @@ export class Encoder implements Disposable {
     return this;
   }
 
-  /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. */
+  /** The factor on cosines that the model has learned, for probabilities. */
+  async scale(): Promise<number> {
+    const buffer = this.parameters["params.logit_scale"];
+    if (buffer === undefined) throw new InternalError("encoder: no logit_scale among its parameters");
+    return Math.exp(Number((await this.engine.download(buffer))[0]));
+  }
+
+  /** Unit vectors [N,E] of texts, flat. `onBatch` is told the texts that are done. Throws `UsageError` for what is no list of texts. */
   embedTexts = async (
     texts: readonly string[],
     { onBatch }: { onBatch?: (done: number) => void } = {},
   ): Promise<Float32Array> => {
+    if (!Array.isArray(texts) || texts.some((text) => typeof text !== "string")) {
+      throw new UsageError(
+        `embedTexts: texts must be a list of texts; got texts=${JSON.stringify(texts)}. Write ["a dog"] for one.`,
+      );
+    }
     const [B, T] = this.textType.shape as [number, number];
     const E = this.options.clip.config.embed_dim;
     const out = new Float32Array(texts.length * E);
@@ -121,8 +134,46 @@ export class Encoder implements Disposable {
     return [...texts.keys()].filter((i) => tokenizer.encode(texts[i]!).length > tokenizer.contextLength);
   }
 
+  /**
+   * Unit vectors [n,E], flat, of pictures given by path or as encoded bytes (JPEG, PNG, …), prepared as the model was
+   * trained. Throws a `UsageError` naming the picture that cannot be read.
+   */
+  embedImages = async (images: readonly (string | Uint8Array)[]): Promise<Float32Array> => {
+    const isPicture = (image: unknown) => typeof image === "string" || image instanceof Uint8Array;
+    if (!Array.isArray(images) || !images.every(isPicture)) {
+      throw new UsageError(
+        `embedImages: images must be a list of paths or encoded bytes; got images=${typeof images}. Write ["cat.jpg"] for one.`,
+      );
+    }
+    const { clip, pipeline } = this.options;
+    const [B, E] = [this.imageType.shape[0]!, clip.config.embed_dim];
+    const pixels = pipeline.size ** 2 * 3;
+    const out = new Float32Array(images.length * E);
+    for (let at = 0; at < images.length; at += B) {
+      const part = images.slice(at, at + B);
+      const batch = new Uint8Array(part.length * pixels);
+      for (const [i, image] of part.entries()) {
+        batch.set(await this.prepared(image, `image ${at + i}`), i * pixels);
+      }
+      out.set(await this.embedPixels(batch), at * E);
+    }
+    return out;
+  };
+
+  /** What the model sees of a picture: u8[S,S,3]; `name` is what messages call one without a path. */
+  private async prepared(image: string | Uint8Array, name: string): Promise<Uint8Array> {
+    const bytes = typeof image === "string" ? readBytes(image) : image;
+    try {
+      return await preprocessImage(bytes, this.options.pipeline);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      const what = typeof image === "string" ? image : name;
+      throw new UsageError(error.message.replace(/^image/, what), { cause: error });
+    }
+  }
+
   /** Unit vectors [n,E], flat, of n images u8[n,S,S,3]; n may be less than the batch. */
-  async embedImages(images: Uint8Array): Promise<Float32Array> {
+  private async embedPixels(images: Uint8Array): Promise<Float32Array> {
     const size = this.imageType.shape.slice(1).reduce((n, d) => n * d, 1);
     const E = this.options.clip.config.embed_dim;
     const n = images.length / size;
@@ -150,7 +201,7 @@ export class Encoder implements Disposable {
       ...(indices === undefined ? {} : { indices }),
     });
     for await (const batch of batches) {
-      const vectors = batch.indices.length === 0 ? new Float32Array() : await this.embedImages(batch.images);
+      const vectors = batch.indices.length === 0 ? new Float32Array() : await this.embedPixels(batch.images);
       yield { vectors, indices: batch.indices, skipped: batch.skipped };
     }
   }

@@ -13,9 +13,11 @@ import { type Clip, makeClip } from "../../models/clip.js";
 import { type ClipConfig, clipDefaults, parseClipConfig } from "../../models/config/config.js";
 import { type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { findPreset } from "../../models/presets/presets.js";
+import { refuseForeignPlace, refusePickledFolder } from "../../models/weights/foreign.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
-import { flawOfFile, latestSound } from "../../storage/checkpoint.js";
+import { flawOfFile } from "../../storage/checkpoint.js";
+import { chooseCheckpoint, parseChoice } from "../../storage/choose.js";
 import { Encoder } from "./encoder.js";
 import { modelKey } from "./key.js";
 import { evaluationOptions } from "./preprocess.js";
@@ -29,14 +31,17 @@ export interface ModelSource {
   readonly tokenizer?: string | undefined;
   /** Take the moving average of the weights where there is one. Default true. */
   readonly ema?: boolean | undefined;
+  /** Of a run: `best` by the score that it keeps, `last`, or a step. Default: the best where there is one. */
+  readonly checkpoint?: "best" | "last" | number | (string & {}) | undefined;
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
-  /** Told in one line of a checkpoint that is passed over since its files are not what was written. */
+  /** Told in one line of a checkpoint that is passed over: damaged, or newer than the best. */
   readonly say?: ((line: string) => void) | undefined;
 }
 
-export interface LoadedModel {
+/** A model in use. Disposing of it frees the encoder and the weights; the engine stays. */
+export interface LoadedModel extends Disposable {
   readonly encoder: Encoder;
   readonly clip: Clip;
   /** Steps of the checkpoint, where it has them. */
@@ -95,11 +100,38 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     workers: source.workers,
   });
   const key = () => modelKey(engine, encoder, { weights, tokenizer: tokenizerFile, clean });
-  return { encoder: encoder.use(buffers), clip, step, run, weights, buffers, key };
+  return {
+    encoder: encoder.use(buffers),
+    clip,
+    step,
+    run,
+    weights,
+    buffers,
+    key,
+    [Symbol.dispose]() {
+      encoder[Symbol.dispose]();
+      for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();
+    },
+  };
 }
 
 /** The safetensors file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
-export const weightsFile = (path: string): string => findWeights({ path }).weights;
+export const weightsFile = (path: string, say?: (line: string) => void): string =>
+  findWeights({ path, say }).weights;
+
+/** Files that say what weights at `path` are of, where they lie beside them. */
+export function filesBeside(path: string): {
+  readonly config: string | undefined;
+  readonly tokenizer: string | undefined;
+} {
+  const { folders } = placeOf(statSync(path).isDirectory() ? path : dirname(path));
+  return { config: firstThere(folders, [CONFIG]), tokenizer: firstThere(folders, TOKENIZERS) };
+}
+
+const TOKENIZERS = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
+
+const firstThere = (folders: readonly string[], names: readonly string[]): string | undefined =>
+  folders.flatMap((folder) => names.map((name) => join(folder, name))).find((file) => existsSync(file));
 
 interface Found {
   readonly weights: string;
@@ -112,18 +144,21 @@ interface Found {
 /** Weights by name, the wanted first: of a run's checkpoint, of open_clip on the Hugging Face hub. */
 const WEIGHTS = ["ema.safetensors", "params.safetensors", "open_clip_model.safetensors", "model.safetensors"];
 
-function findWeights({ path, ema = true, say = () => {} }: ModelSource): Found {
+function findWeights({ path, ema = true, checkpoint, say = () => {} }: ModelSource): Found {
+  refuseForeignPlace(path);
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
   if (!isFolder) return { weights: path, ...soundPlaceOf(path) };
   const of = (folder: string) =>
     WEIGHTS.filter((name) => ema || name !== "ema.safetensors")
       .map((name) => join(folder, name))
       .find((file) => existsSync(file));
-  const latest = latestSound(join(path, "checkpoints"), say);
-  const folder = latest?.path ?? path;
+  const choice = checkpoint === undefined ? undefined : parseChoice(checkpoint, "checkpoint");
+  const chosen = chooseCheckpoint(join(path, "checkpoints"), choice, say);
+  const folder = chosen?.path ?? path;
   const weights = of(folder);
   if (weights !== undefined)
-    return { weights, ...(latest === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
+    return { weights, ...(chosen === undefined ? soundPlaceOf(weights) : placeOf(folder)) };
+  refusePickledFolder(folder);
   throw new UsageError(
     `${path}: must be a run with a checkpoint, or a folder with one of ${WEIGHTS.join(", ")}; got neither. Train first, or give the .safetensors file.`,
   );
@@ -157,7 +192,7 @@ function findConfig(
     const { config, preprocess } = findPreset(model);
     return { config, preprocess, clean: cleanIn(undefined, config, model) };
   }
-  const file = model ?? folders.map((folder) => join(folder, CONFIG)).find((f) => existsSync(f));
+  const file = model ?? firstThere(folders, [CONFIG]);
   if (file === undefined) {
     throw new UsageError(
       `${path}: has no ${CONFIG} beside it, so the model is unknown. Give --${optionPrefix}model, a preset's name or a model's JSON.`,
@@ -193,8 +228,7 @@ function findTokenizer(
   folders: readonly string[],
 ): string {
   if (tokenizer !== undefined) return tokenizer;
-  const names = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
-  const found = folders.flatMap((folder) => names.map((n) => join(folder, n))).find((f) => existsSync(f));
+  const found = firstThere(folders, TOKENIZERS);
   if (found !== undefined) return found;
   throw new UsageError(
     `${path}: has no tokenizer beside it. Give --${optionPrefix}tokenizer: a tokenizer.json, or CLIP's bpe_simple_vocab_16e6.txt.gz.`,

@@ -118,6 +118,26 @@ export function classMeanInterval(
   return { value, ...percentiles(means, level), n };
 }
 
+/** Any statistic of `n` items, given as a function of the items drawn, with a percentile bootstrap interval. */
+export function resampledInterval(
+  n: number,
+  statistic: (items: Uint32Array) => number,
+  options: BootstrapOptions = {},
+): Interval {
+  const { level, resamples, key } = settings(options);
+  const items = Uint32Array.from({ length: n }, (_, i) => i);
+  requireItems(items);
+  const value = statistic(items);
+  const stream = new FastStream(foldIn(key, "statistic"));
+  const draws = new Float64Array(resamples);
+  const drawn = new Uint32Array(n);
+  for (let r = 0; r < resamples; r++) {
+    for (let i = 0; i < n; i++) drawn[i] = stream.below(n);
+    draws[r] = statistic(drawn);
+  }
+  return { value, ...percentiles(draws, level), n };
+}
+
 /** What is known of `a - b` after both runs were scored on the same items. */
 export interface Comparison extends Interval {
   /** Two-sided: how often chance alone, with no real difference, would show one as large. */

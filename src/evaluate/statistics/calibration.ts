@@ -34,23 +34,47 @@ export interface Calibration {
 
 const BINS = 15;
 
-/** Calibration of softmax(logits / temperature). Throws a `UsageError` where there is nothing to judge. */
-export function calibration(judged: Judged, temperature = 1): Calibration {
+/** What each item says, [N]: confidence and whether it is right, −log p of the right class, and squared distance. */
+export interface Judgement {
+  readonly confidence: Float64Array;
+  readonly right: Uint8Array;
+  readonly likelihood: Float64Array;
+  readonly brier: Float64Array;
+  /** The expected calibration error of some items, which may be named more than once. */
+  expectedErrorOf(items: Uint32Array): number;
+}
+
+/** Judges softmax(logits / temperature), item by item. Throws a `UsageError` where there is nothing to judge. */
+export function judge(judged: Judged, temperature = 1): Judgement {
   const { labels, classes } = judged;
   const n = requireJudged(judged);
   const confidence = new Float64Array(n);
   const right = new Uint8Array(n);
-  let nll = 0;
-  let brier = 0;
+  const likelihood = new Float64Array(n);
+  const brier = new Float64Array(n);
   eachRow(judged, temperature, (i, p, logOfSum, row) => {
     let best = 0;
     for (let c = 1; c < classes; c++) if (p[c]! > p[best]!) best = c;
     confidence[i] = p[best]!;
     right[i] = best === labels[i] ? 1 : 0;
-    nll += logOfSum - row[labels[i]!]!;
-    for (let c = 0; c < classes; c++) brier += (p[c]! - (c === labels[i] ? 1 : 0)) ** 2;
+    likelihood[i] = logOfSum - row[labels[i]!]!;
+    for (let c = 0; c < classes; c++) brier[i]! += (p[c]! - (c === labels[i] ? 1 : 0)) ** 2;
   });
-  const width = binsOf(confidence, right, (_, value) => Math.min(BINS - 1, Math.floor(value * BINS)));
+  const expectedErrorOf = (items: Uint32Array): number => {
+    const bins = new Float64Array(BINS);
+    for (const item of items) bins[widthBin(confidence[item]!)]! += right[item]! - confidence[item]!;
+    return bins.reduce((sum, gap) => sum + Math.abs(gap), 0) / items.length;
+  };
+  return { confidence, right, likelihood, brier, expectedErrorOf };
+}
+
+const widthBin = (confidence: number): number => Math.min(BINS - 1, Math.floor(confidence * BINS));
+
+/** Calibration of softmax(logits / temperature). Throws a `UsageError` where there is nothing to judge. */
+export function calibration(judged: Judged, temperature = 1): Calibration {
+  const { confidence, right, likelihood, brier } = judge(judged, temperature);
+  const n = confidence.length;
+  const width = binsOf(confidence, right, (_, value) => widthBin(value));
   const order = Uint32Array.from({ length: n }, (_, i) => i).sort((a, b) => confidence[a]! - confidence[b]!);
   const rank = new Uint32Array(n);
   order.forEach((item, at) => {
@@ -60,8 +84,8 @@ export function calibration(judged: Judged, temperature = 1): Calibration {
   return {
     expectedError: gap(width, n),
     adaptiveError: gap(mass, n),
-    negativeLogLikelihood: nll / n,
-    brier: brier / n,
+    negativeLogLikelihood: likelihood.reduce((sum, x) => sum + x, 0) / n,
+    brier: brier.reduce((sum, x) => sum + x, 0) / n,
     bins: width.map(({ n: count, confidence, right }, b) => ({
       low: b / BINS,
       high: (b + 1) / BINS,

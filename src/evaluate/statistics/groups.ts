@@ -16,6 +16,7 @@
  */
 
 import { UsageError } from "../../core/errors.js";
+import type { Interval } from "./bootstrap.js";
 import { normalQuantile, studentQuantile, studentTails } from "./distributions.js";
 
 export interface GroupOptions {
@@ -60,41 +61,53 @@ export function compareGroups(
   if (a.length === 0 || b.length === 0) {
     throw new UsageError("compare: a group must have a run; got none. Name at least one run of each recipe.");
   }
-  const { n } = items;
   const A = groupParts(a);
   const B = groupParts(b);
   const value = A.mean - B.mean;
   const inverse = 1 / a.length + 1 / b.length;
-  const seedDf = a.length + b.length - 2;
+  const differences = A.items.map((x, i) => x - B.items[i]!);
+  return { ...spreadOf(value, differences, items, [A, B], inverse, level), runs: [a.length, b.length] };
+}
+
+/**
+ * The score of one recipe, or of one protocol with several draws: the mean of its runs' scores `[n]` over the same items, with
+ * an interval over items and runs, as in `compareGroups`.
+ */
+export function groupMean(runs: readonly ArrayLike<number>[], options: GroupOptions = {}): Interval {
+  const items = itemsOf(runs[0]?.length ?? 0, options);
+  const parts = runs.map((scores, run) => clusterScores(scores, items, `run ${run + 1}`));
+  const A = groupParts(parts);
+  const spread = spreadOf(A.mean, A.items, items, [A], 1 / runs.length, options.level ?? 0.95);
+  return { value: A.mean, low: spread.low, high: spread.high, n: items.of.length };
+}
+
+/** Interval and test of a `value` that is the sum of its items' `parts`, when items and runs might have been others. */
+function spreadOf(
+  value: number,
+  parts: Float64Array,
+  { n, share }: Items,
+  groups: readonly GroupParts[],
+  inverse: number,
+  level: number,
+): Omit<GroupComparison, "runs"> {
+  const seedDf = groups.reduce((sum, group) => sum + group.runs - 1, 0);
   // A run's score is the sum of its items' parts, so n times their variance is its own; what heavier items add to both
   // sides of the mean is taken off (the linear form of a ratio of sums).
-  const itemVariance =
-    n < 2 ? 0 : n * varianceOf(A.items.map((x, i) => x - B.items[i]! - items.share[i]! * value));
+  const itemVariance = n < 2 ? 0 : n * varianceOf(parts.map((x, i) => x - share[i]! * value));
   let seeds: number | undefined;
   let twice = 0;
   if (seedDf > 0) {
-    const s2 = (A.seedSquares + B.seedSquares) / seedDf;
-    const q2 = n < 2 ? 0 : (A.interaction + B.interaction) / seedDf;
+    const s2 = groups.reduce((sum, group) => sum + group.seedSquares, 0) / seedDf;
+    const q2 = n < 2 ? 0 : groups.reduce((sum, group) => sum + group.interaction, 0) / seedDf;
     seeds = s2 * inverse;
     twice = Math.min(q2 * inverse, seeds, itemVariance);
   }
-  const variance = itemVariance + (seeds ?? 0) - twice;
-  const error = Math.sqrt(Math.max(0, variance));
+  const total = itemVariance + (seeds ?? 0) - twice;
+  const error = Math.sqrt(Math.max(0, total));
   const own = Math.max(0, (seeds ?? 0) - twice);
-  const df = own === 0 ? n - 1 : variance ** 2 / (own ** 2 / seedDf + itemVariance ** 2 / Math.max(1, n - 1));
-  if (error === 0) {
-    return {
-      value,
-      low: value,
-      high: value,
-      p: value === 0 ? 1 : 0,
-      error,
-      df,
-      variance: { items: 0, seeds },
-      runs: [a.length, b.length],
-      n,
-    };
-  }
+  const df = own === 0 ? n - 1 : total ** 2 / (own ** 2 / seedDf + itemVariance ** 2 / Math.max(1, n - 1));
+  const variance = { items: itemVariance, seeds };
+  if (error === 0) return { value, low: value, high: value, p: value === 0 ? 1 : 0, error, df, variance, n };
   const half = studentQuantile((1 + level) / 2, df) * error;
   return {
     value,
@@ -103,8 +116,7 @@ export function compareGroups(
     p: studentTails(value / error, df),
     error,
     df,
-    variance: { items: itemVariance, seeds },
-    runs: [a.length, b.length],
+    variance,
     n,
   };
 }
@@ -196,7 +208,15 @@ function clusterScores(scores: ArrayLike<number>, { n, of, weights }: Items, wha
 }
 
 /** Of one recipe's runs: mean score, mean part of each item, and sums of squares about them. */
-function groupParts(runs: readonly Float64Array[]) {
+interface GroupParts {
+  readonly runs: number;
+  readonly mean: number;
+  readonly items: Float64Array;
+  readonly seedSquares: number;
+  readonly interaction: number;
+}
+
+function groupParts(runs: readonly Float64Array[]): GroupParts {
   const n = runs[0]!.length;
   const items = new Float64Array(n);
   const totals = runs.map((parts) => parts.reduce((x, y) => x + y, 0));
@@ -212,7 +232,7 @@ function groupParts(runs: readonly Float64Array[]) {
     for (let i = 0; i < n; i++) squares += (parts[i]! - items[i]! - shift / n) ** 2;
     interaction += n < 2 ? 0 : (n * squares) / (n - 1);
   });
-  return { items, mean, seedSquares, interaction };
+  return { runs: runs.length, items, mean, seedSquares, interaction };
 }
 
 function varianceOf(values: ArrayLike<number>): number {

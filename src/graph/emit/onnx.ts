@@ -5,37 +5,11 @@
 
 import { type DType, encode, sizeOf } from "../../core/dtype.js";
 import { InternalError, Unsupported } from "../../core/errors.js";
-import { type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
+import { sizeOfShape, type TensorType } from "../../core/shape.js";
 import { freshNames, type Graph } from "../graph.js";
-import type { Arg } from "../op.js";
+import type { Arg, OnnxAttribute, OnnxContext } from "./context.js";
 import { type OnnxDialect, onnxRuntimeDialect } from "./dialect.js";
 import { ProtoWriter } from "./protobuf.js";
-
-type OnnxAttribute = number | string | readonly number[] | { readonly float: number };
-
-/** Operators of ONNX Runtime's own; those of `nchwc` work on images whose channels come in blocks. */
-type Domain = "com.microsoft" | "com.microsoft.nchwc";
-
-/** What a lowering may write. */
-export interface OnnxContext {
-  /** What the engine has that will read the model. */
-  readonly dialect: OnnxDialect;
-  /** Adds a node and gives the names of its `outputs` (default 1); an empty input name means "left out". */
-  node(
-    type: string,
-    inputs: readonly string[],
-    attributes?: { readonly [name: string]: OnnxAttribute },
-    options?: { readonly domain?: Domain; readonly outputs?: number },
-  ): string[];
-  /** The name of `input` in another dtype. */
-  cast(input: string, dtype: DType): string;
-  /** The name of a constant tensor. */
-  constant(dtype: DType, shape: Shape, values: ArrayLike<number>): string;
-  /** The name of a 1-D int64 constant: axes, shapes. */
-  ints(values: readonly number[]): string;
-  /** The name of a scalar constant. */
-  scalar(dtype: DType, value: number): string;
-}
 
 /** TensorProto.DataType */
 const onnxDataType: Record<DType, number> = {

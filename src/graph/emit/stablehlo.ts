@@ -7,23 +7,7 @@ import type { DType } from "../../core/dtype.js";
 import { InternalError, Unsupported } from "../../core/errors.js";
 import { type Shape, sameShape, type TensorType } from "../../core/shape.js";
 import type { Graph } from "../graph.js";
-import type { Arg } from "../op.js";
-
-/** What a lowering may write. */
-export interface StableHloContext {
-  /** Adds `%n = text` and gives `%n`; with several results, `%n:results`, to be used as `%n#0`, `%n#1`. */
-  emit(text: string, results?: number): string;
-  /** A constant with every element `value`, or the listed elements in row-major order. */
-  constant(type: TensorType, value: number | ArrayLike<number>): string;
-  /** `x` repeated to `shape` by numpy's rules; `x` itself when the shapes are equal. */
-  broadcast(x: Arg, shape: Shape): string;
-  /** `stablehlo.reduce` of `x` over `axes` by `add`, `maximum`, `minimum`, `and` or `or`. */
-  reduce(x: Arg, axes: readonly number[], by: string, init: number): Arg;
-  /** `tensor<2x3xf32>` */
-  typeOf(type: TensorType): string;
-  /** The name of a result that is known by its type. */
-  arg(name: string, type: TensorType): Arg;
-}
+import type { Arg, StableHloContext } from "./context.js";
 
 const elementType: Record<DType, string> = {
   f32: "f32",

@@ -6,9 +6,8 @@
 
 import { UsageError } from "../../core/errors.js";
 import { formatType, type TensorType } from "../../core/shape.js";
-import type { StableHloContext } from "../emit/stablehlo.js";
+import type { Arg, StableHloContext } from "../emit/context.js";
 import {
-  type Arg,
   type Attrs,
   type Case,
   type CollectiveOp,

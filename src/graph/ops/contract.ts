@@ -3,8 +3,8 @@
 import type { DType } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { formatType, type Shape, sameShape, sizeOfShape } from "../../core/shape.js";
-import type { OnnxContext } from "../emit/onnx.js";
-import { type Arg, type Case, contracting, inBf16, normal, type Op } from "../op.js";
+import type { Arg, OnnxContext } from "../emit/context.js";
+import { type Case, contracting, inBf16, normal, type Op } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { cast } from "./compare.js";
 import { requireFloat } from "./elementwise.js";

@@ -5,8 +5,8 @@
  */
 
 import type { TensorType } from "../../core/shape.js";
-import type { StableHloContext } from "../emit/stablehlo.js";
-import type { Arg, DeviceKind } from "../op.js";
+import type { Arg, StableHloContext } from "../emit/context.js";
+import type { DeviceKind } from "../op.js";
 
 interface Attributes {
   readonly causal: boolean;

@@ -11,9 +11,11 @@ import type { ModifiedResNetConfig } from "../image/modified-resnet.js";
 import type { TimmConfig } from "../image/timm.js";
 import type { VitConfig } from "../image/vit.js";
 import {
+  blocks,
   type CompleteTransformer,
   checkActivation,
   checkDivides,
+  context,
   count,
   flag,
   isObject,
@@ -127,8 +129,8 @@ export function extensionsIn(config: ClipConfig): string[] {
 const textSchema = z.strictObject({
   ...transformerKeys,
   /** None: the sum of token and position embeddings is pooled, a bag of words. */
-  layers: z.int().nonnegative().exactOptional(),
-  context_length: count.exactOptional(),
+  layers: z.union([z.literal(0), blocks]).exactOptional(),
+  context_length: context.exactOptional(),
   vocab_size: count.exactOptional(),
   heads: count.exactOptional(),
   no_causal_mask: flag,

@@ -49,13 +49,22 @@ export const transformerKwargs = (tower: TransformerConfig) => ({
   norm_kwargs: { ...norm, ...tower.norm_kwargs },
 });
 
-export const count = z.int().positive();
+/**
+ * Several times what any published model has, so that a slip of the finger is told before a model is built: channels and
+ * tokens of a vocabulary, blocks, pixels of an image's side, tokens of a text.
+ */
+const LARGEST = { count: 1e6, blocks: 1000, side: 8192, context: 65_536 } as const;
+
+export const count = z.int().positive().max(LARGEST.count);
+export const blocks = z.int().positive().max(LARGEST.blocks);
+export const side = z.int().positive().max(LARGEST.side);
+export const context = z.int().positive().max(LARGEST.context);
 export const flag = z.boolean().exactOptional();
 
 export const transformerKeys = {
   width: count.exactOptional(),
-  layers: count.exactOptional(),
-  mlp_ratio: z.number().positive().exactOptional(),
+  layers: blocks.exactOptional(),
+  mlp_ratio: z.number().positive().max(256).exactOptional(),
   ls_init_value: z.number().nullable().exactOptional(),
   act_kwargs: z
     .strictObject({ approximate: z.enum(["none", "tanh"]).exactOptional() })

@@ -26,7 +26,7 @@ import { rematerialize } from "../../graph/trace.js";
 import { makeDropPath } from "../../nn/drop-path.js";
 import { layerNorm, layerNormSpecs, linear } from "../../nn/layers.js";
 import { normalInit, type ParameterSpecs, prefixed, type Scope, spec, zeros } from "../../nn/parameters.js";
-import { count } from "../config/fields.js";
+import { blocks, count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
 import type { TrunkFamily } from "./trunk.js";
 
@@ -93,7 +93,7 @@ const four = (n: z.ZodType<number>) => z.tuple([n, n, n, n]).readonly();
 
 const args = z
   .strictObject({
-    depths: four(count),
+    depths: four(blocks),
     dims: four(count),
     kernel_sizes: z.union([odd, four(odd)]),
     ls_init_value: z.number().nullable(),

@@ -19,7 +19,7 @@ import {
   uniformInit,
   zeros,
 } from "../../nn/parameters.js";
-import { count } from "../config/fields.js";
+import { blocks, count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
 import type { TrunkFamily } from "./trunk.js";
 
@@ -48,7 +48,7 @@ const ratio = z.number().positive();
 
 const args = z.strictObject({
   patch_size: count,
-  num_blocks: count,
+  num_blocks: blocks,
   embed_dim: count,
   mlp_ratio: z.union([ratio, z.tuple([ratio, ratio]).readonly()]),
   stem_norm: z.boolean(),

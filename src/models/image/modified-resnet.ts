@@ -24,7 +24,7 @@ import { batchNorm, batchNormSpecs, type Declared, declare } from "../../nn/batc
 import { linear, linearSpecs } from "../../nn/layers.js";
 import { normalInit, ones, type Scope, spec, uniformInit, zeros } from "../../nn/parameters.js";
 import { positionsFor } from "../../nn/positions.js";
-import { type Complete, count, plainBlocks, refuse } from "../config/fields.js";
+import { blocks, type Complete, count, plainBlocks, refuse, side } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
 import type { ImageEncoder } from "./encoder.js";
 
@@ -50,8 +50,8 @@ const defaults = { image_size: 224, width: 768, head_width: 64, patch_size: null
 const complete = (vision: ModifiedResNetConfig): CompleteModifiedResNet => ({ ...defaults, ...vision });
 
 const schema = z.strictObject({
-  layers: z.tuple([count, count, count, count]),
-  image_size: count.exactOptional(),
+  layers: z.tuple([blocks, blocks, blocks, blocks]),
+  image_size: side.exactOptional(),
   width: count.exactOptional(),
   head_width: count.exactOptional(),
   patch_size: z.null().exactOptional(),

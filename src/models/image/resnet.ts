@@ -7,7 +7,7 @@ import { rematerialize } from "../../graph/trace.js";
 import { batchNorm, batchNormSpecs, type Declared, declare } from "../../nn/batch-norm.js";
 import { type DropPath, makeDropPath } from "../../nn/drop-path.js";
 import { normalInit, ones, type ParameterSpecs, type Scope, spec, zeros } from "../../nn/parameters.js";
-import { count } from "../config/fields.js";
+import { blocks, count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
 import type { Trunk, TrunkContext, TrunkFamily } from "./trunk.js";
 
@@ -54,7 +54,7 @@ const defaults = {
 const args = z
   .strictObject({
     block: z.enum(["BasicBlock", "Bottleneck"]),
-    layers: z.tuple([count, count, count, count]),
+    layers: z.tuple([blocks, blocks, blocks, blocks]),
     channels: z.tuple([count, count, count, count]).exactOptional(),
     base_width: count.exactOptional(),
     cardinality: count.exactOptional(),

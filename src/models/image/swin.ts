@@ -31,7 +31,7 @@ import {
   zeros,
 } from "../../nn/parameters.js";
 import { makeWindows, quarters, relativeOffsets, type Windows } from "../../nn/windows.js";
-import { count } from "../config/fields.js";
+import { blocks, count } from "../config/fields.js";
 import { depthByBlocks } from "../depth.js";
 import type { TrunkFamily } from "./trunk.js";
 
@@ -63,7 +63,7 @@ const args = z
     patch_size: count,
     window_size: z.union([count, z.array(count)]),
     embed_dim: count,
-    depths: z.array(count).min(1),
+    depths: z.array(blocks).min(1),
     num_heads: z.array(count),
     mlp_ratio: z.number().positive(),
     qkv_bias: z.boolean(),

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { linear, linearSpecs } from "../../nn/layers.js";
 import { prefixed, uniformInit, zeros } from "../../nn/parameters.js";
-import { type Complete, count, flag, refuse } from "../config/fields.js";
+import { type Complete, flag, refuse, side } from "../config/fields.js";
 import type { ImageEncoder } from "./encoder.js";
 import type { TrunkFamily } from "./trunk.js";
 import { trunkFamilies } from "./trunks.js";
@@ -92,7 +92,7 @@ export const familyOf = (vision: object): string | undefined =>
 const schema = z.strictObject({
   timm_model_name: z.string(),
   timm_model_args: z.record(z.string(), z.unknown()).exactOptional(),
-  image_size: count.exactOptional(),
+  image_size: side.exactOptional(),
   timm_drop_path: z.number().min(0).lt(1).nullable().exactOptional(),
   timm_pool: z.enum(["", "avg"]).exactOptional(),
   timm_proj: z.literal("linear").exactOptional(),

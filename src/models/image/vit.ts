@@ -37,6 +37,7 @@ import {
   flag,
   plainBlocks,
   refuse,
+  side,
   type TransformerConfig,
   transformerKeys,
   transformerKwargs,
@@ -101,7 +102,7 @@ const complete = (vision: VitConfig): CompleteVitConfig => ({
 
 const schema = z.strictObject({
   ...transformerKeys,
-  image_size: count.exactOptional(),
+  image_size: side.exactOptional(),
   patch_size: count.exactOptional(),
   head_width: count.exactOptional(),
   pool_type: z.enum(["tok", "avg", "flat"]).exactOptional(),

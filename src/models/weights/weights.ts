@@ -5,6 +5,7 @@ import { UsageError } from "../../core/errors.js";
 import { SafetensorsFile, type StoredTensor } from "../../core/safetensors.js";
 import { formatType, type Shape, sameShape } from "../../core/shape.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
+import { refuseForeignNames, refusePickledFile } from "./foreign.js";
 
 /** Tensors of open_clip's, OpenAI's and timm's checkpoints that hold no parameter of ours. */
 const ignored =
@@ -21,6 +22,19 @@ export interface ReadWeightsOptions {
   readonly remedy?: string;
 }
 
+/** A file of weights, opened. Throws `UsageError` with the remedy where it is PyTorch's, or its names are another layout's. */
+export function openWeights(path: string): SafetensorsFile {
+  refusePickledFile(path);
+  const file = new SafetensorsFile(path);
+  try {
+    refuseForeignNames(path, file.names);
+    return file;
+  } catch (error) {
+    file[Symbol.dispose]();
+    throw error;
+  }
+}
+
 /**
  * Parameters of `specs` from the file, as f32: all of them, but for what it may lack. Throws `UsageError` naming the
  * file and what is missing, of another shape, unknown, or not finite.
@@ -30,7 +44,7 @@ export function readWeights(
   specs: ParameterSpecs,
   { rename = (name) => name, mayMiss = () => false, fit, remedy }: ReadWeightsOptions = {},
 ): Record<string, Float32Array> {
-  using file = new SafetensorsFile(path);
+  using file = openWeights(path);
   const storedAs = new Map<string, string>();
   for (const stored of file.names) {
     const name = ignored.test(stored) ? undefined : rename(stored);

@@ -10,10 +10,12 @@
  */
 
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { z } from "zod";
+import { makeFolder } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
-import { readJson, withFileErrors, writeJsonAtomic } from "../../core/files.js";
+import { withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
 import { SafetensorsFile } from "../../core/safetensors.js";
 import type { Dataset } from "../../data/index.js";
@@ -25,6 +27,7 @@ import {
   locateModel,
   type ModelSource,
 } from "../../evaluate/model/load-model.js";
+import { readCheckedJson } from "../../settings/json.js";
 import type { ExtraRows } from "../strategies/strategy.js";
 
 /** Where embeddings are kept, below the folder of runs. */
@@ -40,6 +43,8 @@ interface Stored {
   /** The weights' file, for people. */
   readonly weights: string;
 }
+
+const storedSchema: z.ZodType<Stored> = z.object({ scale: z.number().positive(), weights: z.string() });
 
 /** The rows of a teacher. Dispose it to close its files. */
 export interface Teacher extends Disposable {
@@ -67,7 +72,7 @@ export interface StoreTeacherOptions {
 export async function storeTeacher(source: ModelSource, options: StoreTeacherOptions): Promise<string> {
   const { dataset, logs, say } = options;
   const named: ModelSource = { ...source, optionPrefix: "teacher-" };
-  const located = locateModel(named);
+  const located = locateModel({ ...named, say });
   const folder = join(logs, FOLDER, keyOf(located, dataset));
   if (existsSync(join(folder, "teacher.json"))) {
     say(`The teacher's embeddings are there: ${folder}.`);
@@ -78,7 +83,7 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
   const writing = <T>(body: () => T): T => withFileErrors("write", making, body);
   writing(() => {
     rmSync(making, { recursive: true, force: true });
-    mkdirSync(making, { recursive: true });
+    makeFolder(making);
   });
   try {
     const model = await loadModel(options.engine, named);
@@ -101,7 +106,11 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
 
 /** Opens what `storeTeacher` made of this data set. Throws `UsageError` where it does not belong to it. */
 export function openTeacher(folder: string, dataset: Dataset): Teacher {
-  const { scale } = readJson(join(folder, "teacher.json")) as Stored;
+  const { scale } = readCheckedJson(
+    join(folder, "teacher.json"),
+    storedSchema,
+    `Delete ${folder}: it is made again.`,
+  );
   const images = new NpyRows(join(folder, "images.npy"));
   const texts = new NpyRows(join(folder, "texts.npy"));
   const rowOf = new Map([...captionsOf(dataset)].map((caption, row) => [caption, row]));

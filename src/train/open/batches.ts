@@ -5,7 +5,8 @@ import { createLoader, fingerprintOf } from "../../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
 import { PASSES } from "../batches/batches.js";
 import { Loaders } from "../batches/loaders.js";
-import { makePlan, type Plan } from "../schedule/plan.js";
+import type { Run } from "../run/folder.js";
+import { extendPlan, isDone, makePlan, type Plan } from "../schedule/plan.js";
 import { rowsOfDevices } from "../step/device-rows.js";
 import type { OpenFolder } from "./folder.js";
 import type { Inputs } from "./inputs.js";
@@ -17,10 +18,8 @@ export interface OpenBatches extends AsyncDisposable {
 }
 
 /** Throws `UsageError` where the batch cannot be made of these data, or shared among these processes. */
-export async function openBatches(
-  { recipe, processes, run }: OpenFolder,
-  { data, pipelines }: Inputs,
-): Promise<OpenBatches> {
+export async function openBatches(folder: OpenFolder, { data, pipelines }: Inputs): Promise<OpenBatches> {
+  const { recipe, processes, run } = folder;
   const { batchSize, devices, microBatch } = recipe;
   const { index, count } = processes;
   if (count > 1 && microBatch !== undefined) {
@@ -47,12 +46,32 @@ export async function openBatches(
     });
   const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
   try {
-    const plan = await processes.share("plan", () =>
-      run!.savePlan({ ...makePlan(recipe, loaders.samplesPerEpoch), data: fingerprintOf(data.train) }),
-    );
+    const made = { ...makePlan(recipe, loaders.samplesPerEpoch), data: fingerprintOf(data.train) };
+    const plan = await processes.share("plan", () => planOf(folder, run!, made));
     return { loaders, plan, [Symbol.asyncDispose]: () => loaders[Symbol.asyncDispose]() };
   } catch (error) {
     await loaders[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The plan of a new run, or that with which it goes on. */
+function planOf({ recipe, hooks }: OpenFolder, run: Run, made: Plan): Plan {
+  const { resumed, plan: stored } = run;
+  if (resumed === undefined || stored === undefined) return run.savePlan(made);
+  if (recipe.resume === "extend" && isDone(resumed, stored)) {
+    const { seconds = 0 } = resumed.state as { readonly seconds?: number };
+    return run.savePlan(extendPlan(recipe, made, resumed.step, seconds));
+  }
+  // While it is measured, the rates of the steps so far are in the plan.
+  const plan = run.savePlan(
+    stored.totalSteps === undefined ? { ...made, rise: stored.rise, extended: stored.extended } : made,
+  );
+  if (recipe.resume === "extend" && made.totalSteps !== undefined && made.totalSteps !== plan.totalSteps) {
+    hooks.onMessage?.(
+      `The run is not done: it goes on to its ${plan.totalSteps} steps, and can be extended then.`,
+      "warning",
+    );
+  }
+  return plan;
 }

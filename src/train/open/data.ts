@@ -1,7 +1,7 @@
 /** The data of a run: what is trained on, and what is held out or labelled for its scores. */
 
 import { UsageError } from "../../core/errors.js";
-import { classesOf, datasetLabels } from "../../data/class-names.js";
+import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
 import { datasetOptions } from "../../data/fields.js";
 import { type Dataset, openDataset } from "../../data/index.js";
 import { splitAt, splitByImage } from "../../data/split.js";
@@ -65,7 +65,10 @@ export async function openRunData(
 
 function requireCaptions(dataset: Dataset, key: string): void {
   for (let i = 0; i < dataset.length; i++) if (dataset.sample(i).captions.length > 0) return;
+  const remedy = areNumbers(datasetLabels(dataset))
+    ? "Their labels are numbers, which describe no picture: name them with --classnames."
+    : "Look at them with clipwright inspect.";
   throw new UsageError(
-    `${key}: pairs need captions; got ${dataset.length} images of "${dataset.name}", none with one. Look at them with clipwright inspect.`,
+    `${key}: pairs need captions; got ${dataset.length} images of "${dataset.name}", none with one. ${remedy}`,
   );
 }

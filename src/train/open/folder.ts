@@ -6,6 +6,7 @@ import type { TrainHooks } from "../hooks.js";
 import { type Recipe, recipeToJson } from "../recipe/recipe.js";
 import { type Guard, guardOf } from "../run/failure.js";
 import { followRun, openRun, type Run, refuseOtherRecipe } from "../run/folder.js";
+import { isDone } from "../schedule/plan.js";
 import { requireWeights } from "./warm-start.js";
 
 /** A run with its folder open. Dispose it to let the folder go. */
@@ -38,11 +39,12 @@ export async function openFolder(
   for (const line of run?.notes ?? []) hooks.onMessage?.(line, "warning");
   try {
     const { step, done } = await processes.share("begin", () => {
-      const at = run!.resumed?.step;
-      return { step: at, done: at !== undefined && at === run!.plan?.totalSteps };
+      const { resumed, plan } = run!;
+      const isOver = resumed !== undefined && isDone(resumed, plan) && recipe.resume !== "extend";
+      return { step: resumed?.step, done: isOver };
     });
     const { path, resumed } = run ?? (await followRun(recipe, step));
-    if (resumed === undefined) requireWeights(recipe);
+    if (resumed === undefined) requireWeights(recipe, (line) => hooks.onMessage?.(line, "warning"));
     let saved = resumed?.step;
     return {
       recipe,

@@ -1,5 +1,8 @@
 /** The second step of opening a run: its data, and the model's description fitted to them. */
 
+import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
+import type { Dataset } from "../../data/index.js";
+import type { Recipe } from "../recipe/recipe.js";
 import { openRunData, type RunData } from "./data.js";
 import type { OpenFolder } from "./folder.js";
 import { prepareModel, type RunModel, saveModelConfig } from "./model.js";
@@ -15,14 +18,36 @@ export interface Inputs {
 export async function openInputs(folder: OpenFolder): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
   const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes);
-  const fitted = (stored: string | undefined) => prepareModel(recipe, data.train, stored);
+  const classNames = classNamesOf(recipe, data);
+  const fitted = (stored: string | undefined) =>
+    prepareModel(recipe, { train: data.train, classNames, stored });
   let model: RunModel | undefined;
   if (run !== undefined) {
-    model = fitted(resumed === undefined ? undefined : path);
+    model = await fitted(resumed === undefined ? undefined : path);
     model.tokenizer.save(run.file(model.tokenizer.fileName));
     saveModelConfig(run.file, model);
   }
   await processes.share("tokenizer", () => true);
-  model ??= fitted(path);
+  model ??= await fitted(path);
+  const { cut, textLength } = model;
+  if (cut.captions > CUT_SHARE * cut.of)
+    hooks.onMessage?.(
+      `${cut.captions} of ${cut.of} captions are longer than the ${textLength} tokens that are read, and are cut, e.g. "${cut.example}".`,
+      "warning",
+    );
   return { data, model, pipelines: pipelinesOf(recipe, model) };
+}
+
+/** A larger share of cut captions is told by itself. */
+const CUT_SHARE = 0.02;
+
+/** Names of the classes that prompts may name: of the training images, and of those that are classified. */
+function classNamesOf(recipe: Recipe, { train, zeroshot }: RunData): string[] {
+  const of = (dataset: Dataset | undefined, file: string | undefined) => {
+    const labels = dataset === undefined ? [] : datasetLabels(dataset);
+    if (dataset === undefined || labels.length === 0 || (file === undefined && areNumbers(labels))) return [];
+    return classesOf(labels, dataset.name, file).names;
+  };
+  const { classnames, zeroshotClassnames = classnames } = recipe;
+  return [...of(train, classnames), ...of(zeroshot, zeroshotClassnames)];
 }

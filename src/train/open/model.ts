@@ -3,23 +3,17 @@
 import { existsSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
 import { readJson, writeJsonAtomic } from "../../core/files.js";
-import type { Dataset } from "../../data/index.js";
 import { normalizations } from "../../data/normalizations.js";
-import { loadTokenizer } from "../../data/tokenizer/load.js";
-import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
-import { trainBpe } from "../../data/tokenizer/train-bpe.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
 import { openaiPreprocess, type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { findPreset } from "../../models/presets/presets.js";
 import type { Recipe } from "../recipe/recipe.js";
+import { fitTokenizer, type RunTokenizer, type TokenizerContext } from "./tokenizer.js";
 
-export interface RunModel {
+export interface RunModel extends RunTokenizer {
   readonly config: ClipConfig;
   readonly preprocess: PreprocessConfig;
-  readonly tokenizer: Tokenizer;
-  /** One line on the tokenizer, for people. */
-  readonly tokenizerNote: string;
 }
 
 /** What transparent pictures are laid on, by the recipe's words. */
@@ -29,34 +23,18 @@ const transparencies = {
   pillow: "pillow",
 } as const satisfies Record<string, PreprocessConfig["transparency"]>;
 
-/** Most captions that a vocabulary is learned on. */
-const VOCABULARY_CAPTIONS = 1_000_000;
-
 /**
  * The model that the recipe names, fitted to its tokenizer: vocabulary, context length, and where the text is
- * pooled. The tokenizer is the stored one (`storedTokenizer`, of a run that goes on), a file, or is learned.
+ * pooled.
  */
-export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: string | undefined): RunModel {
-  const { config, preprocess } = readModel(recipe.model);
+export async function prepareModel(
+  recipe: Recipe,
+  context: Omit<TokenizerContext, "text">,
+): Promise<RunModel> {
+  const { config, preprocess } = readSizedModel(recipe);
   const complete = completeClipConfig(config);
-  checkImageSize(recipe.forceImageSize, encoderOf(config.vision_cfg).sizeStep(complete.vision_cfg));
-  const wanted = recipe.forceContextLength;
-  const modelLength = complete.text_cfg.context_length;
-  let tokenizer: Tokenizer;
-  let tokenizerNote = "";
-  if (storedTokenizer !== undefined) {
-    tokenizer = loadTokenizer(storedTokenizer);
-    tokenizer = tokenizer.withContextLength(wanted ?? Math.min(modelLength, tokenizer.contextLength));
-  } else if (recipe.tokenizer === "bpe") {
-    const { tokenizer: learned, report } = trainBpe(
-      captionsOf(train),
-      recipe.vocabSize === undefined ? {} : { vocabSize: recipe.vocabSize },
-    );
-    tokenizer = learned.withContextLength(wanted ?? Math.min(modelLength, learned.contextLength));
-    tokenizerNote = `${report.vocabSize} tokens learned on ${report.captions} captions, ${report.meanLength.toFixed(1)} a caption`;
-  } else {
-    tokenizer = loadTokenizer(recipe.tokenizer, { contextLength: wanted ?? modelLength });
-  }
+  const fitted = await fitTokenizer(recipe, { ...context, text: complete.text_cfg });
+  const { tokenizer } = fitted;
   const { text_cfg: text } = config;
   const pooling = complete.text_cfg.pool_type;
   const end = tokenizer.endTokenId;
@@ -68,8 +46,7 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
     );
   }
   return {
-    tokenizer,
-    tokenizerNote: tokenizerNote || `${tokenizer.vocabSize} tokens`,
+    ...fitted,
     preprocess: {
       ...preprocess,
       ...(recipe.normalize === undefined ? {} : normalizations[recipe.normalize]),
@@ -84,10 +61,6 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
       ...config,
       init_logit_scale: Math.log(recipe.logitScaleInit),
       ...(recipe.logitBiasInit === undefined ? {} : { init_logit_bias: recipe.logitBiasInit }),
-      vision_cfg: {
-        ...config.vision_cfg,
-        ...(recipe.forceImageSize === undefined ? {} : { image_size: recipe.forceImageSize }),
-      },
       text_cfg: {
         ...text,
         vocab_size: tokenizer.vocabSize,
@@ -97,6 +70,27 @@ export function prepareModel(recipe: Recipe, train: Dataset, storedTokenizer: st
       },
     },
   };
+}
+
+/** The model that a recipe names, with the image size and context length that it asks for. */
+export function readSizedModel({ model, forceImageSize, forceContextLength }: Recipe) {
+  const { config, preprocess } = readModel(model);
+  checkImageSize(
+    forceImageSize,
+    encoderOf(config.vision_cfg).sizeStep(completeClipConfig(config).vision_cfg),
+  );
+  const sized: ClipConfig = {
+    ...config,
+    vision_cfg: {
+      ...config.vision_cfg,
+      ...(forceImageSize === undefined ? {} : { image_size: forceImageSize }),
+    },
+    text_cfg: {
+      ...config.text_cfg,
+      ...(forceContextLength === undefined ? {} : { context_length: forceContextLength }),
+    },
+  };
+  return { config: sized, preprocess };
 }
 
 function checkImageSize(size: number | undefined, step: number): void {
@@ -115,16 +109,6 @@ export function readModel(model: Recipe["model"]): { config: ClipConfig; preproc
   if (!model.endsWith(".json")) return findPreset(model);
   const json = readJson(model);
   return { config: parseClipConfig(json, model), preprocess: parsePreprocess(json, model) };
-}
-
-function* captionsOf(dataset: Dataset): Generator<string> {
-  let count = 0;
-  for (let i = 0; i < dataset.length && count < VOCABULARY_CAPTIONS; i++) {
-    for (const caption of dataset.sample(i).captions) {
-      yield caption;
-      count++;
-    }
-  }
 }
 
 const MODEL_FILE = "open_clip_config.json";

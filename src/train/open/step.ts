@@ -49,7 +49,7 @@ export async function openStep(
   const say = (line: string) => hooks.onMessage?.(line, "note");
   const teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
   try {
-    const phases = withTeacher(phasesOf(recipe, clip), teacher, recipe);
+    const phases = withTeacher(phasesOf(recipe, clip, model.textLength), teacher, recipe);
     const phase = phases.at(resumed?.step ?? 0, plan);
     const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
     const { fresh } = await processes.share("start", () =>

@@ -1,12 +1,11 @@
 /** Where a run's weights start: from a whole CLIP, or from an image tower alone. */
 
 import { UsageError } from "../../core/errors.js";
-import { SafetensorsFile } from "../../core/safetensors.js";
 import { formatType } from "../../core/shape.js";
 import { weightsFile } from "../../evaluate/model/load-model.js";
 import { type Clip, towerOf } from "../../models/clip.js";
 import { resamplePositions } from "../../models/weights/stored.js";
-import { type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
+import { openWeights, type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
 import type { Start } from "../recipe/start-fields.js";
 
@@ -36,13 +35,16 @@ export function warmStart(start: Start, clip: Clip): WarmStart | undefined {
   return { values, fresh, about };
 }
 
-/** Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file. */
-export function requireWeights({
-  pretrained,
-  pretrainedImage,
-}: Pick<Start, "pretrained" | "pretrainedImage">) {
+/**
+ * Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file.
+ * @param say told of checkpoints that are passed over.
+ */
+export function requireWeights(
+  { pretrained, pretrainedImage }: Pick<Start, "pretrained" | "pretrainedImage">,
+  say?: (line: string) => void,
+): void {
   const path = pretrained ?? pretrainedImage;
-  if (path !== undefined) namesOf(weightsFile(path));
+  if (path !== undefined) namesOf(weightsFile(path, say));
 }
 
 /** All of a CLIP. A bias of the logits may be missing or superfluous: it belongs to the loss. */
@@ -81,7 +83,7 @@ function readImageTower(file: string, clip: Clip): Record<string, Float32Array> 
 }
 
 function namesOf(path: string): string[] {
-  using file = new SafetensorsFile(path);
+  using file = openWeights(path);
   return file.names;
 }
 

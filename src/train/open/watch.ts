@@ -90,9 +90,12 @@ function describe(
   return [
     `${images} images, ${millions(clip.parameters)} M parameters${locked}, batch ${recipe.batchSize}${among}`,
     ...(start === undefined ? [] : [start.about]),
-    `${model.tokenizerNote}, context ${model.tokenizer.contextLength}`,
+    `${model.note}, context ${model.tokenizer.contextLength}${cutNote(model)}`,
     phases.describe(),
   ].join("; ");
 }
 
 const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);
+
+const cutNote = ({ cut }: Inputs["model"]): string =>
+  cut.captions === 0 ? "" : `, ${cut.captions} of ${cut.of} captions cut`;

@@ -1,18 +1,20 @@
-/** Recipes by name or path, with overrides: `.js`, `.mjs`, `.json`, and `.ts` where Node reads it. */
+/**
+ * Recipes by name or path, with overrides: `.js`, `.mjs`, `.ts` and `.mts`, which are programs and run as such, and `.json`,
+ * which is data: it may name no library of its own unless it is trusted.
+ */
 
 import { existsSync, readdirSync } from "node:fs";
-import { basename, extname, resolve } from "node:path";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
+import { pluginSets } from "../../engines/install/plugins.js";
+import { withPretrained } from "./pretrained.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
 
 /** Where the recipes that come with the package lie, compiled: `dist/recipes`. */
 const shipped = fileURLToPath(new URL("../../../recipes/", import.meta.url));
 const extensions = [".js", ".mjs", ".json", ".ts", ".mts"];
-
-/** Node 22.18 and later strip types on import; `process.features` says so. */
-const readsTypeScript = Boolean((process.features as { typescript?: string | false }).typescript);
 
 /** Names of the recipes that come with the package. */
 export const recipeNames = (): string[] =>
@@ -26,22 +28,32 @@ export const recipeNames = (): string[] =>
 /**
  * Reads a recipe, lays `overrides` over it, and checks the whole. A length in the overrides replaces that of
  * the recipe, whatever its unit.
- * @param nameOrPath a shipped recipe's name, a file, or undefined when the overrides say everything.
+ * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run, when it is done),
+ *   or undefined when the overrides say everything.
+ * @param options `trust`: a recipe in JSON may name a library to load. Default false.
  * @throws UsageError naming the file or key, with the nearest spelling.
  */
 export async function resolveRecipe(
   nameOrPath: string | undefined,
   overrides: RecipeInput = {},
+  { trust = false }: { readonly trust?: boolean } = {},
 ): Promise<Recipe> {
-  if (nameOrPath === undefined) return checkRecipe(overrides);
-  const base = await loadRecipe(nameOrPath);
+  if (nameOrPath === undefined) return checkRecipe(withPretrained(overrides));
+  const base = isRun(nameOrPath) ? ofRun(nameOrPath) : await loadRecipe(nameOrPath);
+  const isData = isRun(nameOrPath) || nameOrPath.endsWith(".json");
+  if (isData && !trust && overrides.plugin === undefined) refuseLibrary(base, nameOrPath);
   const set = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: Record<string, unknown> = { ...base };
-  if (lengthKeys.some((key) => overrides[key] !== undefined))
+  if (lengthKeys.some((key) => overrides[key] !== undefined)) {
     for (const key of lengthKeys) delete merged[key];
+    if (isRun(nameOrPath)) merged.resume = "extend";
+  }
   Object.assign(merged, Object.fromEntries(set));
   try {
-    return checkRecipe(merged as RecipeInput, basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""));
+    return checkRecipe(
+      withPretrained(merged as RecipeInput),
+      basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""),
+    );
   } catch (error) {
     // With overrides it may be either that is at fault; without, it is the file.
     if (!(error instanceof UsageError) || set.length > 0) throw error;
@@ -53,25 +65,45 @@ export async function resolveRecipe(
   }
 }
 
+/** Whether it is the folder of a run, which is continued or extended. */
+const isRun = (path: string): boolean => existsSync(join(path, "config.json"));
+
+/** The recipe of a run, where it lies. */
+function ofRun(path: string): RecipeInput {
+  const { resume: _, ...recipe } = asRecipe(readJson(join(path, "config.json")), path);
+  const folder = resolve(path);
+  return { ...recipe, name: basename(folder), logs: dirname(folder) };
+}
+
 /** What a recipe file holds, unchecked. */
 export async function loadRecipe(nameOrPath: string): Promise<RecipeInput> {
   const path = locate(nameOrPath);
   const extension = extname(path);
   if (extension === ".json") return asRecipe(readJson(path), path);
-  if (extension.endsWith("ts") && !readsTypeScript) {
-    throw new UsageError(
-      `${nameOrPath}: Node reads TypeScript recipes from 22.18 on; got Node ${process.versions.node}. Save it as .mjs or .json.`,
-    );
-  }
   let module: { default?: unknown };
   try {
-    module = await import(pathToFileURL(path).href);
+    module = extension.endsWith("ts") ? await importTypeScript(path) : await import(pathToFileURL(path).href);
   } catch (error) {
     throw new UsageError(
       `${nameOrPath}: the recipe cannot be loaded; got ${(error as Error).message}. Fix the file.`,
     );
   }
   return asRecipe(module.default, path);
+}
+
+/** A module in TypeScript, its types stripped: on every Node alike. */
+async function importTypeScript(path: string): Promise<{ default?: unknown }> {
+  const { createJiti } = await import("jiti");
+  return createJiti(import.meta.url, { fsCache: false, moduleCache: false }).import(path);
+}
+
+/** Refuses a library that a recipe in JSON names. Throws `UsageError`. */
+function refuseLibrary({ plugin }: RecipeInput, path: string): void {
+  if (plugin === undefined || Object.hasOwn(pluginSets, plugin)) return;
+  throw new UsageError(
+    `${path}: a recipe in JSON may only name an installed plugin, since a library is a program; got plugin=${JSON.stringify(plugin)}. Add --trust if you trust the file, or give --plugin yourself.`,
+    { key: "plugin", file: path },
+  );
 }
 
 function locate(nameOrPath: string): string {

@@ -242,13 +242,13 @@ export const recipeGroups = {
     keepLast: defaulted(integer(1), 2, "Checkpoints to keep besides the best.", { free: true }),
     keepBest: optional(
       text("METRIC"),
-      "Also keep the best by this score, e.g. val/zeroshot_retrieval/image_retrieval_recall@1; a loss counts downwards.",
+      "Also keep the best by this score, which is then the one that is used: acc1, image_retrieval_recall@1, …; a loss counts downwards. val_loss where pairs are held out; none keeps none.",
       { free: true },
     ),
     resume: defaulted(
-      choice(["latest", "plateau", "none"]),
+      choice(["latest", "extend", "plateau", "none"]),
       "latest",
-      "latest continues the run of the same name; plateau does so from where a cooldown began early, as if it had not; none refuses to touch it.",
+      "latest continues the run of the same name; extend goes on with a finished one to another length, with a warm-up and a decay anew; plateau continues it from where a cooldown began early, as if it had not; none refuses to touch it.",
       { free: true },
     ),
   },
@@ -286,6 +286,9 @@ export const lengthKeys = ["samples", "epochs", "steps", "time"] as const satisf
 /** Cooldown share when `const-cooldown` is chosen and nothing is said. */
 const DEFAULT_COOLDOWN = 0.2;
 
+/** Of `keepBest`: no checkpoint is kept for its score. */
+const NO_BEST = "none";
+
 /** Typed help for writing a recipe file: `export default defineRecipe({ … })`. */
 export const defineRecipe = (recipe: RecipeInput): RecipeInput => recipe;
 
@@ -302,6 +305,7 @@ function check(input: RecipeInput, name: string | undefined): Recipe {
   const recipe: Recipe = {
     ...values,
     ...completeStrategy(values),
+    keepBest: bestBy(values),
     cooldown: values.schedule === "const-cooldown" ? (values.cooldown ?? DEFAULT_COOLDOWN) : undefined,
     name: values.name ?? name ?? (typeof values.model === "string" ? lastPart(values.model) : "run"),
   };
@@ -312,6 +316,10 @@ function check(input: RecipeInput, name: string | undefined): Recipe {
   }
   return recipe;
 }
+
+/** The score that the best checkpoint is kept by: the loss on held-out pairs, where there are any. */
+const bestBy = ({ keepBest, valData, valSplit }: Checked): string | undefined =>
+  keepBest ?? (valData !== undefined || valSplit > 0 ? "val_loss" : undefined);
 
 /** The recipe as `config.json` holds it; `checkRecipe` reads it back as the same. */
 export const recipeToJson = (recipe: Recipe): Record<string, unknown> =>
@@ -447,7 +455,11 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
       ? `zeroshotData: class names and templates need images; got none. Add ${says("zeroshotData")}, or remove ${says(zeroshotClassnames === undefined ? "zeroshotTemplates" : "zeroshotClassnames")}.`
       : undefined,
   ({ keepBest, valData, valSplit, zeroshotData }) =>
-    keepBest !== undefined && valData === undefined && valSplit === 0 && zeroshotData === undefined
+    keepBest !== undefined &&
+    keepBest !== NO_BEST &&
+    valData === undefined &&
+    valSplit === 0 &&
+    zeroshotData === undefined
       ? `keepBest: needs something that is evaluated; got keepBest=${keepBest}. Add ${says("valSplit")} 0.05, ${says("valData")} or ${says("zeroshotData")}.`
       : undefined,
   ({ name }) =>

@@ -35,6 +35,7 @@ import { changeOfData } from "../../data/index.js";
 import { kebab } from "../../settings/fields.js";
 import { readCheckedJson } from "../../settings/json.js";
 import {
+  bestCheckpoint,
   type Checkpoint,
   latestSound,
   listCheckpoints,
@@ -45,7 +46,7 @@ import {
   writeCheckpoint,
 } from "../../storage/checkpoint.js";
 import { fenced, type Lock, type Sighting, takeLock, whenLeaseEnds } from "../../storage/lock.js";
-import { type Recipe, recipeFields, recipeToJson } from "../recipe/recipe.js";
+import { lengthKeys, type Recipe, recipeFields, recipeToJson } from "../recipe/recipe.js";
 import { type Plan, planSchema, uncutPlan } from "../schedule/plan.js";
 
 const CONFIG = "config.json";
@@ -153,6 +154,12 @@ export class Run implements Disposable {
 
   latestCheckpoint = (): Checkpoint | undefined => this.listCheckpoints().at(-1);
 
+  /** The best by the recipe's `keepBest`. */
+  bestCheckpoint = (): Checkpoint | undefined => {
+    const { keepBest } = this.recipe;
+    return keepBest === undefined ? undefined : bestCheckpoint(this.listCheckpoints(), keepBest);
+  };
+
   /** The stored plan, or undefined before `savePlan`. */
   get plan(): Plan | undefined {
     const path = join(this.path, PLAN);
@@ -160,7 +167,7 @@ export class Run implements Disposable {
   }
 
   /**
-   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but once by itself cut short.
+   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but by itself cut short or extended.
    * @throws UsageError when the training data are not those with which the run that goes on began.
    */
   savePlan(plan: Plan): Plan {
@@ -173,7 +180,8 @@ export class Run implements Disposable {
       );
     }
     const isCut = plan.cut !== undefined && stored?.cut === undefined;
-    if (stored?.totalSteps !== undefined && !otherData && !isCut) return stored;
+    const isExtended = plan.extended !== undefined && stored?.extended?.step !== plan.extended.step;
+    if (stored?.totalSteps !== undefined && !otherData && !isCut && !isExtended) return stored;
     this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
     return plan;
   }
@@ -397,7 +405,10 @@ function refuseForeign(recipe: Recipe, path: string): boolean {
     );
   }
   const wanted = recipeToJson(recipe);
-  const different = decisiveDifferences(stored, wanted);
+  const isLength = (key: string) => (lengthKeys as readonly string[]).includes(key);
+  const different = decisiveDifferences(stored, wanted).filter(
+    (key) => recipe.resume !== "extend" || !isLength(key),
+  );
   if (different.length === 0) return false;
   if (listCheckpoints(join(path, "checkpoints")).length === 0) return true;
   const show = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));

@@ -4,6 +4,7 @@
  */
 
 import type { CooldownShape, ScheduleShape } from "../recipe/schedule-fields.js";
+import { type Incline, shareOfPeak } from "./rise.js";
 
 export interface Schedule {
   readonly shape: ScheduleShape;
@@ -11,9 +12,14 @@ export interface Schedule {
   readonly peak: number;
   /** Learning rate at the end of a cosine or a cooldown. */
   readonly end: number;
+  /** Where the run was done once and goes on: the step from which on all of this counts. Default 0. */
+  readonly firstStep?: number | undefined;
   /** Steps in the run; undefined while a time-limited run still measures. */
   readonly totalSteps: number | undefined;
+  /** Steps after which the peak is reached. */
   readonly warmupSteps: number;
+  /** How it is reached, where not in one line from 0: in a time-limited run. */
+  readonly rise?: readonly Incline[] | undefined;
   /** Steps of the final decay; only for `const-cooldown`. */
   readonly cooldownSteps: number;
   readonly cooldownShape: CooldownShape;
@@ -21,20 +27,18 @@ export interface Schedule {
   readonly measuredSteps: number;
 }
 
-/** Slope of the warm-up while a time-limited run has no length yet: the peak would be reached at this step. */
-export const PROVISIONAL_WARMUP_STEPS = 1000;
-
 /**
- * Learning rate of the update number `step`, counted from 0.
+ * Learning rate of the update number `stepInAll`, counted from 0; `step` below is counted from `firstStep`.
  *
- * - warm-up (open_clip): peak · (step + 1) / warmup
+ * - warm-up (open_clip): peak · (step + 1) / warmup; of a time-limited run along its `rise`
  * - cosine: end + (peak − end) · (1 + cos(π t)) / 2, with t from 0 after the warm-up to 1 at the run's end
  * - cooldown `1-sqrt` (Hägele et al. 2024, "Scaling laws and compute-optimal training beyond fixed training
  *   durations"): end + (peak − end) · (1 − √t); `linear`: end + (peak − end) · (1 − t)
  */
-export function learningRate(schedule: Schedule, step: number): number {
+export function learningRate(schedule: Schedule, stepInAll: number): number {
+  const step = stepInAll - (schedule.firstStep ?? 0);
   const { shape, peak, end, totalSteps, warmupSteps, measuredSteps } = schedule;
-  if (totalSteps === undefined || step < measuredSteps) return provisional(peak, step);
+  if (totalSteps === undefined || step < measuredSteps) return risen(schedule, step);
   const last = Math.min(step, totalSteps);
   if (shape === "const-cooldown") {
     const start = totalSteps - schedule.cooldownSteps;
@@ -50,15 +54,8 @@ export function learningRate(schedule: Schedule, step: number): number {
   return end + ((peak - end) * (1 + Math.cos(Math.PI * t))) / 2;
 }
 
-/** While a time-limited run has no length. */
-const provisional = (peak: number, step: number): number =>
-  peak * Math.min(1, (step + 1) / PROVISIONAL_WARMUP_STEPS);
-
 /** The warm-up, and the peak after it. */
-function risen({ peak, warmupSteps, measuredSteps }: Schedule, step: number): number {
-  if (step >= warmupSteps) return peak;
-  if (measuredSteps === 0) return (peak * (step + 1)) / warmupSteps;
-  // From where the measuring left off, straight to the peak.
-  const from = provisional(peak, measuredSteps - 1);
-  return from + ((peak - from) * (step + 1 - measuredSteps)) / (warmupSteps - measuredSteps);
+function risen({ peak, warmupSteps, rise }: Schedule, step: number): number {
+  if (rise !== undefined) return peak * shareOfPeak(rise, step);
+  return step >= warmupSteps ? peak : (peak * (step + 1)) / warmupSteps;
 }

@@ -23,13 +23,13 @@ export function usualSeconds(stepSeconds: readonly number[]): number {
   const sorted = [...stepSeconds].sort((a, b) => a - b);
   const cut = Math.floor(sorted.length / 10);
   const middle = sorted.slice(cut, sorted.length - cut);
-  return middle.reduce((sum, seconds) => sum + seconds, 0) / middle.length;
+  return sum(middle) / middle.length;
 }
 
 /** True when a time-limited run has seen enough steps: at least ten, and 3 % of the budget or 200 steps. */
 export function measuredEnough(stepSeconds: readonly number[], budgetSeconds: number): boolean {
   const timed = stepSeconds.length - SETTLING_STEPS;
-  const spent = stepSeconds.reduce((sum, seconds) => sum + seconds, 0);
+  const spent = sum(stepSeconds);
   // A budget of a few steps is measured by as many as it allows.
   if (timed >= 1 && spent >= budgetSeconds / 4) return true;
   return timed >= MIN_TIMED_STEPS && (spent >= MEASURED_SHARE * budgetSeconds || timed >= MAX_TIMED_STEPS);
@@ -65,8 +65,8 @@ export function stepsWithin(
 /** Times the first steps of a time-limited run, until its length can be fixed. */
 export class Measurement {
   private readonly stepSeconds: number[] = [];
-  private coldSteps = 0;
-  private coldSeconds = 0;
+  /** Durations of steps that are not timed, since later ones are quicker. */
+  private readonly coldSeconds: number[] = [];
 
   constructor(
     private readonly budgetSeconds: number,
@@ -80,13 +80,21 @@ export class Measurement {
    *   that takes less than a fifth of the budget.
    */
   add(seconds: number, cold = false): boolean {
-    if (cold && this.stepSeconds.length === 0 && this.coldSeconds < this.budgetSeconds / 5) {
-      this.coldSteps++;
-      this.coldSeconds += seconds;
+    if (cold && this.stepSeconds.length === 0 && sum(this.coldSeconds) < this.budgetSeconds / 5) {
+      this.coldSeconds.push(seconds);
       return false;
     }
     this.stepSeconds.push(seconds);
     return measuredEnough(this.stepSeconds, this.budgetSeconds);
+  }
+
+  /** Steps that the run seems to have, by those so far; undefined while they say nothing. */
+  expectedSteps(elapsedSeconds: number, meanCost = 1): number | undefined {
+    const before = this.stepsBefore + this.coldSeconds.length + this.stepSeconds.length;
+    const timed = [this.stepSeconds, this.coldSeconds].find(({ length }) => length > SETTLING_STEPS);
+    if (timed === undefined) return undefined;
+    const left = Math.max(0, this.budgetSeconds - elapsedSeconds) * (1 - RESERVE_SHARE);
+    return before + Math.floor(left / (usualSeconds(timed.slice(SETTLING_STEPS)) * meanCost));
   }
 
   /**
@@ -102,11 +110,13 @@ export class Measurement {
       elapsedSeconds,
       (perStep) => overheadOf(recurring, plan, perStep),
     );
-    const before = this.stepsBefore + this.coldSteps;
+    const before = this.stepsBefore + this.coldSeconds.length;
     const measuredSteps = before + this.stepSeconds.length;
     return { ...plan, totalSteps: before + totalSteps, measuredSteps, secondsPerStep };
   }
 }
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Something that takes `seconds` every so often, and once more at the end. */
 export interface Recurring {

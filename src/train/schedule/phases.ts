@@ -28,7 +28,7 @@ export interface Phases {
   /** In order, at least one. */
   readonly all: readonly Phase[];
   /** The phase of step `step` (from 0): the first while the length of the run is not known. */
-  at(step: number, plan: Pick<Plan, "totalSteps" | "cut">): Phase;
+  at(step: number, plan: Pick<Plan, "totalSteps" | "cut" | "extended">): Phase;
   /** Mean cost of a step from the share `done` of the run on, in units of the step at the share `unit`: there, unless said. */
   meanCost(done?: number, unit?: number): number;
   /** Phases that begin after the share `done` of the run. */
@@ -45,16 +45,23 @@ type Chosen = {
   readonly maskRatio?: Stages | undefined;
 } & { readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined };
 
-/** The phases of a recipe. Throws `UsageError` where the model cannot be trained so. */
-export function phasesOf(chosen: Chosen, clip: Clip): Phases {
+/**
+ * The phases of a recipe. Throws `UsageError` where the model cannot be trained so.
+ * @param textLength tokens of a training text where the recipe names no other; the model's context unless said.
+ */
+export function phasesOf(
+  chosen: Chosen,
+  clip: Clip,
+  textLength = clip.config.text_cfg.context_length,
+): Phases {
   const { strategy: name, imageSizes = [], contextLengths = [], maskRatio = [] } = chosen;
   const S = clip.config.vision_cfg.image_size;
-  const T = clip.config.text_cfg.context_length;
+  const T = textLength;
   checkMost("imageSizes", imageSizes, S, "the model's images; for larger ones use --force-image-size");
   checkMost(
     "contextLengths",
     contextLengths,
-    T,
+    clip.config.text_cfg.context_length,
     "the model's context; for longer texts use --force-context-length",
   );
 
@@ -107,6 +114,8 @@ export function phasesOf(chosen: Chosen, clip: Clip): Phases {
   return {
     all,
     at(step, plan) {
+      // What is added to a run that was done goes on as that ended.
+      if (plan.extended !== undefined && step >= plan.extended.step) return all.at(-1)!;
       if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
       const planned = plan.cut?.plannedSteps ?? plan.totalSteps;
       const place = plannedStep(plan, step);

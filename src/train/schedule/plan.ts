@@ -6,6 +6,7 @@ import type { DataFingerprint } from "../../data/index.js";
 import { type Clock, wholeSteps } from "../../settings/duration.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Schedule } from "./learning-rate.js";
+import { endOfRise, firstRise, type Incline } from "./rise.js";
 
 /** What is fixed once for a run and stored as `plan.json` in its folder. */
 export interface Plan {
@@ -16,10 +17,14 @@ export interface Plan {
   readonly batchSize: number;
   /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
   readonly measuredSteps: number;
+  /** How the learning rate of a time-limited run rises. */
+  readonly rise?: readonly Incline[] | undefined;
   /** Measured, for time-limited runs. */
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
+  /** The run goes on after `step` steps, where it was done once; `seconds` of its clock had passed. */
+  readonly extended?: { readonly step: number; readonly seconds: number } | undefined;
   /** What the training data were when the run began. */
   readonly data?: DataFingerprint | undefined;
 }
@@ -32,8 +37,10 @@ export const planSchema: z.ZodType<Plan> = z.object({
   samplesPerEpoch: count.optional() as z.ZodType<number | undefined>,
   batchSize: count,
   measuredSteps: z.int().min(0),
+  rise: z.array(z.object({ after: z.int().min(0), steps: z.int().min(0) })).optional(),
   secondsPerStep: z.number().positive().optional(),
   cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
+  extended: z.object({ step: count, seconds: z.number().min(0) }).optional(),
   data: z
     .object({
       samples: z.int(),
@@ -45,12 +52,33 @@ export const planSchema: z.ZodType<Plan> = z.object({
     .optional(),
 });
 
+/** Whether the run of `plan` has all of its steps with this checkpoint. */
+export const isDone = ({ step }: { readonly step: number }, plan: Plan | undefined): boolean =>
+  step === plan?.totalSteps;
+
 /** The plan of a run that cools down for `coolFor` steps after `step`, and ends. */
 export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
   ...plan,
   totalSteps: step + coolFor,
   cut: { step, plannedSteps: plan.totalSteps! },
 });
+
+/**
+ * The plan of a run that was done after `step` steps and goes on as `plan` says: to its number of steps in all, or for
+ * its time. What is added rises and decays as a run of its own.
+ * @throws UsageError where the new length is no more than what is done.
+ */
+export function extendPlan(recipe: Recipe, plan: Plan, step: number, seconds: number): Plan {
+  const { totalSteps } = plan;
+  if (totalSteps !== undefined && totalSteps <= step) {
+    throw new UsageError(
+      `steps: a run that is done is extended to more steps than it has; got ${totalSteps}, and ${step} are done. Give more.`,
+    );
+  }
+  const extended: Plan = { ...plan, extended: { step, seconds } };
+  scheduleOf(recipe, extended);
+  return extended;
+}
 
 /** The plan before it was cut. */
 export const uncutPlan = ({ cut, ...plan }: Plan): Plan =>
@@ -78,7 +106,10 @@ export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
     );
   }
   const plan = { samplesPerEpoch, batchSize, measuredSteps: 0 };
-  if (recipe.time !== undefined) return { ...plan, totalSteps: undefined };
+  if (recipe.time !== undefined) {
+    const limited = { ...plan, totalSteps: undefined };
+    return { ...limited, rise: firstRise(recipe, limited) };
+  }
   const clock: Clock = { batchSize, samplesPerEpoch };
   const totalSteps =
     recipe.steps ??
@@ -101,18 +132,28 @@ export function scheduleOf(recipe: Recipe, plan: Plan): Schedule {
   const { totalSteps } = plan;
   if (plan.cut !== undefined && totalSteps !== undefined) {
     // The steps before the cut keep the learning rates that they had.
-    return { ...scheduleOf(recipe, uncutPlan(plan)), totalSteps, cooldownSteps: totalSteps - plan.cut.step };
+    const whole = scheduleOf(recipe, uncutPlan(plan));
+    const own = totalSteps - (whole.firstStep ?? 0);
+    return { ...whole, totalSteps: own, cooldownSteps: totalSteps - plan.cut.step };
+  }
+  if (plan.extended !== undefined) {
+    const { extended, ...rest } = plan;
+    const own = {
+      ...rest,
+      totalSteps: totalSteps === undefined ? undefined : totalSteps - extended.step,
+      measuredSteps: Math.max(0, plan.measuredSteps - extended.step),
+    };
+    return { ...scheduleOf(recipe, own), firstStep: extended.step };
   }
   const { schedule: shape, lr: peak, lrEnd: end, cooldownShape } = recipe;
   const fixed = { shape, peak, end, cooldownShape, measuredSteps: plan.measuredSteps };
-  if (totalSteps === undefined) return { ...fixed, totalSteps, warmupSteps: 0, cooldownSteps: 0 };
-  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
+  const { rise } = plan;
+  if (totalSteps === undefined)
+    return { ...fixed, totalSteps, rise, warmupSteps: endOfRise(rise ?? []), cooldownSteps: 0 };
   const cooldownSteps = Math.round((recipe.cooldown ?? 0) * totalSteps);
-  // A time-limited run learns its length on the way and must not fail then; its warm-up is cut instead.
-  if (recipe.time !== undefined) {
-    const room = totalSteps - cooldownSteps;
-    return { ...fixed, totalSteps, warmupSteps: Math.min(warmupSteps, room), cooldownSteps };
-  }
+  // A time-limited run learns its length on the way and must not fail then.
+  if (rise !== undefined) return { ...fixed, totalSteps, rise, warmupSteps: endOfRise(rise), cooldownSteps };
+  const warmupSteps = Math.round(wholeSteps(recipe.warmup, { ...plan, totalSteps }, "warmup"));
   if (warmupSteps > 0 && warmupSteps >= totalSteps && totalSteps > 1) {
     throw new UsageError(
       `warmup: must be shorter than the run; got warmup=${warmupSteps} steps of ${totalSteps}. Write a fraction such as --warmup 0.05, or train longer.`,

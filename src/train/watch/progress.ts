@@ -1,5 +1,6 @@
 /** What a person sees of a run: one line that is redrawn, or plain lines every so often. */
 
+import { oneLine } from "../../core/errors.js";
 import type { StepReport } from "../hooks.js";
 
 /** Where the progress is drawn, usually standard error. */
@@ -79,7 +80,7 @@ export class Progress {
   /** Prints a line above the progress. */
   message(text: string): void {
     this.erase();
-    this.options.screen.write(`${text}\n`);
+    this.options.screen.write(`${oneLine(text)}\n`);
     if (this.options.screen.interactive && this.last) this.draw();
   }
 

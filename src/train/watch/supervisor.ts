@@ -5,6 +5,7 @@ import { UsageError } from "../../core/errors.js";
 import type { Dataset } from "../../data/index.js";
 import type { EvaluationRecord } from "../../evaluate/records.js";
 import { type Ticker, ticker } from "../../settings/duration.js";
+import { better, type Score } from "../../storage/checkpoint.js";
 import type { Loaders } from "../batches/loaders.js";
 import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "../hooks.js";
 import type { Recipe } from "../recipe/recipe.js";
@@ -16,11 +17,12 @@ import { Closing, type Timings, type Verdict } from "../schedule/deadline.js";
 import { Measurement } from "../schedule/measurement.js";
 import type { Phases } from "../schedule/phases.js";
 import { clockOf, cutPlan, type Plan, scheduleOf } from "../schedule/plan.js";
+import { riseFor } from "../schedule/rise.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { formatClock } from "./progress.js";
-import { type Evaluation, scoreOf } from "./scoring.js";
+import { type Scoring, scoreOf } from "./scoring.js";
 
 /** What a checkpoint remembers besides tensors. */
 interface Progress {
@@ -36,6 +38,9 @@ interface Progress {
 
 /** Losses that the result's mean is over. */
 const LAST_LOSSES = 50;
+
+/** What a run that was not extended goes on from. */
+const NOTHING = { step: 0, seconds: 0 };
 
 /** A step that is done, for the record. */
 export interface DoneStep extends Omit<StepReport, "totalSteps" | "samplesSeen"> {
@@ -64,7 +69,7 @@ export interface SupervisorContext {
   readonly loaders: Pick<Loaders, "stats">;
   readonly runner: StepRunner | TwoPassRunner;
   readonly phases: Phases;
-  readonly evaluate: Evaluation;
+  readonly evaluate: Scoring;
   /** What there is to evaluate on. */
   readonly has: { readonly val: boolean; readonly zeroshot: boolean };
   readonly guard: Guard;
@@ -181,8 +186,9 @@ export class Supervisor {
     this.diagnose(report, indices);
     this.closing.took(step, this.plan, report.stepSeconds);
     const filling = epoch === 0 && loaders.stats().cachedBytes > 0;
-    if (this.plan.totalSteps === undefined && this.measurement?.add(report.stepSeconds, filling)) {
-      await this.fixPlan(this.measurement, step);
+    if (this.plan.totalSteps === undefined && this.measurement !== undefined) {
+      if (this.measurement.add(report.stepSeconds, filling)) await this.fixPlan(this.measurement, step);
+      else this.steepen(this.measurement, step);
     }
     if (step % recipe.logEveryNSteps === 0 || this.isLast(step)) {
       run.appendMetrics(metricsLine(this.unlogged, report, epoch, this.seconds()));
@@ -192,7 +198,7 @@ export class Supervisor {
 
   /** Does what is due after `step`, all steps being done. */
   async pause(step: number): Promise<Pause> {
-    const { hooks, run } = this.context;
+    const { hooks, run, recipe } = this.context;
     const { save, val, zeroshot } = this.due;
     const ends = this.isLast(step);
     // When its length was only just fixed, the run may have been over its last step.
@@ -215,7 +221,10 @@ export class Supervisor {
     }
     const stop = this.stopping;
     const cools = typeof this.verdict === "object" && !stop;
-    if (save || ends || stop || cools) this.save(step, records, state ?? (await this.soundState(step)));
+    const score = scoreOf(recipe, records);
+    const isBest = score !== undefined && better(score, run.bestCheckpoint()?.score);
+    if (save || ends || stop || cools || isBest)
+      this.save(step, score, state ?? (await this.soundState(step)));
     // The plan comes after the checkpoint: a run that is killed in between has not begun to cool down.
     if (typeof this.verdict === "object" && cools) this.cool(step, this.verdict.coolFor);
     return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
@@ -241,11 +250,11 @@ export class Supervisor {
       : `The last checkpoint, of step ${latest.step}, was finite when it was saved.`;
   }
 
-  private save(step: number, records: readonly EvaluationRecord[], state: Snapshot): void {
-    const { hooks, run, recipe, phases } = this.context;
+  private save(step: number, score: Score | undefined, state: Snapshot): void {
+    const { hooks, run, phases } = this.context;
     const start = performance.now();
     const files = stateFiles(state, phases.all[0]!.strategy);
-    const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, scoreOf(recipe, records));
+    const saved = run.saveCheckpoint(step, files, { ...this.progress(step) }, score);
     const save = (this.reading + performance.now() - start) / 1000;
     this.closing.timings = { ...this.closing.timings, save };
     hooks.onCheckpoint?.(step, saved.path);
@@ -309,6 +318,16 @@ export class Supervisor {
     return records;
   }
 
+  /** Lets the rate of a time-limited run rise as its warm-up seems to be going to. */
+  private steepen(measurement: Measurement, step: number): void {
+    const { recipe, run, phases } = this.context;
+    const { extended: { step: first, seconds } = NOTHING } = this.plan;
+    const expected = measurement.expectedSteps(this.seconds() - seconds, phases.meanCost());
+    if (expected === undefined) return;
+    const plan = riseFor(recipe, this.plan, expected - first, step - first);
+    if (plan.rise!.length > (this.plan.rise?.length ?? 0)) this.plan = run.savePlan(plan);
+  }
+
   /** Fixes the length of a time-limited run. */
   private async fixPlan(measurement: Measurement, step: number): Promise<void> {
     const { recipe, run, phases } = this.context;
@@ -321,7 +340,9 @@ export class Supervisor {
       { every: recipe.valFrequency, seconds: await timed({ val: true, zeroshot: false }) },
       { every: recipe.zeroshotFrequency, seconds: await timed({ val: false, zeroshot: true }) },
     ];
-    this.plan = run.savePlan(measurement.fix(this.plan, this.seconds(), recurring, phases.meanCost()));
+    const { extended: { step: first, seconds } = NOTHING } = this.plan;
+    const fixed = measurement.fix(this.plan, this.seconds() - seconds, recurring, phases.meanCost());
+    this.plan = run.savePlan(riseFor(recipe, fixed, fixed.totalSteps! - first, step - first));
     const { warmupSteps } = scheduleOf(recipe, this.plan);
     this.doctor.planned({ totalSteps: this.plan.totalSteps, warmupSteps });
   }

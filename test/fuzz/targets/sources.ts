@@ -82,7 +82,9 @@ export const parquet = source(
   "parquet",
   "x.parquet",
   async () =>
-    ["struct", "bytes"].map((name) => ({ "x.parquet": readFileSync(fixture(`data/${name}.parquet`)) })),
+    ["struct", "bytes", "late"].map((name) => ({
+      "x.parquet": readFileSync(fixture(`data/${name}.parquet`)),
+    })),
   { words: ["PAR1", "image", "caption", "huggingface"] },
 );
 

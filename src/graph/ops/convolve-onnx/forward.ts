@@ -1,6 +1,6 @@
 /** Ways to write y = x ∗ w for ONNX Runtime. */
 
-import type { OnnxContext } from "../../emit/onnx.js";
+import type { OnnxContext } from "../../emit/context.js";
 import {
   area,
   blockedConv,

@@ -1,7 +1,7 @@
 /** Ways to write the kernel's cotangent for ONNX Runtime: x correlated with g. */
 
 import type { DType } from "../../../core/dtype.js";
-import type { OnnxContext } from "../../emit/onnx.js";
+import type { OnnxContext } from "../../emit/context.js";
 import {
   area,
   blockedConv,

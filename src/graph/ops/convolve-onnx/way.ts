@@ -13,7 +13,7 @@
  */
 
 import type { DType } from "../../../core/dtype.js";
-import type { OnnxContext } from "../../emit/onnx.js";
+import type { OnnxContext } from "../../emit/context.js";
 
 /** A convolution y = x ∗ w by its sizes: x [B,C,H,W], w [O,C/groups,kernel], y [B,O,h,v]. */
 export interface Convolution {

@@ -1,0 +1,260 @@
+/** The public functions, with their arguments checked. */
+
+import {
+  type DatasetOptions,
+  formatInspection as formatInspectionOf,
+  type InspectOptions,
+  inspectDataset as inspect,
+  openDataset as open,
+} from "../data/index.js";
+import { cleanings } from "../data/tokenizer/clean.js";
+import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
+import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
+import { type EngineOptions, engineNames, openEngine as openEngineNamed } from "../engines/registry.js";
+import { runTask as runUnchecked } from "../evaluate/evaluate.js";
+import { loadModel as load, type ModelSource } from "../evaluate/model/load-model.js";
+import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
+import { makeClip as make } from "../models/clip.js";
+import { parseClipConfig as parse } from "../models/config/config.js";
+import { summarize as summaryOf } from "../models/presets/catalog.js";
+import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { TrainHooks, TrainResult } from "../train/hooks.js";
+import { checkRecipe, type RecipeInput } from "../train/recipe/recipe.js";
+import { train as trainChecked } from "../train/train.js";
+import {
+  callback,
+  checked,
+  checkedAsync,
+  count,
+  either,
+  flag,
+  listOf,
+  numbers,
+  object,
+  oneOf,
+  options,
+  real,
+  signal,
+  text,
+  thing,
+} from "./arguments.js";
+import { type OpenModelOptions, openModel as openBoth } from "./open-model.js";
+
+const engine = thing("an engine, as openEngine gives", "compile", "upload");
+const dataset = thing("a data set, as openDataset gives", "sample", "length");
+const records = listOf(thing("a record of an evaluation", "metric", "value"));
+const source = either(text, thing("a source with its weight", "source", "weight"));
+
+/**
+ * Opens one or several sources as a data set: a path, a brace range, a glob, an address, or several joined by `::`. They may
+ * be folders of images with captions, a folder a class, tables or tars (docs/data.md). Only places and captions are read.
+ * Throws `UsageError` when a source is missing, empty, damaged or could be read in several ways.
+ */
+export const openDataset = checkedAsync(
+  "openDataset",
+  open,
+  1,
+  ["source", either(source, listOf(source))],
+  [
+    "options",
+    options<DatasetOptions & { weights: readonly number[] }>({
+      name: text,
+      format: oneOf(["folder", "csv", "tsv", "jsonl", "parquet", "webdataset"]),
+      csvImgKey: text,
+      csvCaptionKey: either(text, listOf(text)),
+      csvSeparator: { rule: "a text", fits: (x) => typeof x === "string" && x !== "" },
+      labelKey: text,
+      classnames: text,
+      imageKey: text,
+      captionKey: text,
+      jsonCaptionKey: text,
+      imageRoot: text,
+      encoding: text,
+      captionsOptional: flag,
+      strict: flag,
+      cacheDir: text,
+      onProgress: callback,
+      weights: numbers,
+    }),
+  ],
+);
+
+/** Reads every image and caption of a data set once, and says what would be dropped and why. */
+export const inspectDataset = checkedAsync(
+  "inspectDataset",
+  inspect,
+  1,
+  ["dataset", dataset],
+  [
+    "options",
+    options<InspectOptions>({
+      minSize: real("a number of pixels from 0", (x) => x >= 0),
+      workers: count(1),
+      onProgress: callback,
+    }),
+  ],
+);
+
+/** What `inspectDataset` found, as text. */
+export const formatInspection = checked("formatInspection", formatInspectionOf, 1, [
+  "inspection",
+  thing("what inspectDataset gives", "samples", "usable"),
+]);
+
+/** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */
+export const loadTokenizer = checked(
+  "loadTokenizer",
+  openTokenizer,
+  1,
+  ["path", text],
+  [
+    "options",
+    options<LoadTokenizerOptions>({
+      contextLength: count(1),
+      vocabSize: count(1),
+      endToken: text,
+      padToken: text,
+      clean: oneOf(Object.keys(cleanings)),
+    }),
+  ],
+);
+
+/** Opens an engine by name: `onnxruntime` or `xla`. Throws `UsageError` for what the machine lacks. */
+export const openEngine = checkedAsync(
+  "openEngine",
+  openEngineNamed,
+  1,
+  ["name", text],
+  [
+    "options",
+    options<EngineOptions>({
+      threads: count(1),
+      profile: text,
+      plugin: text,
+      devices: count(1),
+      cache: either(text, { rule: "false", fits: (x) => x === false }),
+      flags: object,
+      processes: object,
+    }),
+  ],
+);
+
+/**
+ * Opens a trained model for use: a run's folder, a checkpoint, or safetensors with open_clip's names. Throws `UsageError`
+ * naming what is missing and how to give it.
+ */
+export const loadModel = checkedAsync(
+  "loadModel",
+  load,
+  2,
+  ["engine", engine],
+  [
+    "source",
+    options<ModelSource>(
+      {
+        path: text,
+        model: text,
+        tokenizer: text,
+        checkpoint: either(text, count(0)),
+        ema: flag,
+        optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
+        workers: count(1),
+        say: callback,
+      },
+      ["path"],
+    ),
+  ],
+);
+
+/**
+ * Opens a trained model, as `loadModel` finds it, with an engine of its own. Close it when done: `await model.close()`, or
+ * `await using model = …` from Node 24 on. Throws `UsageError` naming what is missing and how to give it.
+ */
+export const openModel = checkedAsync(
+  "openModel",
+  openBoth,
+  1,
+  ["path", text],
+  [
+    "options",
+    options<OpenModelOptions>({
+      engine: oneOf(engineNames),
+      threads: count(1),
+      plugin: text,
+      model: text,
+      tokenizer: text,
+      checkpoint: either(text, count(0)),
+      ema: flag,
+      workers: count(1),
+      say: callback,
+    }),
+  ],
+);
+
+/**
+ * Runs a task (`zeroshotTask`, `retrievalTask`, …: `tasks`) on a model's vectors of a data set: scores with intervals, as
+ * records, and the task's details.
+ */
+export const runTask = checkedAsync(
+  "runTask",
+  runUnchecked<unknown>,
+  2,
+  ["task", thing("a task, as tasks lists", "run", "metrics")],
+  ["context", thing("where the vectors and the data are", "features", "data")],
+  [
+    "where",
+    options<EvaluationContext & { name?: string | undefined }>({
+      name: text,
+      step: count(0),
+      samplesSeen: count(0),
+      split: text,
+      seen: count(0),
+    }),
+  ],
+) as typeof runUnchecked;
+
+/** Scores as a table for a terminal. */
+export const evaluationTable = checked("evaluationTable", tableOf, 1, ["records", records]);
+
+/** A CLIP of a configuration: its parameters by name and its towers as functions that are traced. */
+export const makeClip = checked(
+  "makeClip",
+  make,
+  1,
+  ["config", thing("a model's configuration", "vision_cfg", "text_cfg")],
+  ["options", object],
+);
+
+/** open_clip's JSON of a model, checked. `where` is its file, for messages. */
+export const parseClipConfig = checked("parseClipConfig", parse, 2, ["json", object], ["where", text]);
+
+/** The preset of a name. Throws `UsageError` with the nearest name. */
+export const findPreset = checked("findPreset", presetNamed, 1, ["name", text]);
+
+/** Parameters, multiply-adds and memory of a preset. */
+export const summarize = checked("summarize", summaryOf, 1, ["preset", thing("a preset", "name", "config")]);
+
+/**
+ * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it
+ * goes on from the latest checkpoint. Throws `UsageError` for what the caller can mend: a wrong setting, bad data, a full
+ * disk, a loss that is not finite.
+ */
+export const train = checkedAsync(
+  "train",
+  async (recipe: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> =>
+    trainChecked(checkRecipe(recipe), hooks),
+  1,
+  ["recipe", object],
+  [
+    "hooks",
+    options<TrainHooks>({
+      onStart: callback,
+      onStep: callback,
+      onMessage: callback,
+      onEvaluation: callback,
+      onCheckpoint: callback,
+      signal,
+      finish: signal,
+    }),
+  ],
+);

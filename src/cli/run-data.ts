@@ -1,0 +1,90 @@
+/** The data of a run, opened again: what it holds out for scoring, and what it has seen. */
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { UsageError } from "../core/errors.js";
+import { readJson } from "../core/files.js";
+import { datasetOptions } from "../data/fields.js";
+import { type Dataset, openDataset } from "../data/index.js";
+import { overlapWith } from "../data/overlap.js";
+import { splitAt, splitByImage } from "../data/split.js";
+import type { EvaluationSet } from "../evaluate/tasks/task.js";
+import { checkRecipe, type Recipe, type RecipeInput } from "../train/recipe/recipe.js";
+
+/** A data set that a run is scored on. */
+export interface ScoredSet extends EvaluationSet {
+  /** Part of the run's data: `val`. */
+  readonly split?: string;
+  /** Images of it that were trained on; undefined where that is not known. */
+  readonly seen: number | undefined;
+}
+
+/** The recipe of a run's folder. */
+export const recipeOf = (run: string): Recipe =>
+  checkRecipe(readJson(join(run, "config.json")) as RecipeInput);
+
+/**
+ * What the run keeps for scoring: its held-out images, and its labelled ones. Throws `UsageError` where it keeps nothing.
+ * @param say told what takes a while.
+ */
+export async function heldOutSets(run: string, say: (line: string) => void): Promise<ScoredSet[]> {
+  const recipe = recipeOf(run);
+  const options = { onProgress: say, ...datasetOptions(recipe) };
+  const { classnames } = recipe;
+  const sets: ScoredSet[] = [];
+  if (recipe.valSplit > 0) {
+    const { heldOut } = await splitOf(recipe, say);
+    sets.push({ dataset: heldOut, classnames, split: "val", seen: 0 });
+  } else if (recipe.valData !== undefined) {
+    const dataset = await openDataset(recipe.valData, options);
+    sets.push({ dataset, classnames, split: "val", seen: await seenBy(recipe, dataset, say) });
+  }
+  if (recipe.zeroshotData !== undefined) {
+    const dataset = await openDataset(recipe.zeroshotData, { onProgress: say });
+    sets.push({
+      dataset,
+      classnames: recipe.zeroshotClassnames ?? classnames,
+      templates: recipe.zeroshotTemplates,
+      seen: await seenBy(recipe, dataset, say),
+    });
+  }
+  if (sets.length > 0) return sets;
+  throw new UsageError(
+    `${run}: holds nothing out to be scored on; got no valSplit, valData or zeroshotData in its recipe. Give --data, pictures that it was not trained on.`,
+  );
+}
+
+/** How many images of `dataset` the run was trained on; undefined, and told, where its data cannot be opened any more. */
+export async function seenIn(
+  run: string | undefined,
+  dataset: Dataset,
+  say: (line: string) => void,
+): Promise<number | undefined> {
+  if (run === undefined || !existsSync(join(run, "config.json"))) return undefined;
+  try {
+    return await seenBy(recipeOf(run), dataset, say);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    say(`Whether ${dataset.name} was trained on is not known: ${error.message}`);
+    return undefined;
+  }
+}
+
+async function seenBy(recipe: Recipe, dataset: Dataset, say: (line: string) => void): Promise<number> {
+  const all = await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+  const overlap = await overlapWith(dataset, all);
+  if (overlap.length === 0 || recipe.valSplit === 0) return overlap.length;
+  const { train } = await splitOf(recipe, say, all);
+  return (await overlapWith(dataset, train)).length;
+}
+
+/** The two sides of the run's data: the split depends on the images alone, so it comes out as in training. */
+async function splitOf(recipe: Recipe, say: (line: string) => void, opened?: Dataset) {
+  const all = opened ?? (await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) }));
+  say(`Finding the ${100 * recipe.valSplit} % of ${all.length} images that were held out …`);
+  const { heldOutIndices } = await splitByImage(all, {
+    fraction: recipe.valSplit,
+    ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+  });
+  return splitAt(all, heldOutIndices);
+}

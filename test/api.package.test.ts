@@ -1,0 +1,119 @@
+/**
+ * The package as others have it: packed, laid into an empty project, its README's code compiled with what `tsc --init` writes,
+ * and run.
+ */
+
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { before, suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { keptHelp } from "../src/cli/kept-help.js";
+import { pngOf, put, scratchFolder } from "./data.helpers.js";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+const modules = join(root, "node_modules");
+const folder = scratchFolder();
+const project = join(folder, "project");
+const program = join(project, "node_modules", "clipwright", "dist", "src", "cli", "main.js");
+
+interface Packed {
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+/** What `npm pack` would put into the package. */
+function packed(): Packed {
+  const words = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+  const { stdout, stderr } = spawnSync("npm", words, { cwd: root, encoding: "utf8" });
+  const [pack] = Object.values(JSON.parse(stdout || "[]") as Record<string, Packed>);
+  assert(pack !== undefined, stderr);
+  return pack;
+}
+
+const run = (command: string, words: readonly string[]) => {
+  const { status, stdout, stderr } = spawnSync(command, words, { cwd: project, encoding: "utf8" });
+  return { status, out: stdout, err: stderr };
+};
+
+/** TypeScript blocks of the README. */
+const snippets = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```/g)].map(
+  ([, code]) => code!,
+);
+
+suite("the package in a project of its own", () => {
+  let pack: Packed;
+
+  before(async () => {
+    await keptHelp();
+    pack = packed();
+    const home = join(project, "node_modules", "clipwright");
+    for (const { path } of pack.files) {
+      mkdirSync(join(home, dirname(path)), { recursive: true });
+      cpSync(join(root, path), join(home, path));
+    }
+    // What npm would have installed beside it, but for ONNX Runtime.
+    for (const name of readdirSync(modules)) {
+      if (name.startsWith(".") || ["clipwright", "onnxruntime-node"].includes(name)) continue;
+      symlinkSync(join(modules, name), join(project, "node_modules", name));
+    }
+    put(project, "package.json", '{ "type": "module" }');
+    for (let i = 0; i < 16; i++) {
+      put(project, `photos/${i}.png`, await pngOf(i));
+      put(project, `photos/${i}.txt`, `picture ${i}`);
+    }
+  });
+
+  test("stays within its budget", () => {
+    assert(pack.size <= 2_000_000, `packed: at most 2 MB; got ${pack.size} bytes`);
+    assert(pack.unpackedSize <= 7_000_000, `unpacked: at most 7 MB; got ${pack.unpackedSize} bytes`);
+  });
+
+  test("holds the program, the types, the docs and nothing of the tests", () => {
+    const paths = pack.files.map(({ path }) => path);
+    for (const path of ["dist/src/index.js", "dist/src/index.d.ts", "README.md", "LICENSE", "docs/recipe.md"])
+      assert(paths.includes(path), path);
+    assert(paths.includes("dist/src/cli/help.json"), "the help is kept: run npm run build");
+    for (const path of paths) assert(!/^(?:dist\/)?(?:test|bench|examples)\//.test(path), path);
+  });
+
+  test("says what brings ONNX Runtime where npm left it out, and works without it where it can", () => {
+    const { status, err } = run(process.execPath, [program, "embed", "photos", "--text", "a dog"]);
+    assert.match(
+      err,
+      /^clipwright: onnxruntime: its package .* Install again, .* ONNXRUNTIME_NODE_INSTALL=skip .*\n$/,
+    );
+    assert.equal(status, 1);
+    assert.match(
+      run(process.execPath, [program, "engines"]).out,
+      /--engine onnxruntime\n.*\n {2}not usable: its package/,
+    );
+    assert.match(run(process.execPath, [program, "inspect", "photos"]).out, /16/);
+  });
+
+  test("README's code compiles from tsc --init and runs", () => {
+    symlinkSync(join(modules, "onnxruntime-node"), join(project, "node_modules", "onnxruntime-node"));
+    const tsc = join(modules, "typescript", "bin", "tsc");
+    assert.equal(run(process.execPath, [tsc, "--init"]).status, 0);
+    assert(snippets.length > 0);
+    for (const [i, code] of snippets.entries()) {
+      writeFileSync(join(project, `snippet-${i}.ts`), code);
+    }
+    const compiled = run(process.execPath, [tsc, "-p", "."]);
+    assert.equal(compiled.status, 0, compiled.out);
+    // Half an hour is more than a test has.
+    const file = join(project, "snippet-0.js");
+    const short = readFileSync(file, "utf8").replace(
+      /time: "[^"]*"/,
+      "steps: 2, batchSize: 8, threads: 1, workers: 1",
+    );
+    writeFileSync(file, short);
+    for (const i of snippets.keys()) {
+      const { status, err, out } = run(process.execPath, [`snippet-${i}.js`]);
+      assert.equal(status, 0, err);
+      assert.match(out, /\S/);
+    }
+  });
+});
