@@ -96,6 +96,7 @@ const cases: readonly Case[] = [
     fault: "a tar of images without captions",
     words: () => training({ "train-data": at("bare.tar") }),
     tells: /trainData: pairs need captions; got 1 images of "bare", none with one/,
+    code: 2,
   },
   {
     fault: "a CSV without an image column",
@@ -157,6 +158,7 @@ const cases: readonly Case[] = [
     fault: "an unknown model",
     words: () => training({ model: "ViT-B-23" }),
     tells: /ViT-B-23.*Did you mean "ViT-B-32"/,
+    code: 2,
   },
   {
     fault: "a model's file with a mistake",
@@ -168,16 +170,19 @@ const cases: readonly Case[] = [
     words: () => training({ "force-image-size": "20" }),
     tells:
       /forceImageSize: must be a multiple of 8, the model's patches; got forceImageSize=20\. Write --force-image-size 16 or 24/,
+    code: 2,
   },
   {
     fault: "a context too short for a start and an end",
     words: () => training({ "force-context-length": "2" }),
     tells: /context/i,
+    code: 2,
   },
   {
     fault: "more in a batch than there are pairs",
     words: () => training({ "batch-size": "64" }),
     tells: /batchSize: must not exceed the training set; got batchSize=64, 12 samples/,
+    code: 2,
   },
   {
     fault: "a tokenizer that is something else",
@@ -316,6 +321,7 @@ const cases: readonly Case[] = [
     fault: "an unknown model to time",
     words: () => ["bench", "step", "--model", "ViT-B-23"],
     tells: /ViT-B-23.*Did you mean "ViT-B-32"/,
+    code: 2,
   },
   {
     fault: "a run that another process writes to",
@@ -342,6 +348,7 @@ const cases: readonly Case[] = [
     fault: "other data under a run that has a checkpoint",
     words: () => training({ name: "half", steps: "4", "train-data": at("growing") }),
     tells: /trainData: must be what the run began with; got 13 samples, was 12/,
+    code: 2,
   },
   {
     fault: "a run that is to be left alone",
@@ -372,6 +379,7 @@ const cases: readonly Case[] = [
     fault: "other captions under a run that has a checkpoint",
     words: () => training({ name: "reworded", steps: "4", "train-data": at("rewording") }),
     tells: /trainData: must be what the run began with; got other captions or labels\. Restore the data/,
+    code: 2,
   },
   {
     fault: "weights with a NaN in them",
@@ -518,7 +526,7 @@ suite("clipwright, given data that are broken in part", () => {
   });
 
   test("a setting is mended before the first checkpoint: the same name is taken again", async () => {
-    assert.equal((await clipwright(...training({ name: "mended", "batch-size": "13" }))).code, 1);
+    assert.equal((await clipwright(...training({ name: "mended", "batch-size": "13" }))).code, 2);
     const { code, err } = await clipwright(...training({ name: "mended", "vocab-size": "265" }));
     assert.equal(code, 0, err);
     assert.match(err, /^New run /);

@@ -81,7 +81,7 @@ suite("clipwright embed", () => {
     const npy = join(folder, "all.npy");
     const jsonl = join(folder, "all.jsonl");
     const { err } = await embed(model, ...inputs, "--output", npy);
-    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/);
+    assert.match(err, /^17 vectors of 16 in .*all\.npy\n$/m);
     assert.equal((await embed(model, ...inputs, "--output", jsonl)).out, "");
     const lines = parse(readFileSync(jsonl, "utf8"));
     const { dtype, shape, data } = readNpy(npy);
@@ -125,7 +125,7 @@ suite("clipwright embed", () => {
     put(folder, "hub/open_clip_model.safetensors", readFileSync(join(model, "open_clip_model.safetensors")));
     const texts = ["a cat &amp;amp; a dog", "a cat & a dog", "a cat and a dog"];
     const { out, err } = await embed(join(folder, "hub"), ...texts.flatMap((t) => ["--text", t]));
-    assert.equal(err, "");
+    assert.match(err, /^ {2}! 2 texts have the same embedding as another .*\n$/);
     const [escaped, plain, other] = parse(out).map(({ embedding }) => embedding);
     assert.deepEqual(escaped, plain);
     assert.notDeepEqual(plain, other);
@@ -237,6 +237,15 @@ suite("clipwright embed", () => {
     );
     const keys = parse(out).map(({ key }) => key);
     assert.deepEqual(keys, ["a", "a#2", "a thing", "a#3", "a thing#2", "a#4", "a#5", "b", "b#2"]);
+  });
+
+  test("texts that are cut, and texts that come out the same, are counted", async () => {
+    const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+    const file = put(folder, "long.txt", `${long} cat\n${long} dog\na bird\n`);
+    const { err } = await embed(model, "--texts", file);
+    assert.match(err, /! 2 of 3 texts are longer than the model reads and were cut, e\.g\. "word0 /);
+    assert.match(err, /! 2 texts have the same embedding as another and cannot be told apart/);
+    assert.equal((await embed(model, "--text", "a bird", "--text", "a bird", "--text", "a cat")).err, "");
   });
 
   test("labelled folders need no captions; broken images are named and left out", async () => {

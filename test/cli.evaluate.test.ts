@@ -116,6 +116,14 @@ suite("clipwright evaluate", () => {
     assert.match(bad.err, /labels are numbers .*Give --classnames/);
   });
 
+  test("prompts that are cut before the class's name, and classes that come out the same, are counted", async () => {
+    const long = Array.from({ length: 100 }, (_, i) => `word${i}`).join(" ");
+    const templates = put(folder, "long.txt", `${long} {c}\n`);
+    const { err } = await evaluate(model, "--data", join(folder, "set"), "--templates", templates);
+    assert.match(err, /! 4 of 4 prompts are longer than the model reads and were cut/);
+    assert.match(err, /! 4 classes have the same embedding as another .* e\.g\. "car" and "cat"/);
+  });
+
   test("data without what the task needs are refused in one line", async () => {
     const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
     assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*\n$/);

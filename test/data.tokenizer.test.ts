@@ -55,6 +55,14 @@ describe("cleanings.lower", () => {
       assert.equal(cleanings.lower(text), cleaned, JSON.stringify(text));
   });
 
+  test("repairs what went wrong twice, before its signs are touched", () => {
+    const wrong = (text: string) => Buffer.from(text).toString("latin1");
+    for (const text of ["café œuvre", "Łódź — Đà Nẵng", "фото 東京 😀"]) {
+      assert.equal(repairText(wrong(wrong(text))), text);
+    }
+    assert.equal(repairText("Ã¢â‚¬Å“quotedÃ¢â‚¬\u009d"), '"quoted"');
+  });
+
   test("leaves letters alone that look like mojibake but are meant", () => {
     for (const text of [
       "AÑO NUEVO Ã NOITE",

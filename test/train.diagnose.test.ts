@@ -157,6 +157,24 @@ suite("Doctor", () => {
     assert.deepEqual(told, [[], [], [], [], ["over-fitting"], []]);
   });
 
+  test("what is found does not hang on when the run was continued", () => {
+    const said = (stops: readonly number[]) => {
+      const random = new Random(keyFromSeed(5));
+      let doctor = new Doctor(run);
+      return Array.from({ length: 400 }, (_, i) => {
+        if (stops.includes(i)) doctor = new Doctor(run, JSON.parse(JSON.stringify(doctor.memory)));
+        const loss = 4.16 + 0.001 * random.normal();
+        return names(doctor.step({ ...healthy(random)(i + 1), loss, gradNorm: i < 300 ? 1 : 50 })).join();
+      });
+    };
+    const whole = said([]);
+    assert.deepEqual(
+      whole.filter((name) => name !== ""),
+      ["loss-at-chance", "gradient-explosion"],
+    );
+    for (const stops of [[140], [302], [20, 149, 301, 303]]) assert.deepEqual(said(stops), whole);
+  });
+
   test("every rule has a name of its own and says what it looks for", () => {
     assert.equal(new Set(rules.map(({ name }) => name)).size, rules.length);
     for (const { doc } of rules) assert.match(doc, /^[A-Z].*\.$/);

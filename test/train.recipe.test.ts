@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
+import { checkModel } from "../src/train/open/check.js";
 import { loadRecipe, recipeNames, resolveRecipe } from "../src/train/recipe/file.js";
 import {
   checkRecipe,
@@ -177,10 +178,41 @@ suite("resolveRecipe", () => {
     });
   }
 
-  test("says which Node reads TypeScript, where this one does not", async () => {
-    const path = file("t.ts", "export default { model: 'm' }");
-    if ((process.features as { typescript?: unknown }).typescript)
-      assert.deepEqual(await loadRecipe(path), { model: "m" });
-    else await assert.rejects(loadRecipe(path), /from 22\.18 on.*Save it as \.mjs/);
+  test("reads TypeScript on every Node", async () => {
+    const path = file(
+      "t.ts",
+      "const lr: number = 0.5; enum E { A = 3 } interface X { a: 1 } export default { model: 'm', lr, seed: E.A } satisfies object;",
+    );
+    assert.deepEqual(await loadRecipe(path), { model: "m", lr: 0.5, seed: 3 });
   });
+
+  test("a recipe in JSON names no library unless it is trusted; one of the command line is the caller's own", async () => {
+    const path = file(
+      "library.json",
+      '{"model":"m","trainData":"d","steps":1,"engine":"xla","plugin":"./evil.so"}',
+    );
+    await assert.rejects(
+      resolveRecipe(path),
+      /library\.json: a recipe in JSON may only name an installed plugin.*got plugin="\.\/evil\.so".*--trust/,
+    );
+    assert.equal((await resolveRecipe(path, {}, { trust: true })).plugin, "./evil.so");
+    assert.equal((await resolveRecipe(path, { plugin: "./mine.so" })).plugin, "./mine.so");
+    const named = file(
+      "named.json",
+      '{"model":"m","trainData":"d","steps":1,"engine":"xla","plugin":"xla-cpu"}',
+    );
+    assert.equal((await resolveRecipe(named)).plugin, "xla-cpu");
+  });
+});
+
+test("checkModel refuses what training would", () => {
+  const recipe = (more: RecipeInput) =>
+    checkRecipe({ model: "clipwright-nano-32", trainData: "d", steps: 1, ...more });
+  checkModel(recipe({}));
+  assert.throws(() => checkModel(recipe({ model: "ViT-S-33" })), /ViT-S-33.*Did you mean/);
+  assert.throws(() => checkModel(recipe({ forceImageSize: 33 })), /forceImageSize: must be a multiple of 8/);
+  assert.throws(
+    () => checkModel(recipe({ imageSizes: "64" })),
+    /^UsageError: imageSizes: must not exceed 32/,
+  );
 });

@@ -78,17 +78,20 @@ async function runWords(
   }
   const command = await entry.load();
   // What checks options is loaded after the help, which need not wait for it.
-  const [{ parseWords }, { checkAll, kebab }] = await Promise.all([
+  const [{ parseWords }, { checkAll, kebab, withKey }] = await Promise.all([
     import("./arguments.js"),
     import("../settings/fields.js"),
   ]);
   const parsed = parseWords(command, rest);
   if (!parsed.ok) return bad(parsed.problem);
   const { given, positionals } = parsed;
-  const options = command.checksOptions
-    ? {}
-    : checkAll(optionsOf(command), given, (key) => `--${kebab(key)}`);
-  return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
+  const fields = optionsOf(command);
+  const options = command.checksOptions ? {} : checkAll(fields, given, (key) => `--${kebab(key)}`);
+  try {
+    return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
+  } catch (error) {
+    throw withKey(fields, error);
+  }
 }
 
 /** Tells a failure, and gives the exit code for it. */
@@ -97,8 +100,7 @@ export function report(error: unknown, terminal: Terminal): number {
     // What a foreign parser or a user's recipe said may run over several lines.
     const message = oneLine(error.message.trim().replace(/\s*\n\s*/g, " "));
     terminal.err(`clipwright: ${message}\n`);
-    // A line begins with what is at fault: here, an option.
-    return error.code === "ERR_SETTING" || message.startsWith("--") ? EXIT.badUsage : EXIT.failed;
+    return error.code === "ERR_SETTING" ? EXIT.badUsage : EXIT.failed;
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const kind = error instanceof InternalError ? "" : "unexpected ";

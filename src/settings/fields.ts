@@ -289,11 +289,18 @@ export function namingKeys<T>(fields: Fields, check: () => T): T {
   try {
     return check();
   } catch (error) {
-    if (!(error instanceof UsageError) || error.key !== undefined) throw error;
-    const [key = ""] = error.message.split(":", 1);
-    if (!Object.hasOwn(fields, key)) throw error;
-    throw new UsageError(error.message, { key, cause: error });
+    throw withKey(fields, error);
   }
+}
+
+/** The error with the key of the setting that its message begins with, as recipes spell it or as an option; others as they are. */
+export function withKey(fields: Fields, error: unknown): unknown {
+  if (!(error instanceof UsageError) || error.key !== undefined) return error;
+  const [word = ""] = error.message.split(":", 1);
+  const key = Object.keys(fields).find((key) => word === key || word === `--${kebab(key)}`);
+  if (key === undefined) return error;
+  const { message, file, line } = error;
+  return new UsageError(message, { key, file, line, cause: error });
 }
 
 /** Values in the form of a file, keys in the order of `fields`, absent ones left out. */

@@ -10,10 +10,11 @@ import type { SkippedSample } from "../../data/loading/loader.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
+import { cutNotes, Twins } from "../../evaluate/prompts/notes.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
-import { modelOptions } from "./evaluate.js";
+import { modelOptions } from "../scoring.js";
 
 /** Vectors of one batch. */
 interface Rows {
@@ -95,6 +96,15 @@ export const embedCommand = defineCommand({
       sink.write({ kind, keys: names.map(unique), vectors });
       count += names.length;
     };
+    const embedded: string[] = [];
+    const cut: number[] = [];
+    const twins = new Twins();
+    const putTexts = (part: readonly string[], vectors: Float32Array) => {
+      cut.push(...encoder.cutTexts(part).map((at) => embedded.length + at));
+      embedded.push(...part);
+      twins.add(part, vectors, width);
+      put("text", part, vectors);
+    };
     if (dataset !== undefined) {
       for await (const batch of encoder.embedBatches(dataset)) {
         for (const sample of batch.skipped) progress.say(`Skipped ${sample.key}: ${sample.reason}`);
@@ -107,11 +117,13 @@ export const embedCommand = defineCommand({
         progress.show({ what: "Embedding images", done: count + skipped.length, total: dataset.length });
       }
       requireReadable(dataset.name, count, skipped);
-      if (captions) await embedTexts(encoder, captionsOf(dataset, skipped), put);
+      if (captions) await embedTexts(encoder, captionsOf(dataset, skipped), putTexts);
     }
-    await embedTexts(encoder, texts, put);
+    await embedTexts(encoder, texts, putTexts);
     progress.clear();
     sink.commit();
+    const notes = [...cutNotes("texts", embedded, cut), ...twins.notes("texts")];
+    for (const note of notes) terminal.err(`  ! ${note}\n`);
     const left = skipped.length === 0 ? "" : `; ${skipped.length} left out`;
     if (output !== undefined) terminal.err(`${count} vectors of ${width} in ${output}${left}\n`);
     else if (left !== "") terminal.err(`${count} vectors of ${width}${left}\n`);
@@ -122,11 +134,11 @@ export const embedCommand = defineCommand({
 async function embedTexts(
   encoder: Encoder,
   texts: Iterable<string>,
-  put: (kind: "text", names: readonly string[], vectors: Float32Array) => void,
+  put: (texts: readonly string[], vectors: Float32Array) => void,
 ): Promise<void> {
   let batch: string[] = [];
   const flush = async () => {
-    if (batch.length > 0) put("text", batch, await encoder.embedTexts(batch));
+    if (batch.length > 0) put(batch, await encoder.embedTexts(batch));
     batch = [];
   };
   for (const line of texts) {

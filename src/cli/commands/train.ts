@@ -33,7 +33,16 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     options: {
       ...recipeGroups,
       Output: {
-        printConfig: defaulted(flag(), false, "Check the recipe, print it in full as JSON, and stop."),
+        printConfig: defaulted(
+          flag(),
+          false,
+          "Check the recipe and its model, print it in full as JSON, and stop.",
+        ),
+        trust: defaulted(
+          flag(),
+          false,
+          "Load the library that a recipe in JSON names as its plugin. Recipes in .js and .ts are programs, and are run as such.",
+        ),
         json: defaulted(flag(), false, "Print events as JSON lines instead of the progress."),
       },
     },
@@ -48,9 +57,10 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     ],
     checksOptions: true,
     async run({ given, positionals, terminal }) {
-      const { printConfig, json, ...overrides } = given;
-      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput);
+      const { printConfig, json, trust, ...overrides } = given;
+      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput, { trust: trust === true });
       if (printConfig === true) {
+        (await import("../../train/open/check.js")).checkModel(recipe);
         terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
         return 0;
       }

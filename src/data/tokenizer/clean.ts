@@ -3,8 +3,8 @@
  * ftfy's repairs, HTML references decoded twice, white space joined, lower case.
  *
  * Of ftfy (https://ftfy.readthedocs.io) all fixes are here, but its mojibake repair only for UTF-8 that was read as
- * Windows-1252 or Latin-1, by far the most frequent case, and with a simpler judgement of what is garbled. Text that
- * went through other encodings, or lost bytes on the way, keeps its garbled letters; nothing fails.
+ * Windows-1252 or Latin-1, once or several times, by far the most frequent case. Text that went through other encodings
+ * (Windows-1250 to 1257, Mac Roman, DOS), or lost bytes on the way, keeps its garbled letters; nothing fails.
  */
 
 import { unescapeCertainHtml, unescapeHtml, windows1252 } from "./html.js";
@@ -67,14 +67,28 @@ const sequences = new RegExp(
   "gu",
 );
 
-/**
- * Whether a run of such sequences is not meant as it stands: it holds control characters, or two sequences at least,
- * or begins as people do not write on purpose (Â, Ã, Å, â€, â‚, ðŸ, ï¸ with a sign after).
- */
-function isConvincing(run: string): boolean {
-  if (/[\x80-\x9f]/.test(run) || run.match(/[\xc2-\xf3]/g)!.length > 1) return true;
-  return /^\xc2(?![¥’”\xa0])|^\xc3(?![’”»])|^\xc5(?![Ÿ’”»\xa0])|^\xe2[€‚œš˜]|^\xf0Ÿ|^\xef[¸»]/u.test(run);
-}
+/** Signs that nobody writes behind a small letter. */
+const ODD = "€ƒ†‡ˆ‰ŠŒŽ˜œŸ¢£¤¥¦¨ª¬¯¸º";
+/** What may well stand behind one. */
+const MILD = "…’–—\\xa0\\xad°´·";
+
+/** Single sequences that are not meant as they stand, found out by asking ftfy of every sequence by itself. */
+const odd = new RegExp(
+  [
+    "^\\xc2[\\xa0-¤¦-¿]",
+    "^[\\xc3\\xce\\xd0](?![…Ž’Œ¥])",
+    "^[\\xc4-\\xcd\\xcf\\xd1\\xd8\\xdc\\xdd][ƒ†‡ˆ‰˜¤¦§¨ª¬¯°±²³µ¶¸¹º¼½¾]",
+    "^\\xd7[‚ƒ„†‡ˆ‰Š‹ŒŽ‘“•˜šœžŸ¡¤¦¨-¬¯²³¸º¿]",
+    "^\\xdf[€ƒ†‡ˆ‰ŠŒŽ˜Ÿ¢-¦¨ª¬¯¸º]",
+    `^[\\xe0-\\xef](?:[${ODD}]|[^${MILD}][${ODD}])`,
+    "^\\xc5“|^\\xe2[€‚œš˜]|^\\xf0Ÿ|^\\xef[¸»]",
+  ].join("|"),
+  "u",
+);
+
+/** Whether a run of such sequences is not meant as it stands: it holds controls, or two sequences, or an odd one. */
+const isConvincing = (run: string): boolean =>
+  /[\x80-\x9f]/.test(run) || run.match(/[\xc2-\xf3]/g)!.length > 1 || odd.test(run);
 
 /** Text that was UTF-8 and read as Windows-1252 or Latin-1, as it was meant: `cafÃ©` is `café`. */
 function repairMojibake(text: string): string {
@@ -96,8 +110,17 @@ const controls = /[^\P{Cc}\t\n\f\r\x80-\x9f]|[\u206a-\u206f\ufeff\ufff9-\ufffc]/
 const ESCAPE = String.fromCodePoint(0x1b);
 const terminalEscapes = new RegExp(`${ESCAPE}\\[[\\d;]*[a-zA-Z]`, "gu");
 
+/** Text that went wrong several times is repaired as often, before what the letters in between stand for is touched. */
+function repairEncoding(text: string): string {
+  for (let current = text; ; ) {
+    const next = repairMojibake(current);
+    if (next === current) return current;
+    current = next;
+  }
+}
+
 function repairOnce(text: string): string {
-  return repairMojibake(text)
+  return repairEncoding(text)
     .replace(/[\x80-\x9f]/gu, (c) => windows1252(c.charCodeAt(0)))
     .replace(/[ĲĳŉǱǲǳǄ-ǌﬀ-ﬆ]/gu, (c) => ligatures.get(c) ?? c)
     .replace(/[\u3000\uff01-\uffef]/gu, (c) => c.normalize("NFKC"))

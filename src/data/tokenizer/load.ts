@@ -114,7 +114,12 @@ function openLearned(
     return undefined;
   }
   if (options.clean !== undefined && options.clean !== "none") return undefined;
-  const { vocab, merges } = file.model as { vocab: Record<string, number>; merges: [string, string][] };
+  const { vocab, merges } = file.model as { vocab?: Record<string, number>; merges?: [string, string][] };
+  // What is damaged is told by whoever reads any file.
+  const isPair = (merge: unknown) => Array.isArray(merge) && merge.length === 2;
+  if (typeof vocab !== "object" || vocab === null || !Array.isArray(merges) || !merges.every(isPair)) {
+    return undefined;
+  }
   const idOf = (token: string): number => {
     const id = vocab[token];
     if (id === undefined) throw notOne(path, `the merge with "${token}" has no id in "vocab"`);

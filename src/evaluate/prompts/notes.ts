@@ -12,26 +12,41 @@ export function cutNotes(kind: string, texts: readonly string[], cut: readonly n
   ];
 }
 
-/** At most one note: how many of the `kind`, which have other words each, have the same embedding as another. */
+/** At most one note: how many of the `kind` have the same embedding as another with other words. */
 export function twinNotes(kind: string, words: readonly string[], features: Features): string[] {
-  const twins = equalRows(features);
-  if (twins.length === 0) return [];
-  const [a, b] = twins[0]!;
-  return [
-    `${twins.flat().length} ${kind} have the same embedding as another and cannot be told apart, e.g. "${words[a!]}" and "${words[b!]}"`,
-  ];
+  const twins = new Twins();
+  twins.add(words, features.data, features.width);
+  return twins.notes(kind);
 }
 
-/** Groups of rows that are equal to the bit, each of two or more, in order. */
-export function equalRows({ data, rows, width }: Features): number[][] {
-  const groups = new Map<string, number[]>();
-  for (let row = 0; row < rows; row++) {
-    const key = createHash("sha1")
-      .update(data.subarray(row * width, (row + 1) * width))
-      .digest("base64");
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [row]);
-    else group.push(row);
+/** Finds texts of other words and an embedding that is the same to the bit, while they go by in batches. */
+export class Twins {
+  /** The first text of each embedding, and whether another has come. */
+  private readonly first = new Map<string, { readonly text: string; others: Set<string> | undefined }>();
+
+  /** Texts with their vectors [texts.length, width], flat. */
+  add(texts: readonly string[], vectors: Float32Array, width: number): void {
+    for (const [i, text] of texts.entries()) {
+      const row = vectors.subarray(i * width, (i + 1) * width);
+      const key = createHash("sha1").update(row).digest("base64");
+      const known = this.first.get(key);
+      if (known === undefined) this.first.set(key, { text, others: undefined });
+      else if (known.text !== text) {
+        known.others ??= new Set();
+        known.others.add(text);
+      }
+    }
   }
-  return [...groups.values()].filter(({ length }) => length > 1);
+
+  /** At most one note; `kind` says what the texts are. */
+  notes(kind: string): string[] {
+    const groups = [...this.first.values()].filter(({ others }) => others !== undefined);
+    const [example] = groups;
+    if (example === undefined) return [];
+    const count = groups.reduce((sum, { others }) => sum + 1 + others!.size, 0);
+    const [other] = example.others!;
+    return [
+      `${count} ${kind} have the same embedding as another and cannot be told apart, e.g. "${example.text}" and "${other}"`,
+    ];
+  }
 }

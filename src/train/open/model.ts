@@ -31,9 +31,8 @@ export async function prepareModel(
   recipe: Recipe,
   context: Omit<TokenizerContext, "text">,
 ): Promise<RunModel> {
-  const { config, preprocess } = readModel(recipe.model);
+  const { config, preprocess } = readSizedModel(recipe);
   const complete = completeClipConfig(config);
-  checkImageSize(recipe.forceImageSize, encoderOf(config.vision_cfg).sizeStep(complete.vision_cfg));
   const fitted = await fitTokenizer(recipe, { ...context, text: complete.text_cfg });
   const { tokenizer } = fitted;
   const { text_cfg: text } = config;
@@ -62,10 +61,6 @@ export async function prepareModel(
       ...config,
       init_logit_scale: Math.log(recipe.logitScaleInit),
       ...(recipe.logitBiasInit === undefined ? {} : { init_logit_bias: recipe.logitBiasInit }),
-      vision_cfg: {
-        ...config.vision_cfg,
-        ...(recipe.forceImageSize === undefined ? {} : { image_size: recipe.forceImageSize }),
-      },
       text_cfg: {
         ...text,
         vocab_size: tokenizer.vocabSize,
@@ -75,6 +70,27 @@ export async function prepareModel(
       },
     },
   };
+}
+
+/** The model that a recipe names, with the image size and context length that it asks for. */
+export function readSizedModel({ model, forceImageSize, forceContextLength }: Recipe) {
+  const { config, preprocess } = readModel(model);
+  checkImageSize(
+    forceImageSize,
+    encoderOf(config.vision_cfg).sizeStep(completeClipConfig(config).vision_cfg),
+  );
+  const sized: ClipConfig = {
+    ...config,
+    vision_cfg: {
+      ...config.vision_cfg,
+      ...(forceImageSize === undefined ? {} : { image_size: forceImageSize }),
+    },
+    text_cfg: {
+      ...config.text_cfg,
+      ...(forceContextLength === undefined ? {} : { context_length: forceContextLength }),
+    },
+  };
+  return { config: sized, preprocess };
 }
 
 function checkImageSize(size: number | undefined, step: number): void {

@@ -1,19 +1,20 @@
-/** Recipes by name or path, with overrides: `.js`, `.mjs`, `.json`, and `.ts` where Node reads it. */
+/**
+ * Recipes by name or path, with overrides: `.js`, `.mjs`, `.ts` and `.mts`, which are programs and run as such, and `.json`,
+ * which is data: it may name no library of its own unless it is trusted.
+ */
 
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
+import { pluginSets } from "../../engines/install/plugins.js";
 import { withPretrained } from "./pretrained.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
 
 /** Where the recipes that come with the package lie, compiled: `dist/recipes`. */
 const shipped = fileURLToPath(new URL("../../../recipes/", import.meta.url));
 const extensions = [".js", ".mjs", ".json", ".ts", ".mts"];
-
-/** Node 22.18 and later strip types on import; `process.features` says so. */
-const readsTypeScript = Boolean((process.features as { typescript?: string | false }).typescript);
 
 /** Names of the recipes that come with the package. */
 export const recipeNames = (): string[] =>
@@ -29,14 +30,18 @@ export const recipeNames = (): string[] =>
  * the recipe, whatever its unit.
  * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run, when it is done),
  *   or undefined when the overrides say everything.
+ * @param options `trust`: a recipe in JSON may name a library to load. Default false.
  * @throws UsageError naming the file or key, with the nearest spelling.
  */
 export async function resolveRecipe(
   nameOrPath: string | undefined,
   overrides: RecipeInput = {},
+  { trust = false }: { readonly trust?: boolean } = {},
 ): Promise<Recipe> {
   if (nameOrPath === undefined) return checkRecipe(withPretrained(overrides));
   const base = isRun(nameOrPath) ? ofRun(nameOrPath) : await loadRecipe(nameOrPath);
+  const isData = isRun(nameOrPath) || nameOrPath.endsWith(".json");
+  if (isData && !trust && overrides.plugin === undefined) refuseLibrary(base, nameOrPath);
   const set = Object.entries(overrides).filter(([, value]) => value !== undefined);
   const merged: Record<string, unknown> = { ...base };
   if (lengthKeys.some((key) => overrides[key] !== undefined)) {
@@ -75,20 +80,30 @@ export async function loadRecipe(nameOrPath: string): Promise<RecipeInput> {
   const path = locate(nameOrPath);
   const extension = extname(path);
   if (extension === ".json") return asRecipe(readJson(path), path);
-  if (extension.endsWith("ts") && !readsTypeScript) {
-    throw new UsageError(
-      `${nameOrPath}: Node reads TypeScript recipes from 22.18 on; got Node ${process.versions.node}. Save it as .mjs or .json.`,
-    );
-  }
   let module: { default?: unknown };
   try {
-    module = await import(pathToFileURL(path).href);
+    module = extension.endsWith("ts") ? await importTypeScript(path) : await import(pathToFileURL(path).href);
   } catch (error) {
     throw new UsageError(
       `${nameOrPath}: the recipe cannot be loaded; got ${(error as Error).message}. Fix the file.`,
     );
   }
   return asRecipe(module.default, path);
+}
+
+/** A module in TypeScript, its types stripped: on every Node alike. */
+async function importTypeScript(path: string): Promise<{ default?: unknown }> {
+  const { createJiti } = await import("jiti");
+  return createJiti(import.meta.url, { fsCache: false, moduleCache: false }).import(path);
+}
+
+/** Refuses a library that a recipe in JSON names. Throws `UsageError`. */
+function refuseLibrary({ plugin }: RecipeInput, path: string): void {
+  if (plugin === undefined || Object.hasOwn(pluginSets, plugin)) return;
+  throw new UsageError(
+    `${path}: a recipe in JSON may only name an installed plugin, since a library is a program; got plugin=${JSON.stringify(plugin)}. Add --trust if you trust the file, or give --plugin yourself.`,
+    { key: "plugin", file: path },
+  );
 }
 
 function locate(nameOrPath: string): string {

@@ -1,8 +1,9 @@
 /** The scores of a run on the way: on held-out pairs and on labelled images. */
 
+import { areNumbers, datasetLabels } from "../../data/class-names.js";
 import type { Dataset } from "../../data/index.js";
 import { runTask } from "../../evaluate/evaluate.js";
-import { freshFeatures } from "../../evaluate/features/source.js";
+import { freshFeatures, rowsInMemory } from "../../evaluate/features/source.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
 import { type EvaluationRecord, lossRecord } from "../../evaluate/records.js";
 import { type RetrievalDetails, retrievalTask } from "../../evaluate/tasks/retrieval.js";
@@ -14,7 +15,7 @@ import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import type { HeldOutLoss, HeldOutPairs } from "./held-out.js";
 
 /** Scores of the weights as they are after `step`. */
-export type Evaluation = (
+export type Scoring = (
   step: number,
   what: { val: boolean; zeroshot: boolean },
 ) => Promise<EvaluationRecord[]>;
@@ -27,9 +28,10 @@ export function makeScoring(context: {
   ema: boolean;
   val: Dataset | undefined;
   zeroshotData: Dataset | undefined;
-}): Evaluation {
+}): Scoring {
   const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
   const features = freshFeatures(encoder);
+  const heldOutClasses = val !== undefined && hasClasses(val, recipe.classnames);
   return async (step, what) => {
     const weights = runner.state.variables(ema ? "ema" : "params");
     encoder.use(weights);
@@ -42,6 +44,17 @@ export function makeScoring(context: {
       const loss = await heldOut.measure(firstPairs(val, found.details), logits);
       if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
       records.push(...found.records);
+      if (heldOutClasses) {
+        const { images, indices } = found.details;
+        const embedded = { features: rowsInMemory(images), indices, skipped: [] };
+        const data = {
+          dataset: val,
+          classnames: recipe.classnames,
+          templates: recipe.zeroshotTemplates,
+        };
+        const source = { ...features, images: async () => embedded };
+        records.push(...(await runTask(zeroshotTask, { features: source, data }, context)).records);
+      }
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
       const data = {
@@ -53,6 +66,12 @@ export function makeScoring(context: {
     }
     return records;
   };
+}
+
+/** Whether images are of several classes with names, so that prompts can be made of them. */
+function hasClasses(dataset: Dataset, classnames: string | undefined): boolean {
+  const labels = datasetLabels(dataset);
+  return labels.length > 1 && (classnames !== undefined || !areNumbers(labels));
 }
 
 /** Each image with its first caption. */

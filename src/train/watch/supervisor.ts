@@ -22,7 +22,7 @@ import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { formatClock } from "./progress.js";
-import { type Evaluation, scoreOf } from "./scoring.js";
+import { type Scoring, scoreOf } from "./scoring.js";
 
 /** What a checkpoint remembers besides tensors. */
 interface Progress {
@@ -69,7 +69,7 @@ export interface SupervisorContext {
   readonly loaders: Pick<Loaders, "stats">;
   readonly runner: StepRunner | TwoPassRunner;
   readonly phases: Phases;
-  readonly evaluate: Evaluation;
+  readonly evaluate: Scoring;
   /** What there is to evaluate on. */
   readonly has: { readonly val: boolean; readonly zeroshot: boolean };
   readonly guard: Guard;

@@ -141,6 +141,8 @@ function packedPlaces(header: Header): Uint8Array {
  * number of places that follow as they are, filled up to 2 bytes. What no run reaches is place 0.
  */
 function runs({ width, height, fromTop, bits, pixels }: Header): Uint8Array {
+  // A run of two bytes makes 255 pixels at most; a size beyond that is no picture's.
+  if (width * height > (pixels.length / 2) * 255) throw new Error("it ends within its runs");
   const places = new Uint8Array(width * height);
   let [x, y, at] = [0, 0, 0];
   const put = (place: number): void => {

@@ -42,8 +42,8 @@ export interface Decoded extends RawImage {
   readonly format: ImageFormat;
 }
 
-/** Images above this many pixels are refused as a guard against decompression bombs (open_clip's default is none). */
-export const MAX_IMAGE_PIXELS = 268_402_689;
+/** Images above this many pixels are refused, as Pillow does: twice its MAX_IMAGE_PIXELS. */
+export const MAX_IMAGE_PIXELS = 178_956_970;
 
 /**
  * Pixels of an encoded image: 3 channels, or 4 where there is alpha and `transparency` is `pillow`. With `box`, those
