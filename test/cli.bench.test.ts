@@ -11,7 +11,8 @@ import { matmul } from "../src/graph/ops/index.js";
 import { optimize } from "../src/graph/passes.js";
 import { trace } from "../src/graph/trace.js";
 import { makeClip } from "../src/models/clip.js";
-import type { StepBenchResult } from "../src/train/measure/bench.js";
+import { type StepBenchResult, shareOf } from "../src/train/measure/bench.js";
+import { productKinds } from "../src/train/measure/matmul-rate.js";
 import { optionSets } from "../src/train/measure/tune.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
 import { trainStep } from "../src/train/step/step.js";
@@ -84,11 +85,43 @@ describe("clipwright bench step", () => {
   test("prints a table", async () => {
     const { code, out, err } = await bench("--batch", "2", "--steps", "1");
     assert.equal(code, 0, err);
-    assert.match(out, /tiny\.json, 16 pixels, 12 tokens, f32, attention plain\nonnxruntime on cpu/);
+    assert.match(out, /tiny\.json, 16 pixels, 12 tokens, f32, clip, attention plain\nonnxruntime on cpu/);
     assert.match(
       out,
       /\nbatch +images\/s +step s +[GT]FLOP\/s +matmul +MFU +peak GiB +planned +compile s\n2 +\d/,
     );
+  });
+
+  test("takes the recipe's strategy and parts", async () => {
+    const words = ["--batch", "4", "--steps", "1", "--json", "--strategy", "siglip"];
+    const [whole, parts] = await Promise.all([bench(...words), bench(...words, "--micro-batch", "2")]);
+    const [a, b] = [whole, parts].map(({ out, err }) => {
+      assert.notEqual(out, "", err);
+      return (JSON.parse(out) as { runs: StepBenchResult[] }).runs[0]!;
+    });
+    assert.deepEqual(
+      [a!.strategy, a!.microBatch, b!.strategy, b!.microBatch],
+      ["siglip", undefined, "siglip", 2],
+    );
+    assert.equal(a!.macs, b!.macs, "what the second pass computes again is no work");
+    const { err } = await bench("--batch", "4", "--steps", "1", "--micro-batch", "3");
+    assert.match(err, /microBatch/);
+  });
+
+  test("a share above 1 is an error that says what is wrong", () => {
+    assert.equal(shareOf(50, 100, "1024²"), 0.5);
+    assert.throws(
+      () => shareOf(140, 100, "1024²"),
+      /140 GFLOP\/s for the step and 100 for .* \(1024²\), a share of 140 %/,
+    );
+  });
+
+  test("products are of several sizes and both layouts", () => {
+    for (const platform of ["cpu", "cuda"]) {
+      const kinds = productKinds(platform);
+      assert.equal(kinds.length, 2 * new Set(kinds.map((k) => k.side)).size);
+      assert.ok(new Set(kinds.map((k) => k.side)).size >= 3);
+    }
   });
 
   test("refuses XLA's options on ONNX Runtime, and several batch sizes for tuning", async () => {

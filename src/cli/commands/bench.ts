@@ -17,7 +17,7 @@ export const benchCommand = defineCommand({
   name: "bench",
   summary: "Measure a whole train step: images a second, share of the device's matmul rate, memory.",
   description:
-    "A step is the upload of a batch of bytes, forward, backward, clipping, AdamW, and reading the loss. The share (MFU) is the step's rate, by the multiply-adds that its graph counts, over the device's rate on large matrix products in the same precision, measured between the steps.",
+    "A step is the upload of a batch of bytes, forward, backward, clipping, AdamW, and reading the loss. The share (MFU) is the step's rate, by the multiply-adds that its graph counts, over the device's best rate on square matrix products in the same precision, of several sizes and both layouts, measured between the steps.",
   positionals: [{ name: "WHAT", doc: "step", required: true }],
   options: {
     Bench: {
@@ -31,6 +31,8 @@ export const benchCommand = defineCommand({
       forceImageSize: optional(integer(1), "Side of the images; the model's otherwise."),
       steps: defaulted(integer(1), 5, "Timed steps, after two that are not."),
       ...engineOptions,
+      strategy: recipeFields.strategy,
+      microBatch: recipeFields.microBatch,
       precision: recipeFields.precision,
       attention: recipeFields.attention,
       devices: recipeFields.devices,
@@ -53,6 +55,7 @@ export const benchCommand = defineCommand({
   examples: [
     ["clipwright bench step --model ViT-B-32 --batch 16 --context 77 --json", "For a script."],
     ["clipwright bench step --engine xla --precision bf16 --batch 256,1024", "Several batch sizes on a GPU."],
+    ["clipwright bench step --strategy siglip --batch 256 --micro-batch 32", "As another recipe trains."],
     ["clipwright bench step --engine xla --precision bf16 --tune", "Choose XLA's options by measuring."],
   ],
   async run({ options, positionals, terminal }) {
@@ -76,6 +79,8 @@ export const benchCommand = defineCommand({
       rematerialize: options.rematerialize,
       precision: options.precision,
       attention: options.attention,
+      strategy: options.strategy,
+      microBatch: options.microBatch,
       flags: parseXlaFlagWords(options.xlaFlag ?? []),
     };
     await using engine = await openEngine(options.engine, options);
@@ -134,7 +139,7 @@ function printRuns(terminal: Terminal, model: string, engine: Engine, runs: read
   const { platform, name } = engine.capabilities.device;
   const times = first.devices > 1 ? ` × ${first.devices}` : "";
   terminal.out(
-    `\n${model}, ${first.imageSize} pixels, ${first.contextLength} tokens, ${first.precision}, attention ${first.attention}\n` +
+    `\n${model}, ${first.imageSize} pixels, ${first.contextLength} tokens, ${first.precision}, ${first.strategy}${first.microBatch === undefined ? "" : ` in parts of ${first.microBatch}`}, attention ${first.attention}\n` +
       `${engine.name} on ${platform}${name === undefined || name === platform ? "" : `: ${name}`}${times}\n\n`,
   );
   const [unit, gflops] = first.matmulGflops < 1000 ? (["GFLOP/s", 1] as const) : (["TFLOP/s", 1000] as const);
@@ -147,7 +152,7 @@ function printRuns(terminal: Terminal, model: string, engine: Engine, runs: read
     if (error !== undefined) terminal.out(`batch ${batchSize}: ${error}\n`);
   terminal.out(
     `\n${unit} of a device: ${(first.macs / 1e9).toFixed(1)} G multiply-adds a step at batch ${first.batchSize}; ` +
-      `matmul: its rate on ${first.matmulSide}² products; MFU: their ratio.\n` +
+      `matmul: its best rate on products, here of ${first.matmulKind}; MFU: their ratio.\n` +
       `peak: of the ${first.peakMemoryOf}; planned: by the compiler${first.plannedBytes === undefined ? " (this engine makes no plan)" : ""}; ` +
       `the graph's account: ${runs.map(({ result }) => gib(result?.predictedPeakBytes)).join(", ")}.\n`,
   );

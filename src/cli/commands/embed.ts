@@ -14,7 +14,7 @@ import { cutNotes, Twins } from "../../evaluate/prompts/notes.js";
 import { defaulted, flag, list, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
-import { modelOptions } from "./evaluate.js";
+import { modelOptions } from "../scoring.js";
 
 /** Vectors of one batch. */
 interface Rows {

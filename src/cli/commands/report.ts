@@ -13,7 +13,7 @@ import { defaulted, integer, kebab, list, optional, text } from "../../settings/
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
 import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../run-data.js";
-import { featureOptions, modelOptions, openFeatures } from "./evaluate.js";
+import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
 
 export const reportCommand = defineCommand({
   name: "report",

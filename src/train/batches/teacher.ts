@@ -72,7 +72,7 @@ export interface StoreTeacherOptions {
 export async function storeTeacher(source: ModelSource, options: StoreTeacherOptions): Promise<string> {
   const { dataset, logs, say } = options;
   const named: ModelSource = { ...source, optionPrefix: "teacher-" };
-  const located = locateModel(named);
+  const located = locateModel({ ...named, say });
   const folder = join(logs, FOLDER, keyOf(located, dataset));
   if (existsSync(join(folder, "teacher.json"))) {
     say(`The teacher's embeddings are there: ${folder}.`);

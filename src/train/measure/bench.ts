@@ -1,13 +1,11 @@
 /** How fast a train step runs, and how close that is to what the device can do. */
 
+import { UsageError } from "../../core/errors.js";
 import { keyFromSeed, Random } from "../../core/random.js";
 import type { CompilerFlags, Engine, PlannedMemory } from "../../engines/engine.js";
 import { costOf } from "../../graph/cost.js";
 import type { Graph } from "../../graph/graph.js";
-import { matmul, sum } from "../../graph/ops/index.js";
 import { optimize } from "../../graph/passes.js";
-import { mixedPrecision } from "../../graph/precision.js";
-import { trace } from "../../graph/trace.js";
 import { makeClip } from "../../models/clip.js";
 import type { ClipConfig } from "../../models/config/config.js";
 import { drawNoise } from "../../nn/noise.js";
@@ -17,6 +15,10 @@ import type { StepOptions } from "../step/options.js";
 import { StepRunner } from "../step/runner.js";
 import { initialState } from "../step/state.js";
 import { trainStep } from "../step/step.js";
+import { TwoPassRunner } from "../step/two-pass-runner.js";
+import { kindOf, makeStrategy, type StrategyName } from "../strategies/index.js";
+import type { Strategy } from "../strategies/strategy.js";
+import { describeProducts, MatmulRate } from "./matmul-rate.js";
 
 export interface StepBenchOptions {
   /** The model, with the image size and context length to measure at. */
@@ -30,6 +32,10 @@ export interface StepBenchOptions {
   readonly precision?: Precision | undefined;
   /** `auto` (default): a kernel of the device's where it has one. */
   readonly attention?: "auto" | "plain" | undefined;
+  /** What is learned from a batch. Default `clip`. */
+  readonly strategy?: StrategyName | undefined;
+  /** Pairs computed at a time, in two passes; divides the batch. Default: all, in one. */
+  readonly microBatch?: number | undefined;
   /** The compiler's, for the step only. */
   readonly flags?: CompilerFlags | undefined;
 }
@@ -50,11 +56,14 @@ export interface StepBenchResult {
   readonly macs: number;
   /** 2 · `macs` / the median step / 1e9: a device's rate. */
   readonly gflops: number;
-  /** A device's rate on a chain of square matrix products in the same precision, measured between the steps. */
+  readonly strategy: StrategyName;
+  /** Undefined: the whole batch at once. */
+  readonly microBatch: number | undefined;
+  /** A device's best rate on square matrix products in the same precision, of several sizes and both layouts. */
   readonly matmulGflops: number;
-  /** Side of those products. */
-  readonly matmulSide: number;
-  /** `gflops` / `matmulGflops`: MFU by the measured rate. */
+  /** Which products these are, e.g. `1024², one transposed`. */
+  readonly matmulKind: string;
+  /** `gflops` / `matmulGflops`: MFU by the measured rate; at most 1. */
   readonly shareOfMatmul: number;
   /** Most memory so far: by the device's allocator, else of this process. Bytes. */
   readonly peakMemoryBytes: number;
@@ -69,48 +78,62 @@ export interface StepBenchResult {
 
 const WARM_UP = 2;
 
-/** Times whole train steps (upload, forward, backward, clipping, AdamW, reading the loss) on random data. */
+/**
+ * Times whole train steps (upload, forward, backward, clipping, AdamW, reading the loss) on random data. Throws
+ * `UsageError` where the step seems faster than the device's products, which cannot be.
+ */
 export async function benchStep(engine: Engine, options: StepBenchOptions): Promise<StepBenchResult> {
-  const { config, batchSize, steps = 5, precision = "f32", rematerialize = false, flags } = options;
+  const { batchSize, steps = 5, precision = "f32", rematerialize = false, flags, microBatch } = options;
+  const { strategy: strategyName = "clip" } = options;
   const { device, replicas, devices } = engine.capabilities;
-  const step = stepOptions(config, {
+  const config = withLogits(options.config, strategyName);
+  const step = stepOptions(config, strategyName, {
     rematerialize,
     batchSize,
     replicas,
     precision,
     device: options.attention === "plain" ? undefined : device,
   });
-  const { clip, optimizer, contextLength } = step;
-  const initial = initialState({ clip }, keyFromSeed(0));
+  const { clip, strategy, optimizer, contextLength } = step;
+  const initial = initialState({ clip, strategy }, keyFromSeed(0));
   const before = performance.now();
-  using runner = await StepRunner.create(engine, step, initial, { flags });
+  using runner =
+    microBatch === undefined
+      ? await StepRunner.create(engine, step, initial, { flags })
+      : await TwoPassRunner.create(engine, { ...step, microBatch }, initial, { flags });
   const compileSeconds = (performance.now() - before) / 1000;
-  using products = await MatmulChain.create(engine, precision);
+  using products = await MatmulRate.create(engine, precision);
   const imageSize = clip.config.vision_cfg.image_size;
   // This process uploads the rows of its own devices.
-  const rows = (batchSize / replicas) * devices;
+  const rows = ((microBatch ?? batchSize) / replicas) * devices;
   const batch = {
-    ...randomBatch(rows, imageSize, contextLength, clip.config.text_cfg.vocab_size),
-    noise: drawNoise(clip.noise, keyFromSeed(0), rows),
+    ...randomBatch(rows, imageSize, contextLength, clip.config.text_cfg.vocab_size, strategy.views),
+    noise: drawNoise(strategy.noise, keyFromSeed(0), rows),
   };
+  const take = (scalars: Readonly<Record<string, number>>) =>
+    runner instanceof StepRunner
+      ? runner.step(batch, scalars)
+      : runner.step({ part: async () => batch }, scalars);
 
   const seconds: number[] = [];
-  const productSeconds: number[] = [];
   for (let i = 1; i <= WARM_UP + steps; i++) {
     const start = performance.now();
-    await runner.step(batch, optimizer.scalars(i, 1e-4));
+    await take(optimizer.scalars(i, 1e-4));
     if (i <= WARM_UP) continue;
     seconds.push((performance.now() - start) / 1000);
-    productSeconds.push(await products.seconds());
+    await products.measure();
   }
-  const attention = kernelIn(runner.graph) ?? "plain";
+  const graphs = runner instanceof StepRunner ? [runner.graph] : Object.values(runner.graphs);
+  const attention = graphs.map(kernelIn).find((kernel) => kernel !== undefined) ?? "plain";
   // Neither what is computed again nor what a kernel makes twice is work that the model asks for.
-  const asWritten = attention === "plain" && !rematerialize ? runner.graph : plainStep(config, step);
+  const asWritten =
+    attention === "plain" && !rematerialize && runner instanceof StepRunner
+      ? runner.graph
+      : plainStep(config, strategyName, step);
   const { macs } = costOf(asWritten);
   const gflops = (2 * macs) / median(seconds) / 1e9;
-  const matmulGflops = (2 * products.side ** 3) / median(productSeconds) / 1e9;
   const onDevice = engine.peakMemory();
-  const planned = runner.plannedMemory();
+  const planned = runner instanceof StepRunner ? runner.plannedMemory() : undefined;
   return {
     batchSize,
     imageSize,
@@ -118,23 +141,43 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     precision,
     devices: replicas,
     attention,
+    strategy: strategyName,
+    microBatch,
     imagesPerSecond: batchSize / median(seconds),
     seconds,
     macs,
     gflops,
-    matmulGflops,
-    matmulSide: products.side,
-    shareOfMatmul: gflops / matmulGflops,
+    matmulGflops: products.gflops,
+    matmulKind: describeProducts(products.kind),
+    shareOfMatmul: shareOf(gflops, products.gflops, describeProducts(products.kind)),
     peakMemoryBytes: onDevice ?? process.resourceUsage().maxRSS * 1024,
     peakMemoryOf: onDevice === undefined ? "process" : "device",
     plannedBytes: planned && totalBytes(planned),
-    predictedPeakBytes: costOf(runner.graph).peakBytes,
+    predictedPeakBytes: Math.max(...graphs.map((graph) => costOf(graph).peakBytes)),
     compileSeconds,
   };
 }
 
+/** The share of the device's rate that a step has. Throws `UsageError` for more than all of it. */
+export function shareOf(gflops: number, matmulGflops: number, products: string): number {
+  const share = gflops / matmulGflops;
+  if (share <= 1) return share;
+  throw new UsageError(
+    `bench: a step must be slower than the device's matrix products; got ${gflops.toFixed(0)} GFLOP/s for the step and ` +
+      `${matmulGflops.toFixed(0)} for the fastest products (${products}), a share of ${(100 * share).toFixed(0)} %. ` +
+      "The products were held up, by other programs or by the engine: let the machine be idle, and measure with more --steps.",
+  );
+}
+
+/** The model with the starting logits of the strategy, which may need a bias. */
+function withLogits(config: ClipConfig, strategy: StrategyName): ClipConfig {
+  const { bias } = kindOf(strategy).logits;
+  return bias === undefined ? config : { ...config, init_logit_bias: bias };
+}
+
 function stepOptions(
   config: ClipConfig,
+  strategy: StrategyName,
   {
     rematerialize,
     ...rest
@@ -142,11 +185,12 @@ function stepOptions(
     StepOptions,
     "batchSize" | "replicas" | "precision" | "device"
   >,
-): StepOptions {
+): StepOptions & { readonly strategy: Strategy } {
   const clip = makeClip(config, { rematerialize });
   return {
     ...rest,
     clip,
+    strategy: makeStrategy(strategy, clip),
     optimizer: makeOptimizer("adamw", { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 }),
     contextLength: clip.config.text_cfg.context_length,
     normalization: { mean: [0.48, 0.46, 0.41], std: [0.27, 0.26, 0.28] },
@@ -154,9 +198,12 @@ function stepOptions(
   };
 }
 
-/** The step with nothing recomputed and attention as products. */
-const plainStep = (config: ClipConfig, step: StepOptions): Graph =>
-  optimize(trainStep({ ...step, clip: makeClip(config), device: undefined }), "stablehlo");
+/** The step in one pass, with nothing recomputed and attention as products. */
+function plainStep(config: ClipConfig, strategy: StrategyName, step: StepOptions): Graph {
+  const clip = makeClip(config);
+  const plain = { ...step, clip, strategy: makeStrategy(strategy, clip), device: undefined };
+  return optimize(trainStep(plain), "stablehlo");
+}
 
 /** Whose kernel computes attention in `graph`. */
 function kernelIn(graph: Graph): string | undefined {
@@ -169,60 +216,7 @@ function kernelIn(graph: Graph): string | undefined {
 export const totalBytes = (plan: PlannedMemory): number =>
   plan.arguments + plan.outputs - plan.shared + plan.temporary;
 
-/** A chain of square products y ← y B, each as large as the last. */
-class MatmulChain implements Disposable {
-  private constructor(
-    readonly side: number,
-    private readonly once: () => Promise<number>,
-    private readonly free: () => void,
-  ) {}
-
-  static async create(engine: Engine, precision: Precision): Promise<MatmulChain> {
-    // Large enough that a device of a thousand teraflops does not wait for its next order.
-    const [side, length] = engine.capabilities.device.platform === "cpu" ? [2048, 1] : [8192, 16];
-    const type = { dtype: "f32", shape: [side, side] } as const;
-    const chain = trace({ a: type, b: type }, ({ a, b }) => {
-      let y = a;
-      for (let i = 0; i < length; i++) y = matmul(y, b);
-      return { y: sum(y) };
-    });
-    const graph = precision === "f32" ? chain : mixedPrecision(chain, { results: "bf16" });
-    const executable = await engine.compile(graph, { name: "matmul chain" });
-    const random = new Random(keyFromSeed(1));
-    const data = Float32Array.from({ length: side ** 2 }, () => random.normal());
-    // Of this scale, a product has its left factor's size.
-    const a = engine.upload(type, data);
-    const b = engine.upload(
-      type,
-      data.map((x) => x / Math.sqrt(side)),
-    );
-    const once = async () => {
-      const start = performance.now();
-      const { y } = await executable.run({ a, b });
-      await engine.download(y!);
-      const seconds = (performance.now() - start) / 1000 / length;
-      y![Symbol.dispose]();
-      return seconds;
-    };
-    await once();
-    return new MatmulChain(side, once, () => {
-      a[Symbol.dispose]();
-      b[Symbol.dispose]();
-      executable[Symbol.dispose]();
-    });
-  }
-
-  /** Seconds of one product. */
-  seconds(): Promise<number> {
-    return this.once();
-  }
-
-  [Symbol.dispose](): void {
-    this.free();
-  }
-}
-
-function randomBatch(B: number, S: number, T: number, vocabulary: number) {
+function randomBatch(B: number, S: number, T: number, vocabulary: number, views: number) {
   const random = new Random(keyFromSeed(2));
   const numbers = Int32Array.from({ length: B }, (_, i) => i);
   // Drawing 600 million bytes would take longer than the steps: one image's are repeated.
@@ -231,6 +225,7 @@ function randomBatch(B: number, S: number, T: number, vocabulary: number) {
   for (let i = 0; i < B; i++) images.set(image, i * image.length);
   return {
     images,
+    views: Array.from({ length: views }, () => images),
     tokens: Int32Array.from({ length: B * T }, () => random.integer(vocabulary)),
     imageIds: numbers,
     textIds: numbers,

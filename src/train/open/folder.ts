@@ -44,7 +44,7 @@ export async function openFolder(
       return { step: resumed?.step, done: isOver };
     });
     const { path, resumed } = run ?? (await followRun(recipe, step));
-    if (resumed === undefined) requireWeights(recipe);
+    if (resumed === undefined) requireWeights(recipe, (line) => hooks.onMessage?.(line, "warning"));
     let saved = resumed?.step;
     return {
       recipe,

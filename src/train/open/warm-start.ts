@@ -35,13 +35,16 @@ export function warmStart(start: Start, clip: Clip): WarmStart | undefined {
   return { values, fresh, about };
 }
 
-/** Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file. */
-export function requireWeights({
-  pretrained,
-  pretrainedImage,
-}: Pick<Start, "pretrained" | "pretrainedImage">) {
+/**
+ * Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file.
+ * @param say told of checkpoints that are passed over.
+ */
+export function requireWeights(
+  { pretrained, pretrainedImage }: Pick<Start, "pretrained" | "pretrainedImage">,
+  say?: (line: string) => void,
+): void {
   const path = pretrained ?? pretrainedImage;
-  if (path !== undefined) namesOf(weightsFile(path));
+  if (path !== undefined) namesOf(weightsFile(path, say));
 }
 
 /** All of a CLIP. A bias of the logits may be missing or superfluous: it belongs to the loss. */

@@ -1,0 +1,189 @@
+/** Scoring a model, as `evaluate` and `compare` do: what can be asked for, the sets, the tasks. */
+
+import { join } from "node:path";
+import { cacheFolder } from "../core/cache-folder.js";
+import { UsageError } from "../core/errors.js";
+import { dataFields, datasetOptions } from "../data/fields.js";
+import { type Dataset, openDataset } from "../data/index.js";
+import type { Engine } from "../engines/engine.js";
+import { runTask, type TaskRun } from "../evaluate/evaluate.js";
+import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
+import { FeatureStore } from "../evaluate/features/store.js";
+import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import { suitableTasks, tasks } from "../evaluate/tasks/index.js";
+import { retrievalTask } from "../evaluate/tasks/retrieval.js";
+import type { Task } from "../evaluate/tasks/task.js";
+import { zeroshotTask } from "../evaluate/tasks/zeroshot.js";
+import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
+import { engineOptions } from "./commands/engines.js";
+import type { ProgressLine } from "./progress-line.js";
+import { heldOutSets, type ScoredSet, seenIn } from "./run-data.js";
+
+/** Short names of tasks. */
+const shortNames: ReadonlyMap<string, string> = new Map([
+  ["zeroshot", zeroshotTask.name],
+  ["retrieval", retrievalTask.name],
+]);
+
+/** Options of every command that opens a model. */
+export const modelOptions = {
+  ...engineOptions,
+  model: optional(
+    text("NAME|FILE"),
+    "The weights' preset or JSON, where open_clip_config.json does not tell.",
+  ),
+  tokenizer: optional(text("FILE"), "The weights' tokenizer, where none lies beside them."),
+  checkpoint: optional(
+    text("best|last|STEP"),
+    "Of a run: the best by its held-out score, the last, or that of a step; the best where one was kept.",
+  ),
+  ema: defaulted(flag(), true, "Use the moving average of the weights where the run kept one."),
+  threads: optional(integer(1, 1024), "Threads of the engine; all cores otherwise."),
+  workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
+};
+
+/** Options of commands that embed whole data sets. */
+export const featureOptions = {
+  keepFeatures: defaulted(
+    flag(),
+    true,
+    "Keep what was embedded under $CLIPWRIGHT_CACHE, and take from there what was kept.",
+  ),
+};
+
+/** Features of a model, kept in the cache folder or, with `keepFeatures` off, made anew. */
+export function openFeatures(
+  { encoder, key }: LoadedModel,
+  { keepFeatures }: { readonly keepFeatures: boolean },
+  progress: ProgressLine,
+): FeatureSource & Disposable {
+  if (keepFeatures) {
+    const folder = join(cacheFolder(), "features");
+    return new FeatureStore(encoder, { folder, model: key(), onProgress: progress.show });
+  }
+  return { ...freshFeatures(encoder, progress.show), [Symbol.dispose]: () => {} };
+}
+
+/** Options on what a model is scored on, and by what. */
+export const scoredDataOptions = {
+  data: optional(
+    list(text("SOURCE"), { separator: "::" }),
+    "Images with captions, labels, or both; what the run held out otherwise.",
+  ),
+  task: defaulted(
+    list(choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)])),
+    ["auto"],
+    "auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
+  ),
+  probeData: optional(
+    list(text("SOURCE"), { separator: "::" }),
+    "Labelled images that probes and few-shot learn from, apart from those that are scored.",
+  ),
+  templates: optional(
+    text("NAME|FILE"),
+    "Prompt templates, one a line, or a set's name (simple, openai-80, …).",
+  ),
+  name: optional(text("NAME"), "Name of the data in the results."),
+  ...dataFields,
+};
+
+export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptions & typeof featureOptions>;
+
+/** A model's scores on one data set by one task. */
+export interface ScoredTask extends TaskRun<unknown> {
+  readonly dataset: string;
+  readonly task: string;
+}
+
+/**
+ * Scores the model at `path` by all tasks that are asked for. Tells each note once (`told` remembers them).
+ * Throws `UsageError` where there is nothing to score it on.
+ */
+export async function scoreModel(
+  engine: Engine,
+  path: string,
+  options: ScoringOptions,
+  progress: ProgressLine,
+  told = new Set<string>(),
+): Promise<{ readonly run: string | undefined; readonly scored: readonly ScoredTask[] }> {
+  const { classnames, templates } = options;
+  const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+  using _ = loaded;
+  const { step, run } = loaded;
+  if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);
+  const { sets, probeData } = await setsOf(path, run, options, progress.say);
+  using features = openFeatures(loaded, options, progress);
+  const all: ScoredTask[] = [];
+  for (const set of sets) {
+    const data = {
+      ...set,
+      ...(classnames && { classnames }),
+      ...(templates && { templates }),
+      ...(probeData && { train: probeData }),
+    };
+    const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+    if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
+      throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
+        key: "templates",
+      });
+    }
+    for (const task of chosen) {
+      const where = {
+        name: options.name,
+        ...(step !== undefined && { step }),
+        ...(set.split !== undefined && { split: set.split }),
+        ...(set.seen !== undefined && { seen: set.seen }),
+      };
+      const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
+        // Captions may be scored although the labels have no names.
+        const another = task === zeroshotTask && chosen.includes(retrievalTask);
+        if (!(another && error instanceof UsageError)) throw error;
+        const notes = [`zero-shot is left out. ${error.message}`];
+        return { records: [], scores: [], notes, details: undefined };
+      });
+      for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+      for (const note of scored.notes) told.add(note);
+      all.push({ ...scored, dataset: options.name ?? set.dataset.name, task: task.name });
+    }
+  }
+  return { run, scored: all };
+}
+
+/** What is scored, and what probes learn from. */
+async function setsOf(
+  path: string,
+  run: string | undefined,
+  options: ScoringOptions,
+  say: (line: string) => void,
+): Promise<{ sets: readonly ScoredSet[]; probeData: Dataset | undefined }> {
+  const reading = { ...datasetOptions(options), onProgress: say };
+  const probeData = options.probeData && (await openDataset(options.probeData, reading));
+  if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
+  const named = options.name === undefined ? {} : { name: options.name };
+  const dataset = await openDataset(options.data, { ...reading, ...named });
+  return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
+}
+
+async function keptSets(
+  path: string,
+  run: string | undefined,
+  say: (line: string) => void,
+): Promise<ScoredSet[]> {
+  if (run !== undefined) return heldOutSets(run, say);
+  throw new UsageError(
+    `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
+    { key: "data" },
+  );
+}
+
+/** The tasks that are asked for, in their order, each once. */
+function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
+  const names = wanted.map((name) => shortNames.get(name) ?? name);
+  const { zeroshot, retrieval } = suitableTasks(dataset);
+  const suits = (task: Task): boolean => {
+    if (task === zeroshotTask) return zeroshot;
+    if (task === retrievalTask) return retrieval;
+    return zeroshot && probes && task.needs.includes("train");
+  };
+  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
+}
