@@ -13,7 +13,19 @@ import { scoreLines } from "../scores.js";
 /** Options of the short help. */
 const BRIEF = [
   ...["model", "pretrained", "trainData", "valData", "valSplit", "zeroshotData", "augment"],
-  ...["epochs", "steps", "time", "batchSize", "lr", "engine", "name", "logs", "printConfig", "json"],
+  ...[
+    "epochs",
+    "steps",
+    "time",
+    "batchSize",
+    "lr",
+    "engine",
+    "name",
+    "logs",
+    "printConfig",
+    "dryRun",
+    "json",
+  ],
 ];
 
 /** The command around a trainer, which is loaded only when it runs. */
@@ -38,6 +50,11 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
           false,
           "Check the recipe and its model, print it in full as JSON, and stop.",
         ),
+        dryRun: defaulted(
+          flag(),
+          false,
+          "Tell what the run will come to (model, steps, time, memory), by a few steps on random data, and stop.",
+        ),
         trust: defaulted(
           flag(),
           false,
@@ -49,6 +66,10 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     brief: BRIEF,
     examples: [
       [
+        "clipwright train --train-data photos/",
+        "Train on a folder; the model and the length are chosen and told.",
+      ],
+      [
         "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",
         "Train on a folder of images with captions.",
       ],
@@ -57,12 +78,23 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     ],
     checksOptions: true,
     async run({ given, positionals, terminal }) {
-      const { printConfig, json, trust, ...overrides } = given;
-      const recipe = await resolveRecipe(positionals[0], overrides as RecipeInput, { trust: trust === true });
+      const { printConfig, dryRun, json, trust, ...overrides } = given;
+      const { recipe, chosen } = await recipeOf(
+        positionals[0],
+        overrides as RecipeInput,
+        trust === true,
+        terminal,
+      );
       if (printConfig === true) {
         (await import("../../train/open/check.js")).checkModel(recipe);
         terminal.out(`${JSON.stringify(recipeToJson(recipe), null, 2)}\n`);
         return 0;
+      }
+      if (dryRun === true || chosen) {
+        const { forecast, forecastLines } = await import("../../train/forecast/forecast.js");
+        const write = dryRun === true ? terminal.out : terminal.err;
+        for (const line of forecastLines(await forecast(recipe))) write(`${line}\n`);
+        if (dryRun === true) return 0;
       }
       const train = await load();
       const stop = interruptible(terminal);
@@ -78,6 +110,21 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
       }
     },
   });
+
+/** The recipe of a command line. Without a recipe and a model one is chosen, and said with its reasons. */
+async function recipeOf(
+  nameOrPath: string | undefined,
+  overrides: RecipeInput,
+  trust: boolean,
+  terminal: Terminal,
+): Promise<{ readonly recipe: Recipe; readonly chosen: boolean }> {
+  if (nameOrPath !== undefined || overrides.model !== undefined || overrides.trainData === undefined)
+    return { recipe: await resolveRecipe(nameOrPath, overrides, { trust }), chosen: false };
+  const { chooseModel } = await import("../../train/forecast/choose.js");
+  const { recipe, reasons } = await chooseModel(overrides);
+  for (const line of reasons) terminal.err(`${line}\n`);
+  return { recipe: await resolveRecipe(undefined, recipe), chosen: reasons.length > 0 };
+}
 
 export const trainCommand = makeTrainCommand(async () => (await import("../../train/train.js")).train);
 

@@ -18,6 +18,12 @@ export interface Inputs {
 export async function openInputs(folder: OpenFolder): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
   const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes);
+  const pairs = data.train.length;
+  if (resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
+    hooks.onMessage?.(
+      `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (--pretrained), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
+      "note",
+    );
   const classNames = classNamesOf(recipe, data);
   const fitted = (stored: string | undefined) =>
     prepareModel(recipe, { train: data.train, classNames, stored });
@@ -37,6 +43,9 @@ export async function openInputs(folder: OpenFolder): Promise<Inputs> {
     );
   return { data, model, pipelines: pipelinesOf(recipe, model) };
 }
+
+/** Fewer are told. */
+const FEW_PAIRS = 1000;
 
 /** A larger share of cut captions is told by itself. */
 const CUT_SHARE = 0.02;

@@ -1,0 +1,77 @@
+/** A model for data and a machine, where the caller names none. */
+
+import { cpus } from "node:os";
+import { datasetOptions } from "../../data/fields.js";
+import { openDataset } from "../../data/index.js";
+import { summarize } from "../../models/presets/catalog.js";
+import { findPreset } from "../../models/presets/presets.js";
+import { withPretrained } from "../recipe/pretrained.js";
+import { checkRecipe, lengthKeys, type RecipeInput } from "../recipe/recipe.js";
+
+/** Models by the number of pairs from which on there is enough to learn for them, largest first. */
+const BY_PAIRS = [
+  { from: 200_000, name: "clipwright-base-64" },
+  { from: 30_000, name: "clipwright-small-64" },
+  { from: 3_000, name: "clipwright-mini-64" },
+  { from: 0, name: "clipwright-tiny-64" },
+] as const;
+
+/** Samples that a run sees where no length is given: few pairs are seen often, many at least five times. */
+const SAMPLES = 200_000;
+const EPOCHS = { least: 5, most: 100 };
+/** Multiply-adds in a second that a core is taken to do, on average. */
+const MACS_PER_CORE = 1e10;
+/** A run that nobody has asked to be longer takes about so long at most. */
+const SECONDS = 3600;
+/** Multiply-adds of both passes, in those of the forward pass. */
+const BOTH_PASSES = 3;
+
+/** What was chosen, and why, a line each. */
+export interface Choice {
+  readonly recipe: RecipeInput;
+  readonly reasons: readonly string[];
+}
+
+/**
+ * The recipe with a model, and a length and a batch where it has none, for its training data and the cores of this machine.
+ * One that names a model, or weights that bring theirs, stays as it is.
+ * @param cores of the machine. Default: those that there are.
+ */
+export async function chooseModel(input: RecipeInput, cores = cpus().length): Promise<Choice> {
+  const recipe = withPretrained(input);
+  if (recipe.model !== undefined || recipe.trainData === undefined) return { recipe, reasons: [] };
+  const { trainData, batchSize, ...rest } = checkRecipe({
+    ...recipe,
+    model: "unknown",
+    ...(lengthKeys.some((key) => recipe[key] !== undefined) ? {} : { epochs: 1 }),
+  });
+  const { length: pairs } = await openDataset(trainData, datasetOptions({ ...rest }));
+  const hasLength = lengthKeys.some((key) => recipe[key] !== undefined);
+  const epochs = Math.min(EPOCHS.most, Math.max(EPOCHS.least, Math.round(SAMPLES / pairs)));
+  const samples = epochs * pairs;
+  const secondsOf = (name: string) => {
+    const { imageGmacs, textGmacs } = summarize(findPreset(name));
+    return (BOTH_PASSES * (imageGmacs + textGmacs) * 1e9 * samples) / (MACS_PER_CORE * cores);
+  };
+  const fitting = BY_PAIRS.filter(({ from }) => pairs >= from);
+  const chosen = fitting.find(({ name }) => secondsOf(name) <= SECONDS) ?? fitting.at(-1)!;
+  const smaller =
+    chosen !== fitting[0] ? `, as ${fitting[0]!.name} would take more than an hour on ${cores} cores` : "";
+  const fits = 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)));
+  const lower = input.batchSize === undefined && fits < batchSize;
+  return {
+    recipe: {
+      ...recipe,
+      model: chosen.name,
+      ...(hasLength ? {} : { epochs }),
+      ...(lower ? { batchSize: fits } : {}),
+    },
+    reasons: [
+      `Model ${chosen.name}: enough for ${pairs} pairs${smaller}. --model takes another (clipwright models).`,
+      ...(hasLength
+        ? []
+        : [`Length ${epochs} epochs, ${samples} samples in all. --epochs, --steps or --time take another.`]),
+      ...(lower ? [`Batch ${fits}, as there are only ${pairs} pairs.`] : []),
+    ],
+  };
+}

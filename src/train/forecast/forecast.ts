@@ -1,0 +1,66 @@
+/** What a run will come to, before it starts: how many steps, how long they take here, and how much memory. */
+
+import { datasetOptions } from "../../data/fields.js";
+import { openDataset } from "../../data/index.js";
+import { openEngine } from "../../engines/registry.js";
+import { completeClipConfig } from "../../models/config/config.js";
+import { benchStep } from "../measure/bench.js";
+import { readSizedModel } from "../open/model.js";
+import type { Recipe } from "../recipe/recipe.js";
+import { makePlan } from "../schedule/plan.js";
+import { formatBytes, formatClock } from "../watch/progress.js";
+
+export interface Forecast {
+  readonly images: number;
+  /** Undefined for a run that is limited by time: it takes as many as fit. */
+  readonly steps: number | undefined;
+  readonly secondsPerStep: number;
+  /** Of the steps alone: reading images, evaluation and saving come on top where they do not keep up. */
+  readonly seconds: number;
+  /** What the step needs at its peak, by its graph. */
+  readonly memoryBytes: number;
+}
+
+/** Steps that are timed. */
+const TIMED = 3;
+
+/**
+ * Times a few steps of the recipe's model on random data of its sizes. Images that are held out by `valSplit` are
+ * counted as a share. Throws `UsageError` for what training would refuse of the data, the model and the length.
+ */
+export async function forecast(recipe: Recipe): Promise<Forecast> {
+  const { config } = readSizedModel(recipe);
+  const { length } = await openDataset(recipe.trainData, datasetOptions(recipe));
+  const images = Math.round(length * (1 - recipe.valSplit));
+  const { totalSteps } = makePlan(recipe, images);
+  const { text_cfg } = completeClipConfig(config);
+  await using engine = await openEngine(recipe.engine, recipe);
+  const { seconds, predictedPeakBytes } = await benchStep(engine, {
+    config: { ...config, text_cfg: { ...config.text_cfg, context_length: text_cfg.context_length } },
+    batchSize: recipe.microBatch ?? recipe.batchSize,
+    steps: TIMED,
+    rematerialize: recipe.gradCheckpointing,
+    precision: recipe.precision,
+    attention: recipe.attention,
+  });
+  const parts = recipe.batchSize / (recipe.microBatch ?? recipe.batchSize);
+  const secondsPerStep = Math.min(...seconds) * parts;
+  return {
+    images,
+    steps: totalSteps,
+    secondsPerStep,
+    seconds: totalSteps === undefined ? recipe.time!.value : totalSteps * secondsPerStep,
+    memoryBytes: predictedPeakBytes,
+  };
+}
+
+/** A line or two for people. */
+export function forecastLines({ images, steps, secondsPerStep, seconds, memoryBytes }: Forecast): string[] {
+  const each =
+    secondsPerStep < 1 ? `${Math.round(1000 * secondsPerStep)} ms` : `${secondsPerStep.toFixed(1)} s`;
+  const many = steps ?? Math.floor(seconds / secondsPerStep);
+  return [
+    `${images} images; about ${many} steps of ${each}: ${formatClock(seconds)}, and what reading images and scores take besides.`,
+    `Memory of a step about ${formatBytes(memoryBytes)}, and images that are kept (--image-memory).`,
+  ];
+}
