@@ -65,6 +65,10 @@ suite("nameClasses", () => {
     assert.throws(() => named(["1", "3"], ["b", "a"], ["2", "1"]), /none for label "3"/);
   });
 
+  test("a map from numbers names labels that are its names already", () => {
+    assert.deepEqual(named(["cat", "dog"], ["dog", "cat"], ["0", "1"]).byLabel, ["cat", "dog"]);
+  });
+
   test("names fit labels that are spelled alike, in whatever order", () => {
     assert.deepEqual(named(["owl", "tabby_cat"], ["tabby cat", "owl"]).byLabel, ["owl", "tabby cat"]);
     // One that fits and one that does not: a slip, not an order.

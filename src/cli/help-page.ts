@@ -24,12 +24,18 @@ export const helpPage = ({
   })),
 });
 
+/** Longer choices are told in the text. */
+const MAX_PLACEHOLDER = 48;
+
 function optionRows(fields: Fields): { key: string; row: Row }[] {
   return Object.entries(fields).map(([key, { kind, doc, presence, fallback }]) => {
-    const name = `--${kebab(key)}${kind.placeholder === "" ? "" : ` ${kind.placeholder}`}`;
+    const isLong = kind.placeholder.length > MAX_PLACEHOLDER;
+    const placeholder = isLong ? "WORD" : kind.placeholder;
+    const name = `--${kebab(key)}${placeholder === "" ? "" : ` ${placeholder}`}`;
+    const text = isLong ? `${doc} One of ${kind.placeholder.split("|").join(", ")}.` : doc;
     const told = presence === "required" ? "required" : presence === "default" && fallback !== false;
     const note = told === true ? shown(kind.toJson(fallback)) : told;
-    return { key, row: [name, note === false ? doc : `${doc} (${note})`] };
+    return { key, row: [name, note === false ? text : `${text} (${note})`] };
   });
 }
 

@@ -52,7 +52,7 @@ export const emptyClasses = (
 
 /**
  * The classes of `labels` (of `labelsOf`). Without a file of names they are the labels as words; labels that are only
- * numbers have no words, and are refused. Names of a file fit labels, in this order: by the keys of a JSON map; by the
+ * numbers have no words, and are refused. Names of a file fit labels, in this order: by the keys of a JSON map, or by its names; by the
  * number of their line, from 0, or from 1 where the last label is the number of names; by the name itself, spelled as
  * label or as words; and, as many names as labels, by the order of the labels, which is noted.
  * Throws `UsageError`, naming the data set by `of`, for a set without labels and for a label without a name.
@@ -89,7 +89,11 @@ export function nameClasses(
     const known = new Map(keys.map((key, i) => [key, i]));
     const positions = labels.map((label) => known.get(label));
     const missing = stranger(positions);
-    return missing < 0 ? classes(names, positions as number[], labels) : refuse(labels[missing]!);
+    if (missing < 0) return classes(names, positions as number[], labels);
+    // Data that hold both a number and a name are labelled by the name.
+    const byName = placesByName(labels, names);
+    const unknown = stranger(byName);
+    return unknown < 0 ? classes(names, byName as number[], labels) : refuse(labels[missing]!);
   }
   if (areNumbers(labels)) {
     // CLIP_benchmark's shards label a sample by its line in classnames.txt, from 0.
@@ -101,8 +105,7 @@ export function nameClasses(
       return classes(names, positions, labels, notes);
     }
   }
-  const known = new Map(names.flatMap((name, i) => [[classNameOf(name), i] as const, [name, i] as const]));
-  const positions = labels.map((label) => known.get(label) ?? known.get(classNameOf(label)));
+  const positions = placesByName(labels, names);
   const missing = stranger(positions);
   if (missing < 0) return classes(names, positions as number[], labels);
   // Some that fit and some that do not are a slip of the pen, not another order.
@@ -110,6 +113,12 @@ export function nameClasses(
   if (!noneFits || names.length !== labels.length || areNumbers(labels)) return refuse(labels[missing]!);
   const ends = `"${labels[0]}" is "${names[0]}", … "${labels.at(-1)}" is "${names.at(-1)}"`;
   return classes(names, counting(labels), labels, [`names go to labels by their order: ${ends}`]);
+}
+
+/** Position of the name that is spelled as each label, or as its words. */
+function placesByName(labels: readonly string[], names: readonly string[]): (number | undefined)[] {
+  const known = new Map(names.flatMap((name, i) => [[classNameOf(name), i] as const, [name, i] as const]));
+  return labels.map((label) => known.get(label) ?? known.get(classNameOf(label)));
 }
 
 const counting = (labels: readonly string[]): number[] => labels.map((_, i) => i);

@@ -2,9 +2,10 @@
 
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../core/cache-folder.js";
 import { didYouMean, UsageError } from "../core/errors.js";
 import type { Engine } from "./engine.js";
-import { cacheFolder, findOpenVino, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
+import { findOpenVino, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
 import { missingOnnxRuntime } from "./onnxruntime-package.js";
 import type { ProcessPlace } from "./xla/xla.js";
 

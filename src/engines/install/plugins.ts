@@ -1,8 +1,8 @@
 /** What can be installed, XLA's plugins and OpenVINO: which there are, where they lie once installed, and which of them this machine can use. */
 
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { cacheFolder } from "../../core/cache-folder.js";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { openVinoWheels, type PinsByProcessor, xlaCpuWheels, xlaCuda13Wheels } from "./pins.js";
 
@@ -46,13 +46,6 @@ export const pluginSets: Readonly<Record<string, PluginSet>> = Object.freeze({
     needsNvidia: false,
   },
 });
-
-/** Where downloads and compiled programs are kept: CLIPWRIGHT_CACHE, else `~/.cache/clipwright`. */
-export const cacheFolder = (): string =>
-  resolve(
-    process.env.CLIPWRIGHT_CACHE ??
-      join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "clipwright"),
-  );
 
 export const pluginFolder = (name: string): string => join(cacheFolder(), "plugins", name);
 
