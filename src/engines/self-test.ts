@@ -64,8 +64,7 @@ function step(): Graph {
   return trace(inputs, ({ params: p, images, targets, rate }) => {
     const patches = conv(images, p.patch, { stride: [PATCH, PATCH] });
     const x = transpose(reshape(patches, [B, WIDTH, TOKENS]), [0, 2, 1]);
-    const heads = (t: Tensor) =>
-      transpose(reshape(t, [B, TOKENS, HEADS, WIDTH / HEADS]), [0, 2, 1, 3]);
+    const heads = (t: Tensor) => transpose(reshape(t, [B, TOKENS, HEADS, WIDTH / HEADS]), [0, 2, 1, 3]);
     const [q, k, v] = split(linearMap(layerNorm(x, p.scale, p.bias), p.qkv), 2, 3).map(heads);
     const attended = reshape(transpose(attention(q!, k!, v!), [0, 2, 1, 3]), [B, TOKENS, WIDTH]);
     const y = add(x, attended);
@@ -113,7 +112,8 @@ async function check(engine: Engine, precision: keyof typeof LIMITS): Promise<st
         const error = got.reduce((most, x, j) => Math.max(most, Math.abs(x - wanted[j]!) || 0), 0);
         const broken = got.findIndex((x) => !Number.isFinite(x));
         if (broken >= 0 || error > LIMITS[precision] * size) {
-          const how = broken >= 0 ? `${got[broken]}` : `errors of ${(error / size).toPrecision(2)} of its size`;
+          const how =
+            broken >= 0 ? `${got[broken]}` : `errors of ${(error / size).toPrecision(2)} of its size`;
           return `${name} of step ${i + 1} has ${how}`;
         }
         if (name.startsWith("next.")) values[name.slice("next.".length)] = Float64Array.from(got);
@@ -178,7 +178,10 @@ export async function rememberedSelfTest(engine: Engine, library: string): Promi
   const found = await selfTest(engine);
   try {
     mkdirSync(dirname(recordPath()), { recursive: true });
-    writeFileSync(recordPath(), `${JSON.stringify({ ...readRecords(), [machineKey(library)]: found }, null, 2)}\n`);
+    writeFileSync(
+      recordPath(),
+      `${JSON.stringify({ ...readRecords(), [machineKey(library)]: found }, null, 2)}\n`,
+    );
   } catch {
     // It runs again next time.
   }
