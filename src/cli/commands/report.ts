@@ -64,7 +64,10 @@ export const reportCommand = defineCommand({
         });
       writeFileAtomic(file, await makeRunPage(base));
     } else {
-      await using engine = await openEngine(options.engine, options);
+      await using engine = await openEngine(options.engine, {
+        ...options,
+        onChoice: (line) => terminal.err(`${line}\n`),
+      });
       const loaded = await loadModel(engine, { path: run, ...options, say: progress.say });
       using _ = loaded.encoder;
       const { classnames, templates } = options;
