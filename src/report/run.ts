@@ -77,7 +77,7 @@ ${licences(report.licences ?? [])}`,
 }
 
 /** A whole document around `body`. The policy lets in inline styles, the inline script and `data:` images, nothing else. */
-function page(title: string, body: HtmlChild): string {
+export function page(title: string, body: HtmlChild): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
