@@ -9,10 +9,11 @@
  */
 
 import { parseArgs } from "node:util";
+import { encode } from "../src/core/dtype.js";
 import { sizeOfShape, type TensorType } from "../src/core/shape.js";
 import { channelBlock } from "../src/engines/channel-block.js";
 import type { DeviceBuffer, Executable } from "../src/engines/engine.js";
-import { OnnxRuntime } from "../src/engines/onnxruntime.js";
+import { openEngine } from "../src/engines/registry.js";
 import type { AnyOp, Attrs } from "../src/graph/op.js";
 import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
 import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
@@ -27,6 +28,8 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     rounds: { type: "string", default: "3" },
     threads: { type: "string", default: "2" },
+    engine: { type: "string", default: "onnxruntime" },
+    bf16: { type: "boolean", default: false },
   },
 });
 
@@ -83,7 +86,7 @@ const shapes: Readonly<Record<string, Convolution>> = {
   "small 4 px, depthwise 7×7": depthwise(256, 256, 4, 7),
 };
 
-const f32 = (shape: number[]): TensorType => ({ dtype: "f32", shape });
+const f32 = (shape: number[]): TensorType => ({ dtype: values.bf16 ? "bf16" : "f32", shape });
 const image = ({ B, C, H, W }: Convolution) => f32([B, C, H, W]);
 const kernel = ({ O, C, groups, kernel: k }: Convolution) => f32([O, C / groups, ...k]);
 const result = ({ B, O, h, v }: Convolution) => f32([B, O, h, v]);
@@ -99,8 +102,9 @@ const products = [
   { op: "convKernelGrad", ways: kernelWays, operands: [image, result], size: (of: Convolution) => of.kernel },
 ] as const;
 
-const engine = new OnnxRuntime({ threads: Number(values.threads) });
-const block = await channelBlock();
+const engine = await openEngine(values.engine, { threads: Number(values.threads), cache: false });
+const dtype = values.bf16 ? "bf16" : "f32";
+const block = values.engine === "onnxruntime" ? await channelBlock() : 0;
 
 /** The program that does one product one way and gives back a single number of it. */
 function program(of: Convolution, product: (typeof products)[number], way: Way): Promise<Executable> {
@@ -111,7 +115,7 @@ function program(of: Convolution, product: (typeof products)[number], way: Way):
   };
   const { stride, padding, groups } = of;
   const size = product.size(of);
-  const attrs: Attrs = { stride, padding, groups, out: "f32", ...(size === undefined ? {} : { size }) };
+  const attrs: Attrs = { stride, padding, groups, out: dtype, ...(size === undefined ? {} : { size }) };
   const [left, right] = product.operands.map((type) => type(of));
   const graph = trace({ left: left!, right: right! }, (inputs) => {
     let y = apply(forced, [inputs.left, inputs.right], attrs)[0]!;
@@ -124,7 +128,10 @@ function program(of: Convolution, product: (typeof products)[number], way: Way):
 const upload = (type: TensorType): DeviceBuffer =>
   engine.upload(
     type,
-    Float32Array.from({ length: sizeOfShape(type.shape) }, () => Math.random() - 0.5),
+    encode(
+      type.dtype,
+      Float32Array.from({ length: sizeOfShape(type.shape) }, () => Math.random() - 0.5),
+    ),
   );
 
 for (const product of products) {
@@ -145,6 +152,7 @@ for (const product of products) {
       for (const run of runs) {
         const start = performance.now();
         const { y } = await run.executable.run({ left, right });
+        await engine.download(y!);
         y![Symbol.dispose]();
         if (round > 0) run.best = Math.min(run.best, performance.now() - start);
       }

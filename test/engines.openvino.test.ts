@@ -199,6 +199,30 @@ withOpenVino("the engine", () => {
       await assert.rejects(OpenVino.open({ library: "/no/such.so" }), /engines install openvino/);
     });
 
+    test("updates that share a scalar do not become one kernel over the product of their shapes", async () => {
+      const updates = trace({ a: f32(128, 64, 1, 1), b: f32(96, 128), rate: f32() }, ({ a, b, rate }) => ({
+        next: { a: mul(a, sub(1, rate)), b: mul(b, sub(1, rate)) },
+      }));
+      using program = await engine.compile(updates);
+      const inputs = {
+        a: engine.upload(f32(128, 64, 1, 1), numbers(8192)),
+        b: engine.upload(f32(96, 128), numbers(12288)),
+        rate: engine.upload(f32(), Float32Array.of(0.5)),
+      };
+      const start = performance.now();
+      const outputs = await program.run(inputs);
+      assertClose(
+        (await engine.download(outputs["next.b"]!)) as Float32Array,
+        numbers(12288, 0.5),
+        1e-6,
+        "b",
+      );
+      // As one kernel it would take a hundred million elements: seconds. Apart, it is microseconds.
+      const seconds = (performance.now() - start) / 1000;
+      assert.ok(seconds < 0.5, `took ${seconds} s`);
+      for (const buffer of [inputs.rate, ...Object.values(outputs)]) buffer[Symbol.dispose]();
+    });
+
     test("a disposed engine and a disposed program say so", async () => {
       const other = await openOpenVino();
       const program = await other.compile(descent(8));
@@ -207,6 +231,13 @@ withOpenVino("the engine", () => {
       await other[Symbol.asyncDispose]();
       await assert.rejects(other.compile(descent(8)), /the engine was disposed/);
       assert.throws(() => other.upload(f32(1), new Float32Array(1)), UsageError);
+    });
+
+    test("an engine that is disposed while it compiles ends after that", async () => {
+      const other = await openOpenVino();
+      const compiling = other.compile(descent(8));
+      await other[Symbol.asyncDispose]();
+      await assert.rejects((await compiling).run({}), UsageError);
     });
 
     test("programs are kept on disk, and give the same numbers when they come from there", async () => {

@@ -3,14 +3,11 @@
  * bigints; memory is not copied unless a function says so.
  */
 
-import koffi, { type LibraryHandle } from "koffi";
+import type { LibraryHandle } from "koffi";
 import { UsageError } from "../core/errors.js";
+import koffi from "../core/native.js";
 
 export type Pointer = bigint;
-
-// Compilers recurse deeply; koffi runs native code on stacks of its own, 128 KiB by default off the main
-// thread. 16 MiB is the most that it allows. Must happen before the first load.
-koffi.config({ sync_stack_size: 16 << 20, async_stack_size: 16 << 20 });
 
 const RTLD_NOW = 2;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;

@@ -3,7 +3,7 @@
 import type { Dataset } from "../data/index.js";
 import { thumbnail } from "../data/pixels/show/thumbnail.js";
 import { type Html, html, imageUri } from "./html.js";
-import { page } from "./run.js";
+import { writePage } from "./page.js";
 
 export interface LeakPair {
   readonly index: number;
@@ -33,7 +33,7 @@ export async function leakPage({ test, training, pairs, sentences }: LeakPage): 
     blocks.push(html`<div class="query"><h3>${words}</h3><div class="found">${figures}</div></div>`);
   }
   const rest = pairs.length - shown.length;
-  return page(
+  return writePage(
     `Test pictures of ${test.name} in the training data`,
     html`<header><h1>Test pictures of ${test.name} in the training data</h1>
 ${sentences.map((sentence) => html`<p class="summary">${sentence}</p>`)}</header>

@@ -173,7 +173,7 @@ export class Encoder implements Disposable {
   }
 
   /** Unit vectors [n,E], flat, of n images u8[n,S,S,3]; n may be less than the batch. */
-  private async embedPixels(images: Uint8Array): Promise<Float32Array> {
+  async embedPixels(images: Uint8Array): Promise<Float32Array> {
     const size = this.imageType.shape.slice(1).reduce((n, d) => n * d, 1);
     const E = this.options.clip.config.embed_dim;
     const n = images.length / size;

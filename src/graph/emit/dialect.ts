@@ -12,6 +12,12 @@ export interface OnnxDialect {
   readonly channelBlock: number;
   /** Whether what only shapes depend on is worked out before the program runs, so that it orders nothing. */
   readonly seesThroughShapes: boolean;
+  /**
+   * Whether its compiler makes one kernel of all that reads a number worked out in the program, over the product of the
+   * readers' shapes where these broadcast: an update of a 1×1 kernel [O,I,1,1] with one of a matrix [M,N] then takes
+   * O·I·M·N steps.
+   */
+  readonly mergesReaders: boolean;
   /** Whether HardSigmoid is right for slopes near the end of f32's range. */
   readonly hardSigmoid: boolean;
 }
@@ -22,6 +28,7 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   fused: ["FusedMatMul", "FusedConv", "Gelu", "QuickGelu"],
   channelBlock,
   seesThroughShapes: false,
+  mergesReaders: false,
   hardSigmoid: true,
 });
 
@@ -31,5 +38,6 @@ export const openVinoDialect: OnnxDialect = {
   fused: [],
   channelBlock: 0,
   seesThroughShapes: true,
+  mergesReaders: true,
   hardSigmoid: false,
 };

@@ -5,7 +5,7 @@
 
 import { type DType, encode, sizeOf } from "../../core/dtype.js";
 import { InternalError, Unsupported } from "../../core/errors.js";
-import type { TensorType } from "../../core/shape.js";
+import { sizeOfShape, type TensorType } from "../../core/shape.js";
 import { freshNames, type Graph } from "../graph.js";
 import type { Arg, OnnxAttribute, OnnxContext } from "./context.js";
 import { type OnnxDialect, onnxRuntimeDialect } from "./dialect.js";
@@ -76,6 +76,7 @@ export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect
   };
   for (const input of graph.inputs) names.set(`${input.tensor.node.id}:0`, input.name);
 
+  const scalarsForMany = scalarsOfTensors(graph);
   for (const node of graph.nodes) {
     if (names.has(`${node.id}:0`)) continue;
     const { onnx } = node.op;
@@ -93,7 +94,9 @@ export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect
       throw new InternalError(`onnx: ${node.op.name} gave ${outputs.length} names`);
     }
     outputs.forEach((name, i) => {
-      names.set(`${node.id}:${i}`, name);
+      const apart =
+        dialect.mergesReaders && scalarsForMany.has(node.id) && node.op.traits.includes("elementwise");
+      names.set(`${node.id}:${i}`, apart ? unmerged(context, name) : name);
     });
   }
 
@@ -128,6 +131,22 @@ export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect
   for (const domain of new Set(nodes.flatMap((node) => node.domain ?? [])))
     model.message(8, new ProtoWriter().string(1, domain).int(2, 1));
   return model.finish();
+}
+
+/** Ids of nodes that give a single number to readers that give more. */
+function scalarsOfTensors(graph: Graph): Set<number> {
+  const out = new Set<number>();
+  for (const { inputs, outputs } of graph.nodes) {
+    if (sizeOfShape(outputs[0]!.shape) === 1) continue;
+    for (const t of inputs) if (sizeOfShape(t.shape) === 1) out.add(t.node.id);
+  }
+  return out;
+}
+
+/** The number `name` behind a node that no compiler fuses with what reads it: its running sum. */
+function unmerged(b: OnnxContext, name: string): string {
+  const line = b.node("Reshape", [name, b.ints([1])])[0]!;
+  return b.node("CumSum", [line, b.constant("i32", [], [0])])[0]!;
 }
 
 interface PlainNode {

@@ -77,9 +77,10 @@ function adamw({ beta1, beta2, epsilon, weightDecay }: OptimizerOptions): Optimi
       };
     },
     update({ parameter, gradient, gradientScale, slots, scalars, decays, rate = 1 }) {
-      const m = add(mul(slots.m!, beta1), mul(gradient, mul(gradientScale, 1 - beta1)));
-      const squareScale = mul(mul(gradientScale, gradientScale), 1 - beta2);
-      const v = add(mul(slots.v!, beta2), mul(mul(gradient, gradient), squareScale));
+      // g (1 − β₁), and g² (1 − β₂) from it: one scalar less to read for every element.
+      const g = mul(gradient, mul(gradientScale, 1 - beta1));
+      const m = add(mul(slots.m!, beta1), g);
+      const v = add(mul(slots.v!, beta2), mul(mul(g, g), (1 - beta2) / (1 - beta1) ** 2));
       const change = mul(div(m, add(sqrt(v), scalars.epsilon!)), times(scalars.stepSize!, rate));
       const kept = decays && weightDecay !== 0 ? shrunk(parameter, scalars.shrink!, rate) : parameter;
       return { parameter: sub(kept, change), slots: { m, v } };

@@ -7,8 +7,9 @@ import { UsageError } from "../../../core/errors.js";
 import { decodeBmp } from "./bmp.js";
 import { type ImageFormat, sniffFormat } from "./format.js";
 import type { Box, RawImage, Rgb } from "./image.js";
-import { jpegHeader } from "./jpeg.js";
+import { type JpegHeader, jpegHeader } from "./jpeg.js";
 import { dropAlpha, flatten, fromCmyk, fromGrey } from "./modes.js";
+import { decodeTurbo } from "./turbo.js";
 
 sharp.cache(false);
 sharp.concurrency(1);
@@ -47,8 +48,8 @@ export const MAX_IMAGE_PIXELS = 178_956_970;
 
 /**
  * Pixels of an encoded image: 3 channels, or 4 where there is alpha and `transparency` is `pillow`. With `box`, those
- * inside it alone, of a JPEG read as stored. Throws `UsageError` with the decoder's reason, or the name of a format
- * that is not read.
+ * inside it alone, of a JPEG read as stored that `decodeTurbo` did not take. Throws `UsageError` with the decoder's
+ * reason, or the name of a format that is not read.
  */
 export async function decodeImage(bytes: Uint8Array, reading: Reading, box?: Box): Promise<Decoded> {
   if (bytes.length === 0) throw new UsageError("image: is empty (0 bytes).");
@@ -59,7 +60,13 @@ export async function decodeImage(bytes: Uint8Array, reading: Reading, box?: Box
   if (format === undefined)
     throw new UsageError("image: cannot be decoded (no format known by its first bytes).");
   try {
-    const read = format === "bmp" ? readBmp(bytes) : await readBySharp(bytes, format, reading, box);
+    const header = format === "jpeg" ? plainJpeg(bytes) : undefined;
+    if (header !== undefined && box === undefined && !(header.exif && reading.orientation === "exif")) {
+      const image = decodeTurbo(bytes);
+      if (image !== undefined) return { format, ...image, kind: "rgb" };
+    }
+    const plain = header !== undefined;
+    const read = format === "bmp" ? readBmp(bytes) : await readBySharp(bytes, format, reading, plain, box);
     return { format, ...toRgb(read, reading.transparency) };
   } catch (error) {
     throw new UsageError(`image: cannot be decoded (${(error as Error).message.split("\n")[0]}).`);
@@ -80,6 +87,14 @@ function readBmp(bytes: Uint8Array): Stored {
   return { raw, cmyk: false, indexed, keyed: false };
 }
 
+/** The header of a JPEG of the usual kinds: grey or colour of 8 bits, baseline or progressive, not too large. */
+export function plainJpeg(bytes: Uint8Array): JpegHeader | undefined {
+  const header = jpegHeader(bytes);
+  if (header === undefined || header.coding > 2 || header.width * header.height > MAX_IMAGE_PIXELS)
+    return undefined;
+  return header.components === 1 || header.components === 3 ? header : undefined;
+}
+
 /** Where a PNG says its colour type, and that type's bit for alpha. */
 const PNG_COLOR_TYPE = 25;
 const PNG_ALPHA = 4;
@@ -88,6 +103,7 @@ async function readBySharp(
   bytes: Uint8Array,
   format: ImageFormat,
   { orientation }: Reading,
+  plain: boolean,
   box: Box | undefined,
 ): Promise<Stored> {
   const image = sharp(bytes, {
@@ -97,8 +113,6 @@ async function readBySharp(
     sequentialRead: true,
   });
   // Of a plain JPEG all is known that sharp's own look at the header, a fifth of a small image's time, would tell.
-  const components = format === "jpeg" ? jpegHeader(bytes)?.components : undefined;
-  const plain = components === 1 || components === 3;
   const { space, isPalette, bitsPerSample, depth } = plain
     ? ({} as Partial<Metadata>)
     : await image.metadata();
