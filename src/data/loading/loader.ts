@@ -27,6 +27,8 @@ export interface LoaderOptions {
   readonly captionDropout?: number;
   /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
   readonly memoryLimitBytes?: number;
+  /** Told once of each image that a worker waits for; default a warning of the process. */
+  readonly onSlow?: (line: string) => void;
   /** Steps made ahead, default 2. */
   readonly prefetch?: number;
   /**
@@ -173,7 +175,7 @@ export class Loader {
     this.cache = memory === undefined ? undefined : new ImageCache(memory);
     const { pipelines } = this;
     const setup = { images: dataset.images, pipelines, ...(memory === undefined ? {} : { cache: memory }) };
-    this.pool = new WorkerPool(setup, options.workers);
+    this.pool = new WorkerPool(setup, options.workers, options.onSlow && { onSlow: options.onSlow });
   }
 
   /**
