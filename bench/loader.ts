@@ -19,6 +19,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { keyFromSeed, Random } from "../src/core/random.js";
+import { samplesOf } from "../src/data/columns/samples.js";
+import { textsOf } from "../src/data/columns/texts.js";
 import { makeDataset } from "../src/data/dataset.js";
 import { createLoader, normalizations, trainingPipeline } from "../src/data/index.js";
 
@@ -53,7 +55,7 @@ function datasetOf(folder: string) {
     .slice(0, Number(values.count))
     .map((name) => join(folder, name));
   const samples = paths.map((path, i) => ({ key: path, captions: ["x"], container: 0, offset: i, size: -1 }));
-  return makeDataset("bench", [{ kind: "files", paths }], samples, {
+  return makeDataset("bench", [{ kind: "files", paths: textsOf(paths) }], samplesOf(samples), {
     source: folder,
     kind: "image-text folder",
     files: paths.length,

@@ -256,7 +256,7 @@ export const recipeGroups = {
     resume: defaulted(
       choice(["latest", "extend", "plateau", "none"]),
       "latest",
-      "latest continues the run of the same name; extend goes on with a finished one to another length, with a warm-up and a decay anew; plateau continues it from where a cooldown began early, as if it had not; none refuses to touch it.",
+      "latest continues the run of the same name; extend goes on with it to another length, with a warm-up and a decay anew; plateau continues it from where a cooldown began early, as if it had not; none refuses to touch it.",
       { free: true },
     ),
   },
