@@ -9,6 +9,7 @@ import {
   verdictOn,
 } from "../evaluate/records.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
+import { type IntervalRow, intervalChart, shareAxis } from "./intervals.js";
 import { groupBy } from "./series.js";
 
 /** A line of `evaluation.jsonl`. */
@@ -36,10 +37,7 @@ export function scoreSection(scores: readonly ReportScore[]): Html | undefined {
 ${seenRemarks(latest).map((line) => html`<p class="caution">${line}</p>`)}
 ${groups.map(
   (group) => html`<div class="scores"><h3>${datasetName(group[0]!)}</h3>
-<div role="table">${group.map(scoreRow)}${
-    group.some(({ metric }) => isShare(metric)) &&
-    html`<div class="score axis" aria-hidden="true"><span></span><span class="track"><i>0</i><i>25</i><i>50</i><i>75</i><i>100 %</i></span><span></span><span></span></div>`
-  }</div></div>`,
+${intervalChart(group.map(scoreRow), shareAxis)}</div>`,
 )}</section>`;
 }
 
@@ -53,18 +51,17 @@ const VERDICTS = {
 const datasetName = ({ dataset, split }: EvaluationRecord): string =>
   split === undefined ? dataset : `${dataset} (${split})`;
 
-function scoreRow(score: ReportScore): Html {
+function scoreRow(score: ReportScore): IntervalRow {
   const { value, interval, chance } = scoreWords(score);
-  const percent = (share: number): string => `${Math.round(Math.min(1, Math.max(0, share)) * 10000) / 100}%`;
-  const track = html`<span class="track">${
-    score.chance !== undefined &&
-    html`<i class="chance" style="left:${percent(score.chance)}" title="chance: ${chance}"></i>`
-  }<i class="bar" style="left:${percent(score.low)};width:${percent(score.high - score.low)}"></i><i class="dot" style="left:${percent(score.value)}"></i></span>`;
-  return html`<div class="score" role="row"><span role="cell">${metricWords(score.metric)}</span>${
-    isShare(score.metric) ? track : html`<span></span>`
-  }<b role="cell">${value}</b><span role="cell" class="quiet">${interval} · n ${score.n.toLocaleString("en-US")}${
-    chance !== undefined && html` · chance ${chance}`
-  }${VERDICTS[verdictOn(score) ?? "better"]}</span></div>`;
+  return {
+    name: metricWords(score.metric),
+    ...(isShare(score.metric) && { interval: score }),
+    ...(chance !== undefined && { mark: { at: score.chance!, title: `chance: ${chance}` } }),
+    value,
+    detail: html`${interval} · n ${score.n.toLocaleString("en-US")}${
+      chance !== undefined && html` · chance ${chance}`
+    }${VERDICTS[verdictOn(score) ?? "better"]}`,
+  };
 }
 
 export interface ReportTable {
@@ -111,19 +108,24 @@ export interface PictureGrid {
   readonly items: readonly NamedPicture[];
   /** Share of first guesses that guessing gets right. */
   readonly chance?: number;
+  /** Count the right ones. Default true; false where pictures were chosen because they are wrong. */
+  readonly tally?: boolean;
 }
 
 const SHOWN_GUESSES = 3;
 
 /** The pictures as cards. A card is right when the first guess is the true name, near when the second or third is. */
-export function gridSection({ title, sentence, items, chance }: PictureGrid): Html {
+export function gridSection({ title, sentence, items, chance, tally = true }: PictureGrid): Html {
   const places = items.map(({ truth, predictions }) =>
     predictions.slice(0, SHOWN_GUESSES).findIndex((guess) => isRight(guess, truth)),
   );
   const right = places.filter((place) => place === 0).length;
   const within = places.filter((place) => place >= 0).length;
   return html`<section><h2>${title}</h2>
-<p class="lead">${sentence} <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true one is among the first three.${
+<p class="lead">${sentence}${
+    tally &&
+    html` <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true one is among the first three.`
+  }${
     chance !== undefined &&
     html` Guessing would get ${(chance * items.length).toLocaleString("en-US", { maximumSignificantDigits: 2 })} right.`
   } Numbers are cosines between picture and text, not probabilities.</p>
