@@ -153,7 +153,14 @@ export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipel
   return trainingPipeline(size, { ...kept, policy });
 }
 
-const preparationOf = ({ resize, filter, transparency, orientation, fill }: Pipeline): Preparation => ({
+/** The part of a pipeline that says what an image is brought to. */
+export const preparationOf = ({
+  resize,
+  filter,
+  transparency,
+  orientation,
+  fill,
+}: Pipeline): Preparation => ({
   resize,
   filter,
   transparency,
