@@ -364,6 +364,12 @@ export interface RecipeInput {
    */
   readonly imageMemory?: number | undefined;
 
+  /**
+   * Most disk for training images at --keep-size, MiB: found again by later epochs and runs, in the cache's
+   * folder images; 0 keeps none. Default `0`.
+   */
+  readonly imageDisk?: number | undefined;
+
   // Length of the run (exactly one)
 
   /**
