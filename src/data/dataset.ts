@@ -183,7 +183,7 @@ export function concatDatasets(
 export function subset(dataset: Dataset, indices: ArrayLike<number>, name = dataset.name): Dataset {
   const at = Array.from(indices);
   const images: ImageIndex = {
-    containers: dataset.images.containers,
+    ...dataset.images,
     container: Uint32Array.from(at, (i) => dataset.images.container[i]!),
     offset: Float64Array.from(at, (i) => dataset.images.offset[i]!),
     size: Float64Array.from(at, (i) => dataset.images.size[i]!),
@@ -204,4 +204,22 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>, name = data
     }
   }
   return new IndexedDataset(name, dataset.description, sources, images, samples);
+}
+
+/** The same images and captions with labels of their own; `border` is cut off every image: see `ImageIndex`. */
+export function relabelled(
+  dataset: Dataset,
+  labelOf: (sample: Sample, i: number) => string | undefined,
+  border?: number,
+): Dataset {
+  const { name, description, sources, images } = dataset;
+  const samples = Array.from({ length: dataset.length }, (_, i) => {
+    const sample = dataset.sample(i);
+    const label = labelOf(sample, i);
+    return { key: sample.key, captions: sample.captions, ...(label !== undefined && { label }) };
+  });
+  const cut = border === undefined ? images : { ...images, border };
+  // Class folders without an image had names of the labels before.
+  const told = description.map(({ emptyClasses: _, ...rest }) => rest);
+  return new IndexedDataset(name, told, sources, cut, samples);
 }
