@@ -59,7 +59,7 @@ loader = DataLoader(Folder(), batch_size=32, shuffle=True, drop_last=True, num_w
 for _ in loader:
     pass
 images, start, used = 0, time.perf_counter(), cpu()
-for _ in range(2):
+for _ in range(6):
     for batch in loader:
         images += len(batch)
 print(

@@ -17,7 +17,7 @@ const lineBudgets: Readonly<Record<string, number>> = {
   curate: 4000,
   data: 15_000,
   engines: 8000,
-  evaluate: 5000,
+  evaluate: 6500,
   graph: 9500,
   models: 6500,
   nn: 1500,

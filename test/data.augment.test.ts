@@ -105,8 +105,8 @@ test("drawEncoded decodes only the part that is cut out, to the same pixels", as
 
 test("jpegHeader reads sizes and components, and nothing that is no JPEG", () => {
   const of = (name: string): unknown => jpegHeader(readFileSync(fixture(`preprocess/${name}`)));
-  assert.deepEqual(of("photo_75x58.jpg"), { width: 75, height: 58, components: 3 });
-  assert.deepEqual(of("turned_48x34.jpg"), { width: 48, height: 34, components: 3 });
+  assert.deepEqual(of("photo_75x58.jpg"), { width: 75, height: 58, components: 3, coding: 0, exif: false });
+  assert.deepEqual(of("turned_48x34.jpg"), { width: 48, height: 34, components: 3, coding: 0, exif: true });
   assert.equal(of("portrait_37x53.png"), undefined);
   assert.equal(jpegHeader(Uint8Array.of(0xff, 0xd8, 0xff, 0xda, 0, 0, 0, 0, 0, 0, 0, 0)), undefined);
   assert.equal(jpegHeader(new Uint8Array(0)), undefined);

@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { textsOf } from "../src/data/columns/texts.js";
 import { type Dataset, openDataset, subset } from "../src/data/index.js";
 import { detectSeparator } from "../src/data/sources/csv.js";
 import { expandBraces, splitSpec } from "../src/data/sources/spec.js";
@@ -329,7 +330,10 @@ describe("openDataset says in one line what is wrong:", () => {
     const dataset = await open(join(folder, "texts"));
     const path = dataset.images.containers[0]!;
     assert.equal(path.kind, "files");
-    const gone = { ...dataset.images, containers: [{ kind: "files", paths: ["gone.png", "", ""] } as const] };
+    const gone = {
+      ...dataset.images,
+      containers: [{ kind: "files", paths: textsOf(["gone.png", "", ""]) } as const],
+    };
     const { readImageBytes } = await import("../src/data/image-bytes.js");
     assert.throws(() => readImageBytes(gone, 0), /image: cannot be read; got gone\.png/);
   });

@@ -214,7 +214,7 @@ describe("openEngine", () => {
   test("what cannot be opened is refused with what to do", async () => {
     await assert.rejects(
       openEngine("xlb"),
-      /one of onnxruntime, openvino, xla; got xlb\. Did you mean "xla"/,
+      /one of auto, onnxruntime, openvino, xla; got xlb\. Did you mean "xla"/,
     );
     await assert.rejects(openEngine("onnxruntime", { devices: 2 }), /runs on one device/);
     await assert.rejects(openEngine("xla"), /no plugin can be used here: .*xla-cpu is not installed/);

@@ -233,6 +233,13 @@ withOpenVino("the engine", () => {
       assert.throws(() => other.upload(f32(1), new Float32Array(1)), UsageError);
     });
 
+    test("an engine that is disposed while it compiles ends after that", async () => {
+      const other = await openOpenVino();
+      const compiling = other.compile(descent(8));
+      await other[Symbol.asyncDispose]();
+      await assert.rejects((await compiling).run({}), UsageError);
+    });
+
     test("programs are kept on disk, and give the same numbers when they come from there", async () => {
       const cache = mkdtempSync(join(tmpdir(), "clipwright-openvino-"));
       try {

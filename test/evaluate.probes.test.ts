@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
+import { samplesOf } from "../src/data/columns/samples.js";
 import { type Dataset, makeDataset } from "../src/data/dataset.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { type Features, normalise } from "../src/evaluate/features/features.js";
@@ -32,7 +33,8 @@ function datasetOf(name: string, of: readonly string[]): Dataset {
     offset: i,
     size: -1,
   }));
-  return makeDataset(name, [{ kind: "files", paths: samples.map((s) => s.key) }], samples, {
+  const columns = samplesOf(samples);
+  return makeDataset(name, [{ kind: "files", paths: columns.keys }], columns, {
     ...{
       source: name,
       kind: "class folder",

@@ -24,7 +24,7 @@ const plugins = join(cacheFolder(), "plugins");
 if (existsSync(plugins)) symlinkSync(plugins, join(cache, "plugins"));
 const { status } = spawnSync(process.execPath, ["--test", "--test-concurrency=1", ...files], {
   stdio: "inherit",
-  env: { ...process.env, CLIPWRIGHT_CACHE: cache },
+  env: { ...process.env, CLIPWRIGHT_CACHE: cache, CLIPWRIGHT_ENGINE: "onnxruntime" },
 });
 rmSync(cache, { recursive: true, force: true });
 process.exit(status ?? 1);

@@ -133,6 +133,8 @@ describe("phasesOf", () => {
     );
     assert.equal(phases.changesAfter(0), 2);
     assert.equal(phases.changesAfter(0.5), 1);
+    const [first, second] = phases.all.map(({ strategy }) => sampleMacs(clip, strategy, 8));
+    assert.equal(phases.forwardMacs(52, plan), 50 * first! + 2 * second!);
     assert.equal(phases.changesAfter(0.8), 0);
   });
 

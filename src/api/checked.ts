@@ -10,7 +10,7 @@ import {
 import { cleanings } from "../data/tokenizer/clean.js";
 import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
-import { type EngineOptions, engineNames, openEngine as openEngineNamed } from "../engines/registry.js";
+import { type EngineOptions, engineChoices, openEngine as openEngineNamed } from "../engines/registry.js";
 import { runTask as runUnchecked } from "../evaluate/evaluate.js";
 import { loadModel as load, type ModelSource } from "../evaluate/model/load-model.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
@@ -119,7 +119,7 @@ export const loadTokenizer = checked(
   ],
 );
 
-/** Opens an engine by name: `onnxruntime` or `xla`. Throws `UsageError` for what the machine lacks. */
+/** Opens an engine by name: `onnxruntime`, `openvino`, `xla`, or `auto` for the best of them on this machine. Throws `UsageError` for what the machine lacks. */
 export const openEngine = checkedAsync(
   "openEngine",
   openEngineNamed,
@@ -134,6 +134,7 @@ export const openEngine = checkedAsync(
       devices: count(1),
       cache: either(text, { rule: "false", fits: (x) => x === false }),
       flags: object,
+      onChoice: callback,
       processes: object,
     }),
   ],
@@ -178,7 +179,7 @@ export const openModel = checkedAsync(
   [
     "options",
     options<OpenModelOptions>({
-      engine: oneOf(engineNames),
+      engine: oneOf(engineChoices),
       threads: count(1),
       plugin: text,
       model: text,

@@ -1,12 +1,12 @@
 /** A trained model with the engine that it runs on, opened and closed as one. */
 
 import type { Engine } from "../engines/engine.js";
-import { type EngineName, type EngineOptions, openEngine } from "../engines/registry.js";
+import { type EngineOptions, type engineChoices, openEngine } from "../engines/registry.js";
 import { type LoadedModel, loadModel, type ModelSource } from "../evaluate/model/load-model.js";
 
 export interface OpenModelOptions extends Omit<ModelSource, "path" | "optionPrefix"> {
-  /** What computes. Default `onnxruntime`. */
-  readonly engine?: EngineName | undefined;
+  /** What computes. Default `auto`: the best that is installed here. */
+  readonly engine?: (typeof engineChoices)[number] | undefined;
   /** ONNX Runtime: threads within an operation. Default: physical cores. */
   readonly threads?: EngineOptions["threads"];
   /** XLA: a plugin's name or path. Default: the best that is usable. */
@@ -21,7 +21,7 @@ export interface OpenModel extends Omit<LoadedModel, typeof Symbol.dispose>, Asy
 }
 
 export async function openModel(path: string, options: OpenModelOptions = {}): Promise<OpenModel> {
-  const { engine: name = "onnxruntime", threads, plugin, ...source } = options;
+  const { engine: name = "auto", threads, plugin, ...source } = options;
   const engine = await openEngine(name, { threads, plugin });
   try {
     const model = await loadModel(engine, { path, ...source });

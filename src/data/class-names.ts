@@ -4,6 +4,7 @@
  */
 import { UsageError } from "../core/errors.js";
 import { parseJson, readText } from "../core/files.js";
+import { eachSample } from "./columns/samples.js";
 import type { Dataset } from "./dataset.js";
 
 /** The classes of a labelled set. */
@@ -40,11 +41,13 @@ export function labelsOf(samples: Iterable<{ readonly label?: string }>): string
 }
 
 /** The distinct labels of a data set, in order, class folders without an image among them: see `labelsOf`. */
-export const datasetLabels = (dataset: Dataset): string[] =>
-  labelsOf([
-    ...Array.from({ length: dataset.length }, (_, i) => dataset.sample(i)),
-    ...emptyClasses(dataset.description),
-  ]);
+export function datasetLabels(dataset: Dataset): string[] {
+  function* labelled(): Generator<{ readonly label?: string }> {
+    yield* eachSample(dataset);
+    yield* emptyClasses(dataset.description);
+  }
+  return labelsOf(labelled());
+}
 
 /** The classes without an image, as if each had one. */
 export const emptyClasses = (

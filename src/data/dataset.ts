@@ -3,16 +3,18 @@
  * asks for them.
  */
 import { InternalError, UsageError } from "../core/errors.js";
+import { shared } from "./columns/numbers.js";
+import {
+  joinSamples,
+  pickSamples,
+  type Sample,
+  type SampleColumns,
+  type Samples,
+} from "./columns/samples.js";
 import { readImageBytes } from "./image-bytes.js";
 import type { Container, ImageIndex } from "./image-index.js";
 
-export interface Sample {
-  /** Names the sample in messages: the path without its ending, a tar member's key, or file:row. */
-  readonly key: string;
-  /** Trimmed and non-empty; may be an empty list, and such a sample is not trained on. */
-  readonly captions: readonly string[];
-  readonly label?: string;
-}
+export type { Sample } from "./columns/samples.js";
 
 export type SourceKind =
   | "image-text folder"
@@ -71,14 +73,6 @@ export interface Dataset {
   readBytes(i: number): Promise<Uint8Array>;
 }
 
-/** A sample with the place of its image, as the readers of sources yield it. */
-export interface LocatedSample extends Sample {
-  readonly container: number;
-  readonly offset: number;
-  /** Bytes; -1 for a whole file. */
-  readonly size: number;
-}
-
 class IndexedDataset implements Dataset {
   readonly length: number;
   constructor(
@@ -86,17 +80,16 @@ class IndexedDataset implements Dataset {
     readonly description: readonly SourceDescription[],
     readonly sources: readonly SourceRange[],
     readonly images: ImageIndex,
-    private readonly samples: readonly Sample[],
+    readonly samples: Samples,
   ) {
     this.length = samples.length;
   }
 
   sample(i: number): Sample {
-    const sample = this.samples[i];
-    if (sample === undefined) {
+    if (!(Number.isInteger(i) && i >= 0 && i < this.length)) {
       throw new UsageError(`dataset "${this.name}": a sample index is 0 … ${this.length - 1}; got ${i}.`);
     }
-    return sample;
+    return this.samples.sample(i);
   }
 
   async readBytes(i: number): Promise<Uint8Array> {
@@ -104,6 +97,10 @@ class IndexedDataset implements Dataset {
     return readImageBytes(this.images, i);
   }
 }
+
+/** The samples of a data set without those that it was made from. */
+const samplesOf = (dataset: Dataset): Samples =>
+  dataset instanceof IndexedDataset ? dataset.samples : dataset;
 
 /** What the reader of a source says of it; the rest is counted. */
 export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "classes" | "problems"> &
@@ -113,65 +110,46 @@ export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "clas
 export function makeDataset(
   name: string,
   containers: readonly Container[],
-  samples: readonly LocatedSample[],
+  samples: SampleColumns,
   description: SourceWords,
 ): Dataset {
-  const images: ImageIndex = {
-    containers,
-    container: Uint32Array.from(samples, (s) => s.container),
-    offset: Float64Array.from(samples, (s) => s.offset),
-    size: Float64Array.from(samples, (s) => s.size),
-  };
-  const plain = samples.map(({ key, captions, label }) =>
-    label === undefined ? { key, captions } : { key, captions, label },
-  );
-  let captions = 0;
-  const labels = new Set<string>();
-  for (const sample of plain) {
-    captions += sample.captions.length;
-    if (sample.label !== undefined) labels.add(sample.label);
-  }
-  const full: SourceDescription = {
-    problems: [],
-    ...description,
-    samples: plain.length,
-    captions,
-    classes: labels.size,
-  };
-  return new IndexedDataset(name, [full], [{ name, start: 0, length: plain.length }], images, plain);
+  const { length, captionCount: captions, classes } = samples;
+  const full: SourceDescription = { problems: [], ...description, samples: length, captions, classes };
+  const images = { containers, ...samples.places };
+  return new IndexedDataset(name, [full], [{ name, start: 0, length }], images, samples);
 }
 
 /** Data sets one after the other. `weights`, one a part, give each part's share of the samples drawn in training. */
 export function concatDatasets(
   parts: readonly Dataset[],
   weights?: readonly (number | undefined)[],
+  name = parts.map((part) => part.name).join("+"),
 ): Dataset {
   const [first] = parts;
   if (first === undefined) throw new InternalError("concatDatasets: no parts");
   if (parts.length === 1 && weights?.[0] === undefined) return first;
   const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const container = new Uint32Array(length);
-  const offset = new Float64Array(length);
-  const size = new Float64Array(length);
+  const container = shared.u32(length);
+  const offset = shared.f64(length);
+  const size = shared.f64(length);
   const containers: Container[] = [];
-  const samples: Sample[] = [];
+  let start = 0;
   const sources: SourceRange[] = [];
   const description: SourceDescription[] = [];
   for (const [p, part] of parts.entries()) {
-    const start = samples.length;
     offset.set(part.images.offset, start);
     size.set(part.images.size, start);
     for (let i = 0; i < part.length; i++) {
       container[start + i] = part.images.container[i]! + containers.length;
-      samples.push(part.sample(i));
     }
     for (const c of part.images.containers) containers.push(c);
     const weight = weights?.[p];
     const weighted = weight === undefined ? {} : { weight };
     sources.push({ name: part.name, start, length: part.length, ...weighted });
     description.push(...part.description.map((d) => ({ ...d, ...weighted })));
+    start += part.length;
   }
-  const name = parts.map((part) => part.name).join("+");
+  const samples = joinSamples(parts.map(samplesOf));
   return new IndexedDataset(name, description, sources, { containers, container, offset, size }, samples);
 }
 
@@ -181,14 +159,20 @@ export function concatDatasets(
  * the whole.
  */
 export function subset(dataset: Dataset, indices: ArrayLike<number>, name = dataset.name): Dataset {
-  const at = Array.from(indices);
+  const at = Uint32Array.from(indices);
   const images: ImageIndex = {
     ...dataset.images,
-    container: Uint32Array.from(at, (i) => dataset.images.container[i]!),
-    offset: Float64Array.from(at, (i) => dataset.images.offset[i]!),
-    size: Float64Array.from(at, (i) => dataset.images.size[i]!),
+    container: shared.u32(at.length),
+    offset: shared.f64(at.length),
+    size: shared.f64(at.length),
   };
-  const samples = at.map((i) => dataset.sample(i));
+  for (const [k, i] of at.entries()) {
+    if (!(i < dataset.length)) dataset.sample(i);
+    images.container[k] = dataset.images.container[i]!;
+    images.offset[k] = dataset.images.offset[i]!;
+    images.size[k] = dataset.images.size[i]!;
+  }
+  const samples = pickSamples(samplesOf(dataset), at);
   const sources: SourceRange[] = [];
   if (dataset.sources.length === 1) {
     sources.push({ ...dataset.sources[0]!, name, start: 0, length: at.length });
@@ -213,11 +197,16 @@ export function relabelled(
   border?: number,
 ): Dataset {
   const { name, description, sources, images } = dataset;
-  const samples = Array.from({ length: dataset.length }, (_, i) => {
-    const sample = dataset.sample(i);
-    const label = labelOf(sample, i);
-    return { key: sample.key, captions: sample.captions, ...(label !== undefined && { label }) };
-  });
+  const whole = samplesOf(dataset);
+  const labels = Array.from({ length: dataset.length }, (_, i) => labelOf(whole.sample(i), i));
+  const samples: Samples = {
+    length: dataset.length,
+    sample(i) {
+      const { key, captions } = whole.sample(i);
+      const label = labels[i];
+      return { key, captions, ...(label !== undefined && { label }) };
+    },
+  };
   const cut = border === undefined ? images : { ...images, border };
   // Class folders without an image had names of the labels before.
   const told = description.map(({ emptyClasses: _, ...rest }) => rest);

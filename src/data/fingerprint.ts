@@ -3,6 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
 import type { Dataset } from "./dataset.js";
 import { readImageHead } from "./image-bytes.js";
+import { filePath } from "./image-index.js";
 
 /** Hashes are the first 16 hex digits of a SHA-256. None holds a path: data may be moved or copied. */
 export interface DataFingerprint {
@@ -59,7 +60,7 @@ export function fingerprintOf(dataset: Dataset): DataFingerprint {
   };
   for (const i of spread(dataset.length, STATTED)) {
     const container = images.containers[images.container[i]!]!;
-    const path = container.kind === "files" ? container.paths[images.offset[i]!]! : container.path;
+    const path = container.kind === "files" ? filePath(container, images.offset[i]!) : container.path;
     if (container.kind === "files") sizes.update(`/${ask(path)?.size}`);
     else ask(container.kind === "range" ? (container.origin ?? path) : path);
   }

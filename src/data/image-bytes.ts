@@ -3,7 +3,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { readExactly, specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { readRegularFile } from "../core/files.js";
-import type { ImageIndex } from "./image-index.js";
+import { filePath, type ImageIndex } from "./image-index.js";
 import { parseJson } from "./sources/json.js";
 
 const MAX_OPEN_FILES = 64;
@@ -36,7 +36,7 @@ function readRange(path: string, offset: number, size: number): Uint8Array {
 /** Where image `i` lies, in words for messages: `photos/a.jpg`, `train.tar at byte 1536`. */
 export function describePlace(images: ImageIndex, i: number): string {
   const container = images.containers[images.container[i]!]!;
-  if (container.kind === "files") return container.paths[images.offset[i]!]!;
+  if (container.kind === "files") return filePath(container, images.offset[i]!);
   if (container.kind === "range" && container.origin !== undefined)
     return `image ${i} of ${container.origin}`;
   return `${container.path} at byte ${images.offset[i]}`;
@@ -50,7 +50,7 @@ export function readImageHead(images: ImageIndex, i: number, most: number): Uint
       const offset = container.kind === "pieces" ? container.pieces[0]?.offset : images.offset[i]!;
       return readRange(container.path, offset ?? 0, Math.min(most, images.size[i]!));
     }
-    const file = openSync(container.paths[images.offset[i]!]!, constants.O_RDONLY | constants.O_NONBLOCK);
+    const file = openSync(filePath(container, images.offset[i]!), constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       if (specialFile(fstatSync(file)) !== undefined) return undefined;
       const head = new Uint8Array(most);
@@ -71,7 +71,7 @@ export function readImageBytes(images: ImageIndex, i: number): Uint8Array {
   try {
     switch (container.kind) {
       case "files":
-        return readRegularFile(container.paths[offset]!);
+        return readRegularFile(filePath(container, offset));
       case "range":
         return readRange(container.path, offset, size);
       case "pieces": {

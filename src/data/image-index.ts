@@ -1,5 +1,8 @@
 /** Where the bytes of every image lie: plain data, which goes to worker threads as it is. */
 
+import { join } from "node:path";
+import { type Texts, textAt } from "./columns/texts.js";
+
 /** A part of a file with holes: `size` bytes that lie at `offset` belong at `at`. */
 export interface Piece {
   readonly at: number;
@@ -9,8 +12,8 @@ export interface Piece {
 
 /** Where image bytes come from; an entry of `ImageIndex.container` points at one of these. */
 export type Container =
-  /** Whole files: `offset` is the position in `paths`. */
-  | { readonly kind: "files"; readonly paths: readonly string[] }
+  /** Whole files: `offset` is the position in `paths`, which start from `root` if there is one. */
+  | { readonly kind: "files"; readonly root?: string; readonly paths: Texts }
   /**
    * A range of one file: `offset` and `size` in bytes. `origin` is the file that was unpacked into `path`, where the
    * images of a source (Parquet) cannot be read in place.
@@ -31,3 +34,9 @@ export interface ImageIndex {
   /** Pixels along each edge of every image that are no part of the picture, and are cut off. Default 0. */
   readonly border?: number;
 }
+
+/** The path of a file of a container. */
+export const filePath = ({ root, paths }: Extract<Container, { kind: "files" }>, offset: number): string => {
+  const path = textAt(paths, offset);
+  return root === undefined ? path : join(root, path);
+};

@@ -4,7 +4,8 @@ import { basename, dirname, join } from "node:path";
 import { specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { fileError, withFileErrors } from "../core/files.js";
-import { concatDatasets, type Dataset, type LocatedSample, makeDataset } from "./dataset.js";
+import { eachSample, type SampleColumns } from "./columns/samples.js";
+import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
 import { captionByClass } from "./sources/class-captions.js";
 import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
@@ -20,7 +21,7 @@ import { readParquet } from "./sources/parquet.js";
 import { isPicture, readPictures } from "./sources/pictures.js";
 import { Problems } from "./sources/problems.js";
 import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
-import { isGarbled } from "./sources/text.js";
+import { GARBLED, isGarbled } from "./sources/text.js";
 import { readWebDataset } from "./sources/webdataset.js";
 
 export type { DatasetOptions, SourceFormat } from "./sources/options.js";
@@ -99,9 +100,10 @@ const nameOf = (source: string): string =>
     .replace(/[-_]?(\{[^}]*\}|[*?]+)$/, "") || "data";
 
 /** What captions that are not in the encoding they were read in make of themselves, if any. */
-function garbledCaptions(samples: readonly LocatedSample[]): readonly string[] {
+function garbledCaptions(samples: SampleColumns): readonly string[] {
   const problems = new Problems();
-  for (const { key, captions, label = "" } of samples) {
+  if (!GARBLED.some((part) => samples.anyHolds(part))) return [];
+  for (const { key, captions, label = "" } of eachSample(samples)) {
     if (!captions.some(isGarbled) && !isGarbled(label)) continue;
     problems.add("captions with characters that are not in their encoding (say which with --encoding)", key);
   }

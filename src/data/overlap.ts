@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import type { Dataset } from "./dataset.js";
+import { filePath } from "./image-index.js";
 
 /**
  * Samples of `dataset` whose image stands in `other` too, ascending. Only images of equal size in bytes are read, so data
@@ -38,7 +39,7 @@ export async function overlapWith(dataset: Dataset, other: Dataset): Promise<num
 function sizeOf({ images }: Dataset, i: number): number | undefined {
   const container = images.containers[images.container[i]!]!;
   if (container.kind !== "files") return container.kind === "range" ? images.size[i] : undefined;
-  return statSync(container.paths[images.offset[i]!]!, { throwIfNoEntry: false })?.size;
+  return statSync(filePath(container, images.offset[i]!), { throwIfNoEntry: false })?.size;
 }
 
 const digestOf = (dataset: Dataset, i: number): Promise<string | undefined> =>

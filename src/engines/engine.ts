@@ -12,6 +12,8 @@ export interface Capabilities {
   readonly computeDtypes: readonly DType[];
   /** Dtypes that products of bf16 operands can leave behind: f32 where their full sums can be had. */
   readonly bf16Results: readonly DType[];
+  /** What `--precision auto` means on it: the fastest format that keeps a run's quality. */
+  readonly preferredPrecision: "f32" | "bf16" | "bf16-results";
   /** What its programs run on, for lowerings to kernels that only some devices have. */
   readonly device: DeviceKind;
   /** Whether an output can take an input's memory. */

@@ -61,7 +61,7 @@ export async function together<T>(
 ): Promise<T> {
   if (place === undefined) return alone(work, open);
   const { index, count, launcher } = place;
-  if (name !== "xla") {
+  if (name !== "xla" && name !== "auto") {
     throw new UsageError(
       `${name}: runs in one process; got process ${index} of ${count}, by ${launcher}'s variables. ` +
         "Use --engine xla, start one process, or set CLIPWRIGHT_PROCESSES=1.",

@@ -147,6 +147,7 @@ export class OnnxRuntime implements Engine {
     dtypes: Object.keys(elementType) as DType[],
     computeDtypes: ["f32"],
     bf16Results: [],
+    preferredPrecision: "f32",
     device: { platform: "cpu", name: cpus()[0]?.model },
     donation: true,
     devices: 1,

@@ -4,13 +4,15 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { cacheFolder } from "../core/cache-folder.js";
 import { didYouMean, UsageError } from "../core/errors.js";
+import { chooseEngine } from "./choose.js";
 import type { Engine } from "./engine.js";
 import { findOpenVino, findPlugin, pluginSets, pluginState } from "./install/plugins.js";
+import { type EngineName, engineChoices, engineNames } from "./names.js";
 import { missingOnnxRuntime } from "./onnxruntime-package.js";
+import { knownSelfTest, rememberedSelfTest, type SelfTest } from "./self-test.js";
 import type { ProcessPlace } from "./xla/xla.js";
 
-export const engineNames = ["onnxruntime", "openvino", "xla"] as const;
-export type EngineName = (typeof engineNames)[number];
+export { type EngineName, engineChoices, engineNames };
 
 export interface EngineOptions {
   /** ONNX Runtime, OpenVINO: threads within an operation. Default: physical cores. */
@@ -25,13 +27,29 @@ export interface EngineOptions {
   readonly cache?: string | false | undefined;
   /** XLA: debug options by name, for every compilation; OpenVINO: its properties. */
   readonly flags?: Readonly<Record<string, string | number | boolean>> | undefined;
+  /** Told in a line which engine `auto` became and why, and of engines that failed their self-test. */
+  readonly onChoice?: ((line: string) => void) | undefined;
   /** XLA: this process among several. */
   readonly processes?: ProcessPlace | undefined;
 }
 
-/** Opens an engine. Throws `UsageError` for an unknown name or what the machine lacks. */
+/**
+ * Opens an engine; `auto` is the one that `chooseEngine` takes. OpenVINO passes its self-test first, once a version and
+ * processor. Throws `UsageError` for an unknown name or what the machine lacks.
+ */
 export async function openEngine(name: string, options: EngineOptions = {}): Promise<Engine> {
   switch (name) {
+    case "auto": {
+      const { engine, why } = chooseEngine(options);
+      options.onChoice?.(`Engine ${engine}: ${why}.`);
+      try {
+        return await openEngine(engine, options);
+      } catch (error) {
+        if (engine !== "openvino") throw error;
+        options.onChoice?.(`Engine onnxruntime instead: ${(error as Error).message}`);
+        return openEngine("onnxruntime", options);
+      }
+    }
     case "onnxruntime": {
       requireOneDevice(name, options);
       const { OnnxRuntime } = await import("./onnxruntime.js");
@@ -44,7 +62,16 @@ export async function openEngine(name: string, options: EngineOptions = {}): Pro
       const { threads, profile, flags } = options;
       const programs = programFolder(options);
       const cache = programs === undefined ? undefined : join(programs, "openvino");
-      return OpenVino.open({ library, cache, threads, profile, properties: flags });
+      const settings = { library, cache, threads, profile, properties: flags };
+      const { f32, bf16 } = await selfTestOf(() => OpenVino.open({ library }), library);
+      if (f32 !== undefined) {
+        throw new UsageError(
+          `openvino: must compute right on this processor; its self-test says: ${f32}. Use --engine onnxruntime.`,
+        );
+      }
+      if (bf16 !== undefined)
+        options.onChoice?.(`openvino: no products of bf16 here, their self-test says: ${bf16}.`);
+      return OpenVino.open({ ...settings, bf16: bf16 === undefined });
     }
     case "xla": {
       const plugin = findPlugin(options.plugin);
@@ -55,9 +82,17 @@ export async function openEngine(name: string, options: EngineOptions = {}): Pro
     }
     default:
       throw new UsageError(
-        `engine: must be one of ${engineNames.join(", ")}; got ${name}.${didYouMean(name, engineNames)}`,
+        `engine: must be one of ${engineChoices.join(", ")}; got ${name}.${didYouMean(name, engineChoices)}`,
       );
   }
+}
+
+/** What the self-test gives for the engine in `library`, which is opened only where that is not known. */
+async function selfTestOf(open: () => Promise<Engine>, library: string): Promise<SelfTest> {
+  const known = knownSelfTest(library);
+  if (known !== undefined) return known;
+  await using engine = await open();
+  return await rememberedSelfTest(engine, library);
 }
 
 const programFolder = ({ cache }: EngineOptions): string | undefined =>
@@ -112,7 +147,7 @@ export function listEngines(): EngineListing[] {
     {
       engine: "onnxruntime",
       plugin: undefined,
-      summary: `The default: any CPU, here with ${availableParallelism()} threads`,
+      summary: `Any CPU, here with ${availableParallelism()} threads`,
       usable: missing === undefined,
       why: missing,
       path: undefined,

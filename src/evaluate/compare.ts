@@ -121,9 +121,10 @@ export function compareRuns(
  * A pair's verdict in words: `a is better than b by 3.2 points (1.0 to 5.4)`, or that they cannot be told apart and what that
  * would take.
  */
-export function verdictWords(pair: PairComparison, { kind, better }: Metric): string {
+export function verdictWords(pair: PairComparison, metric: Metric): string {
+  const { kind, better } = metric;
   const unit = kind === "share" ? " points" : "";
-  const number = (x: number): string => (kind === "share" ? (100 * x).toFixed(1) : x.toPrecision(3));
+  const number = (x: number): string => comparedNumber(metric, x);
   if (pair.verdict !== "cannot be told apart") {
     const [winner, other] = pair.verdict === "first" ? [pair.first, pair.second] : [pair.second, pair.first];
     const ends = [pair.low, pair.high].map(Math.abs).sort((a, b) => a - b);
@@ -142,6 +143,10 @@ export function verdictWords(pair: PairComparison, { kind, better }: Metric): st
   const take = more.length === 0 ? "" : `; a difference as small as this one would take ${more.join(" or ")}`;
   return `${pair.first} and ${pair.second} cannot be told apart: ${number(pair.value)}${unit} (${number(pair.low)} to ${number(pair.high)}); ${number(pair.needed.detectable)}${unit} would be found four times in five${take}`;
 }
+
+/** A metric's number or a difference of two for people: a share in percent, without the sign. */
+export const comparedNumber = ({ kind }: Metric, x: number): string =>
+  kind === "share" ? (100 * x).toFixed(1) : x.toPrecision(3);
 
 /** A share's interval ends at 0 and 1. */
 const within = ({ kind }: Metric, { value, low, high, n }: Interval): Interval =>

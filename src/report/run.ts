@@ -8,7 +8,15 @@ import {
   scoreCharts,
   trainingCurves,
 } from "./curves.js";
-import { Html, type HtmlChild, html } from "./html.js";
+import { type Html, type HtmlChild, html } from "./html.js";
+import {
+  type Fact,
+  factsSection,
+  type HeadlineNumber,
+  headlineList,
+  notesSection,
+  writePage,
+} from "./page.js";
 import {
   gridSection,
   type PictureGrid,
@@ -19,7 +27,6 @@ import {
   type TextSearch,
   tableSection,
 } from "./sections.js";
-import { pageScript, pageStyle } from "./style.js";
 
 /** What a report shows. Only `title` is needed; a part without content leaves no trace. */
 export interface RunReport extends CurveContext {
@@ -27,9 +34,9 @@ export interface RunReport extends CurveContext {
   /** One or two sentences under the title: what was trained on what, and how it went. */
   readonly summary?: string;
   /** The few numbers that matter most, as large print. */
-  readonly headline?: readonly { readonly value: string; readonly label: string; readonly detail?: string }[];
+  readonly headline?: readonly HeadlineNumber[];
   /** What the run was: model, parameters, data, samples seen, time, machine, versions, seed. */
-  readonly facts?: readonly { readonly name: string; readonly value: string | number }[];
+  readonly facts?: readonly Fact[];
   /** Lines of `metrics.jsonl`. Which names are drawn: see `trainingCurves`. */
   readonly metrics?: readonly MetricsPoint[];
   /** Curves beyond those of `trainingCurves`. */
@@ -58,10 +65,10 @@ export function writeRunReport(report: RunReport): string {
     ...curveCharts(metrics, [...trainingCurves(report), ...(report.curves ?? [])]),
     ...scoreCharts(scores),
   ];
-  return page(
+  return writePage(
     report.title,
     html`<header><h1>${report.title}</h1>${report.summary !== undefined && html`<p class="summary">${report.summary}</p>`}
-${headline(report.headline ?? [])}</header>
+${headlineList(report.headline ?? [])}</header>
 ${scoreSection(scores)}
 ${(report.grids ?? []).map(gridSection)}
 ${(report.searches ?? []).map(searchSection)}
@@ -70,53 +77,10 @@ ${
   html`<section id="training"><h2>Training</h2><div class="charts">${charts}</div></section>`
 }
 ${(report.tables ?? []).map(tableSection)}
-${facts(report.facts ?? [])}
-${notes(report.notes ?? [])}
+${factsSection("The run", report.facts ?? [])}
+${notesSection(report.notes ?? [])}
 ${licences(report.licences ?? [])}`,
   );
-}
-
-/** A whole document around `body`. The policy lets in inline styles, the inline script and `data:` images, nothing else. */
-function page(title: string, body: HtmlChild): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${title}</title>
-<style>${new Html(pageStyle)}</style>
-</head>
-<body><main>
-${body}
-<footer>Made by Clipwright. This page is one file and loads nothing.</footer>
-</main>
-<script>${new Html(pageScript)}</script>
-</body>
-</html>
-`.text;
-}
-
-function headline(items: NonNullable<RunReport["headline"]>): Html | undefined {
-  if (items.length === 0) return undefined;
-  return html`<dl class="headline">${items.map(
-    ({ value, label, detail }) =>
-      html`<div><dt>${label}</dt><dd>${value}</dd>${detail !== undefined && html`<dd class="quiet">${detail}</dd>`}</div>`,
-  )}</dl>`;
-}
-
-function facts(items: NonNullable<RunReport["facts"]>): Html | undefined {
-  if (items.length === 0) return undefined;
-  return html`<section id="facts"><h2>The run</h2><dl class="facts">${items.map(
-    ({ name, value }) =>
-      html`<div><dt>${name}</dt><dd>${typeof value === "number" ? value.toLocaleString("en-US") : value}</dd></div>`,
-  )}</dl></section>`;
-}
-
-function notes(paragraphs: readonly string[]): Html | undefined {
-  if (paragraphs.length === 0) return undefined;
-  return html`<section id="notes"><h2>Notes</h2>${paragraphs.map((text) => html`<p>${text}</p>`)}</section>`;
 }
 
 function licences(items: NonNullable<RunReport["licences"]>): Html | undefined {

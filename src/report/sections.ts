@@ -9,6 +9,7 @@ import {
   verdictOn,
 } from "../evaluate/records.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
+import { type IntervalAxis, type IntervalRow, intervalChart } from "./intervals.js";
 import { groupBy } from "./series.js";
 
 /** A line of `evaluation.jsonl`. */
@@ -36,12 +37,15 @@ export function scoreSection(scores: readonly ReportScore[]): Html | undefined {
 ${seenRemarks(latest).map((line) => html`<p class="caution">${line}</p>`)}
 ${groups.map(
   (group) => html`<div class="scores"><h3>${datasetName(group[0]!)}</h3>
-<div role="table">${group.map(scoreRow)}${
-    group.some(({ metric }) => isShare(metric)) &&
-    html`<div class="score axis" aria-hidden="true"><span></span><span class="track"><i>0</i><i>25</i><i>50</i><i>75</i><i>100 %</i></span><span></span><span></span></div>`
-  }</div></div>`,
+${intervalChart(group.map(scoreRow), SHARES)}</div>`,
 )}</section>`;
 }
+
+/** The axis of shares. */
+const SHARES: IntervalAxis = {
+  at: (share) => 100 * share,
+  ticks: [0, 25, 50, 75, 100].map((at) => ({ value: at / 100, label: at === 100 ? "100 %" : `${at}` })),
+};
 
 /** What stands beside a score that is no better than guessing. */
 const VERDICTS = {
@@ -53,18 +57,17 @@ const VERDICTS = {
 const datasetName = ({ dataset, split }: EvaluationRecord): string =>
   split === undefined ? dataset : `${dataset} (${split})`;
 
-function scoreRow(score: ReportScore): Html {
+function scoreRow(score: ReportScore): IntervalRow {
   const { value, interval, chance } = scoreWords(score);
-  const percent = (share: number): string => `${Math.round(Math.min(1, Math.max(0, share)) * 10000) / 100}%`;
-  const track = html`<span class="track">${
-    score.chance !== undefined &&
-    html`<i class="chance" style="left:${percent(score.chance)}" title="chance: ${chance}"></i>`
-  }<i class="bar" style="left:${percent(score.low)};width:${percent(score.high - score.low)}"></i><i class="dot" style="left:${percent(score.value)}"></i></span>`;
-  return html`<div class="score" role="row"><span role="cell">${metricWords(score.metric)}</span>${
-    isShare(score.metric) ? track : html`<span></span>`
-  }<b role="cell">${value}</b><span role="cell" class="quiet">${interval} · n ${score.n.toLocaleString("en-US")}${
-    chance !== undefined && html` · chance ${chance}`
-  }${VERDICTS[verdictOn(score) ?? "better"]}</span></div>`;
+  return {
+    name: metricWords(score.metric),
+    ...(isShare(score.metric) && { interval: score }),
+    ...(chance !== undefined && { mark: { at: score.chance!, title: `chance: ${chance}` } }),
+    value,
+    detail: html`${interval} · n ${score.n.toLocaleString("en-US")}${
+      chance !== undefined && html` · chance ${chance}`
+    }${VERDICTS[verdictOn(score) ?? "better"]}`,
+  };
 }
 
 export interface ReportTable {

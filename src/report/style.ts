@@ -37,12 +37,17 @@ section{margin-top:60px}
 .track i{position:absolute}
 .track .bar{top:9px;height:4px;border-radius:2px;background:var(--c0);opacity:.5;min-width:2px}
 .track .dot{top:7px;width:8px;height:8px;margin-left:-4px;border-radius:50%;background:var(--c0)}
-.track .chance{top:3px;height:16px;width:2px;margin-left:-1px;background:var(--c1)}
+.track .mark{top:3px;height:16px;width:2px;margin-left:-1px;background:var(--c1)}
 .chance-key{border-left:2px solid var(--c1);padding-left:5px}
 .axis{min-height:18px;color:var(--quiet);font-size:12.5px}
-.axis .track{background:none;display:flex;justify-content:space-between;height:16px}
-.axis i{position:static;font-style:normal;width:0;display:flex;justify-content:center;white-space:nowrap}
-.axis i:first-child{justify-content:start}.axis i:last-child{justify-content:end}
+.axis .track{background:none;height:16px}
+.axis i{font-style:normal;white-space:nowrap;transform:translateX(-50%)}
+.axis .first{transform:none}.axis .last{transform:translateX(-100%)}
+.score>span:first-child{overflow-wrap:anywhere}
+.quieter .track .bar,.quieter .track .dot{background:var(--quiet)}
+.versus{margin-top:14px}
+.verdicts{list-style:none;margin-top:12px;max-width:84ch}
+.verdicts li{padding:3px 0}.verdicts b{font-weight:650}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr));gap:20px;margin-top:18px}
 .chart{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:16px 18px 13px;box-shadow:var(--shadow);min-width:0}
 .chart figcaption{display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 14px;margin-bottom:8px}

@@ -43,6 +43,7 @@ export class JoinedEngine implements Engine {
       dtypes: ["f32", "i32", "u8", "bool", "i64"],
       computeDtypes: ["f32"],
       bf16Results: [],
+      preferredPrecision: "f32",
       donation: true,
       devices,
       replicas: devices * place.count,

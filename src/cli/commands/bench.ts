@@ -1,4 +1,4 @@
-/** `clipwright bench step`: how fast a train step runs here. */
+/** `clipwright bench`: how fast a train step runs here, and on which engine it runs fastest. */
 
 import { UsageError } from "../../core/errors.js";
 import type { Engine } from "../../engines/engine.js";
@@ -6,8 +6,10 @@ import { openEngine } from "../../engines/registry.js";
 import { parseXlaFlagWords } from "../../engines/xla/options.js";
 import { defaulted, flag, integer, list, optional, text } from "../../settings/fields.js";
 import { benchStep, type StepBenchOptions, type StepBenchResult } from "../../train/measure/bench.js";
+import { benchEngines } from "../../train/measure/bench-engines.js";
 import { type Tuning, tuneStep, WORTH } from "../../train/measure/tune.js";
 import { readModel } from "../../train/open/model.js";
+import { precisionOn } from "../../train/recipe/machine-fields.js";
 import { recipeFields } from "../../train/recipe/recipe.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand, type Terminal } from "../command.js";
@@ -18,7 +20,9 @@ export const benchCommand = defineCommand({
   summary: "Measure a whole train step: images a second, share of the device's matmul rate, memory.",
   description:
     "A step is the upload of a batch of bytes, forward, backward, clipping, AdamW, and reading the loss. The share (MFU) is the step's rate, by the multiply-adds that its graph counts, over the device's best rate on square matrix products in the same precision, of several sizes and both layouts, measured between the steps.",
-  positionals: [{ name: "WHAT", doc: "step", required: true }],
+  positionals: [
+    { name: "WHAT", doc: "step; or engines: every engine in turns, kept for --engine auto.", required: true },
+  ],
   options: {
     Bench: {
       model: defaulted(text("NAME|FILE"), "ViT-S-32", "Preset, or a model's JSON."),
@@ -56,11 +60,15 @@ export const benchCommand = defineCommand({
     ["clipwright bench step --model ViT-B-32 --batch 16 --context 77 --json", "For a script."],
     ["clipwright bench step --engine xla --precision bf16 --batch 256,1024", "Several batch sizes on a GPU."],
     ["clipwright bench step --strategy siglip --batch 256 --micro-batch 32", "As another recipe trains."],
+    ["clipwright bench engines --model clipwright-tiny-64 --batch 256", "Which engine is fastest here."],
     ["clipwright bench step --engine xla --precision bf16 --tune", "Choose XLA's options by measuring."],
   ],
   async run({ options, positionals, terminal }) {
-    if (positionals[0] !== "step") {
-      throw new UsageError(`bench: can measure "step"; got ${positionals[0]}. Write: clipwright bench step.`);
+    const [what] = positionals;
+    if (what !== "step" && what !== "engines") {
+      throw new UsageError(
+        `bench: can measure "step" or "engines"; got ${what}. Write: clipwright bench step.`,
+      );
     }
     if (options.tune && options.batch.length > 1) {
       throw new UsageError(
@@ -77,20 +85,33 @@ export const benchCommand = defineCommand({
       },
       steps: options.steps,
       rematerialize: options.rematerialize,
-      precision: options.precision,
       attention: options.attention,
       strategy: options.strategy,
       microBatch: options.microBatch,
       flags: parseXlaFlagWords(options.xlaFlag ?? []),
     };
-    await using engine = await openEngine(options.engine, options);
+    if (what === "engines") {
+      const { model, threads, batch } = options;
+      const say = (line: string) => terminal.err(`${line}\n`);
+      const found = await benchEngines({ ...measured, model, threads, batchSize: batch[0]!, say });
+      if (options.json) printJson(terminal, found.speeds);
+      else printEngines(terminal, found);
+      return 0;
+    }
+    await using engine = await openEngine(options.engine, {
+      ...options,
+      onChoice: (line) => terminal.err(`${line}\n`),
+    });
     const about = { model: options.model, engine: engine.name, device: engine.capabilities.device };
     const say = options.json ? () => {} : (line: string) => terminal.err(`${line}\n`);
     if (options.tune) {
-      const found = await tuneStep(engine, { ...measured, batchSize: options.batch[0]! }, (trial) =>
-        say(
-          `${trial.name}: ${trial.result ? `${rounded(trial.result.imagesPerSecond)} images/s` : trial.error}`,
-        ),
+      const found = await tuneStep(
+        engine,
+        { ...measured, precision: precisionOn(options.precision, engine), batchSize: options.batch[0]! },
+        (trial) =>
+          say(
+            `${trial.name}: ${trial.result ? `${rounded(trial.result.imagesPerSecond)} images/s` : trial.error}`,
+          ),
       );
       if (options.json) printJson(terminal, { ...about, ...found });
       else printTuning(terminal, found);
@@ -100,7 +121,14 @@ export const benchCommand = defineCommand({
     const runs: Run[] = [];
     for (const batchSize of [...new Set(options.batch)].sort((a, b) => a - b)) {
       try {
-        runs.push({ batchSize, result: await benchStep(engine, { ...measured, batchSize }) });
+        runs.push({
+          batchSize,
+          result: await benchStep(engine, {
+            ...measured,
+            precision: precisionOn(options.precision, engine),
+            batchSize,
+          }),
+        });
       } catch (error) {
         if (runs.length === 0) throw error;
         runs.push({ batchSize, error: (error as Error).message });
@@ -117,6 +145,15 @@ export const benchCommand = defineCommand({
     return 0;
   },
 });
+
+function printEngines(terminal: Terminal, { speeds, path }: Awaited<ReturnType<typeof benchEngines>>): void {
+  const entries = Object.entries(speeds.imagesPerSecond).sort(([, a], [, b]) => b - a);
+  const lines = alignColumns([
+    ["engine", "images/s"],
+    ...entries.map(([name, rate]) => [name, rounded(rate)]),
+  ]);
+  terminal.out(`${lines}\n\nKept in ${path} for --engine auto.\n`);
+}
 
 interface Run {
   readonly batchSize: number;

@@ -85,7 +85,10 @@ export const embedCommand = defineCommand({
       ...(options.text ?? []),
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
     ].filter((line) => line !== "");
-    await using engine = await openEngine(options.engine, options);
+    await using engine = await openEngine(options.engine, {
+      ...options,
+      onChoice: (line) => terminal.err(`${line}\n`),
+    });
     using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));

@@ -2,14 +2,19 @@
 
 import { UsageError } from "../../core/errors.js";
 import { installPlugin } from "../../engines/install/install.js";
-import { pluginSets } from "../../engines/install/plugins.js";
-import { engineNames, formatEngines, listEngines } from "../../engines/registry.js";
+import { pluginSets, pluginState } from "../../engines/install/plugins.js";
+import { engineChoices, formatEngines, listEngines, openEngine } from "../../engines/registry.js";
+import { rememberedSelfTest } from "../../engines/self-test.js";
 import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
 import { defineCommand, notesOn } from "../command.js";
 
 /** Options of every command that computes. */
 export const engineOptions = {
-  engine: defaulted(choice([...engineNames]), "onnxruntime", "What computes. See: clipwright engines."),
+  engine: defaulted(
+    choice([...engineChoices]),
+    "auto",
+    "What computes; auto: the best that is installed here. See: clipwright engines.",
+  ),
   plugin: optional(
     text("NAME|FILE"),
     "XLA's plugin: xla-cpu, xla-cuda13, or a library's path; else the best that can be used here.",
@@ -57,6 +62,14 @@ export const enginesCommand = defineCommand({
       onProgress: notesOn(terminal),
     });
     terminal.out(`${path}\n`);
-    return 0;
+    const { why } = pluginState(name);
+    if (why !== undefined) return 0;
+    const { engine } = pluginSets[name]!;
+    await using opened = await openEngine(engine, { plugin: engine === "xla" ? name : undefined });
+    const { f32, bf16 } = await rememberedSelfTest(opened, path);
+    terminal.err(
+      `${name}: self-test: f32 ${f32 ?? "right"}; bf16 ${bf16 ?? "right"}. Not used where it is wrong.\n`,
+    );
+    return f32 === undefined ? 0 : 1;
   },
 });

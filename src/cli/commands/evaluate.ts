@@ -47,7 +47,10 @@ export const evaluateCommand = defineCommand({
       });
     }
     using progress = new ProgressLine(terminal);
-    await using engine = await openEngine(options.engine, options);
+    await using engine = await openEngine(options.engine, {
+      ...options,
+      onChoice: (line) => terminal.err(`${line}\n`),
+    });
     const { run, scored } = await scoreModel(engine, path, options, progress);
     const records = scored.flatMap((one) => one.records);
     progress.clear();

@@ -9,8 +9,9 @@ import { openEngine } from "../../engines/registry.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/make.js";
 import type { RunReport } from "../../report/run.js";
-import { defaulted, integer, kebab, list, optional, text } from "../../settings/fields.js";
+import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
+import { commandLine } from "../command-line.js";
 import { ProgressLine } from "../progress-line.js";
 import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../run-data.js";
 import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
@@ -54,7 +55,7 @@ export const reportCommand = defineCommand({
     const about =
       options.about === undefined ? undefined : (readJsonObject(options.about) as Partial<RunReport>);
     const { queries, pictures } = options;
-    const base = { run, about, queries, pictures, command: commandOf(run, given) };
+    const base = { run, about, queries, pictures, command: commandLine("report", [run], given) };
     const file = options.output ?? join(run, "report.html");
     if (options.data === undefined && !holdsOut(run)) {
       if (queries !== undefined)
@@ -63,7 +64,10 @@ export const reportCommand = defineCommand({
         });
       writeFileAtomic(file, await makeRunPage(base));
     } else {
-      await using engine = await openEngine(options.engine, options);
+      await using engine = await openEngine(options.engine, {
+        ...options,
+        onChoice: (line) => terminal.err(`${line}\n`),
+      });
       const loaded = await loadModel(engine, { path: run, ...options, say: progress.say });
       using _ = loaded.encoder;
       const { classnames, templates } = options;
@@ -95,15 +99,4 @@ async function setsOf(
   const name = options.name === undefined ? {} : { name: options.name };
   const dataset = await openDataset(options.data, { ...datasetOptions(options), ...name, onProgress: say });
   return [{ dataset, seen: await seenIn(run, dataset, say) }];
-}
-
-/** The command line, written so that a shell takes it. */
-function commandOf(run: string, given: Readonly<Record<string, unknown>>): string {
-  const quote = (word: string) => (/^[\w./:=,+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-  const words = Object.entries(given).flatMap(([key, value]) => {
-    if (value === true || value === false) return [`--${value ? "" : "no-"}${kebab(key)}`];
-    const values = Array.isArray(value) ? value : [value];
-    return values.flatMap((each) => [`--${kebab(key)}`, quote(String(each))]);
-  });
-  return ["clipwright report", quote(run), ...words].join(" ");
 }

@@ -356,9 +356,12 @@ interface Drawn {
 /** The samples with a caption, a source each where sources are weighted, else all together. */
 function orderedSources(dataset: Dataset): { indices: Uint32Array; weight: number }[] {
   const captioned = (start: number, length: number): Uint32Array => {
-    const indices: number[] = [];
-    for (let i = start; i < start + length; i++) if (dataset.sample(i).captions.length > 0) indices.push(i);
-    return Uint32Array.from(indices);
+    const indices = new Uint32Array(length);
+    let count = 0;
+    for (let i = start; i < start + length; i++) {
+      if (dataset.sample(i).captions.length > 0) indices[count++] = i;
+    }
+    return indices.slice(0, count);
   };
   const weighted = dataset.sources.every((source) => source.weight !== undefined);
   const ranges =

@@ -14,7 +14,10 @@ export interface WorkerSetup {
   readonly reading?: ReadingNow;
 }
 
-/** Of each worker two words: the sample that it reads, or -1; and how many it has begun. */
+/** Words of each worker: the sample that it reads, or -1; how many it has begun; 0 once its modules are loaded. */
+export const READING_WORDS = 3;
+
+/** `READING_WORDS` of each worker, from -1 on. */
 export interface ReadingNow {
   readonly memory: SharedArrayBuffer;
   /** Which of the workers this is. */

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { describePlace } from "../image-bytes.js";
-import type { Reply, Task, WorkerSetup } from "./messages.js";
+import { READING_WORDS, type Reply, type Task, type WorkerSetup } from "./messages.js";
 
 /** Tasks given to a worker ahead of its replies, so that it never waits for the main thread. */
 const AHEAD = 2;
@@ -34,6 +34,12 @@ interface Member {
   readonly running: Map<number, Waiting>;
 }
 
+/** Those with workers: the process's end stops them, too. */
+const open = new Set<WorkerPool>();
+process.on("exit", () => {
+  for (const pool of open) pool.awaitModules();
+});
+
 /** One less than the cores, at least 1. */
 export const defaultWorkers = (): number => Math.max(1, availableParallelism() - 1);
 
@@ -58,7 +64,7 @@ export class WorkerPool {
       throw new UsageError(`loader: workers is a whole number 1 … 256; got workers=${workers}.`);
     }
     this.workers = workers;
-    const memory = new SharedArrayBuffer(8 * workers);
+    const memory = new SharedArrayBuffer(4 * READING_WORDS * workers);
     this.reading = new Int32Array(memory).fill(-1);
     this.watch = setInterval(() => this.tellSlow(slowMs, onSlow), slowMs / 4).unref();
     for (let i = 0; i < workers; i++) {
@@ -74,6 +80,7 @@ export class WorkerPool {
       worker.on("exit", (code) => this.fail(this.endOf(i, code)));
       this.members.push(member);
     }
+    open.add(this);
   }
 
   /** Queues a task. The process may end before it does, unless held. */
@@ -101,10 +108,17 @@ export class WorkerPool {
     for (const { worker } of this.members) worker.ref(); // or the process could end before this promise settles
     this.fail(new UsageError("loader: is closed. Make a new one."));
     clearInterval(this.watch);
+    this.awaitModules();
+    open.delete(this);
     const ends = Promise.all(this.members.map(({ worker }) => worker.terminate()));
     const patience = new Promise<void>((resolve) => setTimeout(resolve, END_MS).unref());
     await Promise.race([ends, patience]);
     for (const { worker } of this.members) worker.unref();
+  }
+
+  /** Blocks until all workers have loaded: stopped while it loads a native module, a thread takes the process along. */
+  awaitModules(): void {
+    for (let w = 0; w < this.workers; w++) Atomics.wait(this.reading, READING_WORDS * w + 2, -1, END_MS);
   }
 
   private feed(): void {
@@ -126,7 +140,7 @@ export class WorkerPool {
       return new InternalError(`data worker ${worker}: stopped (${end.message}).`, { cause: end });
     }
     const why = typeof end === "number" ? `ended with code ${code}` : "ran out of memory";
-    const index = this.reading[2 * worker]!;
+    const index = this.reading[READING_WORDS * worker]!;
     const at = index < 0 ? "" : ` while it read ${describePlace(this.setup.images, index)}`;
     return new UsageError(
       `data worker ${worker}: ${why}${at}. Use fewer workers (--workers), and look at the data with clipwright inspect.`,
@@ -136,8 +150,8 @@ export class WorkerPool {
   /** Tells of workers that have been waiting for one image for `slowMs`, once each. */
   private tellSlow(slowMs: number, onSlow: (line: string) => void): void {
     for (const [w, member] of this.members.entries()) {
-      const index = Atomics.load(this.reading, 2 * w);
-      const begun = Atomics.load(this.reading, 2 * w + 1);
+      const index = Atomics.load(this.reading, READING_WORDS * w);
+      const begun = Atomics.load(this.reading, READING_WORDS * w + 1);
       if (index < 0 || begun !== member.begun) {
         member.begun = begun;
         member.since = performance.now();

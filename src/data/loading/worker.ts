@@ -10,12 +10,27 @@ import { jpegHeader } from "../pixels/read/jpeg.js";
 import { imageSignature } from "../pixels/read/signature.js";
 import { ImageCache } from "./cache.js";
 import { viewKey } from "./chance.js";
-import type { BrokenImage, Examined, ExamineTask, FillTask, Reply, Task, WorkerSetup } from "./messages.js";
+import {
+  type BrokenImage,
+  type Examined,
+  type ExamineTask,
+  type FillTask,
+  READING_WORDS,
+  type Reply,
+  type Task,
+  type WorkerSetup,
+} from "./messages.js";
 
 const setup: WorkerSetup = workerData;
 const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache);
 
-const reading = setup.reading && new Int32Array(setup.reading.memory, 8 * setup.reading.worker, 2);
+const reading =
+  setup.reading &&
+  new Int32Array(setup.reading.memory, 4 * READING_WORDS * setup.reading.worker, READING_WORDS);
+if (reading !== undefined) {
+  Atomics.store(reading, 2, 0);
+  Atomics.notify(reading, 2);
+}
 
 /** The bytes of a sample's image; says meanwhile that they are being read. */
 function read(index: number): Uint8Array {

@@ -8,10 +8,10 @@ import type { Key } from "../../core/random.js";
 import { type Augmentation, augment, cropChance } from "./augment/augment.js";
 import { findPolicy, type Policy } from "./augment/policies.js";
 import type { ColorJitter, InkJitter, Note, Step } from "./augment/steps.js";
-import { type Decoded, decodeImage, type Reading } from "./read/decode.js";
+import { type Decoded, decodeImage, plainJpeg, type Reading } from "./read/decode.js";
 import { crop, type RawImage, type Rgb } from "./read/image.js";
-import { jpegHeader } from "./read/jpeg.js";
 import { dropAlpha } from "./read/modes.js";
+import { type DecodedPart, decodeTurbo } from "./read/turbo.js";
 import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
 import { fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
 import { type Filter, resample } from "./resize/resample.js";
@@ -253,7 +253,7 @@ export async function drawEncoded(
   const { size, filter, keepSize, augmentation, orientation } = pipeline;
   const crop = augmentation?.crop;
   const inPart = crop?.kind === "resized" && keepSize === undefined && orientation === "stored";
-  const header = inPart ? jpegHeader(bytes) : undefined;
+  const header = inPart ? plainJpeg(bytes) : undefined;
   // Whether a file that breaks off counts as broken must not hang on where it is cut.
   const ends = bytes.at(-2) === 0xff && bytes.at(-1) === 0xd9;
   if (header?.components !== 3 || !ends || augmentation === undefined || crop?.kind !== "resized") {
@@ -261,8 +261,9 @@ export async function drawEncoded(
     return;
   }
   const box = resizedCropBox(header, crop, cropChance(key));
-  const part = await decodeImage(bytes, pipeline, box);
-  augment(part, size, filter, { ...augmentation, crop: { kind: "whole" } }, key, out);
+  const part: DecodedPart = decodeTurbo(bytes, box) ?? (await decodeImage(bytes, pipeline, box));
+  const inside = { kind: "whole", ...(part.box === undefined ? {} : { box: part.box }) } as const;
+  augment(part, size, filter, { ...augmentation, crop: inside }, key, out);
 }
 
 /** One image, decoded and resized without chance: uint8 RGB, [size, size, 3]; a random crop is left out. */

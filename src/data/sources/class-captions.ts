@@ -11,14 +11,10 @@ export function captionByClass(
   name: string,
   { classnames }: Pick<DatasetOptions, "classnames">,
 ): SourceReading[] {
-  const bare = readings.map(
-    ({ samples }) =>
-      samples.some(({ label }) => label !== undefined) &&
-      samples.every(({ captions }) => captions.length === 0),
-  );
+  const bare = readings.map(({ samples }) => samples.classes > 0 && samples.captionCount === 0);
   if (!bare.includes(true)) return [...readings];
   const labels = labelsOf([
-    ...readings.flatMap(({ samples }) => samples),
+    ...readings.flatMap(({ samples }) => Array.from(samples.labelNames(), (label) => ({ label }))),
     ...emptyClasses(readings.map(({ description }) => description)),
   ]);
   if (classnames === undefined && areNumbers(labels)) {
@@ -28,9 +24,7 @@ export function captionByClass(
   const { names, indexOf, notes } = classesOf(labels, name, classnames);
   return readings.map((reading, r) => {
     if (!bare[r]) return reading;
-    const samples = reading.samples.map((sample) =>
-      sample.label === undefined ? sample : { ...sample, captions: [names[indexOf.get(sample.label)!]!] },
-    );
+    const samples = reading.samples.describedBy((label) => names[indexOf.get(label)!]!);
     const captionsFrom = classnames === undefined ? "the class's name" : `the class's name in ${classnames}`;
     return withNotes({ ...reading, samples, description: { ...reading.description, captionsFrom } }, notes);
   });

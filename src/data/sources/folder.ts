@@ -3,7 +3,8 @@ import { readdirSync } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { readRegularFile } from "../../core/files.js";
-import type { LocatedSample } from "../dataset.js";
+import { SampleWriter } from "../columns/samples.js";
+import { textsOf } from "../columns/texts.js";
 import { annotationOf, captionLines } from "./columns.js";
 import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
@@ -66,7 +67,8 @@ export function readFolder(
       return undefined;
     }
   };
-  const samples = images.map(({ path, stem }, position): LocatedSample => {
+  const samples = new SampleWriter();
+  for (const [offset, { path, stem }] of images.entries()) {
     let captions: string[] = [];
     let label: string | undefined;
     const text = texts.get(stem);
@@ -89,9 +91,9 @@ export function readFolder(
       label = basename(dirname(path));
       labelFrom.add("folder names");
     }
-    const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset: position, size: -1 };
-    return label === undefined ? located : { ...located, label };
-  });
+    const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset, size: -1 };
+    samples.add(label === undefined ? located : { ...located, label });
+  }
   if (paired === 0 && !classes && options.captionsOptional !== true) {
     throw new UsageError(
       `folder ${source}: its images have neither texts of the same name nor class folders; got ${count(files)}. Put cat.txt beside cat.jpg, or point at the table that has the captions.`,
@@ -106,8 +108,8 @@ export function readFolder(
   const emptyClasses = labelFrom.has("folder names") ? classesWithout(images, folders) : [];
   for (const name of emptyClasses) problems.add("class folders without an image", name);
   return {
-    containers: [{ kind: "files", paths: images.map(({ path }) => join(root, path)) }],
-    samples,
+    containers: [{ kind: "files", root, paths: textsOf(images.map(({ path }) => path)) }],
+    samples: samples.done(),
     description: {
       source,
       kind: paired > 0 ? "image-text folder" : classes ? "class folder" : "pictures",

@@ -1,5 +1,6 @@
 /** What a caller may say about a source; everything has a default that looks at the data. */
-import type { LocatedSample, SourceWords } from "../dataset.js";
+import type { SampleColumns } from "../columns/samples.js";
+import type { SourceWords } from "../dataset.js";
 import type { Container } from "../image-index.js";
 
 export type SourceFormat = "folder" | "csv" | "tsv" | "jsonl" | "parquet" | "webdataset";
@@ -57,6 +58,6 @@ export const endings = (option: string | undefined, fallback: readonly string[])
 /** Reading one source gives its samples, the places they point to, and how it was understood. */
 export interface SourceReading {
   readonly containers: readonly Container[];
-  readonly samples: readonly LocatedSample[];
+  readonly samples: SampleColumns;
   readonly description: SourceWords;
 }

@@ -1,6 +1,8 @@
 /** Pictures alone, without captions: single files and what a glob matches; and pictures that are not read. */
 import { basename, sep } from "node:path";
 import { UsageError } from "../../core/errors.js";
+import { samplesOf } from "../columns/samples.js";
+import { textsOf } from "../columns/texts.js";
 import { unreadEndings } from "../pixels/read/format.js";
 import { IMAGE_ENDINGS, type SourceReading } from "./options.js";
 import { Problems } from "./problems.js";
@@ -40,14 +42,16 @@ export function readPictures(source: string, paths: readonly string[]): SourceRe
   if (read.length === 0)
     throw new UsageError(`data ${source}: holds no picture that is read; ${problems.lines.join("; ")}.`);
   return {
-    containers: [{ kind: "files", paths: read }],
-    samples: read.map((path, offset) => ({
-      key: (read.length === 1 ? basename(splitName(path)[0]) : splitName(path)[0]).replaceAll(sep, "/"),
-      captions: [],
-      container: 0,
-      offset,
-      size: -1,
-    })),
+    containers: [{ kind: "files", paths: textsOf(read) }],
+    samples: samplesOf(
+      read.map((path, offset) => ({
+        key: (read.length === 1 ? basename(splitName(path)[0]) : splitName(path)[0]).replaceAll(sep, "/"),
+        captions: [],
+        container: 0,
+        offset,
+        size: -1,
+      })),
+    ),
     description: {
       source,
       kind: "pictures",

@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { LocatedSample, SourceKind } from "../dataset.js";
+import { TextLookup } from "../columns/lookup.js";
+import { SampleWriter } from "../columns/samples.js";
+import type { SourceKind } from "../dataset.js";
 import type { Container } from "../image-index.js";
 import { type Columns, captionsOf, labelOf, looksLikeBase64 } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
@@ -29,14 +31,11 @@ const MOST_SKIPPED = 0.1;
 
 /** Collects the rows of one or several files of one table: `begin` a file, `add` its rows. */
 export class TableReader {
-  private readonly containers: Container[] = [];
-  private readonly containerOf = new Map<Container, number>();
-  private readonly paths: string[] = [];
-  private readonly byPath = new Map<string, number>();
-  private readonly samples: (Omit<LocatedSample, "captions" | "container"> & {
-    captions: string[];
-    container: number;
-  })[] = [];
+  /** Containers of bytes; and folders that paths start from, "" for whole paths. */
+  private readonly containers: (Container | string)[] = [];
+  private readonly containerOf = new Map<Container | string, number>();
+  private readonly samples = new SampleWriter();
+  private readonly byPath = new TextLookup((i) => this.pathAt(i));
   private readonly notes = new Set<string>();
   private readonly problems = new Problems();
   private readonly roots = new Set<string>();
@@ -79,7 +78,7 @@ export class TableReader {
       this.usesBytes = true;
       const container = this.containerIndex(row.bytes.container);
       const { offset, size } = row.bytes;
-      this.samples.push({ key: this.keyOf(row), captions, container, offset, size, ...labelled });
+      this.samples.add({ key: this.keyOf(row), captions, container, offset, size, ...labelled });
       return;
     }
     const written = imagePath(row.values[columns.image]);
@@ -92,16 +91,16 @@ export class TableReader {
       this.problems.add("rows with a web address in place of an image, left out", `row ${row.number}`);
       return;
     }
-    const full = isAbsolute(written) ? written : join(this.rootFor(written), written);
-    const known = this.byPath.get(full);
-    if (known !== undefined) {
+    const root = isAbsolute(written) ? "" : this.rootFor(written);
+    const next = this.samples.length;
+    const known = this.byPath.findOrAdd(pathFrom(root, written), next);
+    if (known !== next) {
       this.merged++;
-      for (const caption of captions) this.samples[known]!.captions.push(caption);
+      for (const caption of captions) this.samples.addCaption(known, caption);
       return;
     }
-    this.byPath.set(full, this.samples.length);
-    const offset = this.paths.push(full) - 1;
-    this.samples.push({ key: written, captions, container: -1, offset, size: -1, ...labelled });
+    const container = this.containerIndex(root);
+    this.samples.add({ key: written, captions, container, offset: next, size: -1, ...labelled });
   }
 
   /** Counts a line of `path` that is no row. */
@@ -129,15 +128,18 @@ export class TableReader {
         `${this.kind} ${this.source}: column "${columns.image}" is empty in all ${this.rows} rows. Name the image column with csvImgKey (--csv-img-key).`,
       );
     }
-    const filesContainer =
-      this.paths.length > 0 ? this.containers.push({ kind: "files", paths: this.paths }) - 1 : -1;
-    for (const sample of this.samples) if (sample.container < 0) sample.container = filesContainer;
-    const { samples } = this;
+    const samples = this.samples.done();
+    // An image's key is its path as it is written.
+    const paths = samples.keys;
+    const containers = this.containers.map((container): Container => {
+      if (typeof container !== "string") return container;
+      return container === "" ? { kind: "files", paths } : { kind: "files", root: container, paths };
+    });
     if (this.emptyRows > 0) this.notes.add(`${this.emptyRows} rows have no image and are left out`);
     if (this.merged > 0) this.notes.add(`${this.merged} rows repeat an image and add to its captions`);
     const names = columns.captions.map((c) => `"${c}"`).join(", ");
     return {
-      containers: this.containers,
+      containers,
       samples,
       description: {
         source: this.source,
@@ -155,7 +157,12 @@ export class TableReader {
     };
   }
 
-  private containerIndex(container: Container): number {
+  private pathAt(i: number): string {
+    const root = this.containers[this.samples.containerAt(i)];
+    return pathFrom(root as string, this.samples.keyAt(i));
+  }
+
+  private containerIndex(container: Container | string): number {
     let index = this.containerOf.get(container);
     if (index === undefined) {
       index = this.containers.push(container) - 1;
@@ -194,6 +201,8 @@ export class TableReader {
     return root;
   }
 }
+
+const pathFrom = (root: string, written: string): string => (root === "" ? written : join(root, written));
 
 /** The path in an image cell: text, or the `path` of Hugging Face's {bytes, path}. */
 export function imagePath(value: unknown): string | undefined {

@@ -56,5 +56,7 @@ export class TextReader {
   }
 }
 
-/** A character that stands for bytes that are none in the encoding, or a NUL, as UTF-16 read as UTF-8 is full of. */
-export const isGarbled = (text: string): boolean => text.includes("\ufffd") || text.includes("\0");
+/** What stands for bytes that are none in the encoding; and NUL, as UTF-16 read as UTF-8 is full of. */
+export const GARBLED = ["\ufffd", "\0"] as const;
+
+export const isGarbled = (text: string): boolean => GARBLED.some((part) => text.includes(part));

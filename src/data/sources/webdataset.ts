@@ -4,7 +4,7 @@
  */
 import { basename } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import type { LocatedSample } from "../dataset.js";
+import { SampleWriter } from "../columns/samples.js";
 import type { Container } from "../image-index.js";
 import { annotationOf, captionLines, labelOf } from "./columns.js";
 import { parseJson } from "./json.js";
@@ -59,7 +59,7 @@ const MOST_TEXT_BYTES = 2 ** 24;
 /** Collects the samples of one or several tars. */
 class TarsReader {
   readonly containers: Container[] = [];
-  readonly samples: LocatedSample[] = [];
+  readonly samples = new SampleWriter();
   readonly problems = new Problems();
   readonly seen = new Map<string, number>();
   readonly imageSeen = new Set<string>();
@@ -137,7 +137,7 @@ class TarsReader {
             size,
           };
     const located = { key: entry.key, captions, ...place };
-    this.samples.push(label === undefined ? located : { ...located, label });
+    this.samples.add(label === undefined ? located : { ...located, label });
   }
 
   /** The text of a member; undefined, and counted, where it is none that could be a caption. */
@@ -182,7 +182,7 @@ export function readWebDataset(
   const notes = withoutImage > 0 ? [`${withoutImage} keys have no image and are left out`] : [];
   return {
     containers,
-    samples,
+    samples: samples.done(),
     description: {
       source,
       kind: "webdataset",

@@ -5,7 +5,6 @@
  */
 
 import { writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { allocate, type DType, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/shape.js";
@@ -25,6 +24,7 @@ import type {
   Executable,
 } from "../engine.js";
 import { addressOf, type Pointer } from "../native.js";
+import { processor } from "../processor.js";
 import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
 import { elementType, OpenVinoLibrary, type Properties } from "./library.js";
 
@@ -37,6 +37,8 @@ export interface OpenVinoOptions {
   readonly cache?: string | undefined;
   /** Properties by OpenVINO's names for every compilation, e.g. `ENABLE_CPU_PINNING: "YES"`. */
   readonly properties?: CompilerFlags | undefined;
+  /** Whether its products of bf16 are to be trusted here. Default true. */
+  readonly bf16?: boolean | undefined;
   /** Writes what each kernel of the last run took to `PREFIX_<name>.json` when a graph is disposed. */
   readonly profile?: string | undefined;
 }
@@ -278,16 +280,9 @@ function copyOf(type: TensorType, data: TypedArray): TypedArray {
 /** OpenVINO on the CPU. Made by `OpenVino.open`. */
 export class OpenVino implements Engine {
   readonly name = "openvino";
-  readonly capabilities: Capabilities = {
-    dtypes: Object.keys(elementType) as DType[],
-    computeDtypes: ["f32", "bf16"],
-    bf16Results: ["bf16"],
-    device: { platform: "cpu", name: cpus()[0]?.model },
-    donation: true,
-    devices: 1,
-    replicas: 1,
-  };
+  readonly capabilities: Capabilities;
   private readonly programs = new Set<Program>();
+  private readonly compiling = new Set<Promise<Executable>>();
   private buffers = 0;
   private bytes = 0;
   /** The input `ONE` of programs. */
@@ -302,6 +297,18 @@ export class OpenVino implements Engine {
     private readonly core: Pointer,
     private readonly options: OpenVinoOptions,
   ) {
+    const { bf16 = true } = options;
+    this.capabilities = {
+      dtypes: Object.keys(elementType) as DType[],
+      computeDtypes: bf16 ? ["f32", "bf16"] : ["f32"],
+      bf16Results: bf16 ? ["bf16"] : [],
+      // Without instructions for it, bf16 is computed in f32 after all.
+      preferredPrecision: bf16 && processor().bf16 ? "bf16-results" : "f32",
+      device: { platform: "cpu", name: processor().name },
+      donation: true,
+      devices: 1,
+      replicas: 1,
+    };
     this.one = new HostBuffer(scalar, Float32Array.of(1), this);
     this.track(this.one, -1);
   }
@@ -316,8 +323,18 @@ export class OpenVino implements Engine {
     return new OpenVino(library, library.createCore(), options);
   }
 
-  async compile(graph: Graph, { name = "graph", flags = {} }: CompileOptions = {}): Promise<Executable> {
+  async compile(graph: Graph, options: CompileOptions = {}): Promise<Executable> {
     this.requireOpen();
+    const compiling = this.build(graph, options);
+    this.compiling.add(compiling);
+    try {
+      return await compiling;
+    } finally {
+      this.compiling.delete(compiling);
+    }
+  }
+
+  private async build(graph: Graph, { name = "graph", flags = {} }: CompileOptions): Promise<Executable> {
     const optimized = optimize(graph, "onnx");
     requireCapabilities(this.name, this.capabilities, optimized);
     const { threads, cache, properties, profile } = this.options;
@@ -461,6 +478,7 @@ export class OpenVino implements Engine {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.open) return;
     this.open = false;
+    await Promise.allSettled(this.compiling);
     for (const program of [...this.programs]) program[Symbol.dispose]();
     await this.turn;
     await this.settle().catch(() => {});

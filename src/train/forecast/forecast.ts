@@ -6,6 +6,7 @@ import { openEngine } from "../../engines/registry.js";
 import { completeClipConfig } from "../../models/config/config.js";
 import { benchStep } from "../measure/bench.js";
 import { readSizedModel } from "../open/model.js";
+import { precisionOn } from "../recipe/machine-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { makePlan } from "../schedule/plan.js";
 import { formatBytes, formatClock } from "../watch/progress.js";
@@ -40,7 +41,7 @@ export async function forecast(recipe: Recipe): Promise<Forecast> {
     batchSize: recipe.microBatch ?? recipe.batchSize,
     steps: TIMED,
     rematerialize: recipe.gradCheckpointing,
-    precision: recipe.precision,
+    precision: precisionOn(recipe.precision, engine),
     attention: recipe.attention,
   });
   const parts = recipe.batchSize / (recipe.microBatch ?? recipe.batchSize);

@@ -8,6 +8,7 @@ import { parseXlaFlagWords } from "../../engines/xla/options.js";
 import { type Clip, makeClip } from "../../models/clip.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
 import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "../batches/teacher.js";
+import { precisionOn } from "../recipe/machine-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { DEFAULT_DISTILL } from "../recipe/teacher-fields.js";
 import { readState } from "../run/state-files.js";
@@ -44,9 +45,9 @@ export async function openStep(
   { plan }: OpenBatches,
 ): Promise<OpenStep> {
   const { recipe, processes, hooks, run, resumed, guard } = folder;
-  const engine = await processes.openEngine(recipe.engine, recipe);
-  const clip = clipOf(recipe, model.config);
   const say = (line: string) => hooks.onMessage?.(line, "note");
+  const engine = await processes.openEngine(recipe.engine, { ...recipe, onChoice: say });
+  const clip = clipOf(recipe, model.config);
   const teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
   try {
     const phases = withTeacher(phasesOf(recipe, clip, model.textLength), teacher, recipe);
@@ -62,6 +63,7 @@ export async function openStep(
         : readState(resumed, variables);
     const options: StepOptions = {
       ...stepSettings(recipe, clip, new Set(fresh)),
+      precision: precisionOn(recipe.precision, engine),
       clip: phase.clip,
       strategy: phase.strategy,
       contextLength: phase.contextLength,
@@ -121,7 +123,6 @@ export const stepSettings = (recipe: Recipe, clip: Clip, fresh: ReadonlySet<stri
     clipNorm: recipe.gradClipNorm > 0 ? recipe.gradClipNorm : undefined,
     maxLogitScale: recipe.logitScaleMax,
     ema: recipe.emaDecay > 0,
-    precision: recipe.precision,
   }) satisfies Partial<StepOptions>;
 
 /** The recipe's teacher, whose embeddings process 0 makes unless they are there. */

@@ -162,8 +162,7 @@ export class Run implements Disposable {
 
   /** The stored plan, or undefined before `savePlan`. */
   get plan(): Plan | undefined {
-    const path = join(this.path, PLAN);
-    return existsSync(path) ? readCheckedJson(path, planSchema, RESTORE) : undefined;
+    return planIn(this.path);
   }
 
   /**
@@ -276,6 +275,12 @@ export class Run implements Disposable {
     withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
     this.begun = undefined;
   }
+}
+
+/** The plan of the run in a folder that nobody need hold; undefined where it has none yet. */
+export function planIn(run: string): Plan | undefined {
+  const path = join(run, PLAN);
+  return existsSync(path) ? readCheckedJson(path, planSchema, RESTORE) : undefined;
 }
 
 const RESTORE = "Restore it, or start another run with --name.";

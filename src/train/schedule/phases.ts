@@ -31,6 +31,11 @@ export interface Phases {
   at(step: number, plan: Pick<Plan, "totalSteps" | "cut" | "extended">): Phase;
   /** Mean cost of a step from the share `done` of the run on, in units of the step at the share `unit`: there, unless said. */
   meanCost(done?: number, unit?: number): number;
+  /**
+   * Multiply-adds of `steps` steps' forward passes for one row of their batches, all views and heads: what the paper
+   * counts. Times the batch size they are the run's.
+   */
+  forwardMacs(steps: number, plan: Pick<Plan, "totalSteps" | "cut" | "extended">): number;
   /** Phases that begin after the share `done` of the run. */
   changesAfter(done: number): number;
   /** One line on what is seen and what it costs. */
@@ -109,22 +114,29 @@ export function phasesOf(
       0,
     );
   };
+  const at: Phases["at"] = (step, plan) => {
+    // What is added to a run that was done goes on as that ended.
+    if (plan.extended !== undefined && step >= plan.extended.step) return all.at(-1)!;
+    if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
+    const planned = plan.cut?.plannedSteps ?? plan.totalSteps;
+    const place = plannedStep(plan, step);
+    return all.find(({ until }) => place < Math.round(until * planned)) ?? all.at(-1)!;
+  };
   const phaseAt = (done: number): Phase => all.find(({ until }) => done < until) ?? all.at(-1)!;
 
   return {
     all,
-    at(step, plan) {
-      // What is added to a run that was done goes on as that ended.
-      if (plan.extended !== undefined && step >= plan.extended.step) return all.at(-1)!;
-      if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
-      const planned = plan.cut?.plannedSteps ?? plan.totalSteps;
-      const place = plannedStep(plan, step);
-      return all.find(({ until }) => place < Math.round(until * planned)) ?? all.at(-1)!;
-    },
+    at,
     meanCost(done = 0, unit = done) {
       if (all.length === 1) return 1;
       const ahead = done < 1 ? meanMacs(done, true) : costOf(all.at(-1)!, true);
       return ahead / costOf(phaseAt(unit), true);
+    },
+    forwardMacs(steps, plan) {
+      if (all.length === 1) return steps * costOf(all[0]!, false);
+      let macs = 0;
+      for (let step = 0; step < steps; step++) macs += costOf(at(step, plan), false);
+      return macs;
     },
     changesAfter: (done) => all.filter((_, i) => i > 0 && all[i - 1]!.until > done).length,
     describe() {

@@ -4,7 +4,6 @@ import type { RawImage } from "../read/image.js";
 import { type Crop, drawCrop } from "../resize/crop.js";
 import type { Filter } from "../resize/resample.js";
 import { Canvas } from "./canvas.js";
-import { mirror } from "./operations/geometry.js";
 import { drawStep, type Note, type Step } from "./steps.js";
 
 export interface Augmentation {
@@ -46,11 +45,9 @@ export function augment(
   const { crop, flip, steps } = augmentation;
   if (canvas.width !== size) canvas = new Canvas(size);
   const pixels = canvas.begin();
-  drawCrop(image, size, filter, crop, cropChance(key), pixels);
-  if (new Random(foldIn(key, STREAM.flip)).uniform() < flip) {
-    mirror(pixels, size);
-    note?.("flip");
-  }
+  const mirrored = new Random(foldIn(key, STREAM.flip)).uniform() < flip;
+  drawCrop(image, size, filter, crop, cropChance(key), pixels, mirrored);
+  if (mirrored) note?.("flip");
   for (const [i, step] of steps.entries()) {
     const nth = steps.slice(0, i).filter(({ kind }) => kind === step.kind).length;
     drawStep(canvas, step, new Random(foldIn(key, STREAM[step.kind], nth)), note);

@@ -7,9 +7,20 @@ import { InternalError } from "../../../core/errors.js";
 /** One table of 256 for each of three channels. */
 const TABLE = 3 * 256;
 
+/** Pixels, and the same memory as words of four values each, up to a whole number of three words. */
+interface Plane {
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+function newPlane(length: number): Plane {
+  const words = new Uint32Array(Math.ceil(length / 12) * 3);
+  return { words, bytes: new Uint8Array(words.buffer, 0, length) };
+}
+
 export class Canvas {
-  private front: Uint8Array;
-  private back: Uint8Array;
+  private front: Plane;
+  private back: Plane;
   /** [3, 256]: what is still to be done to every value of `front`. */
   private readonly pending = new Uint8Array(TABLE);
   private isPending = false;
@@ -21,26 +32,26 @@ export class Canvas {
     readonly width: number,
     readonly height: number = width,
   ) {
-    this.front = new Uint8Array(width * height * 3);
-    this.back = new Uint8Array(width * height * 3);
+    this.front = newPlane(width * height * 3);
+    this.back = newPlane(width * height * 3);
   }
 
   /** [height, width, 3], to be overwritten as a whole; forgets what was pending. */
   begin(): Uint8Array {
     this.isPending = false;
-    return this.front;
+    return this.front.bytes;
   }
 
   /** [height, width, 3], with everything done to it that was asked for. */
   pixels(): Uint8Array {
-    if (this.isPending) this.settle(this.front);
+    if (this.isPending) this.settle();
     this.isPending = false;
-    return this.front;
+    return this.front.bytes;
   }
 
   /** The pixels, and a buffer of the same size that `swap` makes the pixels. */
   redraw(): { from: Uint8Array; to: Uint8Array } {
-    return { from: this.pixels(), to: this.back };
+    return { from: this.pixels(), to: this.back.bytes };
   }
 
   swap(): void {
@@ -64,7 +75,8 @@ export class Canvas {
 
   /** [3, 256]: how often every value occurs. Read from the pixels as they lie, then moved by what is pending. */
   histogram(): Uint32Array {
-    const { front, counts, moved, pending } = this;
+    const { counts, moved, pending } = this;
+    const front = this.front.bytes;
     counts.fill(0);
     for (let i = 0; i < front.length; i += 3) {
       counts[front[i]!]!++;
@@ -79,17 +91,32 @@ export class Canvas {
 
   /** Writes the pixels to `out` ([height, width, 3]). */
   end(out: Uint8Array): void {
-    if (this.isPending) this.settle(out);
-    else out.set(this.front);
-    this.isPending = false;
+    out.set(this.pixels());
   }
 
-  private settle(out: Uint8Array): void {
-    const { front, pending } = this;
-    for (let i = 0; i < front.length; i += 3) {
-      out[i] = pending[front[i]!]!;
-      out[i + 1] = pending[256 + front[i + 1]!]!;
-      out[i + 2] = pending[512 + front[i + 2]!]!;
+  /** Four pixels at a time: three words to be read and written instead of twelve values. */
+  private settle(): void {
+    const { pending } = this;
+    const { words } = this.front;
+    for (let i = 0; i < words.length; i += 3) {
+      const x = words[i]!;
+      const y = words[i + 1]!;
+      const z = words[i + 2]!;
+      words[i] =
+        pending[x & 255]! |
+        (pending[256 + ((x >>> 8) & 255)]! << 8) |
+        (pending[512 + ((x >>> 16) & 255)]! << 16) |
+        (pending[x >>> 24]! << 24);
+      words[i + 1] =
+        pending[256 + (y & 255)]! |
+        (pending[512 + ((y >>> 8) & 255)]! << 8) |
+        (pending[(y >>> 16) & 255]! << 16) |
+        (pending[256 + (y >>> 24)]! << 24);
+      words[i + 2] =
+        pending[512 + (z & 255)]! |
+        (pending[(z >>> 8) & 255]! << 8) |
+        (pending[256 + ((z >>> 16) & 255)]! << 16) |
+        (pending[512 + (z >>> 24)]! << 24);
     }
   }
 }

@@ -48,8 +48,8 @@ export const MAX_IMAGE_PIXELS = 178_956_970;
 
 /**
  * Pixels of an encoded image: 3 channels, or 4 where there is alpha and `transparency` is `pillow`. With `box`, those
- * inside it alone, of a JPEG read as stored. Throws `UsageError` with the decoder's reason, or the name of a format
- * that is not read.
+ * inside it alone, of a JPEG read as stored that `decodeTurbo` did not take. Throws `UsageError` with the decoder's
+ * reason, or the name of a format that is not read.
  */
 export async function decodeImage(bytes: Uint8Array, reading: Reading, box?: Box): Promise<Decoded> {
   if (bytes.length === 0) throw new UsageError("image: is empty (0 bytes).");
@@ -61,8 +61,8 @@ export async function decodeImage(bytes: Uint8Array, reading: Reading, box?: Box
     throw new UsageError("image: cannot be decoded (no format known by its first bytes).");
   try {
     const header = format === "jpeg" ? plainJpeg(bytes) : undefined;
-    if (header !== undefined && !(header.exif && reading.orientation === "exif")) {
-      const image = decodeTurbo(bytes, box);
+    if (header !== undefined && box === undefined && !(header.exif && reading.orientation === "exif")) {
+      const image = decodeTurbo(bytes);
       if (image !== undefined) return { format, ...image, kind: "rgb" };
     }
     const plain = header !== undefined;
@@ -88,7 +88,7 @@ function readBmp(bytes: Uint8Array): Stored {
 }
 
 /** The header of a JPEG of the usual kinds: grey or colour of 8 bits, baseline or progressive, not too large. */
-function plainJpeg(bytes: Uint8Array): JpegHeader | undefined {
+export function plainJpeg(bytes: Uint8Array): JpegHeader | undefined {
   const header = jpegHeader(bytes);
   if (header === undefined || header.coding > 2 || header.width * header.height > MAX_IMAGE_PIXELS)
     return undefined;

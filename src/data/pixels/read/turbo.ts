@@ -8,7 +8,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import koffi from "../../../core/native.js";
-import { type Box, crop, type RawImage } from "./image.js";
+import type { Box, RawImage } from "./image.js";
 
 const TJINIT_DECOMPRESS = 1;
 const TJPF_RGB = 0;
@@ -18,7 +18,15 @@ const MAX_SCANS = 100;
 /** Pixels of a block of the widest kind (4:1:1): cuts begin at a multiple of it. */
 const BLOCK = 32;
 
-type Decode = (bytes: Uint8Array, box: Box | undefined) => RawImage | undefined;
+/**
+ * Pixels around the box that was asked for, and where it lies in them: valid until the next part is decoded. Without
+ * `box`, pixels of the whole image.
+ */
+export interface DecodedPart extends RawImage {
+  readonly box?: Box;
+}
+
+type Decode = (bytes: Uint8Array, box: Box | undefined) => DecodedPart | undefined;
 
 /** Where the package's library for a platform would lie: one for glibc and one for musl on Linux. */
 export function turboLibraries(platform: string, arch: string): readonly string[] {
@@ -65,14 +73,24 @@ function bind(path: string): Decode | undefined {
       const part = box === undefined ? { x: 0, y: 0, ...size } : around(box, size);
       if (setRegion(decoder, { x: part.x, y: part.y, w: part.width, h: part.height }) !== 0) return undefined;
       const { width, height } = part;
-      const image = { width, height, channels: 3, data: new Uint8Array(width * height * 3) };
+      const length = width * height * 3;
+      const data =
+        box === undefined ? new Uint8Array(Buffer.allocUnsafeSlow(length).buffer) : scratchOf(length);
+      const image = { width, height, channels: 3, data };
       // A warning fails, too: what of a broken file is accepted is not decided here.
       if (decompress(decoder, bytes, bytes.length, image.data, 0, TJPF_RGB) !== 0) return undefined;
-      return box === undefined ? image : crop(image, { ...box, x: box.x - part.x, y: box.y - part.y });
+      return box === undefined ? image : { ...image, box: { ...box, x: box.x - part.x, y: box.y - part.y } };
     };
   } catch {
     return undefined;
   }
+}
+
+let scratch = new Uint8Array(0);
+
+function scratchOf(length: number): Uint8Array {
+  if (scratch.length < length) scratch = new Uint8Array(length);
+  return scratch.subarray(0, length);
 }
 
 /** `box` with a block more on all sides, since colours are interpolated from neighbours, beginning at a block. */
@@ -88,10 +106,10 @@ let decoder: Decode | undefined;
 let opened = false;
 
 /**
- * Pixels (RGB) of a JPEG of one or three components, or of the part of it inside `box`; undefined where no library is
+ * Pixels (RGB) of a JPEG of one or three components, or of the part of it around `box`; undefined where no library is
  * there, or where it finds the least thing wrong with the file.
  */
-export function decodeTurbo(bytes: Uint8Array, box?: Box): RawImage | undefined {
+export function decodeTurbo(bytes: Uint8Array, box?: Box): DecodedPart | undefined {
   if (!opened) {
     opened = true;
     decoder = openLibrary();

@@ -31,14 +31,15 @@ export interface AffineCrop {
   readonly fill: readonly [number, number, number];
 }
 
-/** No cut: the whole image, both sides brought to the output's. */
+/** No cut: the whole image, or what of it is in `box`, both sides brought to the output's. */
 export interface WholeCrop {
   readonly kind: "whole";
+  readonly box?: Box;
 }
 
 export type Crop = ResizedCrop | ShiftCrop | AffineCrop | WholeCrop;
 
-/** Draws one crop of `image` into `out` ([size, size, 3]). */
+/** Draws one crop of `image` into `out` ([size, size, 3]), left to right when `mirrored`. */
 export function drawCrop(
   image: RawImage,
   size: number,
@@ -46,17 +47,31 @@ export function drawCrop(
   crop: Crop,
   random: Random,
   out: Uint8Array,
+  mirrored: boolean,
 ): void {
-  if (crop.kind === "affine") drawAffine(image, size, crop, random, out);
-  else if (crop.kind === "whole") resample(image, size, size, filter, undefined, out);
-  else {
-    const box = crop.kind === "resized" ? resizedCropBox(image, crop, random) : shiftBox(image, size, random);
-    resample(image, size, size, filter, box, out);
-  }
+  if (crop.kind === "affine") drawAffine(image, size, crop, random, out, mirrored);
+  else resample(image, size, size, filter, cropBox(image, size, crop, random), out, mirrored);
+}
+
+function cropBox(
+  image: RawImage,
+  size: number,
+  crop: Exclude<Crop, AffineCrop>,
+  random: Random,
+): Box | undefined {
+  if (crop.kind === "whole") return crop.box;
+  return crop.kind === "resized" ? resizedCropBox(image, crop, random) : shiftBox(image, size, random);
 }
 
 /** Draws the transformation, inverts it, and reads every output pixel's place in the image by bilinear weights. */
-function drawAffine(image: RawImage, size: number, crop: AffineCrop, random: Random, out: Uint8Array): void {
+function drawAffine(
+  image: RawImage,
+  size: number,
+  crop: AffineCrop,
+  random: Random,
+  out: Uint8Array,
+  mirrored: boolean,
+): void {
   const { width: W, height: H, data, channels } = image;
   const spread = (x: number): number => x * (2 * random.uniform() - 1);
   const angle = (spread(crop.degrees) * Math.PI) / 180;
@@ -77,7 +92,7 @@ function drawAffine(image: RawImage, size: number, crop: AffineCrop, random: Ran
   for (let y = 0; y < size; y++) {
     const dy = y - middle - shiftY;
     for (let x = 0; x < size; x++, at += 3) {
-      const dx = x - middle - shiftX;
+      const dx = (mirrored ? size - 1 - x : x) - middle - shiftX;
       const sx = a * dx + b * dy + (W - 1) / 2;
       const sy = c * dx + d * dy + (H - 1) / 2;
       const left = Math.floor(sx);

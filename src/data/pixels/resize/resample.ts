@@ -38,8 +38,9 @@ const KERNELS: Readonly<Record<Filter, Kernel>> = {
 const MAX_KNOWN_TAPS = 512;
 const knownTaps = new Map<string, Taps>();
 
-function tapsFor(input: number, output: number, filter: Filter): Taps {
-  const id = `${filter}${input}>${output}`;
+/** With `mirrored` the first output position reads the end of the input. */
+function tapsFor(input: number, output: number, filter: Filter, mirrored = false): Taps {
+  const id = `${filter}${input}>${output}${mirrored}`;
   const known = knownTaps.get(id);
   if (known !== undefined) return known;
   const kernel = KERNELS[filter];
@@ -52,6 +53,7 @@ function tapsFor(input: number, output: number, filter: Filter): Taps {
   const weights = new Int32Array(output * size);
   const exact = new Float64Array(size);
   for (let o = 0; o < output; o++) {
+    const to = mirrored ? output - 1 - o : o;
     const center = (o + 0.5) * scale;
     const inverse = 1 / filterScale;
     const low = Math.max(0, Math.trunc(center - support + 0.5));
@@ -63,10 +65,10 @@ function tapsFor(input: number, output: number, filter: Filter): Taps {
     }
     for (let k = 0; k < high - low; k++) {
       const weight = sum === 0 ? exact[k]! : exact[k]! / sum;
-      weights[o * size + k] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * (1 << PRECISION_BITS));
+      weights[to * size + k] = Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * (1 << PRECISION_BITS));
     }
-    start[o] = low;
-    count[o] = high - low;
+    start[to] = low;
+    count[to] = high - low;
   }
   const taps = { size, start, count, weights };
   if (knownTaps.size >= MAX_KNOWN_TAPS) knownTaps.delete(knownTaps.keys().next().value!);
@@ -98,7 +100,7 @@ const MAX_VECTOR_PIXELS = 2 ** 24;
 
 /**
  * `image` inside `box` (default: all) resized to `width` × `height`, equal to Pillow's `crop(box).resize(…)` on the
- * same pixels. Written into `out` ([height, width, channels]) when given.
+ * same pixels. Written into `out` ([height, width, channels]) when given; left to right when `mirrored`.
  */
 export function resample(
   image: RawImage,
@@ -107,11 +109,12 @@ export function resample(
   filter: Filter,
   box: Box = { x: 0, y: 0, width: image.width, height: image.height },
   out: Uint8Array = new Uint8Array(width * height * image.channels),
+  mirrored = false,
 ): RawImage {
   const C = image.channels;
   const stride = image.width * C;
   const origin = box.y * stride + box.x * C;
-  const across = width === box.width ? undefined : tapsFor(box.width, width, filter);
+  const across = width === box.width && !mirrored ? undefined : tapsFor(box.width, width, filter, mirrored);
   const down = height === box.height ? undefined : tapsFor(box.height, height, filter);
   if (across === undefined && down === undefined) {
     for (let y = 0; y < height; y++) {

@@ -1,4 +1,4 @@
-/** Operations that move pixels: affine maps by nearest neighbour, cut-outs, mirroring, and a smooth warp. */
+/** Operations that move pixels: affine maps by nearest neighbour, and cut-outs. */
 
 import type { Rgb } from "../../read/image.js";
 import type { Canvas } from "../canvas.js";
@@ -153,21 +153,3 @@ export const cutout: Operation = {
     cutSquare(canvas, random.integer(canvas.width), y, reach, fill);
   },
 };
-
-/** Mirrors `pixels` ([height, width, 3]) left to right, in place. */
-export function mirror(pixels: Uint8Array, width: number): void {
-  const row = width * 3;
-  for (let start = 0; start < pixels.length; start += row) {
-    let left = start;
-    let right = start + row - 3;
-    while (left < right) {
-      for (let c = 0; c < 3; c++) {
-        const swap = pixels[left + c]!;
-        pixels[left + c] = pixels[right + c]!;
-        pixels[right + c] = swap;
-      }
-      left += 3;
-      right -= 3;
-    }
-  }
-}
