@@ -41,7 +41,17 @@ suite("clipwright report", () => {
     assert.match(html, /The model was trained on 12 of these 12\./);
     assert.match(html, /pairs: 12 of its pictures were trained on/);
     assert.doesNotMatch(html, /never seen/);
-    assert.equal(html.split('class="picture ').length - 1, 5);
+    const [own] = html.split("Pictures that do not find their caption");
+    assert.equal(own!.split('class="picture ').length - 1, 5);
+    // Each caption that is lost shows its own picture first, with the place that it has among twelve.
+    const lost = html.split("Captions that do not find their picture</h2>")[1]!;
+    const places = [...lost.matchAll(/>its own, in place (\d+)/g)].map(([, place]) => Number(place));
+    assert.equal(places.length, 6);
+    assert.deepEqual(
+      places,
+      places.toSorted((a, b) => b - a),
+    );
+    assert.ok(places.every((place) => place > 1 && place <= 12));
   });
 
   test("what was held out is shown by itself, and only that counts as never seen", async () => {
@@ -58,6 +68,18 @@ suite("clipwright report", () => {
     // The truth is the class's name, as prompts and captions have it.
     assert.match(html, /<h4 title="tabby cat">tabby cat<\/h4>/);
     assert.match(html, /(\d) of 6<\/b> first guesses are right; for 6 the true one/);
+    // What is taken for what adds up to the wrong first guesses, and each of them stands among the surest errors.
+    const [, right] = /(\d) of 6<\/b> first guesses/.exec(html)!;
+    const taken = /What is taken for what<\/h2>[\s\S]*?<\/table>/.exec(html)![0];
+    const times = [...taken.matchAll(/<td class="number">(\d+)<\/td><td class="number">(\d+)<\/td>/g)];
+    assert.equal(
+      times.reduce((sum, [, count]) => sum + Number(count), 0),
+      6 - Number(right),
+    );
+    const errors = html.split("The surest errors</h2>")[1]!;
+    assert.equal(errors.split('class="picture ').length - 1, 6 - Number(right));
+    assert.doesNotMatch(errors, /first guesses are right/);
+    assert.match(html, /Names that are missed<\/h2>/);
     for (const fact of ["page made", "trained on", "command", "Node"])
       assert.match(html, new RegExp(`<dt>${fact}</dt>`));
     assert.match(html, /clipwright report .*runs\/classes --threads 1/);

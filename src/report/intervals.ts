@@ -19,6 +19,12 @@ export interface IntervalRow {
   readonly detail: HtmlChild;
 }
 
+/** The axis of shares. */
+export const shareAxis: IntervalAxis = {
+  at: (share) => 100 * share,
+  ticks: [0, 25, 50, 75, 100].map((at) => ({ value: at / 100, label: at === 100 ? "100 %" : `${at}` })),
+};
+
 /** The rows, over the axis where any is drawn. What lies outside the axis is drawn at its end. */
 export function intervalChart(rows: readonly IntervalRow[], axis: IntervalAxis): Html {
   const hundredths = (percent: number): number => Math.round(percent * 100) / 100;

@@ -62,6 +62,7 @@ export async function makeRunPage(options: RunPageOptions): Promise<string> {
     scores,
     grids: shown.flatMap(({ grids }) => grids),
     searches: shown.flatMap(({ searches }) => searches),
+    mistakes: shown.flatMap(({ mistakes }) => mistakes),
     headline: headlineOf(made),
     ...about,
     facts: [...(about.facts ?? []), ...factsOf(run, config, { metrics, sets, step, command })],

@@ -1,16 +1,15 @@
 /** What a model makes of pictures, gathered for a page: names, captions, and what it finds for a text. */
 
 import { keyFromSeed, Random } from "../core/random.js";
-import type { Dataset } from "../data/index.js";
-import { thumbnail } from "../data/pixels/show/thumbnail.js";
 import { runTask } from "../evaluate/evaluate.js";
-import { type Features, nearestRows, nearestSearch } from "../evaluate/features/features.js";
-import { eachTileOn } from "../evaluate/features/products.js";
+import { nearestRows } from "../evaluate/features/features.js";
 import { allRows, type FeatureSource } from "../evaluate/features/source.js";
 import type { EvaluationRecord } from "../evaluate/records.js";
 import { type RetrievalDetails, retrievalTask } from "../evaluate/tasks/retrieval.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { namedGuesses, type ZeroshotDetails, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
+import { captionCards, picture, selectRows, shorten } from "./cards.js";
+import { type Mistakes, namingMistakes, retrievalMistakes } from "./mistakes.js";
 import type { NamedPicture, PictureGrid, TextQuery, TextSearch } from "./sections.js";
 
 /** Data whose pictures are shown. */
@@ -34,6 +33,7 @@ export interface ShowOptions {
 export interface Shown {
   readonly grids: readonly PictureGrid[];
   readonly searches: readonly TextSearch[];
+  readonly mistakes: readonly Mistakes[];
   readonly records: readonly EvaluationRecord[];
   readonly notes: readonly string[];
 }
@@ -41,18 +41,8 @@ export interface Shown {
 /** Pictures found for a text, and captions shown with the pictures that they find. */
 const FOUND = 8;
 const CAPTIONS = 8;
-/** Guesses of a picture's caption that are shown. */
-const GUESSED = 3;
-/** Longest side of a picture on the page, in pixels: twice what a phone shows. */
-const SIDE = 240;
-/** Longer captions are cut on the page. */
-const CAPTION_LETTERS = 90;
-
 /** Pictures are drawn at random by a fixed key: nobody chose them. */
 const drawn = (n: number): Uint32Array => Uint32Array.from(new Random(keyFromSeed(0)).permutation(n));
-
-const shorten = (text: string): string =>
-  text.length <= CAPTION_LETTERS ? text : `${text.slice(0, CAPTION_LETTERS - 1)}…`;
 
 /** Names for labelled pictures, captions for captioned ones, and the pictures that the queries find among all. */
 export async function showSet(
@@ -69,6 +59,7 @@ export async function showSet(
   };
   const grids: PictureGrid[] = [];
   const searches: TextSearch[] = [];
+  const mistakes: Mistakes[] = [];
   const records: EvaluationRecord[] = [];
   const notes: string[] = [];
   const context = { features, data: set };
@@ -81,6 +72,7 @@ export async function showSet(
     const { classes } = scored.details;
     nameOf = (sample) => classes.names[classes.indexOf.get(dataset.sample(sample).label ?? "") ?? -1];
     grids.push(await namedPictures(set, scored.details, options));
+    mistakes.push(await namingMistakes(dataset, scored.details));
     records.push(...scored.records);
     notes.push(...scored.notes);
   }
@@ -88,6 +80,7 @@ export async function showSet(
     const scored = await runTask(retrievalTask, context, where);
     grids.push(await captionedPictures(set, scored.details, options));
     searches.push(await captionQueries(set, scored.details));
+    mistakes.push(await retrievalMistakes(dataset, scored.details, features));
     records.push(...scored.records);
     notes.push(...scored.notes);
   }
@@ -115,11 +108,8 @@ export async function showSet(
       ),
     });
   }
-  return { grids, searches, records, notes };
+  return { grids, searches, mistakes, records, notes };
 }
-
-const picture = async (dataset: Dataset, sample: number): Promise<Uint8Array> =>
-  thumbnail(await dataset.readBytes(sample), SIDE);
 
 /** Whether the pictures are new to the model, as far as that is known. */
 function newness({ seen }: ShownSet, count: number): string {
@@ -153,33 +143,19 @@ async function namedPictures(
 /** Each picture with the captions that lie nearest to it. */
 async function captionedPictures(
   set: ShownSet,
-  { images, indices, texts, imagesOf, textFeatures, result }: RetrievalDetails,
+  details: RetrievalDetails,
   { pictures, features }: ShowOptions,
 ): Promise<PictureGrid> {
   const { dataset } = set;
+  const { images, indices, texts, result } = details;
   const captioned = [...drawn(images.rows)].filter(
     (row) => dataset.sample(indices[row]!).captions.length > 0,
   );
   const rows = captioned.slice(0, pictures);
-  const some = selectRows(images, rows);
-  const search = nearestSearch(some.rows, textFeatures, GUESSED);
-  await eachTileOn(features.engine, some, textFeatures, search.visit);
-  const guesses = search.result();
-  const items = rows.map(
-    async (row, at): Promise<NamedPicture> => ({
-      image: await picture(dataset, indices[row]!),
-      truth: shorten(dataset.sample(indices[row]!).captions[0]!),
-      predictions: Array.from({ length: guesses.k }, (_, rank) => {
-        const text = guesses.indices[at * guesses.k + rank]!;
-        const right = imagesOf[text]!.includes(row);
-        return { name: shorten(texts[text]!), score: guesses.scores[at * guesses.k + rank]!, right };
-      }),
-    }),
-  );
   return {
     title: "Picture finds caption",
     sentence: `${rows.length} of ${captioned.length} pictures of ${dataset.name}, drawn at random, each with a caption of its own in bold and the nearest of ${texts.length} captions below. ${newness(set, captioned.length)}`,
-    items: await Promise.all(items),
+    items: await captionCards(dataset, details, rows, features),
     chance: result.imageToText.recall[0]!.chance,
   };
 }
@@ -204,10 +180,4 @@ async function captionQueries(
     sentence: `${rows.length} of ${texts.length} captions of ${dataset.name}, drawn at random, each with the nearest of ${images.rows} pictures, best first. Numbers are cosines.`,
     queries: await Promise.all(queries),
   };
-}
-
-function selectRows({ data, width }: Features, rows: readonly number[]): Features {
-  const out = new Float32Array(rows.length * width);
-  for (const [at, row] of rows.entries()) out.set(data.subarray(row * width, (row + 1) * width), at * width);
-  return { data: out, rows: rows.length, width };
 }

@@ -9,6 +9,7 @@ import {
   trainingCurves,
 } from "./curves.js";
 import { type Html, type HtmlChild, html } from "./html.js";
+import { type Mistakes, mistakesSection } from "./mistakes.js";
 import {
   type Fact,
   factsSection,
@@ -45,6 +46,8 @@ export interface RunReport extends CurveContext {
   readonly scores?: readonly ReportScore[];
   readonly grids?: readonly PictureGrid[];
   readonly searches?: readonly TextSearch[];
+  /** What was got wrong, a part for each data set and task. */
+  readonly mistakes?: readonly Mistakes[];
   readonly tables?: readonly ReportTable[];
   /** Paragraphs: what to keep in mind, the command that makes this page again. */
   readonly notes?: readonly string[];
@@ -72,6 +75,7 @@ ${headlineList(report.headline ?? [])}</header>
 ${scoreSection(scores)}
 ${(report.grids ?? []).map(gridSection)}
 ${(report.searches ?? []).map(searchSection)}
+${(report.mistakes ?? []).map(mistakesSection)}
 ${
   charts.length > 0 &&
   html`<section id="training"><h2>Training</h2><div class="charts">${charts}</div></section>`

@@ -9,7 +9,7 @@ import {
   verdictOn,
 } from "../evaluate/records.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
-import { type IntervalAxis, type IntervalRow, intervalChart } from "./intervals.js";
+import { type IntervalRow, intervalChart, shareAxis } from "./intervals.js";
 import { groupBy } from "./series.js";
 
 /** A line of `evaluation.jsonl`. */
@@ -37,15 +37,9 @@ export function scoreSection(scores: readonly ReportScore[]): Html | undefined {
 ${seenRemarks(latest).map((line) => html`<p class="caution">${line}</p>`)}
 ${groups.map(
   (group) => html`<div class="scores"><h3>${datasetName(group[0]!)}</h3>
-${intervalChart(group.map(scoreRow), SHARES)}</div>`,
+${intervalChart(group.map(scoreRow), shareAxis)}</div>`,
 )}</section>`;
 }
-
-/** The axis of shares. */
-const SHARES: IntervalAxis = {
-  at: (share) => 100 * share,
-  ticks: [0, 25, 50, 75, 100].map((at) => ({ value: at / 100, label: at === 100 ? "100 %" : `${at}` })),
-};
 
 /** What stands beside a score that is no better than guessing. */
 const VERDICTS = {
@@ -114,19 +108,24 @@ export interface PictureGrid {
   readonly items: readonly NamedPicture[];
   /** Share of first guesses that guessing gets right. */
   readonly chance?: number;
+  /** Count the right ones. Default true; false where pictures were chosen because they are wrong. */
+  readonly tally?: boolean;
 }
 
 const SHOWN_GUESSES = 3;
 
 /** The pictures as cards. A card is right when the first guess is the true name, near when the second or third is. */
-export function gridSection({ title, sentence, items, chance }: PictureGrid): Html {
+export function gridSection({ title, sentence, items, chance, tally = true }: PictureGrid): Html {
   const places = items.map(({ truth, predictions }) =>
     predictions.slice(0, SHOWN_GUESSES).findIndex((guess) => isRight(guess, truth)),
   );
   const right = places.filter((place) => place === 0).length;
   const within = places.filter((place) => place >= 0).length;
   return html`<section><h2>${title}</h2>
-<p class="lead">${sentence} <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true one is among the first three.${
+<p class="lead">${sentence}${
+    tally &&
+    html` <b>${right} of ${items.length}</b> first guesses are right; for ${within} the true one is among the first three.`
+  }${
     chance !== undefined &&
     html` Guessing would get ${(chance * items.length).toLocaleString("en-US", { maximumSignificantDigits: 2 })} right.`
   } Numbers are cosines between picture and text, not probabilities.</p>

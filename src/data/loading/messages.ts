@@ -3,6 +3,7 @@ import type { Key } from "../../core/random.js";
 import type { ImageIndex } from "../image-index.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
+import type { PackedImages } from "./packed.js";
 
 /** Given to a worker at its start. */
 export interface WorkerSetup {
@@ -10,6 +11,7 @@ export interface WorkerSetup {
   /** What is drawn of every image, all from one kept image. */
   readonly pipelines?: readonly Pipeline[];
   readonly cache?: ImageCacheMemory;
+  readonly packed?: PackedImages;
   /** Where the worker says what it reads, so that a worker that is stuck can be told by the image's name. */
   readonly reading?: ReadingNow;
 }

@@ -20,9 +20,12 @@ import {
   type Task,
   type WorkerSetup,
 } from "./messages.js";
+import { PackedReader } from "./packed.js";
 
 const setup: WorkerSetup = workerData;
 const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache);
+const packed =
+  setup.packed === undefined ? undefined : new PackedReader(setup.packed, setup.reading?.worker ?? 0);
 
 const reading =
   setup.reading &&
@@ -57,12 +60,17 @@ async function draw(task: FillTask, index: number, place: number, pass: number):
   };
   let image = cache?.get(index);
   if (image === undefined) {
+    image = packed?.get(index);
+    if (image !== undefined) cache?.put(index, image);
+  }
+  if (image === undefined) {
     const encoded = read(index);
     const header = jpegHeader(encoded);
     const fits = header === undefined || cache?.hasRoom(header.width * header.height * 3) === true;
-    if (pipelines.length === 1 && !fits) return drawEncoded(encoded, ...view(0));
+    if (pipelines.length === 1 && !fits && packed === undefined) return drawEncoded(encoded, ...view(0));
     image = await keepImage(encoded, pipelines[0]!);
     cache?.put(index, image);
+    packed?.put(index, image);
   }
   for (const v of pipelines.keys()) drawImage(image, ...view(v));
 }

@@ -155,7 +155,8 @@ export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipel
   return trainingPipeline(size, { ...kept, policy });
 }
 
-const preparationOf = ({
+/** The part of a pipeline that says what an image is brought to. */
+export const preparationOf = ({
   resize,
   filter,
   transparency,

@@ -1,5 +1,7 @@
 /** The third step of opening a run: what its steps are fed, and how many there are. */
 
+import { join } from "node:path";
+import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
 import { createLoader, fingerprintOf } from "../../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
@@ -42,6 +44,9 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
       captions: recipe.captions,
       captionDropout: recipe.captionDropout,
       memoryLimitBytes: recipe.imageMemory * 2 ** 20,
+      ...(recipe.imageDisk === 0
+        ? {}
+        : { packed: { root: join(cacheFolder(), "images"), limitBytes: recipe.imageDisk * 2 ** 20 } }),
       ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
   const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);
@@ -59,19 +64,22 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
 function planOf({ recipe, hooks }: OpenFolder, run: Run, made: Plan): Plan {
   const { resumed, plan: stored } = run;
   if (resumed === undefined || stored === undefined) return run.savePlan(made);
-  if (recipe.resume === "extend" && isDone(resumed, stored)) {
+  const isOther = run.asksForMore && (made.totalSteps === undefined || made.totalSteps !== stored.totalSteps);
+  const isDoneOnce = isDone(resumed, stored);
+  // An extension whose first checkpoint was passed over begins anew from an earlier one.
+  const isEarlier = stored.extended !== undefined && resumed.step < stored.extended.step;
+  if (isOther || isEarlier || (recipe.resume === "extend" && isDoneOnce)) {
     const { seconds = 0 } = resumed.state as { readonly seconds?: number };
-    return run.savePlan(extendPlan(recipe, made, resumed.step, seconds));
+    const extended = run.extend(extendPlan(recipe, made, resumed.step, seconds));
+    if (!isDoneOnce)
+      hooks.onMessage?.(
+        `The run was not done: from step ${resumed.step} on it goes ${extended.totalSteps === undefined ? "on for its time" : `to ${extended.totalSteps} steps`}, with a warm-up and a decay anew.`,
+        "note",
+      );
+    return extended;
   }
   // While it is measured, the rates of the steps so far are in the plan.
-  const plan = run.savePlan(
+  return run.savePlan(
     stored.totalSteps === undefined ? { ...made, rise: stored.rise, extended: stored.extended } : made,
   );
-  if (recipe.resume === "extend" && made.totalSteps !== undefined && made.totalSteps !== plan.totalSteps) {
-    hooks.onMessage?.(
-      `The run is not done: it goes on to its ${plan.totalSteps} steps, and can be extended then.`,
-      "warning",
-    );
-  }
-  return plan;
 }

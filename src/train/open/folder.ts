@@ -40,7 +40,9 @@ export async function openFolder(
   try {
     const { step, done } = await processes.share("begin", () => {
       const { resumed, plan } = run!;
-      const isOver = resumed !== undefined && isDone(resumed, plan) && recipe.resume !== "extend";
+      // A time is more of it each time; a number of steps is reached once.
+      const goesOn = recipe.resume === "extend" && (run!.asksForMore || recipe.time !== undefined);
+      const isOver = resumed !== undefined && isDone(resumed, plan) && !goesOn;
       return { step: resumed?.step, done: isOver };
     });
     const { path, resumed } = run ?? (await followRun(recipe, step));

@@ -29,7 +29,7 @@ export const recipeNames = (): string[] =>
 /**
  * Reads a recipe, lays `overrides` over it, and checks the whole. A length in the overrides replaces that of
  * the recipe, whatever its unit.
- * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run, when it is done),
+ * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run),
  *   or undefined when the overrides say everything.
  * @param options `trust`: a recipe in JSON may name a library to load. Default false.
  * @throws UsageError naming the file or key, with the nearest spelling.

@@ -189,6 +189,14 @@ export const recipeGroups = {
         free: true,
       },
     ),
+    imageDisk: defaulted(
+      real({ min: 0 }),
+      0,
+      "Most disk for training images at --keep-size, MiB: found again by later epochs and runs, in the cache's folder images; 0 keeps none.",
+      {
+        free: true,
+      },
+    ),
   },
   "Length of the run (exactly one)": {
     samples: optional(duration("samples"), "Samples seen, e.g. 2M samples or 2000000."),
@@ -248,7 +256,7 @@ export const recipeGroups = {
     resume: defaulted(
       choice(["latest", "extend", "plateau", "none"]),
       "latest",
-      "latest continues the run of the same name; extend goes on with a finished one to another length, with a warm-up and a decay anew; plateau continues it from where a cooldown began early, as if it had not; none refuses to touch it.",
+      "latest continues the run of the same name; extend goes on with it to another length, with a warm-up and a decay anew; plateau continues it from where a cooldown began early, as if it had not; none refuses to touch it.",
       { free: true },
     ),
   },
@@ -409,6 +417,10 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
   ({ cropRatio: [least, most] = [1, 1] }) =>
     least! > most!
       ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
+      : undefined,
+  ({ imageDisk, keepSize }) =>
+    imageDisk > 0 && keepSize === undefined
+      ? `imageDisk: images are kept on disk at one size; got imageDisk=${imageDisk} without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
       : undefined,
   ({ crop, keepSize }) =>
     (crop === "shift" || crop === "affine") && keepSize === undefined

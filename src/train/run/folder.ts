@@ -91,6 +91,8 @@ export class Run implements Disposable {
   readonly resumed: Checkpoint | undefined;
   /** What was found on opening it, a line each: checkpoints that are passed over. */
   readonly notes: readonly string[];
+  /** The recipe asks for another length than the run has: `config.json` tells it once the plan does. */
+  readonly asksForMore: boolean;
   private readonly checkpoints: string;
 
   private constructor(
@@ -99,7 +101,9 @@ export class Run implements Disposable {
     private readonly lock: Lock,
     path: string,
     private begun: Begun | undefined,
+    asksForMore: boolean,
   ) {
+    this.asksForMore = asksForMore;
     this.path = path;
     this.checkpoints = join(path, "checkpoints");
     opening(path, () => {
@@ -123,7 +127,7 @@ export class Run implements Disposable {
    */
   static open(recipe: Recipe, disk: Disk = realDisk, gone?: Sighting): Run {
     const path = resolve(recipe.logs, recipe.name);
-    const otherSettings = refuseForeign(recipe, path);
+    let change = refuseForeign(recipe, path);
     const isThere = existsSync(join(path, CONFIG)) || listCheckpoints(join(path, "checkpoints")).length > 0;
     const begun = isThere ? undefined : { disk, path, made: firstMissing(path) };
     let lock: Lock | undefined;
@@ -131,17 +135,13 @@ export class Run implements Disposable {
       opening(path, () => disk.makeFolder(join(path, "checkpoints")));
       lock = takeLock(disk, path, { gone });
       const own = fenced(disk, lock);
-      if (otherSettings) {
-        // A checkpoint may have come while this process waited for the lock.
-        refuseForeign(recipe, path);
-        opening(path, () => removeTry(own, path));
-      }
-      const config = `${JSON.stringify(recipeToJson(recipe), null, 2)}\n`;
+      // A checkpoint may have come while this process waited for the lock.
+      if (change === "settings") change = refuseForeign(recipe, path);
+      if (change === "settings") opening(path, () => removeTry(own, path));
+      const run = new Run(recipe, own, lock, path, begun, change === "length");
       // Settings that may change are recorded as they are now.
-      if (textOf(join(path, CONFIG)) !== config) {
-        opening(path, () => replaceFile(own, join(path, CONFIG), config));
-      }
-      return new Run(recipe, own, lock, path, begun);
+      if (!run.asksForMore) run.saveConfig();
+      return run;
     } catch (error) {
       if (begun !== undefined) abandon(begun, lock);
       else lock?.[Symbol.dispose]();
@@ -166,23 +166,43 @@ export class Run implements Disposable {
   }
 
   /**
-   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but by itself cut short or extended.
+   * Fixes the plan, durably. A plan whose length is known is never replaced by another, but by itself cut short.
    * @throws UsageError when the training data are not those with which the run that goes on began.
    */
   savePlan(plan: Plan): Plan {
     const stored = this.plan;
+    const otherData = this.hasOtherData(stored, plan);
+    const isCut = plan.cut !== undefined && stored?.cut === undefined;
+    const fixed = stored?.totalSteps !== undefined && !otherData && !isCut ? stored : undefined;
+    if (fixed === undefined) this.writePlan(plan);
+    this.saveConfig();
+    return fixed ?? plan;
+  }
+
+  /** Replaces the plan by one of another length, from the checkpoint on with which the run goes on. Throws as `savePlan`. */
+  extend(plan: Plan): Plan {
+    this.hasOtherData(this.plan, plan);
+    this.writePlan(plan);
+    this.saveConfig();
+    return plan;
+  }
+
+  private hasOtherData(stored: Plan | undefined, plan: Plan): boolean {
     const changed = stored === undefined ? [] : changesOf(stored, plan);
-    const otherData = changed.length > 0;
-    if (otherData && this.resumed !== undefined) {
+    if (changed.length > 0 && this.resumed !== undefined) {
       throw new UsageError(
         `trainData: must be what the run began with; got ${changed.join(", ")}. Restore the data, or start another run with --name.`,
       );
     }
-    const isCut = plan.cut !== undefined && stored?.cut === undefined;
-    const isExtended = plan.extended !== undefined && stored?.extended?.step !== plan.extended.step;
-    if (stored?.totalSteps !== undefined && !otherData && !isCut && !isExtended) return stored;
-    this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
-    return plan;
+    return changed.length > 0;
+  }
+
+  private writePlan = (plan: Plan): void => this.writeFile(PLAN, `${JSON.stringify(plan, null, 2)}\n`);
+
+  private saveConfig(): void {
+    const path = join(this.path, CONFIG);
+    const config = `${JSON.stringify(recipeToJson(this.recipe), null, 2)}\n`;
+    if (textOf(path) !== config) opening(this.path, () => replaceFile(this.disk, path, config));
   }
 
   /**
@@ -263,7 +283,7 @@ export class Run implements Disposable {
       );
     }
     for (const each of checkpoints) if (each.step > step) this.disk.remove(each.path);
-    this.writeFile(PLAN, `${JSON.stringify(uncutPlan(plan), null, 2)}\n`);
+    this.writePlan(uncutPlan(plan));
   }
 
   private append(name: string, line: Line): void {
@@ -385,8 +405,11 @@ export function decisiveDifferences(
   return [...keys].filter((key) => !free(key) && JSON.stringify(stored[key]) !== JSON.stringify(wanted[key]));
 }
 
-/** Refuses a folder that is something else than this run. True: it was begun with other settings, to no avail. */
-function refuseForeign(recipe: Recipe, path: string): boolean {
+/**
+ * Refuses a folder that is something else than this run. Gives what is other in it: all `settings`, where it was begun to
+ * no avail, or the `length`, where it is to be extended.
+ */
+function refuseForeign(recipe: Recipe, path: string): "settings" | "length" | undefined {
   const text = opening(path, () => textOf(join(path, CONFIG)));
   const named = `--name ${recipe.name}-2`;
   if (text === undefined) {
@@ -394,7 +417,7 @@ function refuseForeign(recipe: Recipe, path: string): boolean {
     const strangers = names.filter(
       (name) => name !== "checkpoints" && !/^(?:\.|lock-\d+\.json|config\.json\.)/.test(name),
     );
-    if (strangers.length === 0) return false;
+    if (strangers.length === 0) return undefined;
     throw new UsageError(
       `run: the folder holds something else; got ${strangers.slice(0, 3).join(", ")} in ${path}. Choose another --name.`,
     );
@@ -411,11 +434,10 @@ function refuseForeign(recipe: Recipe, path: string): boolean {
   }
   const wanted = recipeToJson(recipe);
   const isLength = (key: string) => (lengthKeys as readonly string[]).includes(key);
-  const different = decisiveDifferences(stored, wanted).filter(
-    (key) => recipe.resume !== "extend" || !isLength(key),
-  );
-  if (different.length === 0) return false;
-  if (listCheckpoints(join(path, "checkpoints")).length === 0) return true;
+  const different = decisiveDifferences(stored, wanted);
+  if (different.length === 0) return undefined;
+  if (listCheckpoints(join(path, "checkpoints")).length === 0) return "settings";
+  if (recipe.resume === "extend" && different.every(isLength)) return "length";
   const show = (value: unknown) => (value === undefined ? "nothing" : JSON.stringify(value));
   const shown = different
     .slice(0, 6)

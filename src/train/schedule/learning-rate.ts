@@ -12,7 +12,7 @@ export interface Schedule {
   readonly peak: number;
   /** Learning rate at the end of a cosine or a cooldown. */
   readonly end: number;
-  /** Where the run was done once and goes on: the step from which on all of this counts. Default 0. */
+  /** Where the run goes on to another length: the step from which on all of this counts. Default 0. */
   readonly firstStep?: number | undefined;
   /** Steps in the run; undefined while a time-limited run still measures. */
   readonly totalSteps: number | undefined;

@@ -115,7 +115,7 @@ export function phasesOf(
     );
   };
   const at: Phases["at"] = (step, plan) => {
-    // What is added to a run that was done goes on as that ended.
+    // What is added to a run goes on as its end does.
     if (plan.extended !== undefined && step >= plan.extended.step) return all.at(-1)!;
     if (all.length === 1 || plan.totalSteps === undefined) return all[0]!;
     const planned = plan.cut?.plannedSteps ?? plan.totalSteps;

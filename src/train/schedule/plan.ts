@@ -23,7 +23,7 @@ export interface Plan {
   readonly secondsPerStep?: number | undefined;
   /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
-  /** The run goes on after `step` steps, where it was done once; `seconds` of its clock had passed. */
+  /** The run goes on to another length after `step` steps; `seconds` of its clock had passed. */
   readonly extended?: { readonly step: number; readonly seconds: number } | undefined;
   /** What the training data were when the run began. */
   readonly data?: DataFingerprint | undefined;
@@ -64,7 +64,7 @@ export const cutPlan = (plan: Plan, step: number, coolFor: number): Plan => ({
 });
 
 /**
- * The plan of a run that was done after `step` steps and goes on as `plan` says: to its number of steps in all, or for
+ * The plan of a run that has `step` steps, done or not, and goes on as `plan` says: to its number of steps in all, or for
  * its time. What is added rises and decays as a run of its own.
  * @throws UsageError where the new length is no more than what is done.
  */
@@ -72,7 +72,7 @@ export function extendPlan(recipe: Recipe, plan: Plan, step: number, seconds: nu
   const { totalSteps } = plan;
   if (totalSteps !== undefined && totalSteps <= step) {
     throw new UsageError(
-      `steps: a run that is done is extended to more steps than it has; got ${totalSteps}, and ${step} are done. Give more.`,
+      `steps: a run is extended to more steps than it has; got ${totalSteps}, and ${step} are done. Give more.`,
     );
   }
   const extended: Plan = { ...plan, extended: { step, seconds } };
