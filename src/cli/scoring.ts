@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
+import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import type { Engine } from "../engines/engine.js";
@@ -18,8 +19,9 @@ import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
 import { engineOptions } from "./commands/engines.js";
+import { findLeaks, type LeakOptions, leakText, writeLeaks } from "./leaks.js";
 import type { ProgressLine } from "./progress-line.js";
-import { heldOutSets, type ScoredSet, seenIn } from "./run-data.js";
+import { heldOutSets, type ScoredSet, seenIn, trainingDataOf } from "./run-data.js";
 
 /** Short names of tasks. */
 const shortNames: ReadonlyMap<string, string> = new Map([
@@ -95,6 +97,13 @@ export const scoredDataOptions = {
 
 export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptions & typeof featureOptions>;
 
+export interface ScoredModel {
+  readonly run: string | undefined;
+  readonly scored: readonly ScoredTask[];
+  /** What was found of each set's pictures in the training data, in words; empty unless it was asked for. */
+  readonly leaks: readonly string[];
+}
+
 /**
  * Scores the model at `path` by all tasks that are asked for. Tells each note once (`told` remembers them).
  * Throws `UsageError` where there is nothing to score it on.
@@ -102,10 +111,10 @@ export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptio
 export async function scoreModel(
   engine: Engine,
   path: string,
-  options: ScoringOptions,
+  options: ScoringOptions & Partial<LeakOptions>,
   progress: ProgressLine,
   told = new Set<string>(),
-): Promise<{ readonly run: string | undefined; readonly scored: readonly ScoredTask[] }> {
+): Promise<ScoredModel> {
   const { classnames, templates } = options;
   const loaded = await loadModel(engine, { path, ...options, say: progress.say });
   using _ = loaded;
@@ -114,6 +123,8 @@ export async function scoreModel(
   const { sets, probeData } = await setsOf(path, run, options, progress.say);
   using features = openFeatures(loaded, options, progress);
   const all: ScoredTask[] = [];
+  const leaks: string[] = [];
+  const training = await leakedFrom(path, run, options, progress.say);
   for (const { seen, split, tasks: named, ...set } of sets) {
     const data: EvaluationSet = {
       ...set,
@@ -121,9 +132,9 @@ export async function scoreModel(
       ...(templates && { templates }),
       ...(probeData && { train: probeData }),
     };
-    const wanted = named === undefined || options.task[0] !== "auto" ? options.task : named;
+    const asked = named === undefined || options.task[0] !== "auto" ? options.task : named;
     const chosen = chooseTasks(
-      wanted.map((name) => shortNames.get(name) ?? name),
+      asked.map((name) => shortNames.get(name) ?? name),
       data,
     );
     if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
@@ -140,9 +151,55 @@ export async function scoreModel(
       for (const note of notes) if (!told.has(note)) progress.say(`  ! ${note}`);
       for (const note of notes) told.add(note);
     };
-    all.push(...(await scoreSet(features, data, chosen, { name: options.name, where, onScored })));
+    const scored = await scoreSet(features, data, chosen, { name: options.name, where, onScored });
+    all.push(...scored);
+    if (training === undefined) continue;
+    const { folder, ...wanted } = training;
+    const pair = { test: set.dataset, training: wanted.dataset };
+    const found = await findLeaks(pair, features, loaded.encoder, wanted.options, progress);
+    const page = folder && (await writeLeaks(found, folder(set.dataset.name)));
+    leaks.push(
+      leakText(
+        found,
+        scored.flatMap(({ scores }) => scores),
+        page,
+      ),
+    );
   }
-  return { run, scored: all };
+  return { run, scored: all, leaks };
+}
+
+/** Where test pictures are looked for, if they are, and where what is found goes. */
+async function leakedFrom(
+  path: string,
+  run: string | undefined,
+  options: ScoringOptions & Partial<LeakOptions>,
+  say: (line: string) => void,
+) {
+  const {
+    leaks = false,
+    against,
+    leaksBy = ["bytes", "embedding"],
+    leakBits = MAX_DISTANCE,
+    leaksTo,
+  } = options;
+  if (!leaks && against === undefined) return undefined;
+  if (against === undefined && run === undefined) {
+    throw new UsageError(
+      `${path}: what a model that is no run's was trained on is not known; got no --against. Give --against, its training data.`,
+      { key: "against" },
+    );
+  }
+  const dataset =
+    against === undefined
+      ? await trainingDataOf(run!, say)
+      : await openDataset(against, { ...datasetOptions(options), captionsOptional: true, onProgress: say });
+  const safe = (name: string): string => name.replace(/[^\w.-]+/g, "-");
+  const folder =
+    leaksTo !== undefined
+      ? (name: string) => (options.data === undefined ? join(leaksTo, safe(name)) : leaksTo)
+      : run && ((name: string) => join(run, "leaks", safe(name)));
+  return { dataset, folder, options: { leaks, against, leaksBy, leakBits, leaksTo } };
 }
 
 /** What is scored, and what probes learn from. */
