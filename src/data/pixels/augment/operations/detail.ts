@@ -1,6 +1,6 @@
 /** Operations that look at a pixel's neighbours: sharpness and blur. */
 import { blurImage, type Taps } from "../../resize/kernels.js";
-import { blended, type Operation, prepareBlend } from "./operation.js";
+import { blendTable, type Operation } from "./operation.js";
 
 /** n / 13 to the nearest whole number, n = the sum of nine values, the middle one five times; ties cannot be. */
 const THIRTEENTH = Uint8Array.from({ length: 13 * 255 + 1 }, (_, n) => Math.floor((2 * n + 13) / 26));
@@ -16,7 +16,7 @@ export const sharpness: Operation = {
     const { width, height } = canvas;
     const { from, to } = canvas.redraw();
     if (width < 3 || height < 3) return;
-    prepareBlend(factor);
+    const table = blendTable(factor);
     const row = width * 3;
     const last = (height - 1) * row;
     to.set(from.subarray(0, row));
@@ -33,7 +33,7 @@ export const sharpness: Operation = {
       for (let x = 3; x < row - 3; x++) {
         const own = from[start + x]!;
         const smooth = THIRTEENTH[sums[x - 3]! + sums[x]! + sums[x + 3]! + 4 * own]!;
-        to[start + x] = blended(smooth, own);
+        to[start + x] = table[(smooth << 8) | own]!;
       }
       for (let i = start + row - 3; i < start + row; i++) to[i] = from[i]!;
     }
