@@ -58,32 +58,25 @@ function affine(canvas: Canvas, [a, b, c, d, e, f]: Matrix, fill: Rgb): void {
       startY = (startY + lineY) | 0;
       continue;
     }
-    // What of a row lies in the source is one run: neither its places nor the source's edges turn back.
-    const inside = (x: number): boolean => {
-      const sourceX = (startX + Math.imul(stepX, x)) >> 16;
-      const sourceY = (startY + Math.imul(stepY, x)) >> 16;
-      return sourceX >= 0 && sourceX < width && sourceY >= 0 && sourceY < height;
-    };
-    const paint = (x: number): void => {
-      to[at + 3 * x] = red;
-      to[at + 3 * x + 1] = green;
-      to[at + 3 * x + 2] = blue;
-    };
-    let first = 0;
-    for (; first < width && !inside(first); first++) paint(first);
-    let end = width;
-    for (; end > first && !inside(end - 1); end--) paint(end - 1);
-    let placeX = (startX + Math.imul(stepX, first)) | 0;
-    let placeY = (startY + Math.imul(stepY, first)) | 0;
-    for (let put = at + 3 * first; put < at + 3 * end; put += 3) {
-      const i = ((placeY >> 16) * width + (placeX >> 16)) * 3;
-      to[put] = from[i]!;
-      to[put + 1] = from[i + 1]!;
-      to[put + 2] = from[i + 2]!;
+    let placeX = startX;
+    let placeY = startY;
+    for (let x = 0; x < width; x++) {
+      const sourceX = placeX >> 16;
+      const sourceY = placeY >> 16;
+      if (sourceX >= 0 && sourceX < width && sourceY >= 0 && sourceY < height) {
+        const i = (sourceY * width + sourceX) * 3;
+        to[at] = from[i]!;
+        to[at + 1] = from[i + 1]!;
+        to[at + 2] = from[i + 2]!;
+      } else {
+        to[at] = red;
+        to[at + 1] = green;
+        to[at + 2] = blue;
+      }
+      at += 3;
       placeX = (placeX + stepX) | 0;
       placeY = (placeY + stepY) | 0;
     }
-    at += 3 * width;
     startX = (startX + lineX) | 0;
     startY = (startY + lineY) | 0;
   }
