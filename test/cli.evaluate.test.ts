@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import sharp from "sharp";
 import { evaluateCommand } from "../src/cli/commands/evaluate.js";
+import { readNpy } from "../src/core/npy.js";
 import { parseEvaluation } from "../src/evaluate/records.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
@@ -103,6 +105,39 @@ suite("clipwright evaluate", () => {
     assert.ok(lines(unknown.out).every((score) => !("seen" in score)));
   });
 
+  test("test pictures that stand in the training data are found, shown, and left out of a second score", async () => {
+    const pairs = join(folder, "pairs");
+    const recipe = { model: "ViT-B-32", trainData: pairs, steps: 3, batchSize: 4 };
+    const run = makeRun(join(folder, "runs/leaky"), recipe);
+    for (let i = 0; i < 10; i++) {
+      const bytes = i < 4 ? readFileSync(join(pairs, `${i}.png`)) : await pngOf(300 + i);
+      put(folder, `leaky/${i}.png`, i === 3 ? await sharp(bytes).jpeg({ quality: 70 }).toBuffer() : bytes);
+      put(folder, `leaky/${i}.txt`, `another ${i}`);
+    }
+    const words = ["--data", join(folder, "leaky"), "--leaks", "--no-keep-features"];
+    const { code, out, err } = await evaluate(run, ...words, "--leaks-by", "bytes");
+    assert.equal(code, 0, err);
+    assert.match(out, /^4 of 10 pictures of leaky stand in pairs too\.$/m);
+    assert.match(out, /^3 are the same bytes; 1 more have perceptual hashes at most 8 of 64 bits apart/m);
+    assert.match(out, /^ {2}0 = 0 \(the same bytes\)$/m);
+    assert.match(out, /^ +all +new ones +the others +new − all$/m);
+    const shown = readFileSync(join(run, "leaks/leaky/index.html"), "utf8");
+    assert.equal(shown.match(/<img /g)!.length, 8);
+    const kept = lines(readFileSync(join(run, "leaks/leaky/pairs.jsonl"), "utf8"));
+    assert.deepEqual(kept[0], { test: "0", training: "0", kind: "exact" });
+    assert.equal(kept[3]!.kind, "perceptual");
+
+    const all = await evaluate(run, ...words);
+    assert.match(
+      all.out,
+      /more have a cosine of 0\.\d+ or higher, which finds these shares of copies made of 10 /,
+    );
+    const unknown = await evaluate(model, ...words);
+    assert.match(unknown.err, /what a model that is no run's was trained on is not known; .* Give --against/);
+    const against = await evaluate(model, ...words, "--against", pairs, "--leaks-by", "bytes");
+    assert.match(against.out, /^4 of 10 pictures of leaky stand in pairs too\.$/m);
+  });
+
   test("labels that are numbers leave zero-shot out where captions can be scored, and are named by a file", async () => {
     const rows = Array.from({ length: 4 }, (_, i) => `pairs/${i}.png,${[10, 2, 1, 2][i]},thing ${i}`);
     const csv = put(folder, "numbers.csv", ["filepath,label,caption", ...rows].join("\n"));
@@ -126,7 +161,7 @@ suite("clipwright evaluate", () => {
 
   test("data without what the task needs are refused in one line", async () => {
     const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
-    assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*\n$/);
+    assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*$/m);
     const words = ["--data", join(folder, "pairs"), "--task", "retrieval", "--templates", "simple"];
     assert.match((await evaluate(model, ...words)).err, /templates are for zero-shot; got --task retrieval/);
     assert.match((await evaluate()).err, /what is scored must be given; got no RUN/);
@@ -136,5 +171,42 @@ suite("clipwright evaluate", () => {
     const broken = await evaluate(model, "--data", join(folder, "broken"));
     assert.equal(broken.code, 1);
     assert.match(broken.err, /must have an image that can be read; got 1 broken, the first a: /);
+  });
+
+  test("several runs on a suite stand side by side; CLIP_benchmark's JSON and CSV; features as .npy", async () => {
+    const labels = ["cat", "dog", "tree", "car"];
+    for (const [c, label] of labels.entries())
+      for (let i = 0; i < 2; i++) put(folder, `small/${label}/${i}.png`, await pngOf(31 * c + i));
+    const sets = {
+      first: { data: "small", role: "reference" },
+      second: { data: "small", tasks: ["nearest_neighbours"], train: "small" },
+    };
+    const file = put(folder, "suite.json", JSON.stringify({ sets }));
+    const other = join(folder, "other");
+    cpSync(model, other, { recursive: true });
+    const both = [model, other, "--suite", file];
+    const saved = join(folder, "saved");
+    const { out, err } = await evaluate(...both, "--save-features", saved);
+    assert.match(out, /^ +embed +other\nfirst {2}top-1 +[\d.]+ % \([^)]*\) +[\d.]+ % \(/, err);
+    assert.match(out, /^second {2}10 neighbours +100\.0 %/m);
+    const rows = readNpy(join(saved, "embed/first/images.npy"));
+    assert.equal(rows.shape[0], 8);
+    const samples = readFileSync(join(saved, "embed/first/samples.jsonl"), "utf8").trim().split("\n");
+    assert.deepEqual(JSON.parse(samples[0]!), { key: "car/0", label: "car" });
+    assert.equal(readNpy(join(saved, "embed/first/classes.npy")).shape[0], 4);
+
+    const results = JSON.parse((await evaluate(...both, "--format", "clip-benchmark")).out);
+    assert.equal(results.length, 4);
+    const [one] = results;
+    assert.deepEqual(Object.keys(one), ["dataset", "model", "pretrained", "task", "metrics", "language"]);
+    assert.deepEqual(Object.keys(one.metrics), ["acc1", "acc5", "mean_per_class_recall"]);
+    const csv = (await evaluate(...both, "--format", "clip-benchmark-csv")).out.split("\n");
+    assert.match(csv[0]!, /^dataset,language,model,model_fullname,pretrained,task,acc1,acc5,/);
+    assert.match(csv[1]!, /^first,en,embed,embed .*,zeroshot_classification,[\d.]+,/);
+    const named = lines((await evaluate(...both, "--json")).out);
+    assert.deepEqual([...new Set(named.map(({ run }) => run))], [model, other]);
+
+    const wrong = await evaluate(model, "--suite", file, "--data", join(folder, "small"));
+    assert.match(wrong.err, /a suite names its own data; got --data too/);
   });
 });

@@ -70,6 +70,13 @@ export async function seenIn(
   }
 }
 
+/** What the run was trained on: its data without what it held out. Throws `UsageError` where they cannot be opened any more. */
+export async function trainingDataOf(run: string, say: (line: string) => void): Promise<Dataset> {
+  const recipe = recipeOf(run);
+  if (recipe.valSplit > 0) return (await splitOf(recipe, say)).train;
+  return openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+}
+
 async function seenBy(recipe: Recipe, dataset: Dataset, say: (line: string) => void): Promise<number> {
   const all = await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
   const overlap = await overlapWith(dataset, all);

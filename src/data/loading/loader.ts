@@ -33,6 +33,8 @@ export interface LoaderOptions {
    * their own below `root`; the folder's remains are found again while data and preparation are the same. Default: none.
    */
   readonly packed?: { readonly root: string; readonly limitBytes: number };
+  /** Told once of each image that a worker waits for; default a warning of the process. */
+  readonly onSlow?: (line: string) => void;
   /** Steps made ahead, default 2. */
   readonly prefetch?: number;
   /**
@@ -201,6 +203,7 @@ export class Loader {
             }),
       },
       workers,
+      options.onSlow && { onSlow: options.onSlow },
     );
   }
 

@@ -1,5 +1,6 @@
 /** What the main thread and its data workers say to each other. */
 import type { Key } from "../../core/random.js";
+import type { PerceptualHash } from "../copies/perceptual-hash.js";
 import type { ImageIndex } from "../image-index.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
@@ -43,6 +44,8 @@ export interface FillTask {
 export interface ExamineTask {
   readonly kind: "examine";
   readonly indices: readonly number[];
+  /** Make the perceptual hash too. */
+  readonly perceptual?: boolean;
 }
 
 export interface BrokenImage {
@@ -66,6 +69,8 @@ export interface Examined {
     readonly hash: readonly [high: number, low: number];
     /** 8 × 8 RGB in miniature, 192 bytes. */
     readonly miniature: Uint8Array;
+    /** Where it was asked for. */
+    readonly perceptual?: PerceptualHash;
   };
   readonly error?: string;
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
+import { perceptualHash } from "../copies/perceptual-hash.js";
 import { readImageBytes } from "../image-bytes.js";
 import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
 import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
@@ -107,7 +108,10 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
         index,
         sizeBytes: bytes.length,
         sha256,
-        picture: { width, height, format, ...imageSignature(image) },
+        picture: {
+          ...{ width, height, format, ...imageSignature(image) },
+          ...(task.perceptual === true && { perceptual: perceptualHash(image) }),
+        },
       });
     } catch (error) {
       found.push({ index, sizeBytes: bytes.length, sha256, error: reasonOf(error) });

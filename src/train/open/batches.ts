@@ -43,6 +43,7 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
       views: pipelines.views.map(ofSize(size)),
       captions: recipe.captions,
       captionDropout: recipe.captionDropout,
+      onSlow: (line) => folder.hooks.onMessage?.(line, "warning"),
       memoryLimitBytes: recipe.imageMemory * 2 ** 20,
       ...(recipe.imageDisk === 0
         ? {}
