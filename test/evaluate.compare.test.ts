@@ -65,6 +65,11 @@ describe("compareRuns", () => {
     );
   });
 
+  test("the same answers are told as such", () => {
+    const [acc1] = compareRuns([runOf("a", "a", 0.5, 1), runOf("b", "b", 0.5, 1)], findMetric);
+    assert.equal(verdictWords(acc1!.pairs[0]!, acc1!.metric), "a and b have the same score on every item");
+  });
+
   test("p-values are corrected over all pairs and metrics", () => {
     const runs = ["a", "b", "c"].map((name, i) => runOf(name, name, 0.5 + i / 20, i));
     const [acc1] = compareRuns(runs, findMetric);

@@ -135,13 +135,13 @@ export function verdictWords(pair: PairComparison, metric: Metric): string {
         : "";
     return `${winner} is better than ${other} by ${number(Math.abs(pair.value))}${unit}${which} (${number(ends[0]!)} to ${number(ends[1]!)})${only}`;
   }
+  if (pair.error === 0) return `${pair.first} and ${pair.second} have the same score on every item`;
   const more: string[] = [];
-  if (pair.needed.runs === undefined)
-    more.push("several seeds of each would be needed to speak of the recipes");
-  else if (Number.isFinite(pair.needed.runs)) more.push(`${pair.needed.runs} seeds of each`);
+  if (pair.needed.runs !== undefined && Number.isFinite(pair.needed.runs)) more.push(`${pair.needed.runs} seeds of each`);
   if (Number.isFinite(pair.needed.items)) more.push(`${pair.needed.items.toLocaleString("en-US")} samples`);
   const take = more.length === 0 ? "" : `; a difference as small as this one would take ${more.join(" or ")}`;
-  return `${pair.first} and ${pair.second} cannot be told apart: ${number(pair.value)}${unit} (${number(pair.low)} to ${number(pair.high)}); ${number(pair.needed.detectable)}${unit} would be found four times in five${take}`;
+  const seeds = pair.needed.runs === undefined ? "; to speak of the recipes takes several seeds of each" : "";
+  return `${pair.first} and ${pair.second} cannot be told apart: ${number(pair.value)}${unit} (${number(pair.low)} to ${number(pair.high)}); ${number(pair.needed.detectable)}${unit} would be found four times in five${take}${seeds}`;
 }
 
 /** A metric's number or a difference of two for people: a share in percent, without the sign. */
