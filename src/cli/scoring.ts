@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
+import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
@@ -11,6 +12,7 @@ import { runTask, type TaskRun } from "../evaluate/evaluate.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import { choicesTask } from "../evaluate/tasks/choices.js";
 import { suitableTasks, tasks } from "../evaluate/tasks/index.js";
 import { retrievalTask } from "../evaluate/tasks/retrieval.js";
 import type { Task } from "../evaluate/tasks/task.js";
@@ -77,6 +79,10 @@ export const scoredDataOptions = {
     ["auto"],
     "auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
   ),
+  choices: optional(
+    text("FILE|FOLDER"),
+    "Questions with captions to choose from, instead of --data: files of Winoground or SugarCrepe as they are, pictures in --image-root or beside them.",
+  ),
   probeData: optional(
     list(text("SOURCE"), { separator: "::" }),
     "Labelled images that probes and few-shot learn from, apart from those that are scored.",
@@ -125,14 +131,17 @@ export async function scoreModel(
   const all: ScoredTask[] = [];
   const leaks: string[] = [];
   const training = await leakedFrom(path, run, options, progress.say);
-  for (const set of sets) {
+  for (const [at, set] of sets.entries()) {
+    const setName = set.name ?? options.name;
     const data = {
       ...set,
       ...(classnames && { classnames }),
       ...(templates && { templates }),
       ...(probeData && { train: probeData }),
     };
-    const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+    const chosen = set.questions
+      ? [choicesTask]
+      : chooseTasks(options.task, set.dataset, probeData !== undefined);
     if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
       throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
         key: "templates",
@@ -140,7 +149,7 @@ export async function scoreModel(
     }
     for (const task of chosen) {
       const where = {
-        name: options.name,
+        name: setName,
         ...(step !== undefined && { step }),
         ...(set.split !== undefined && { split: set.split }),
         ...(set.seen !== undefined && { seen: set.seen }),
@@ -154,9 +163,10 @@ export async function scoreModel(
       });
       for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
       for (const note of scored.notes) told.add(note);
-      all.push({ ...scored, dataset: options.name ?? set.dataset.name, task: task.name });
+      all.push({ ...scored, dataset: setName ?? set.dataset.name, task: task.name });
     }
-    if (training === undefined) continue;
+    // Questions of several files are on one set of pictures.
+    if (training === undefined || sets[at + 1]?.dataset === set.dataset) continue;
     const { folder, ...wanted } = training;
     const pair = { test: set.dataset, training: wanted.dataset };
     const found = await findLeaks(pair, features, loaded.encoder, wanted.options, progress);
@@ -165,7 +175,7 @@ export async function scoreModel(
       leakText(
         found,
         all
-          .filter(({ dataset }) => dataset === (options.name ?? set.dataset.name))
+          .filter(({ dataset }) => dataset === (setName ?? set.dataset.name))
           .flatMap(({ scores }) => scores),
         page,
       ),
@@ -216,10 +226,34 @@ async function setsOf(
 ): Promise<{ sets: readonly ScoredSet[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
+  if (options.choices !== undefined) {
+    if (options.data !== undefined) {
+      throw new UsageError("evaluate: questions bring their pictures; got --choices and --data. Keep one.", {
+        key: "choices",
+      });
+    }
+    return { sets: questionSets(options.choices, options), probeData };
+  }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
   const dataset = await openDataset(options.data, { ...reading, ...named });
   return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
+}
+
+/** A set for each file of questions, and, of several, one for their mean; all on the same pictures. */
+function questionSets(
+  path: string,
+  { imageRoot, name }: Pick<ScoringOptions, "imageRoot" | "name">,
+): ScoredSet[] {
+  const { pictures, questions, files } = readChoices(path, { imageRoot });
+  const all = { dataset: pictures, questions, seen: undefined };
+  if (files.length === 1) return [{ ...all, ...(name !== undefined && { name }) }];
+  const parts = files.map((file) => ({
+    ...all,
+    questions: questions.filter((question) => question.file === file),
+    name: file,
+  }));
+  return [...parts, { ...all, name: `${name ?? pictures.name} (mean of ${files.length} files)` }];
 }
 
 async function keptSets(

@@ -31,6 +31,7 @@ export const evaluateCommand = defineCommand({
   brief: [
     "data",
     "task",
+    "choices",
     "probeData",
     "classnames",
     "templates",

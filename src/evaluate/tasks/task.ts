@@ -1,5 +1,6 @@
 /** What a task is: something that a model can be scored by, told and computed in one record. */
 
+import type { Question } from "../../data/choices.js";
 import type { Dataset } from "../../data/dataset.js";
 import type { FeatureSource } from "../features/source.js";
 import type { BootstrapOptions, Interval } from "../statistics/bootstrap.js";
@@ -17,7 +18,7 @@ export interface Metric {
 }
 
 /** What a task asks of the data. `train`: a labelled part to learn from, apart from what is scored. */
-export type Need = "labels" | "captions" | "train";
+export type Need = "labels" | "captions" | "train" | "choices";
 
 /** The data that are scored, and what belongs to them. */
 export interface EvaluationSet {
@@ -28,6 +29,8 @@ export interface EvaluationSet {
   readonly templates?: string | undefined;
   /** Labelled images that probes learn from. */
   readonly train?: Dataset | undefined;
+  /** Questions on the set's pictures, for choices between captions. */
+  readonly questions?: readonly Question[] | undefined;
 }
 
 export interface TaskContext {
