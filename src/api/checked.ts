@@ -18,8 +18,9 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import { completeRecipe } from "../train/forecast/choose.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
-import { checkRecipe, type RecipeInput } from "../train/recipe/recipe.js";
+import type { RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";
 import {
   callback,
@@ -38,6 +39,11 @@ import {
   text,
   thing,
 } from "./arguments.js";
+import {
+  compare as compareUnchecked,
+  type EvaluateOptions,
+  evaluate as evaluateUnchecked,
+} from "./evaluate.js";
 import { type OpenModelOptions, openModel as openBoth } from "./open-model.js";
 
 const engine = thing("an engine, as openEngine gives", "compile", "upload");
@@ -214,6 +220,35 @@ export const runTask = checkedAsync(
   ],
 ) as typeof runUnchecked;
 
+/**
+ * Scores a model on every set of a suite: a file, or as `defineSuite` has it, paths then from the working folder. The scores
+ * come set by set and task by task, with intervals, as records too. Throws `UsageError` naming the key or the data at fault.
+ */
+export const evaluate = checkedAsync(
+  "evaluate",
+  evaluateUnchecked,
+  2,
+  ["model", thing("a model, as loadModel or openModel gives", "encoder")],
+  ["suite", either(text, object)],
+  [
+    "options",
+    options<EvaluateOptions>({
+      features: thing("a source of features, such as a FeatureStore", "images", "texts"),
+      onProgress: callback,
+      onNote: callback,
+    }),
+  ],
+);
+
+/**
+ * Compares runs on the same samples: paired differences with intervals and a verdict for each pair of recipes, p-values
+ * corrected together (Holm). Scores are those that `evaluate` gives. Throws `UsageError` for fewer than two recipes.
+ */
+export const compare = checked("compare", compareUnchecked, 1, [
+  "runs",
+  listOf(thing("a run with its scores", "run", "recipe", "dataset", "task", "scores")),
+]);
+
 /** Scores as a table for a terminal. */
 export const evaluationTable = checked("evaluationTable", tableOf, 1, ["records", records]);
 
@@ -236,14 +271,18 @@ export const findPreset = checked("findPreset", presetNamed, 1, ["name", text]);
 export const summarize = checked("summarize", summaryOf, 1, ["preset", thing("a preset", "name", "config")]);
 
 /**
- * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it
+ * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Without a `model`, `pretrained` brings
+ * its own with its tokenizer; else one is chosen for the data and the machine, and told. Called again with the same recipe, it
  * goes on from the latest checkpoint. Throws `UsageError` for what the caller can mend: a wrong setting, bad data, a full
  * disk, a loss that is not finite.
  */
 export const train = checkedAsync(
   "train",
-  async (recipe: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> =>
-    trainChecked(checkRecipe(recipe), hooks),
+  async (input: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> => {
+    const { recipe, reasons } = await completeRecipe(input);
+    for (const line of reasons) hooks.onMessage?.(line, "note");
+    return trainChecked(recipe, hooks);
+  },
   1,
   ["recipe", object],
   [

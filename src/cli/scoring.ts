@@ -8,15 +8,18 @@ import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import type { Engine } from "../engines/engine.js";
-import { runTask, type TaskRun } from "../evaluate/evaluate.js";
+import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
+import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
+import { loadSuite } from "../evaluate/suites/suite.js";
 import { choicesTask } from "../evaluate/tasks/choices.js";
-import { suitableTasks, tasks } from "../evaluate/tasks/index.js";
+import { tasks } from "../evaluate/tasks/index.js";
 import { retrievalTask } from "../evaluate/tasks/retrieval.js";
-import type { Task } from "../evaluate/tasks/task.js";
-import { zeroshotTask } from "../evaluate/tasks/zeroshot.js";
+import type { EvaluationSet } from "../evaluate/tasks/task.js";
+import { type ZeroshotDetails, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
 import { engineOptions } from "./commands/engines.js";
 import { findLeaks, type LeakOptions, leakText, writeLeaks } from "./leaks.js";
@@ -74,6 +77,10 @@ export const scoredDataOptions = {
     list(text("SOURCE"), { separator: "::" }),
     "Images with captions, labels, or both; what the run held out otherwise.",
   ),
+  suite: optional(
+    text("FILE"),
+    "Named data sets with their classes, templates and tasks: .json, or a program (docs/evaluation.md).",
+  ),
   task: defaulted(
     list(choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)])),
     ["auto"],
@@ -104,12 +111,6 @@ export interface ScoredModel {
   readonly leaks: readonly string[];
 }
 
-/** A model's scores on one data set by one task. */
-export interface ScoredTask extends TaskRun<unknown> {
-  readonly dataset: string;
-  readonly task: string;
-}
-
 /**
  * Scores the model at `path` by all tasks that are asked for. Tells each note once (`told` remembers them).
  * Throws `UsageError` where there is nothing to score it on.
@@ -117,7 +118,7 @@ export interface ScoredTask extends TaskRun<unknown> {
 export async function scoreModel(
   engine: Engine,
   path: string,
-  options: ScoringOptions & Partial<LeakOptions>,
+  options: ScoringOptions & Partial<LeakOptions> & { readonly saveFeatures?: string | undefined },
   progress: ProgressLine,
   told = new Set<string>(),
 ): Promise<ScoredModel> {
@@ -131,39 +132,45 @@ export async function scoreModel(
   const all: ScoredTask[] = [];
   const leaks: string[] = [];
   const training = await leakedFrom(path, run, options, progress.say);
-  for (const [at, set] of sets.entries()) {
-    const setName = set.name ?? options.name;
-    const data = {
+  for (const [at, { seen, split, tasks: named, name = options.name, ...set }] of sets.entries()) {
+    const data: EvaluationSet = {
       ...set,
       ...(classnames && { classnames }),
       ...(templates && { templates }),
       ...(probeData && { train: probeData }),
     };
-    const chosen = set.questions
-      ? [choicesTask]
-      : chooseTasks(options.task, set.dataset, probeData !== undefined);
+    const asked = named === undefined || options.task[0] !== "auto" ? options.task : named;
+    const chosen = chooseTasks(
+      asked.map((name) => shortNames.get(name) ?? name),
+      data,
+    );
     if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
       throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
         key: "templates",
       });
     }
-    for (const task of chosen) {
-      const where = {
-        name: setName,
-        ...(step !== undefined && { step }),
-        ...(set.split !== undefined && { split: set.split }),
-        ...(set.seen !== undefined && { seen: set.seen }),
-      };
-      const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
-        // Captions may be scored although the labels have no names.
-        const another = task === zeroshotTask && chosen.includes(retrievalTask);
-        if (!(another && error instanceof UsageError)) throw error;
-        const notes = [`zero-shot is left out. ${error.message}`];
-        return { records: [], scores: [], notes, details: undefined };
-      });
-      for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
-      for (const note of scored.notes) told.add(note);
-      all.push({ ...scored, dataset: setName ?? set.dataset.name, task: task.name });
+    const where = {
+      ...(step !== undefined && { step }),
+      ...(split !== undefined && { split }),
+      ...(seen !== undefined && { seen }),
+    };
+    const onScored = ({ notes }: ScoredTask) => {
+      for (const note of notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+      for (const note of notes) told.add(note);
+    };
+    const scored = await scoreSet(features, data, chosen, { name, where, onScored });
+    all.push(...scored);
+    if (options.saveFeatures !== undefined) {
+      const zeroshot = scored.find(({ task }) => task === zeroshotTask.name)?.details as
+        | ZeroshotDetails
+        | undefined;
+      const folder = (name ?? set.dataset.name).replace(/[^\w.+-]+/g, "_");
+      await saveFeatures(
+        join(options.saveFeatures, folder),
+        features,
+        set.dataset,
+        zeroshot && { names: zeroshot.classes.names, features: zeroshot.classFeatures },
+      );
     }
     // Questions of several files are on one set of pictures.
     if (training === undefined || sets[at + 1]?.dataset === set.dataset) continue;
@@ -174,9 +181,7 @@ export async function scoreModel(
     leaks.push(
       leakText(
         found,
-        all
-          .filter(({ dataset }) => dataset === (setName ?? set.dataset.name))
-          .flatMap(({ scores }) => scores),
+        scored.flatMap(({ scores }) => scores),
         page,
       ),
     );
@@ -223,7 +228,7 @@ async function setsOf(
   run: string | undefined,
   options: ScoringOptions,
   say: (line: string) => void,
-): Promise<{ sets: readonly ScoredSet[]; probeData: Dataset | undefined }> {
+): Promise<{ sets: readonly (ScoredSet & Partial<OpenSet>)[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
   if (options.choices !== undefined) {
@@ -233,6 +238,18 @@ async function setsOf(
       });
     }
     return { sets: questionSets(options.choices, options), probeData };
+  }
+  if (options.suite !== undefined) {
+    const refused = (["data", "name"] as const).find((key) => options[key] !== undefined);
+    if (refused !== undefined) {
+      throw new UsageError(`evaluate: a suite names its own data; got --${refused} too. Leave one out.`, {
+        key: refused,
+      });
+    }
+    const open = await openSuite(await loadSuite(options.suite), reading);
+    const sets: (ScoredSet & OpenSet)[] = [];
+    for (const set of open) sets.push({ ...set, seen: await seenIn(run, set.dataset, say) });
+    return { sets, probeData };
   }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
@@ -244,9 +261,9 @@ async function setsOf(
 function questionSets(
   path: string,
   { imageRoot, name }: Pick<ScoringOptions, "imageRoot" | "name">,
-): ScoredSet[] {
+): (ScoredSet & Partial<OpenSet>)[] {
   const { pictures, questions, files } = readChoices(path, { imageRoot });
-  const all = { dataset: pictures, questions, seen: undefined };
+  const all = { dataset: pictures, questions, tasks: [choicesTask.name], seen: undefined };
   if (files.length === 1) return [{ ...all, ...(name !== undefined && { name }) }];
   const parts = files.map((file) => ({
     ...all,
@@ -266,16 +283,4 @@ async function keptSets(
     `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
     { key: "data" },
   );
-}
-
-/** The tasks that are asked for, in their order, each once. */
-function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
-  const names = wanted.map((name) => shortNames.get(name) ?? name);
-  const { zeroshot, retrieval } = suitableTasks(dataset);
-  const suits = (task: Task): boolean => {
-    if (task === zeroshotTask) return zeroshot;
-    if (task === retrievalTask) return retrieval;
-    return zeroshot && probes && task.needs.includes("train");
-  };
-  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
 }

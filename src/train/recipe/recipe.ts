@@ -14,7 +14,6 @@ import {
   defaulted,
   duration,
   flag,
-  type Inputs,
   integer,
   kebab,
   list,
@@ -28,6 +27,7 @@ import {
   type Values,
 } from "../../settings/fields.js";
 import { strategyNames } from "../strategies/index.js";
+import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
 import { scheduleFields } from "./schedule-fields.js";
@@ -278,8 +278,7 @@ type RecipeFields = { readonly [K in keyof Flat<typeof recipeGroups>]: Flat<type
 /** All settings, by key. */
 export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as RecipeFields;
 
-/** What a recipe file or a caller may write. `model`, `trainData` and one length are needed to run it. */
-export type RecipeInput = Inputs<RecipeFields>;
+export type { RecipeInput };
 
 /** A checked recipe, defaults filled in. */
 export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment"> & {
@@ -309,7 +308,7 @@ export const checkRecipe = (input: RecipeInput, name?: string): Recipe =>
   namingKeys(recipeFields, () => check(input, name));
 
 function check(input: RecipeInput, name: string | undefined): Recipe {
-  const values = checkAll(recipeFields, withFraction(input));
+  const values = checkAll(recipeFields, { ...withFraction(input) });
   const recipe: Recipe = {
     ...values,
     ...completeStrategy(values),
