@@ -51,6 +51,7 @@ export const evaluateCommand = defineCommand({
     "data",
     "suite",
     "task",
+    "choices",
     "probeData",
     "classnames",
     "templates",
