@@ -137,7 +137,8 @@ export function verdictWords(pair: PairComparison, metric: Metric): string {
   }
   if (pair.error === 0) return `${pair.first} and ${pair.second} have the same score on every item`;
   const more: string[] = [];
-  if (pair.needed.runs !== undefined && Number.isFinite(pair.needed.runs)) more.push(`${pair.needed.runs} seeds of each`);
+  if (pair.needed.runs !== undefined && Number.isFinite(pair.needed.runs))
+    more.push(`${pair.needed.runs} seeds of each`);
   if (Number.isFinite(pair.needed.items)) more.push(`${pair.needed.items.toLocaleString("en-US")} samples`);
   const take = more.length === 0 ? "" : `; a difference as small as this one would take ${more.join(" or ")}`;
   const seeds = pair.needed.runs === undefined ? "; to speak of the recipes takes several seeds of each" : "";
