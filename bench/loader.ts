@@ -32,7 +32,7 @@ const { values } = parseArgs({
     policy: { type: "string", default: "randaugment:2,9" },
     python: { type: "string", default: "python3" },
     json: { type: "boolean", default: false },
-    /** Of a child: measures ours, `decode` every image anew or keep them in `memory`. */
+    /** Of a child: measures ours, `decode` every image anew, keep them in `memory`, or on `disk` at 256 pixels. */
     child: { type: "string" },
   },
 });
@@ -98,13 +98,20 @@ function normalizer(): (images: Uint8Array, out: Float32Array) => void {
 
 async function measureOurs(folder: string, mode: string): Promise<Measured> {
   const dataset = datasetOf(folder);
+  const root = mkdtempSync(join(tmpdir(), "clipwright-packed-"));
+  process.on("exit", () => rmSync(root, { recursive: true }));
   await using loader = createLoader({
     dataset,
     batchSize: BATCH,
     seed: 1,
-    pipeline: trainingPipeline(SIZE, { policy: values.policy, filter: "bilinear" }),
+    pipeline: trainingPipeline(SIZE, {
+      policy: values.policy,
+      filter: "bilinear",
+      ...(mode === "disk" ? { keepSize: 256 } : {}),
+    }),
     workers: 1,
     ...(mode === "memory" ? {} : { memoryLimitBytes: 0 }),
+    ...(mode === "disk" ? { packed: { root, limitBytes: 2 ** 30 } } : {}),
   });
   const normalize = normalizer();
   const out = new Float32Array(BATCH * SIZE * SIZE * 3);
@@ -175,6 +182,7 @@ async function main(): Promise<void> {
     const kinds = {
       "ours, decoding every time": ours("decode"),
       "ours, from memory": ours("memory"),
+      "ours, from disk": ours("disk"),
       torchvision: peer("torchvision"),
       timm: peer("timm"),
     };

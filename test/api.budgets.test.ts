@@ -12,12 +12,12 @@ const source = fileURLToPath(new URL("../../src/", import.meta.url));
 /** Lines of TypeScript that each folder may hold: about half as much again as it does. More is decided here, not by accident. */
 const lineBudgets: Readonly<Record<string, number>> = {
   api: 900,
-  cli: 4000,
+  cli: 5000,
   core: 3000,
   curate: 4000,
   data: 15_000,
   engines: 8000,
-  evaluate: 6500,
+  evaluate: 7500,
   graph: 9500,
   models: 6500,
   nn: 1500,

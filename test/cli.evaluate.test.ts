@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import sharp from "sharp";
 import { evaluateCommand } from "../src/cli/commands/evaluate.js";
 import { parseEvaluation } from "../src/evaluate/records.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
@@ -103,6 +104,39 @@ suite("clipwright evaluate", () => {
     assert.ok(lines(unknown.out).every((score) => !("seen" in score)));
   });
 
+  test("test pictures that stand in the training data are found, shown, and left out of a second score", async () => {
+    const pairs = join(folder, "pairs");
+    const recipe = { model: "ViT-B-32", trainData: pairs, steps: 3, batchSize: 4 };
+    const run = makeRun(join(folder, "runs/leaky"), recipe);
+    for (let i = 0; i < 10; i++) {
+      const bytes = i < 4 ? readFileSync(join(pairs, `${i}.png`)) : await pngOf(300 + i);
+      put(folder, `leaky/${i}.png`, i === 3 ? await sharp(bytes).jpeg({ quality: 70 }).toBuffer() : bytes);
+      put(folder, `leaky/${i}.txt`, `another ${i}`);
+    }
+    const words = ["--data", join(folder, "leaky"), "--leaks", "--no-keep-features"];
+    const { code, out, err } = await evaluate(run, ...words, "--leaks-by", "bytes");
+    assert.equal(code, 0, err);
+    assert.match(out, /^4 of 10 pictures of leaky stand in pairs too\.$/m);
+    assert.match(out, /^3 are the same bytes; 1 more have perceptual hashes at most 8 of 64 bits apart/m);
+    assert.match(out, /^ {2}0 = 0 \(the same bytes\)$/m);
+    assert.match(out, /^ +all +new ones +the others +new − all$/m);
+    const shown = readFileSync(join(run, "leaks/leaky/index.html"), "utf8");
+    assert.equal(shown.match(/<img /g)!.length, 8);
+    const kept = lines(readFileSync(join(run, "leaks/leaky/pairs.jsonl"), "utf8"));
+    assert.deepEqual(kept[0], { test: "0", training: "0", kind: "exact" });
+    assert.equal(kept[3]!.kind, "perceptual");
+
+    const all = await evaluate(run, ...words);
+    assert.match(
+      all.out,
+      /more have a cosine of 0\.\d+ or higher, which finds these shares of copies made of 10 /,
+    );
+    const unknown = await evaluate(model, ...words);
+    assert.match(unknown.err, /what a model that is no run's was trained on is not known; .* Give --against/);
+    const against = await evaluate(model, ...words, "--against", pairs, "--leaks-by", "bytes");
+    assert.match(against.out, /^4 of 10 pictures of leaky stand in pairs too\.$/m);
+  });
+
   test("labels that are numbers leave zero-shot out where captions can be scored, and are named by a file", async () => {
     const rows = Array.from({ length: 4 }, (_, i) => `pairs/${i}.png,${[10, 2, 1, 2][i]},thing ${i}`);
     const csv = put(folder, "numbers.csv", ["filepath,label,caption", ...rows].join("\n"));
@@ -126,7 +160,7 @@ suite("clipwright evaluate", () => {
 
   test("data without what the task needs are refused in one line", async () => {
     const zeroshot = await evaluate(model, "--data", join(folder, "pairs"), "--task", "zeroshot");
-    assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*\n$/);
+    assert.match(zeroshot.err, /^clipwright: data pairs: classes need labels; .*$/m);
     const words = ["--data", join(folder, "pairs"), "--task", "retrieval", "--templates", "simple"];
     assert.match((await evaluate(model, ...words)).err, /templates are for zero-shot; got --task retrieval/);
     assert.match((await evaluate()).err, /what is scored must be given; got no RUN/);

@@ -158,10 +158,22 @@ suite("loadClassNames and parseClassNames", () => {
       ["", "c.txt", /at least one class name/],
       ["{oops", "c.json", /c\.json:1:2: must be JSON/],
       ["3", "c.json", /got 3\. Wrap it/],
-      ['{"n01":["cat"]}', "c.json", /got \["cat"\] under key "n01"/],
+      ['{"n01":["cat",3]}', "c.json", /got \["cat",3\] under key "n01"/],
+      ['{"n01":[]}', "c.json", /got \[\] under key "n01"/],
       ['[{"label":1,"name":"a"},{"label":1,"name":"b"}]', "c.json", /got label 1 twice/],
       ['[{"label":1,"name":"a"},"b"]', "c.json", /every entry a \{"label", "class_name"\}; got \{"label":1/],
     ];
     for (const [text, file, message] of cases) assert.throws(() => parseClassNames(text, file), message);
+  });
+
+  test("a list of names is one class of several, called by the first", () => {
+    const read = parseClassNames('{"n02":["crane","crane bird"],"n01":"tench"}', "c.json");
+    assert.deepEqual(read, {
+      names: ["crane", "tench"],
+      keys: ["n02", "n01"],
+      synonyms: [["crane", "crane bird"], ["tench"]],
+    });
+    const classes = nameClasses(["n01", "n02"], read, { file: "c.json", of: "set" });
+    assert.deepEqual(classes.synonyms[classes.indexOf.get("n02")!], ["crane", "crane bird"]);
   });
 });

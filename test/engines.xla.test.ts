@@ -16,7 +16,7 @@ import { after, describe, test } from "node:test";
 import { decode, encode } from "../src/core/dtype.js";
 import { UsageError } from "../src/core/errors.js";
 import { sizeOfShape } from "../src/core/shape.js";
-import { troubleOf } from "../src/engines/failure.js";
+import { troubleOf } from "../src/engines/device-trouble.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { parseXlaFlags, parseXlaFlagWords } from "../src/engines/xla/options.js";
 import { gradients } from "../src/graph/grad.js";

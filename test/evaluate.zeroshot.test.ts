@@ -124,3 +124,43 @@ suite("evaluateZeroshot", () => {
     assert.throws(() => evaluateZeroshot(labels.slice(1), names, predictions), /699 labels for 700 images/);
   });
 });
+
+suite("several right answers an image", () => {
+  const names = ["a", "b", "c", "d"];
+  const predictions = {
+    indices: Uint32Array.from([0, 1, 2, 3, 1, 0, 1, 2]),
+    scores: Float32Array.from([9, 8, 9, 8, 9, 8, 9, 8]),
+    k: 2,
+  };
+  const labels = Uint32Array.from([0, 1, 0, 3]);
+  const answers = [[0], [1, 2], [0, 1], [3, 2]];
+  const result = evaluateZeroshot(labels, names, predictions, { answers });
+
+  test("any of them counts, the image in its own class", () => {
+    assert.deepEqual([...result.correct], [1, 1, 1, 0]);
+    assert.deepEqual([...result.correctTop5], [1, 1, 1, 1]);
+    assert.equal(result.meanPerClassRecall.value, 2 / 3);
+    assert.deepEqual(result.confusions, [{ truth: "d", predicted: "b", count: 1 }]);
+  });
+
+  test("chance is the share right over all ways to deal the guesses, each image one", () => {
+    // Row g dealt to image i, all 16 of them alike.
+    const share = (depth: number): number => {
+      let right = 0;
+      for (let g = 0; g < 4; g++)
+        for (const own of answers)
+          if (own.some((c) => predictions.indices.subarray(2 * g, 2 * g + depth).includes(c))) right++;
+      return right / 16;
+    };
+    assert.equal(result.chance.top1, share(1));
+    assert.equal(result.chance.top5, share(2));
+  });
+
+  test("a class of several names is the mean of all their prompts", () => {
+    const prompts = { data: Float32Array.from([1, 0, 0, 1, 0, 1, 1, 0]), rows: 4, width: 2 };
+    const classes = classEmbeddings(prompts, [3, 1]);
+    const length = Math.hypot(1, 2);
+    const expected = [1 / length, 2 / length, 1, 0];
+    for (const [i, x] of expected.entries()) assert.ok(Math.abs(classes.data[i]! - x) < 1e-6);
+  });
+});

@@ -15,6 +15,12 @@ describe("a damaged file is read right or refused in one line:", () => {
   }
 });
 
+test("a run of a billion values in a Parquet page of four is refused", async () => {
+  const { refused, failures } = await fuzz("parquet", { seed: 5, from: 1835, cases: 1836 });
+  assert.deepEqual(failures, []);
+  assert.equal(refused, 1);
+});
+
 test("the cases of a target are its own, and the same every time", async () => {
   const [target] = targets;
   const seeds = await target!.seeds();

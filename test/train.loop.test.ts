@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
-import { deviceFailed, outOfMemory } from "../src/engines/failure.js";
+import { deviceFailed, outOfMemory } from "../src/engines/device-trouble.js";
 import type { StepReport, TrainHooks } from "../src/train/hooks.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { train } from "../src/train/train.js";

@@ -18,8 +18,9 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import { completeRecipe } from "../train/forecast/choose.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
-import { checkRecipe, type RecipeInput } from "../train/recipe/recipe.js";
+import type { RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";
 import {
   callback,
@@ -237,14 +238,18 @@ export const findPreset = checked("findPreset", presetNamed, 1, ["name", text]);
 export const summarize = checked("summarize", summaryOf, 1, ["preset", thing("a preset", "name", "config")]);
 
 /**
- * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Called again with the same recipe, it
+ * Trains what `recipe` says (its keys: docs/recipe.md) in the folder `LOGS/NAME`. Without a `model`, `pretrained` brings
+ * its own with its tokenizer; else one is chosen for the data and the machine, and told. Called again with the same recipe, it
  * goes on from the latest checkpoint. Throws `UsageError` for what the caller can mend: a wrong setting, bad data, a full
  * disk, a loss that is not finite.
  */
 export const train = checkedAsync(
   "train",
-  async (recipe: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> =>
-    trainChecked(checkRecipe(recipe), hooks),
+  async (input: RecipeInput, hooks: TrainHooks = {}): Promise<TrainResult> => {
+    const { recipe, reasons } = await completeRecipe(input);
+    for (const line of reasons) hooks.onMessage?.(line, "note");
+    return trainChecked(recipe, hooks);
+  },
   1,
   ["recipe", object],
   [

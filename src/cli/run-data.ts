@@ -71,6 +71,13 @@ export async function seenIn(
   }
 }
 
+/** What the run was trained on: its data without what it held out. Throws `UsageError` where they cannot be opened any more. */
+export async function trainingDataOf(run: string, say: (line: string) => void): Promise<Dataset> {
+  const recipe = recipeOf(run);
+  if (recipe.valSplit > 0) return (await splitOf(run, recipe, say)).train;
+  return openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+}
+
 async function seenBy(
   run: string,
   recipe: Recipe,

@@ -3,21 +3,25 @@
 import { join } from "node:path";
 import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
+import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import type { Engine } from "../engines/engine.js";
-import { runTask, type TaskRun } from "../evaluate/evaluate.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
-import { suitableTasks, tasks } from "../evaluate/tasks/index.js";
+import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
+import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
+import { loadSuite } from "../evaluate/suites/suite.js";
+import { tasks } from "../evaluate/tasks/index.js";
 import { retrievalTask } from "../evaluate/tasks/retrieval.js";
-import type { Task } from "../evaluate/tasks/task.js";
+import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
 import { engineOptions } from "./commands/engines.js";
+import { findLeaks, type LeakOptions, leakText, writeLeaks } from "./leaks.js";
 import type { ProgressLine } from "./progress-line.js";
-import { heldOutSets, type ScoredSet, seenIn } from "./run-data.js";
+import { heldOutSets, type ScoredSet, seenIn, trainingDataOf } from "./run-data.js";
 
 /** Short names of tasks. */
 const shortNames: ReadonlyMap<string, string> = new Map([
@@ -70,6 +74,10 @@ export const scoredDataOptions = {
     list(text("SOURCE"), { separator: "::" }),
     "Images with captions, labels, or both; what the run held out otherwise.",
   ),
+  suite: optional(
+    text("FILE"),
+    "Named data sets with their classes, templates and tasks: .json, or a program (docs/evaluation.md).",
+  ),
   task: defaulted(
     list(choice(["auto", ...shortNames.keys(), ...tasks.map(({ name }) => name)])),
     ["auto"],
@@ -89,10 +97,11 @@ export const scoredDataOptions = {
 
 export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptions & typeof featureOptions>;
 
-/** A model's scores on one data set by one task. */
-export interface ScoredTask extends TaskRun<unknown> {
-  readonly dataset: string;
-  readonly task: string;
+export interface ScoredModel {
+  readonly run: string | undefined;
+  readonly scored: readonly ScoredTask[];
+  /** What was found of each set's pictures in the training data, in words; empty unless it was asked for. */
+  readonly leaks: readonly string[];
 }
 
 /**
@@ -102,10 +111,10 @@ export interface ScoredTask extends TaskRun<unknown> {
 export async function scoreModel(
   engine: Engine,
   path: string,
-  options: ScoringOptions,
+  options: ScoringOptions & Partial<LeakOptions>,
   progress: ProgressLine,
   told = new Set<string>(),
-): Promise<{ readonly run: string | undefined; readonly scored: readonly ScoredTask[] }> {
+): Promise<ScoredModel> {
   const { classnames, templates } = options;
   const loaded = await loadModel(engine, { path, ...options, say: progress.say });
   using _ = loaded;
@@ -114,39 +123,83 @@ export async function scoreModel(
   const { sets, probeData } = await setsOf(path, run, options, progress.say);
   using features = openFeatures(loaded, options, progress);
   const all: ScoredTask[] = [];
-  for (const set of sets) {
-    const data = {
+  const leaks: string[] = [];
+  const training = await leakedFrom(path, run, options, progress.say);
+  for (const { seen, split, tasks: named, ...set } of sets) {
+    const data: EvaluationSet = {
       ...set,
       ...(classnames && { classnames }),
       ...(templates && { templates }),
       ...(probeData && { train: probeData }),
     };
-    const chosen = chooseTasks(options.task, set.dataset, probeData !== undefined);
+    const asked = named === undefined || options.task[0] !== "auto" ? options.task : named;
+    const chosen = chooseTasks(
+      asked.map((name) => shortNames.get(name) ?? name),
+      data,
+    );
     if (templates !== undefined && chosen.every((task) => task === retrievalTask)) {
       throw new UsageError("evaluate: templates are for zero-shot; got --task retrieval. Remove them.", {
         key: "templates",
       });
     }
-    for (const task of chosen) {
-      const where = {
-        name: options.name,
-        ...(step !== undefined && { step }),
-        ...(set.split !== undefined && { split: set.split }),
-        ...(set.seen !== undefined && { seen: set.seen }),
-      };
-      const scored = await runTask(task, { features, data }, where).catch((error: unknown) => {
-        // Captions may be scored although the labels have no names.
-        const another = task === zeroshotTask && chosen.includes(retrievalTask);
-        if (!(another && error instanceof UsageError)) throw error;
-        const notes = [`zero-shot is left out. ${error.message}`];
-        return { records: [], scores: [], notes, details: undefined };
-      });
-      for (const note of scored.notes) if (!told.has(note)) progress.say(`  ! ${note}`);
-      for (const note of scored.notes) told.add(note);
-      all.push({ ...scored, dataset: options.name ?? set.dataset.name, task: task.name });
-    }
+    const where = {
+      ...(step !== undefined && { step }),
+      ...(split !== undefined && { split }),
+      ...(seen !== undefined && { seen }),
+    };
+    const onScored = ({ notes }: ScoredTask) => {
+      for (const note of notes) if (!told.has(note)) progress.say(`  ! ${note}`);
+      for (const note of notes) told.add(note);
+    };
+    const scored = await scoreSet(features, data, chosen, { name: options.name, where, onScored });
+    all.push(...scored);
+    if (training === undefined) continue;
+    const { folder, ...wanted } = training;
+    const pair = { test: set.dataset, training: wanted.dataset };
+    const found = await findLeaks(pair, features, loaded.encoder, wanted.options, progress);
+    const page = folder && (await writeLeaks(found, folder(set.dataset.name)));
+    leaks.push(
+      leakText(
+        found,
+        scored.flatMap(({ scores }) => scores),
+        page,
+      ),
+    );
   }
-  return { run, scored: all };
+  return { run, scored: all, leaks };
+}
+
+/** Where test pictures are looked for, if they are, and where what is found goes. */
+async function leakedFrom(
+  path: string,
+  run: string | undefined,
+  options: ScoringOptions & Partial<LeakOptions>,
+  say: (line: string) => void,
+) {
+  const {
+    leaks = false,
+    against,
+    leaksBy = ["bytes", "embedding"],
+    leakBits = MAX_DISTANCE,
+    leaksTo,
+  } = options;
+  if (!leaks && against === undefined) return undefined;
+  if (against === undefined && run === undefined) {
+    throw new UsageError(
+      `${path}: what a model that is no run's was trained on is not known; got no --against. Give --against, its training data.`,
+      { key: "against" },
+    );
+  }
+  const dataset =
+    against === undefined
+      ? await trainingDataOf(run!, say)
+      : await openDataset(against, { ...datasetOptions(options), captionsOptional: true, onProgress: say });
+  const safe = (name: string): string => name.replace(/[^\w.-]+/g, "-");
+  const folder =
+    leaksTo !== undefined
+      ? (name: string) => (options.data === undefined ? join(leaksTo, safe(name)) : leaksTo)
+      : run && ((name: string) => join(run, "leaks", safe(name)));
+  return { dataset, folder, options: { leaks, against, leaksBy, leakBits, leaksTo } };
 }
 
 /** What is scored, and what probes learn from. */
@@ -155,9 +208,21 @@ async function setsOf(
   run: string | undefined,
   options: ScoringOptions,
   say: (line: string) => void,
-): Promise<{ sets: readonly ScoredSet[]; probeData: Dataset | undefined }> {
+): Promise<{ sets: readonly (ScoredSet & Partial<OpenSet>)[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
+  if (options.suite !== undefined) {
+    const refused = (["data", "name"] as const).find((key) => options[key] !== undefined);
+    if (refused !== undefined) {
+      throw new UsageError(`evaluate: a suite names its own data; got --${refused} too. Leave one out.`, {
+        key: refused,
+      });
+    }
+    const open = await openSuite(await loadSuite(options.suite), reading);
+    const sets: (ScoredSet & OpenSet)[] = [];
+    for (const set of open) sets.push({ ...set, seen: await seenIn(run, set.dataset, say) });
+    return { sets, probeData };
+  }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
   const dataset = await openDataset(options.data, { ...reading, ...named });
@@ -174,16 +239,4 @@ async function keptSets(
     `${path}: a model that is no run's has held nothing out; got no --data. Give --data, pictures with captions or labels.`,
     { key: "data" },
   );
-}
-
-/** The tasks that are asked for, in their order, each once. */
-function chooseTasks(wanted: readonly string[], dataset: Dataset, probes: boolean): readonly Task[] {
-  const names = wanted.map((name) => shortNames.get(name) ?? name);
-  const { zeroshot, retrieval } = suitableTasks(dataset);
-  const suits = (task: Task): boolean => {
-    if (task === zeroshotTask) return zeroshot;
-    if (task === retrievalTask) return retrieval;
-    return zeroshot && probes && task.needs.includes("train");
-  };
-  return tasks.filter((task) => names.includes(task.name) || (names.includes("auto") && suits(task)));
 }

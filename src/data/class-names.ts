@@ -11,6 +11,8 @@ import type { Dataset } from "./dataset.js";
 export interface Classes {
   /** In order: of the file, else of the labels. */
   readonly names: readonly string[];
+  /** All names of each class, the one in `names` first. */
+  readonly synonyms: readonly (readonly string[])[];
   /** Position in `names` of every label of the set. */
   readonly indexOf: ReadonlyMap<string, number>;
   /** What a person should know: names taken by order alone, classes of one name. */
@@ -60,28 +62,30 @@ export const emptyClasses = (
  * label or as words; and, as many names as labels, by the order of the labels, which is noted.
  * Throws `UsageError`, naming the data set by `of`, for a set without labels and for a label without a name.
  */
-export function classesOf(labels: readonly string[], of: string, file?: string): Classes {
+export function classesOf(labels: readonly string[], of: string, file?: string | ClassNames): Classes {
   if (labels.length === 0) {
     throw new UsageError(
       `data ${of}: classes need labels; got none. Give a folder per class, or a label column (--label-key).`,
     );
   }
-  if (file !== undefined) return nameClasses(labels, loadClassNames(file), { file, of });
+  if (typeof file === "string") return nameClasses(labels, loadClassNames(file), { file, of });
+  if (file !== undefined) return nameClasses(labels, file, { file: "classnames", of });
   if (areNumbers(labels)) {
     const some = `${labels.slice(0, 3).join(", ")}${labels.length > 3 ? ", …" : ""}`;
     throw new UsageError(
       `data ${of}: its ${labels.length} labels are numbers (${some}), which name no class. Give --classnames, a file with one name a line from label 0 on, or JSON from label to name.`,
     );
   }
-  return classes(labels.map(classNameOf), counting(labels), labels);
+  return classes({ names: labels.map(classNameOf) }, counting(labels), labels);
 }
 
 /** `classesOf` for labels and names that are known. `where` names the file and the data in errors. */
 export function nameClasses(
   labels: readonly string[],
-  { names, keys }: ClassNames,
+  given: ClassNames,
   where: { readonly file: string; readonly of: string },
 ): Classes {
+  const { names, keys } = given;
   const stranger = (positions: readonly (number | undefined)[]) => positions.indexOf(undefined);
   const refuse = (label: string): never => {
     throw new UsageError(
@@ -92,11 +96,11 @@ export function nameClasses(
     const known = new Map(keys.map((key, i) => [key, i]));
     const positions = labels.map((label) => known.get(label));
     const missing = stranger(positions);
-    if (missing < 0) return classes(names, positions as number[], labels);
+    if (missing < 0) return classes(given, positions as number[], labels);
     // Data that hold both a number and a name are labelled by the name.
     const byName = placesByName(labels, names);
     const unknown = stranger(byName);
-    return unknown < 0 ? classes(names, byName as number[], labels) : refuse(labels[missing]!);
+    return unknown < 0 ? classes(given, byName as number[], labels) : refuse(labels[missing]!);
   }
   if (areNumbers(labels)) {
     // CLIP_benchmark's shards label a sample by its line in classnames.txt, from 0.
@@ -105,17 +109,17 @@ export function nameClasses(
     if (highest - first < names.length) {
       const notes = first === 1 ? ["labels count from 1: label 1 is the first name"] : [];
       const positions = labels.map((label) => Number(label) - first);
-      return classes(names, positions, labels, notes);
+      return classes(given, positions, labels, notes);
     }
   }
   const positions = placesByName(labels, names);
   const missing = stranger(positions);
-  if (missing < 0) return classes(names, positions as number[], labels);
+  if (missing < 0) return classes(given, positions as number[], labels);
   // Some that fit and some that do not are a slip of the pen, not another order.
   const noneFits = positions.every((position) => position === undefined);
   if (!noneFits || names.length !== labels.length || areNumbers(labels)) return refuse(labels[missing]!);
   const ends = `"${labels[0]}" is "${names[0]}", … "${labels.at(-1)}" is "${names.at(-1)}"`;
-  return classes(names, counting(labels), labels, [`names go to labels by their order: ${ends}`]);
+  return classes(given, counting(labels), labels, [`names go to labels by their order: ${ends}`]);
 }
 
 /** Position of the name that is spelled as each label, or as its words. */
@@ -127,7 +131,7 @@ function placesByName(labels: readonly string[], names: readonly string[]): (num
 const counting = (labels: readonly string[]): number[] => labels.map((_, i) => i);
 
 function classes(
-  names: readonly string[],
+  { names, synonyms = names.map((name) => [name]) }: ClassNames,
   positions: readonly number[],
   labels: readonly string[],
   notes: readonly string[] = [],
@@ -138,28 +142,42 @@ function classes(
   const same = `${twins.length} classes share a name ("${twins[0]}") and cannot be told apart`;
   return {
     names,
+    synonyms,
     indexOf: new Map(labels.map((label, i) => [label, positions[i]!])),
     notes: twins.length === 0 ? notes : [...notes, same],
   };
 }
 
-/** Class names in order of label. `keys` are the labels that a map gave, in the same order. */
+/** Class names in order of label. */
 export interface ClassNames {
   readonly names: readonly string[];
+  /** The labels that a map gave, in the same order. */
   readonly keys?: readonly string[];
+  /** Where classes have several names: all of each, the one in `names` first. */
+  readonly synonyms?: readonly (readonly string[])[];
 }
 
 /**
  * Class names from a file: text with one name a line (CLIP_benchmark's `classnames.txt`), or `.json` with an array of
  * names, a `{label: name}` map, a `{name: number}` map (torchvision's `class_to_idx`) or an array of
- * `{label, class_name}`. The order of the file is the order of the classes.
+ * `{label, class_name}`. In the first two, a list of names is one class of several. The order of the file is the order of
+ * the classes.
  */
 export const loadClassNames = (path: string): ClassNames => parseClassNames(readText(path), path);
 
 /** Class names from the text of a file; its ending says which form it has. `file` is named in errors. */
 export function parseClassNames(text: string, file: string): ClassNames {
-  const read = file.toLowerCase().endsWith(".json") ? namesFromJson(text, file) : { names: lines(text) };
-  while (read.names.at(-1) === "") read.names.pop();
+  if (file.toLowerCase().endsWith(".json")) return classNamesIn(parseJson(text, file), file);
+  const names = lines(text);
+  while (names.at(-1) === "") names.pop();
+  return requireNames({ names }, file);
+}
+
+/** Class names from what a JSON file may hold: see `loadClassNames`. `file` is named in errors. */
+export const classNamesIn = (value: unknown, file: string): ClassNames =>
+  requireNames(namesFromJson(value, file), file);
+
+function requireNames(read: ClassNames, file: string): ClassNames {
   const blank = read.names.findIndex((name) => name.trim() === "");
   if (blank >= 0) {
     // A skipped line would shift the label of every class after it.
@@ -177,8 +195,7 @@ export function parseClassNames(text: string, file: string): ClassNames {
 const LABEL_MEMBERS = ["label", "id", "index"];
 const NAME_MEMBERS = ["class_name", "classname", "name"];
 
-function namesFromJson(text: string, file: string): { names: string[]; keys?: string[] } {
-  const value = parseJson(text, file);
+function namesFromJson(value: unknown, file: string): ClassNames {
   if (typeof value !== "object" || value === null) {
     throw new UsageError(
       `${file}: must be an array of names or a map {label: name}; got ${JSON.stringify(value)}. Wrap it in [ ].`,
@@ -199,15 +216,25 @@ function namesFromJson(text: string, file: string): { names: string[]; keys?: st
       file,
     );
   }
-  for (const [key, name] of entries) {
-    if (typeof name !== "string") {
+  const lists = entries.map(([, name]): unknown[] => (Array.isArray(name) ? name : [name]));
+  for (const [i, [key, name]] of entries.entries()) {
+    if (
+      lists[i]!.length === 0 ||
+      !lists[i]!.every((each) => typeof each === "string" && each.trim() !== "")
+    ) {
+      if (name === "") continue; // told as a blank name
+
       throw new UsageError(
-        `${file}: every class name must be a string, or every entry a {"label", "class_name"}; got ${JSON.stringify(name)?.slice(0, 60)} under key "${key}". Give one name each.`,
+        `${file}: every class name must be a string or a list of them, or every entry a {"label", "class_name"}; got ${JSON.stringify(name)?.slice(0, 60)} under key "${key}". Give one name each.`,
       );
     }
   }
-  const names = entries.map(([, name]) => name as string);
-  return Array.isArray(value) ? { names } : { names, keys: entries.map(([key]) => key) };
+  const synonyms = lists as string[][];
+  return {
+    names: synonyms.map(([name]) => name!),
+    ...(Array.isArray(value) ? {} : { keys: entries.map(([key]) => key) }),
+    ...(synonyms.some((all) => all.length > 1) ? { synonyms } : {}),
+  };
 }
 
 function recordOf(entry: unknown): { label: string; name: string } | undefined {

@@ -123,6 +123,7 @@ export function makeDataset(
 export function concatDatasets(
   parts: readonly Dataset[],
   weights?: readonly (number | undefined)[],
+  name = parts.map((part) => part.name).join("+"),
 ): Dataset {
   const [first] = parts;
   if (first === undefined) throw new InternalError("concatDatasets: no parts");
@@ -148,7 +149,6 @@ export function concatDatasets(
     description.push(...part.description.map((d) => ({ ...d, ...weighted })));
     start += part.length;
   }
-  const name = parts.map((part) => part.name).join("+");
   const samples = joinSamples(parts.map(samplesOf));
   return new IndexedDataset(name, description, sources, { containers, container, offset, size }, samples);
 }
@@ -161,7 +161,7 @@ export function concatDatasets(
 export function subset(dataset: Dataset, indices: ArrayLike<number>, name = dataset.name): Dataset {
   const at = Uint32Array.from(indices);
   const images: ImageIndex = {
-    containers: dataset.images.containers,
+    ...dataset.images,
     container: shared.u32(at.length),
     offset: shared.f64(at.length),
     size: shared.f64(at.length),
@@ -188,4 +188,27 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>, name = data
     }
   }
   return new IndexedDataset(name, dataset.description, sources, images, samples);
+}
+
+/** The same images and captions with labels of their own; `border` is cut off every image: see `ImageIndex`. */
+export function relabelled(
+  dataset: Dataset,
+  labelOf: (sample: Sample, i: number) => string | undefined,
+  border?: number,
+): Dataset {
+  const { name, description, sources, images } = dataset;
+  const whole = samplesOf(dataset);
+  const labels = Array.from({ length: dataset.length }, (_, i) => labelOf(whole.sample(i), i));
+  const samples: Samples = {
+    length: dataset.length,
+    sample(i) {
+      const { key, captions } = whole.sample(i);
+      const label = labels[i];
+      return { key, captions, ...(label !== undefined && { label }) };
+    },
+  };
+  const cut = border === undefined ? images : { ...images, border };
+  // Class folders without an image had names of the labels before.
+  const told = description.map(({ emptyClasses: _, ...rest }) => rest);
+  return new IndexedDataset(name, told, sources, cut, samples);
 }

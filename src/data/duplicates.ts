@@ -58,7 +58,7 @@ export const hashDistance = (a: Picture["hash"], b: Picture["hash"]): number =>
   popcount(a[0] ^ b[0]) + popcount(a[1] ^ b[1]);
 
 /** Mean absolute difference of two miniatures, of 255; infinite when it is more than `most`. */
-function difference(a: Uint8Array, b: Uint8Array, most: number): number {
+export function difference(a: Uint8Array, b: Uint8Array, most: number): number {
   const mostSum = most * a.length;
   let sum = 0;
   for (let i = 0; i < a.length; i++) {
@@ -69,7 +69,7 @@ function difference(a: Uint8Array, b: Uint8Array, most: number): number {
 }
 
 /** Mean absolute deviation of a miniature from its mean colour, of 255. */
-function contrast(miniature: Uint8Array): number {
+export function contrast(miniature: Uint8Array): number {
   const mean = [0, 0, 0];
   const pixels = miniature.length / 3;
   for (let i = 0; i < miniature.length; i++) mean[i % 3]! += miniature[i]! / pixels;

@@ -13,6 +13,8 @@ export interface ExamineOptions {
   readonly workers?: number;
   /** Sample indices to look at; default all. */
   readonly indices?: ArrayLike<number>;
+  /** Make perceptual hashes too. Default false. */
+  readonly perceptual?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -26,7 +28,11 @@ export async function examineImages(dataset: Dataset, options: ExamineOptions = 
   let done = 0;
   const look = async (start: number): Promise<readonly Examined[]> => {
     const part = indices.slice(start, start + CHUNK);
-    const { examined } = await pool.run({ kind: "examine", indices: part });
+    const { examined } = await pool.run({
+      kind: "examine",
+      indices: part,
+      perceptual: options.perceptual ?? false,
+    });
     if (examined === undefined) throw new InternalError("examineImages: a worker answered something else");
     done += part.length;
     options.onProgress?.(done, indices.length);

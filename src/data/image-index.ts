@@ -31,6 +31,8 @@ export interface ImageIndex {
   readonly container: Uint32Array;
   readonly offset: Float64Array;
   readonly size: Float64Array;
+  /** Pixels along each edge of every image that are no part of the picture, and are cut off. Default 0. */
+  readonly border?: number;
 }
 
 /** The path of a file of a container. */

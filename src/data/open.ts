@@ -71,6 +71,7 @@ export async function openDataset(
       makeDataset(names[p]!, containers, samples, description),
     ),
     parts.map((part) => part.weight),
+    options.name,
   );
 }
 

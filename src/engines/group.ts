@@ -1,8 +1,8 @@
 /** This process among those that a launcher started: what they tell each other, and the engine that they share. */
 
 import { UsageError } from "../core/errors.js";
+import { firstError } from "./device-trouble.js";
 import type { Engine } from "./engine.js";
-import { firstError } from "./failure.js";
 import { type ProcessGroup, processGroup } from "./processes.js";
 import { type EngineOptions, openEngine } from "./registry.js";
 import type { Store } from "./xla/store.js";

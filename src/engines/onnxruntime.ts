@@ -15,9 +15,9 @@ import type { Graph } from "../graph/graph.js";
 import { optimize } from "../graph/passes.js";
 import { requireCapabilities } from "./capabilities.js";
 import { channelBlock } from "./channel-block.js";
+import { deviceFailed, outOfMemory } from "./device-trouble.js";
 import { overwritable } from "./donation.js";
 import type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engine.js";
-import { deviceFailed, outOfMemory } from "./failure.js";
 import { onnxRuntime } from "./onnxruntime-package.js";
 
 export interface OnnxRuntimeOptions {

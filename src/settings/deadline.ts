@@ -25,6 +25,7 @@ export const deadline = (): Kind<Deadline, string> => ({
     });
     return z.NEVER;
   }) as unknown as Kind<Deadline, string>["schema"],
+  type: "string",
   rule: "must be a time",
   placeholder: "TIME",
   arity: "one",

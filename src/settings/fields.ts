@@ -17,6 +17,8 @@ import {
 /** How values of one kind are checked, written and read. */
 export interface Kind<Out, In = Out> {
   readonly schema: z.ZodType<Out, In>;
+  /** `In` as TypeScript writes it, for the generated types of what may be written. */
+  readonly type: string;
   /** Completes "NAME: …", e.g. `must be an integer from 1`. */
   readonly rule: string;
   /** What the help shows for the value, e.g. `N` or `PATH`. */
@@ -97,6 +99,7 @@ const numeral = (text: string): unknown =>
 
 export const text = (placeholder = "TEXT"): Kind<string> => ({
   schema: z.string().min(1),
+  type: "string",
   rule: "must be a text that is not empty",
   placeholder,
   arity: "one",
@@ -106,6 +109,7 @@ export const text = (placeholder = "TEXT"): Kind<string> => ({
 
 export const flag = (): Kind<boolean> => ({
   schema: z.boolean(),
+  type: "boolean",
   rule: "must be true or false",
   placeholder: "",
   arity: "flag",
@@ -115,6 +119,7 @@ export const flag = (): Kind<boolean> => ({
 
 export const integer = (min = 0, max = Number.MAX_SAFE_INTEGER): Kind<number> => ({
   schema: z.int().min(min).max(max),
+  type: "number",
   rule: `must be an integer from ${min}${max === Number.MAX_SAFE_INTEGER ? "" : ` to ${max}`}`,
   placeholder: "N",
   arity: "one",
@@ -138,6 +143,7 @@ export function real(
   if (bounds.below !== undefined) parts.push(`below ${bounds.below}`);
   return {
     schema,
+    type: "number",
     rule: `must be a number${parts.length > 0 ? ` ${parts.join(" and ")}` : ""}`,
     placeholder: "X",
     arity: "one",
@@ -149,6 +155,7 @@ export function real(
 /** A number above 0 that may be written with a multiple: 200M, 1.3G. */
 export const amount = (): Kind<number> => ({
   schema: z.number().gt(0),
+  type: "number",
   rule: "must be a number above 0, such as 200M or 1.3G",
   placeholder: "N",
   arity: "one",
@@ -167,6 +174,7 @@ export function choice<const W extends string>(
   const schema = z.preprocess((word) => synonyms[word as string] ?? word, z.enum(words as [W, ...W[]]));
   return {
     schema: schema as unknown as z.ZodType<W, W>,
+    type: words.map((word) => JSON.stringify(word)).join(" | "),
     rule: `must be ${words.length === 1 ? `"${words[0]}"` : `one of ${words.join(", ")}`}`,
     placeholder: words.join("|"),
     arity: "one",
@@ -186,6 +194,7 @@ export function list<Out, In>(
   const each = of.rule.replace(/^must be /, "");
   return {
     schema: schema as unknown as z.ZodType<readonly Out[], In | readonly In[]>,
+    type: `${of.type} | readonly ${of.type.includes("|") ? `(${of.type})` : of.type}[]`,
     rule: length === undefined ? `every item ${of.rule}` : `must be ${length} values, each ${each}`,
     placeholder:
       length === undefined
@@ -210,6 +219,7 @@ export const duration = (bareUnit: DurationUnit): Kind<Duration, DurationInput> 
       return z.NEVER;
     }
   }) as unknown as z.ZodType<Duration, DurationInput>,
+  type: "DurationInput",
   rule: "must be a duration",
   placeholder: "DURATION",
   arity: "one",
@@ -220,6 +230,7 @@ export const duration = (bareUnit: DurationUnit): Kind<Duration, DurationInput> 
 /** A text, or an object written in place (JSON on the command line). */
 export const textOrObject = (placeholder: string): Kind<string | object> => ({
   schema: z.union([z.string().min(1), z.record(z.string(), z.unknown())]),
+  type: "string | object",
   rule: "must be a name, a path, or an object",
   placeholder,
   arity: "one",

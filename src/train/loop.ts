@@ -8,7 +8,7 @@ import { Batches } from "./batches/batches.js";
 import type { Loaders } from "./batches/loaders.js";
 import type { TrainHooks } from "./hooks.js";
 import type { Recipe } from "./recipe/recipe.js";
-import type { Guard } from "./run/failure.js";
+import type { Guard } from "./run/guard.js";
 import { learningRate, type Schedule } from "./schedule/learning-rate.js";
 import type { Phases } from "./schedule/phases.js";
 import { type Plan, scheduleOf } from "./schedule/plan.js";

@@ -9,6 +9,7 @@ import { tasks } from "../../evaluate/tasks/index.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { defaulted, flag } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
+import { leakOptions } from "../leaks.js";
 import { ProgressLine } from "../progress-line.js";
 import { featureOptions, modelOptions, scoredDataOptions, scoreModel } from "../scoring.js";
 
@@ -21,15 +22,32 @@ export const evaluateCommand = defineCommand({
   options: {
     Data: scoredDataOptions,
     Model: { ...modelOptions, ...featureOptions },
+    Leaks: leakOptions,
     Output: {
       json: defaulted(flag(), false, "Print the lines of evaluation.jsonl."),
       list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
   },
-  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "list"],
+  brief: [
+    "data",
+    "task",
+    "probeData",
+    "classnames",
+    "templates",
+    "name",
+    "leaks",
+    "against",
+    "engine",
+    "json",
+    "list",
+  ],
   examples: [
     ["clipwright evaluate runs/flickr", "On what the run held out (--val-split, --val-data)."],
     ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
+    [
+      "clipwright evaluate runs/flickr --data test.tar --leaks",
+      "Also what the scores are without pictures that stand in the run's training data.",
+    ],
     [
       "clipwright evaluate runs/flickr --data photos/ --classnames names.txt",
       "Zero-shot on a folder per class.",
@@ -51,11 +69,13 @@ export const evaluateCommand = defineCommand({
       ...options,
       onChoice: (line) => terminal.err(`${line}\n`),
     });
-    const { run, scored } = await scoreModel(engine, path, options, progress);
+    const { run, scored, leaks } = await scoreModel(engine, path, options, progress);
     const records = scored.flatMap((one) => one.records);
     progress.clear();
     if (run !== undefined) remember(run, records);
     terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
+    // Beside the lines of --json they would be no JSON.
+    for (const words of leaks) (options.json ? terminal.err : terminal.out)(`\n${words}`);
     return 0;
   },
 });

@@ -120,10 +120,10 @@ async function recipeOf(
 ): Promise<{ readonly recipe: Recipe; readonly chosen: boolean }> {
   if (nameOrPath !== undefined || overrides.model !== undefined || overrides.trainData === undefined)
     return { recipe: await resolveRecipe(nameOrPath, overrides, { trust }), chosen: false };
-  const { chooseModel } = await import("../../train/forecast/choose.js");
-  const { recipe, reasons } = await chooseModel(overrides);
+  const { completeRecipe } = await import("../../train/forecast/choose.js");
+  const { recipe, reasons } = await completeRecipe(overrides);
   for (const line of reasons) terminal.err(`${line}\n`);
-  return { recipe: await resolveRecipe(undefined, recipe), chosen: reasons.length > 0 };
+  return { recipe, chosen: reasons.length > 0 };
 }
 
 export const trainCommand = makeTrainCommand(async () => (await import("../../train/train.js")).train);

@@ -40,8 +40,10 @@ export async function* evaluationBatches(
     options.indices === undefined
       ? Array.from({ length: dataset.length }, (_, i) => i)
       : Array.from(options.indices);
+  const { border = 0 } = dataset.images;
+  const bare = withoutChance(pipeline);
   const pool = new WorkerPool(
-    { images: dataset.images, pipelines: [withoutChance(pipeline)] },
+    { images: dataset.images, pipelines: [border === 0 ? bare : { ...bare, border }] },
     options.workers,
   );
   const imageBytes = pipeline.size ** 2 * 3;

@@ -6,7 +6,8 @@ import { keepsTheSame, keptBytes, type Pipeline } from "../pixels/pipeline.js";
 import { allocateImageCache, ImageCache } from "./cache.js";
 import { chooseCaption, dropWords } from "./chance.js";
 import { SampleOrder } from "./order.js";
-import { WorkerPool } from "./pool.js";
+import { openPackedImages, packedFolder } from "./packed.js";
+import { defaultWorkers, WorkerPool } from "./pool.js";
 
 export interface LoaderOptions {
   readonly dataset: Dataset;
@@ -27,6 +28,13 @@ export interface LoaderOptions {
   readonly captionDropout?: number;
   /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
   readonly memoryLimitBytes?: number;
+  /**
+   * Keeps images at `pipeline.keepSize` on disk, too, for later epochs and runs: at most so many bytes, in a folder of
+   * their own below `root`; the folder's remains are found again while data and preparation are the same. Default: none.
+   */
+  readonly packed?: { readonly root: string; readonly limitBytes: number };
+  /** Told once of each image that a worker waits for; default a warning of the process. */
+  readonly onSlow?: (line: string) => void;
   /** Steps made ahead, default 2. */
   readonly prefetch?: number;
   /**
@@ -172,8 +180,31 @@ export class Loader {
         : allocateImageCache(dataset.length, memoryLimitBytes, keptBytes(pipeline));
     this.cache = memory === undefined ? undefined : new ImageCache(memory);
     const { pipelines } = this;
-    const setup = { images: dataset.images, pipelines, ...(memory === undefined ? {} : { cache: memory }) };
-    this.pool = new WorkerPool(setup, options.workers);
+    const { packed, workers = defaultWorkers() } = options;
+    if (packed !== undefined && pipeline.keepSize === undefined) {
+      throw new UsageError(
+        "loader: packed keeps images of one size; got packed without keepSize. Set keepSize, somewhat above size.",
+      );
+    }
+    this.pool = new WorkerPool(
+      {
+        images: dataset.images,
+        pipelines,
+        ...(memory === undefined ? {} : { cache: memory }),
+        ...(packed === undefined
+          ? {}
+          : {
+              packed: openPackedImages(
+                packedFolder(packed.root, dataset, pipeline),
+                dataset.length,
+                packed.limitBytes,
+                workers,
+              ),
+            }),
+      },
+      workers,
+      options.onSlow && { onSlow: options.onSlow },
+    );
   }
 
   /**

@@ -1,8 +1,10 @@
 /** What the main thread and its data workers say to each other. */
 import type { Key } from "../../core/random.js";
+import type { PerceptualHash } from "../copies/perceptual-hash.js";
 import type { ImageIndex } from "../image-index.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
+import type { PackedImages } from "./packed.js";
 
 /** Given to a worker at its start. */
 export interface WorkerSetup {
@@ -10,6 +12,7 @@ export interface WorkerSetup {
   /** What is drawn of every image, all from one kept image. */
   readonly pipelines?: readonly Pipeline[];
   readonly cache?: ImageCacheMemory;
+  readonly packed?: PackedImages;
   /** Where the worker says what it reads, so that a worker that is stuck can be told by the image's name. */
   readonly reading?: ReadingNow;
 }
@@ -41,6 +44,8 @@ export interface FillTask {
 export interface ExamineTask {
   readonly kind: "examine";
   readonly indices: readonly number[];
+  /** Make the perceptual hash too. */
+  readonly perceptual?: boolean;
 }
 
 export interface BrokenImage {
@@ -64,6 +69,8 @@ export interface Examined {
     readonly hash: readonly [high: number, low: number];
     /** 8 × 8 RGB in miniature, 192 bytes. */
     readonly miniature: Uint8Array;
+    /** Where it was asked for. */
+    readonly perceptual?: PerceptualHash;
   };
   readonly error?: string;
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
+import { perceptualHash } from "../copies/perceptual-hash.js";
 import { readImageBytes } from "../image-bytes.js";
 import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
 import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
@@ -20,9 +21,12 @@ import {
   type Task,
   type WorkerSetup,
 } from "./messages.js";
+import { PackedReader } from "./packed.js";
 
 const setup: WorkerSetup = workerData;
 const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache);
+const packed =
+  setup.packed === undefined ? undefined : new PackedReader(setup.packed, setup.reading?.worker ?? 0);
 
 const reading =
   setup.reading &&
@@ -57,12 +61,17 @@ async function draw(task: FillTask, index: number, place: number, pass: number):
   };
   let image = cache?.get(index);
   if (image === undefined) {
+    image = packed?.get(index);
+    if (image !== undefined) cache?.put(index, image);
+  }
+  if (image === undefined) {
     const encoded = read(index);
     const header = jpegHeader(encoded);
     const fits = header === undefined || cache?.hasRoom(header.width * header.height * 3) === true;
-    if (pipelines.length === 1 && !fits) return drawEncoded(encoded, ...view(0));
+    if (pipelines.length === 1 && !fits && packed === undefined) return drawEncoded(encoded, ...view(0));
     image = await keepImage(encoded, pipelines[0]!);
     cache?.put(index, image);
+    packed?.put(index, image);
   }
   for (const v of pipelines.keys()) drawImage(image, ...view(v));
 }
@@ -99,7 +108,10 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
         index,
         sizeBytes: bytes.length,
         sha256,
-        picture: { width, height, format, ...imageSignature(image) },
+        picture: {
+          ...{ width, height, format, ...imageSignature(image) },
+          ...(task.perceptual === true && { perceptual: perceptualHash(image) }),
+        },
       });
     } catch (error) {
       found.push({ index, sizeBytes: bytes.length, sha256, error: reasonOf(error) });

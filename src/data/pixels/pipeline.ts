@@ -8,8 +8,8 @@ import type { Key } from "../../core/random.js";
 import { type Augmentation, augment, cropChance } from "./augment/augment.js";
 import { findPolicy, type Policy } from "./augment/policies.js";
 import type { ColorJitter, InkJitter, Note, Step } from "./augment/steps.js";
-import { decodeImage, plainJpeg, type Reading } from "./read/decode.js";
-import type { RawImage, Rgb } from "./read/image.js";
+import { type Decoded, decodeImage, plainJpeg, type Reading } from "./read/decode.js";
+import { crop, type RawImage, type Rgb } from "./read/image.js";
 import { dropAlpha } from "./read/modes.js";
 import { type DecodedPart, decodeTurbo } from "./read/turbo.js";
 import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
@@ -24,6 +24,8 @@ export interface Preparation extends Reading {
   readonly filter: Filter;
   /** Border in `longest`. Default black, as in open_clip. */
   readonly fill: Rgb;
+  /** Pixels cut off along each edge first: what of the file is no part of the picture. Default 0. */
+  readonly border?: number;
 }
 
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
@@ -153,7 +155,16 @@ export function viewPipeline(pipeline: Pipeline, policy: string | Policy): Pipel
   return trainingPipeline(size, { ...kept, policy });
 }
 
-const preparationOf = ({ resize, filter, transparency, orientation, fill }: Pipeline): Preparation => ({
+/** The part of a pipeline that says what an image is brought to. */
+export const preparationOf = ({
+  resize,
+  filter,
+  transparency,
+  orientation,
+  fill,
+  border,
+}: Pipeline): Preparation => ({
+  ...(border !== undefined && { border }),
   resize,
   filter,
   transparency,
@@ -197,13 +208,24 @@ export function keptBytes(pipeline: Pipeline): number | undefined {
 
 /** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
 export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
-  const { size, resize, filter, fill, keepSize } = pipeline;
-  const decoded = await decodeImage(bytes, pipeline);
+  const { size, resize, filter, fill, keepSize, border = 0 } = pipeline;
+  const decoded = withoutBorder(await decodeImage(bytes, pipeline), border);
   if (pipeline.augmentation === undefined) return fitSquare(decoded, size, resize, filter, fill);
   if (keepSize === undefined) return dropAlpha(decoded);
   return resize === "shortest"
     ? shrinkTo(decoded, keepSize, filter)
     : fitSquare(decoded, keepSize, resize, filter, fill);
+}
+
+function withoutBorder(image: Decoded, border: number): Decoded {
+  if (border === 0) return image;
+  const [width, height] = [image.width - 2 * border, image.height - 2 * border];
+  if (width < 1 || height < 1) {
+    throw new UsageError(
+      `image: must be larger than its border of ${border} pixels; got ${image.width} × ${image.height}.`,
+    );
+  }
+  return { ...image, ...crop(image, { x: border, y: border, width, height }) };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** CSV and TSV with a header line, or without one when the first line holds an image path. */
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type CsvError, parse } from "csv-parse";
+import { type CsvError, type Options, Parser } from "csv-parse";
 import { UsageError } from "../../core/errors.js";
 import { looksLikeImage, resolveColumns } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
@@ -71,21 +71,23 @@ async function forEachRow(
     return null;
   };
   try {
-    const parser = parse({
-      delimiter: separator,
-      bom: true,
-      relax_quotes: true,
-      skip_empty_lines: true,
-      trim: separator === "|",
-      max_record_size: MOST_ROW,
-      skip_records_with_error: true,
-      on_record: (fields: string[]) => guarded(() => row(fields)),
-      on_skip: (error: CsvError | undefined) =>
-        void guarded(() => {
-          if (error?.code === "CSV_MAX_RECORD_SIZE") throw error;
-          bad(Number(error?.lines ?? 0), `${reasonOf(error)}. ${remedy}`);
-        }),
-    });
+    const parser = new RowsParser(
+      {
+        delimiter: separator,
+        bom: true,
+        relax_quotes: true,
+        skip_empty_lines: true,
+        trim: separator === "|",
+        max_record_size: MOST_ROW,
+        skip_records_with_error: true,
+        on_skip: (error: CsvError | undefined) =>
+          void guarded(() => {
+            if (error?.code === "CSV_MAX_RECORD_SIZE") throw error;
+            bad(Number(error?.lines ?? 0), `${reasonOf(error)}. ${remedy}`);
+          }),
+      },
+      (fields) => guarded(() => row(fields)),
+    );
     parser.resume();
     await pipeline(Readable.from(new TextReader(options.encoding).pieces(path)), parser);
   } catch (error) {
@@ -94,6 +96,27 @@ async function forEachRow(
     throw new UsageError(`csv ${path}: ${(error as Error).message}. ${remedy}`);
   }
   if (failure !== undefined) throw failure;
+}
+
+/** Hands each row on as it is parsed: as an object of the stream, or to `on_record`, it would take half as long again. */
+class RowsParser extends Parser {
+  constructor(
+    options: Options,
+    private readonly row: (fields: string[]) => void,
+  ) {
+    super(options);
+  }
+
+  override push(fields: string[] | null): boolean {
+    if (fields === null) return super.push(null);
+    if (this.destroyed) return false;
+    try {
+      this.row(fields);
+    } catch (error) {
+      this.destroy(error as Error);
+    }
+    return true;
+  }
 }
 
 const reasonOf = (error: Error | undefined): string =>

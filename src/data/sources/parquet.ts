@@ -31,6 +31,7 @@ import { UsageError } from "../../core/errors.js";
 import type { Container } from "../image-index.js";
 import { resolveColumns } from "./columns.js";
 import type { DatasetOptions, SourceReading } from "./options.js";
+import { checkPages } from "./parquet-pages.js";
 import { imagePath, TableReader } from "./table.js";
 
 type Row = Record<string, unknown>;
@@ -56,6 +57,7 @@ export async function readParquet(
         );
       };
       const range = { rowStart, rowEnd, ...(columns === undefined ? {} : { columns }) };
+      await checkPages(file, metadata, range).catch((error: Error) => fail(error.message));
       const rows = await parquetReadObjects({
         file,
         metadata,

@@ -9,7 +9,7 @@ import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import type { DType } from "../../core/dtype.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import type { Shape } from "../../core/shape.js";
-import { deviceFailed, outOfMemory } from "../failure.js";
+import { deviceFailed, outOfMemory } from "../device-trouble.js";
 import { addressOf, loadForever, type Pointer } from "../native.js";
 
 /** The version whose element types and calls are written down here: others number them differently. */

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import koffi, { type KoffiFunc, type LibraryHandle } from "koffi";
 import { InternalError, UsageError } from "../../core/errors.js";
-import { deviceFailed, outOfMemory } from "../failure.js";
+import { deviceFailed, outOfMemory } from "../device-trouble.js";
 import { addressOf, loadForever, memoryAt, type Pointer, textAt } from "../native.js";
 import {
   api,

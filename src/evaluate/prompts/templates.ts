@@ -144,10 +144,11 @@ export const fillTemplate = (template: string, name: string): string =>
   template.replace(PLACEHOLDER, () => name);
 
 /**
- * The templates of a set by name, or of a file with one template a line (CLIP_benchmark's
+ * The templates of a list, of a set by name, or of a file with one template a line (CLIP_benchmark's
  * `zeroshot_classification_templates.txt`). A word that is neither a set nor looks like a path is refused with the nearest name.
  */
-export async function loadTemplates(nameOrPath: string): Promise<readonly string[]> {
+export async function loadTemplates(nameOrPath: string | readonly string[]): Promise<readonly string[]> {
+  if (typeof nameOrPath !== "string") return parseTemplates(nameOrPath.join("\n"), "templates");
   if (Object.hasOwn(templateSets, nameOrPath)) return templateSets[nameOrPath]!.templates;
   if (!/[./\\]/.test(nameOrPath)) {
     const names = Object.keys(templateSets);

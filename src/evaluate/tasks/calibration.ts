@@ -15,6 +15,7 @@ import {
   type Judged,
   judge,
 } from "../statistics/calibration.js";
+import { requireOneAnswer } from "./labelled.js";
 import type { Metric, Task, TaskScore } from "./task.js";
 import { zeroshotTask } from "./zeroshot.js";
 
@@ -60,6 +61,7 @@ export const calibrationTask: Task<CalibrationDetails> = {
   ],
   async run(context) {
     const { features, bootstrap } = context;
+    requireOneAnswer(context.data, this.name);
     const { details: zeroshot, notes } = await zeroshotTask.run(context);
     const { labels, rows, indices, classFeatures } = zeroshot;
     const classes = classFeatures.rows;

@@ -24,6 +24,9 @@ const metrics = new Map(
   tasks.flatMap((task) => task.metrics.map((metric) => [metric.name, metric] as const)),
 );
 
+/** A task by its name. */
+export const findTask = (name: string): Task | undefined => tasks.find((task) => task.name === name);
+
 /** A metric of one of the tasks by its name. */
 export const findMetric = (name: string): Metric | undefined => metrics.get(name);
 

@@ -6,7 +6,7 @@ import type { Dataset } from "../../data/dataset.js";
 import { allRows, type EmbeddedImages } from "../features/source.js";
 import type { Rows } from "../linear/cholesky.js";
 import { rowsAt } from "../linear/logistic.js";
-import type { TaskContext } from "./task.js";
+import type { EvaluationSet, TaskContext } from "./task.js";
 
 /** Embedded images with labels: row i is sample `samples[i]`, of class `labels[i]`. */
 export interface LabelledRows {
@@ -31,6 +31,7 @@ export interface ProbeData {
  */
 export async function probeData({ features, data }: TaskContext, task: string): Promise<ProbeData> {
   const { dataset, train } = data;
+  requireOneAnswer(data, task);
   if (train === undefined) {
     throw new UsageError(
       `evaluate ${dataset.name}: ${task} needs labelled images to learn from, apart from those that are scored; got none. Give --probe-data SOURCE.`,
@@ -75,6 +76,15 @@ export async function probeData({ features, data }: TaskContext, task: string): 
         : [`${unseen} of ${labels.length} classes have no picture among those that are scored`]),
     ],
   };
+}
+
+/** Throws `UsageError` where a picture has several right answers, which a task of single labels cannot score. */
+export function requireOneAnswer({ dataset, classes }: EvaluationSet, task: string): void {
+  const at = classes?.answers.findIndex((right) => right.length > 1) ?? -1;
+  if (at < 0) return;
+  throw new UsageError(
+    `evaluate ${dataset.name}: ${task} needs one right answer a picture; got ${classes!.answers[at]!.length} for ${dataset.sample(at).key}. Score it by zeroshot_classification.`,
+  );
 }
 
 /** The rows whose samples have one of the labels. */

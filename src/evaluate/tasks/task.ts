@@ -1,5 +1,6 @@
 /** What a task is: something that a model can be scored by, told and computed in one record. */
 
+import type { ClassNames } from "../../data/class-names.js";
 import type { Dataset } from "../../data/dataset.js";
 import type { FeatureSource } from "../features/source.js";
 import type { BootstrapOptions, Interval } from "../statistics/bootstrap.js";
@@ -19,13 +20,24 @@ export interface Metric {
 /** What a task asks of the data. `train`: a labelled part to learn from, apart from what is scored. */
 export type Need = "labels" | "captions" | "train";
 
+/** The classes of a set whose labels alone do not tell them. */
+export interface KnownClasses {
+  /** Names of each class; several are synonyms. Only these classes can be guessed. */
+  readonly names: readonly (readonly string[])[];
+  /** What is right for each sample, as positions in `names`, its own class first; one without any is not scored. */
+  readonly answers: readonly (readonly number[])[];
+  readonly notes: readonly string[];
+}
+
 /** The data that are scored, and what belongs to them. */
 export interface EvaluationSet {
   readonly dataset: Dataset;
-  /** File of class names, as `loadClassNames` reads it; default: the labels. */
-  readonly classnames?: string | undefined;
-  /** A template set's name or a file; default `simple`. */
-  readonly templates?: string | undefined;
+  /** Class names, or the file of them as `loadClassNames` reads it; default: the labels. */
+  readonly classnames?: string | ClassNames | undefined;
+  /** Stands for the labels and `classnames` where it is given. */
+  readonly classes?: KnownClasses | undefined;
+  /** A template set's name, a file, or the templates; default `simple`. */
+  readonly templates?: string | readonly string[] | undefined;
   /** Labelled images that probes learn from. */
   readonly train?: Dataset | undefined;
 }

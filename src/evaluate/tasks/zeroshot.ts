@@ -16,7 +16,31 @@ import {
   type Interval,
   meanInterval,
 } from "../statistics/bootstrap.js";
-import type { Task, TaskScore } from "./task.js";
+import type { EvaluationSet, Task, TaskScore } from "./task.js";
+
+/** The classes of a labelled set, and what is right for each sample, its own class first. */
+interface GuessedClasses extends Classes {
+  answersOf(sample: number): readonly number[];
+}
+
+function classesToGuess({ dataset, classes, classnames }: EvaluationSet): GuessedClasses {
+  if (classes === undefined) {
+    const found = classesOf(datasetLabels(dataset), dataset.name, classnames);
+    const answersOf = (sample: number) => {
+      const { label } = dataset.sample(sample);
+      return label === undefined ? [] : [found.indexOf.get(label)!];
+    };
+    return { ...found, answersOf };
+  }
+  const { names: synonyms, answers, notes } = classes;
+  const indexOf = new Map<string, number>();
+  for (const [sample, [own]] of answers.entries()) {
+    const { label } = dataset.sample(sample);
+    if (label !== undefined && own !== undefined) indexOf.set(label, own);
+  }
+  const names = synonyms.map(([name]) => name!);
+  return { names, synonyms, indexOf, notes, answersOf: (sample) => answers[sample]! };
+}
 
 /** Every prompt: of each name all templates, class by class. */
 export const promptsOf = (names: readonly string[], templates: readonly string[]): string[] =>
@@ -25,16 +49,20 @@ export const promptsOf = (names: readonly string[], templates: readonly string[]
 /**
  * One embedding a class, [C, E], from those of `promptsOf`: the mean over a class's prompts is brought to unit length again
  * (as open_clip and CLIP_benchmark do). Throws a `UsageError` where the prompts of a class cancel out.
+ * @param counts how many prompts each class has, or all have.
  */
-export function classEmbeddings(prompts: Features, templates: number): Features {
+export function classEmbeddings(prompts: Features, counts: number | readonly number[]): Features {
   const { data, rows, width } = prompts;
-  if (templates < 1 || rows === 0 || rows % templates !== 0) {
-    throw new InternalError(`classEmbeddings: ${templates} prompts a class; got ${rows} in all`);
+  const each = typeof counts === "number" ? new Array<number>(Math.ceil(rows / counts)).fill(counts) : counts;
+  if (rows === 0 || each.some((count) => count < 1) || each.reduce((a, b) => a + b, 0) !== rows) {
+    throw new InternalError(`classEmbeddings: ${counts} prompts a class; got ${rows} in all`);
   }
-  const sums = new Float32Array((rows / templates) * width);
-  for (let row = 0; row < rows; row++) {
-    const into = Math.floor(row / templates) * width;
-    for (let k = 0; k < width; k++) sums[into + k]! += data[row * width + k]! / templates;
+  const sums = new Float32Array(each.length * width);
+  let row = 0;
+  for (const [c, count] of each.entries()) {
+    for (const end = row + count; row < end; row++) {
+      for (let k = 0; k < width; k++) sums[c * width + k]! += data[row * width + k]! / count;
+    }
   }
   return normalise(sums, width, "class embeddings");
 }
@@ -88,6 +116,11 @@ export interface ZeroshotResult {
   readonly confusions: readonly Confusion[];
 }
 
+export interface ZeroshotOptions extends BootstrapOptions {
+  /** All classes that are right for each image, [N]; default: the label alone. An image counts in its label's class. */
+  readonly answers?: readonly (readonly number[])[];
+}
+
 /**
  * Scores the guesses `predictions` [N, k] for images with true classes `labels` [N] among classes called `names` [C].
  * Equal cosines are ranked by class index, so two classes of the same name cannot both be found. Intervals resample
@@ -97,7 +130,7 @@ export function evaluateZeroshot(
   labels: Uint32Array,
   names: readonly string[],
   predictions: Predictions,
-  options: BootstrapOptions = {},
+  { answers, ...options }: ZeroshotOptions = {},
 ): ZeroshotResult {
   const n = labels.length;
   const C = names.length;
@@ -117,18 +150,15 @@ export function evaluateZeroshot(
   const correctTop5 = new Uint8Array(n);
   const counts = new Uint32Array(C);
   const hits = new Uint32Array(C);
-  /** Images that have a class as their first guess, and among the first five. */
-  const first = new Uint32Array(C);
-  const among = new Uint32Array(C);
+  const rightFor = (i: number): readonly number[] => answers?.[i] ?? [labels[i]!];
   const wrong = new Map<number, number>();
   for (let i = 0; i < n; i++) {
     const label = labels[i]!;
     const guesses = indices.subarray(i * k, (i + 1) * k);
     counts[label]!++;
-    first[guesses[0]!]!++;
-    for (const guess of guesses) among[guess]!++;
-    if (guesses.includes(label)) correctTop5[i] = 1;
-    if (guesses[0] === label) {
+    const right = rightFor(i);
+    if (guesses.some((guess) => right.includes(guess))) correctTop5[i] = 1;
+    if (right.includes(guesses[0]!)) {
       correct[i] = 1;
       hits[label]!++;
     } else {
@@ -136,15 +166,16 @@ export function evaluateZeroshot(
       wrong.set(pair, (wrong.get(pair) ?? 0) + 1);
     }
   }
-  const byChance = (guessed: Uint32Array) =>
-    guessed.reduce((sum, times, c) => sum + (times / n) * (counts[c]! / n), 0);
+  const dealtTop1 = imagesGuessed(predictions, 1, C);
+  const dealtTop5 = imagesGuessed(predictions, k, C);
+  const dealt = (rowsWith: typeof dealtTop1, weight: (i: number) => number): number =>
+    labels.reduce((sum, _, i) => sum + rowsWith(rightFor(i)) / weight(i), 0);
   const present = counts.filter((count) => count > 0).length;
   return {
     chance: {
-      top1: byChance(first),
-      top5: byChance(among),
-      meanPerClassRecall:
-        first.reduce((sum, times, c) => sum + (counts[c]! > 0 ? times / n : 0), 0) / present,
+      top1: dealt(dealtTop1, () => 1) / n / n,
+      top5: dealt(dealtTop5, () => 1) / n / n,
+      meanPerClassRecall: dealt(dealtTop1, (i) => counts[labels[i]!]!) / n / present,
     },
     top1: meanInterval(correct, options),
     top5: meanInterval(correctTop5, options),
@@ -165,6 +196,23 @@ export function evaluateZeroshot(
   };
 }
 
+/** How many images have one of the classes among their first `depth` guesses. */
+function imagesGuessed(
+  { indices, k }: Predictions,
+  depth: number,
+  C: number,
+): (classes: readonly number[]) => number {
+  const n = indices.length / k;
+  const rowsOf = Array.from({ length: C }, (): number[] => []);
+  for (let i = 0; i < n; i++) for (let r = 0; r < depth; r++) rowsOf[indices[i * k + r]!]!.push(i);
+  return (classes) => {
+    const [only] = classes;
+    const rows =
+      classes.length === 1 ? rowsOf[only!]!.length : new Set(classes.flatMap((c) => rowsOf[c]!)).size;
+    return rows;
+  };
+}
+
 /** What zero-shot classification leaves besides its scores. */
 export interface ZeroshotDetails {
   readonly result: ZeroshotResult;
@@ -181,7 +229,7 @@ export interface ZeroshotDetails {
 export const zeroshotTask: Task<ZeroshotDetails> = {
   name: "zeroshot_classification",
   doc: "Each picture is given the class whose prompts lie nearest.",
-  how: "A class is the mean of its prompts' unit vectors, brought to length 1; a picture belongs to the class of the highest cosine, equal ones by order. Chance deals the model's own guesses to the pictures at random.",
+  how: "A class is the mean of its prompts' unit vectors, brought to length 1: of all templates, and of all names where it has several (the best name instead would favour classes with many). Where several answers are right, any counts, and a picture without one is left out. A picture belongs to the class of the highest cosine, equal ones by order. Chance deals the model's own guesses to the pictures at random.",
   source: "Radford et al. 2021, §3.1.4; CLIP_benchmark, zeroshot_classification.py",
   needs: ["labels"],
   metrics: [
@@ -209,22 +257,26 @@ export const zeroshotTask: Task<ZeroshotDetails> = {
   ],
   async run({ features, data, bootstrap }) {
     const { dataset, templates = "simple" } = data;
-    const classes = classesOf(datasetLabels(dataset), dataset.name, data.classnames);
+    const classes = classesToGuess(data);
     const sentences = await loadTemplates(templates);
-    const prompts = promptsOf(classes.names, sentences);
+    const prompts = promptsOf(classes.synonyms.flat(), sentences);
     const embedded = await features.images(dataset);
     const texts = await features.texts(prompts, `prompts for ${dataset.name}`);
-    const classFeatures = classEmbeddings(texts.features, sentences.length);
+    const classFeatures = classEmbeddings(
+      texts.features,
+      classes.synonyms.map((names) => names.length * sentences.length),
+    );
     const { features: images } = embedded;
     const search = nearestSearch(images.rows, classFeatures, GUESSES);
     await eachTileOn(features.engine, images, classFeatures, search.visit);
-    const labelOf = (sample: number) => dataset.sample(sample).label;
     const rows = Uint32Array.from(embedded.indices.keys()).filter(
-      (row) => labelOf(embedded.indices[row]!) !== undefined,
+      (row) => classes.answersOf(embedded.indices[row]!).length > 0,
     );
     const indices = rows.map((row) => embedded.indices[row]!);
-    const labels = indices.map((sample) => classes.indexOf.get(labelOf(sample)!)!);
-    const result = evaluateZeroshot(labels, classes.names, selectRows(search.result(), rows), bootstrap);
+    const answers = Array.from(indices, (sample) => classes.answersOf(sample));
+    const labels = Uint32Array.from(answers, ([own]) => own!);
+    const guesses = selectRows(search.result(), rows);
+    const result = evaluateZeroshot(labels, classes.names, guesses, { ...bootstrap, answers });
     const score = (metric: string, interval: Interval, chance: number, values?: Uint8Array): TaskScore => ({
       metric,
       score: interval,

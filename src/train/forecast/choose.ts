@@ -6,7 +6,7 @@ import { openDataset } from "../../data/index.js";
 import { summarize } from "../../models/presets/catalog.js";
 import { findPreset } from "../../models/presets/presets.js";
 import { withPretrained } from "../recipe/pretrained.js";
-import { checkRecipe, lengthKeys, type RecipeInput } from "../recipe/recipe.js";
+import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../recipe/recipe.js";
 
 /** Models by the number of pairs from which on there is enough to learn for them, largest first. */
 const BY_PAIRS = [
@@ -30,6 +30,14 @@ const BOTH_PASSES = 3;
 export interface Choice {
   readonly recipe: RecipeInput;
   readonly reasons: readonly string[];
+}
+
+/** The checked recipe of a caller who may have named no model: what `chooseModel` makes of it, and its reasons. */
+export async function completeRecipe(
+  input: RecipeInput,
+): Promise<{ readonly recipe: Recipe; readonly reasons: Choice["reasons"] }> {
+  const { recipe, reasons } = await chooseModel(input);
+  return { recipe: checkRecipe(recipe), reasons };
 }
 
 /**

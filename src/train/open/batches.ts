@@ -1,5 +1,7 @@
 /** The third step of opening a run: what its steps are fed, and how many there are. */
 
+import { join } from "node:path";
+import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
 import { createLoader, fingerprintOf } from "../../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
@@ -41,7 +43,11 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
       views: pipelines.views.map(ofSize(size)),
       captions: recipe.captions,
       captionDropout: recipe.captionDropout,
+      onSlow: (line) => folder.hooks.onMessage?.(line, "warning"),
       memoryLimitBytes: recipe.imageMemory * 2 ** 20,
+      ...(recipe.imageDisk === 0
+        ? {}
+        : { packed: { root: join(cacheFolder(), "images"), limitBytes: recipe.imageDisk * 2 ** 20 } }),
       ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
   const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);

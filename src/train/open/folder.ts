@@ -4,8 +4,8 @@ import type { Processes } from "../../engines/group.js";
 import type { Checkpoint } from "../../storage/checkpoint.js";
 import type { TrainHooks } from "../hooks.js";
 import { type Recipe, recipeToJson } from "../recipe/recipe.js";
-import { type Guard, guardOf } from "../run/failure.js";
 import { followRun, openRun, type Run, refuseOtherRecipe } from "../run/folder.js";
+import { type Guard, guardOf } from "../run/guard.js";
 import { isDone } from "../schedule/plan.js";
 import { requireWeights } from "./warm-start.js";
 

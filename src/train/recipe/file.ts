@@ -5,10 +5,11 @@
 
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
 import { pluginSets } from "../../engines/install/plugins.js";
+import { importProgram } from "../../settings/program.js";
 import { withPretrained } from "./pretrained.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
 
@@ -78,23 +79,8 @@ function ofRun(path: string): RecipeInput {
 /** What a recipe file holds, unchecked. */
 export async function loadRecipe(nameOrPath: string): Promise<RecipeInput> {
   const path = locate(nameOrPath);
-  const extension = extname(path);
-  if (extension === ".json") return asRecipe(readJson(path), path);
-  let module: { default?: unknown };
-  try {
-    module = extension.endsWith("ts") ? await importTypeScript(path) : await import(pathToFileURL(path).href);
-  } catch (error) {
-    throw new UsageError(
-      `${nameOrPath}: the recipe cannot be loaded; got ${(error as Error).message}. Fix the file.`,
-    );
-  }
-  return asRecipe(module.default, path);
-}
-
-/** A module in TypeScript, its types stripped: on every Node alike. */
-async function importTypeScript(path: string): Promise<{ default?: unknown }> {
-  const { createJiti } = await import("jiti");
-  return createJiti(import.meta.url, { fsCache: false, moduleCache: false }).import(path);
+  if (extname(path) === ".json") return asRecipe(readJson(path), path);
+  return asRecipe(await importProgram(path, "recipe"), path);
 }
 
 /** Refuses a library that a recipe in JSON names. Throws `UsageError`. */

@@ -14,7 +14,6 @@ import {
   defaulted,
   duration,
   flag,
-  type Inputs,
   integer,
   kebab,
   list,
@@ -29,6 +28,7 @@ import {
 } from "../../settings/fields.js";
 import { strategyNames } from "../strategies/index.js";
 import { evaluationFields, evaluationRules } from "./evaluation-fields.js";
+import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
 import { scheduleFields } from "./schedule-fields.js";
@@ -190,6 +190,14 @@ export const recipeGroups = {
         free: true,
       },
     ),
+    imageDisk: defaulted(
+      real({ min: 0 }),
+      0,
+      "Most disk for training images at --keep-size, MiB: found again by later epochs and runs, in the cache's folder images; 0 keeps none.",
+      {
+        free: true,
+      },
+    ),
   },
   "Length of the run (exactly one)": {
     samples: optional(duration("samples"), "Samples seen, e.g. 2M samples or 2000000."),
@@ -243,8 +251,7 @@ type RecipeFields = { readonly [K in keyof Flat<typeof recipeGroups>]: Flat<type
 /** All settings, by key. */
 export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as RecipeFields;
 
-/** What a recipe file or a caller may write. `model`, `trainData` and one length are needed to run it. */
-export type RecipeInput = Inputs<RecipeFields>;
+export type { RecipeInput };
 
 /** A checked recipe, defaults filled in. */
 export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment"> & {
@@ -274,7 +281,7 @@ export const checkRecipe = (input: RecipeInput, name?: string): Recipe =>
   namingKeys(recipeFields, () => check(input, name));
 
 function check(input: RecipeInput, name: string | undefined): Recipe {
-  const values = checkAll(recipeFields, withFraction(input));
+  const values = checkAll(recipeFields, { ...withFraction(input) });
   const recipe: Recipe = {
     ...values,
     ...completeStrategy(values),
@@ -382,6 +389,10 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
   ({ cropRatio: [least, most] = [1, 1] }) =>
     least! > most!
       ? `cropRatio: the least must not exceed the most; got cropRatio=${least},${most}. Write ${most},${least}.`
+      : undefined,
+  ({ imageDisk, keepSize }) =>
+    imageDisk > 0 && keepSize === undefined
+      ? `imageDisk: images are kept on disk at one size; got imageDisk=${imageDisk} without keepSize. Add ${says("keepSize")}, somewhat above the input's size.`
       : undefined,
   ({ crop, keepSize }) =>
     (crop === "shift" || crop === "affine") && keepSize === undefined

@@ -83,6 +83,7 @@ export const stages = (of: Kind<number>): Kind<Stages, number | string> => ({
     if (read.some(({ value }) => !of.schema.safeParse(value).success)) return refuse(`each ${of.rule}`);
     return read;
   }) as unknown as Kind<Stages, number | string>["schema"],
+  type: "number | string",
   rule: "must be values in the course of the run",
   placeholder: `${of.placeholder}[:SHARE,…]`,
   arity: "one",

@@ -1,7 +1,7 @@
 /** What the failure of a device means to a run: one line, with what to do, and where the run goes on. */
 
 import { UsageError } from "../../core/errors.js";
-import { troubleOf } from "../../engines/failure.js";
+import { troubleOf } from "../../engines/device-trouble.js";
 import type { Recipe } from "../recipe/recipe.js";
 
 /** Gives what `work` gives; a device's failure in it becomes a `UsageError` that says what was being done. */
