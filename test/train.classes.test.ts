@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { heldOutSets } from "../src/cli/run-data.js";
+import { tasks } from "../src/evaluate/tasks/index.js";
 import { bestCheckpoint, listCheckpoints } from "../src/storage/checkpoint.js";
 import type { ScoreLine } from "../src/train/hooks.js";
+import { taskNames } from "../src/train/recipe/evaluation-fields.js";
 import { checkRecipe, defineRecipe } from "../src/train/recipe/recipe.js";
 import { readLines } from "../src/train/run/folder.js";
 import { train } from "../src/train/train.js";
@@ -91,8 +93,15 @@ test("tasks of a list score labelled images on their schedule, and the best by o
   assert.equal(new Set(notes).size, notes.length);
 });
 
+test("a recipe can name every task", () => {
+  assert.deepEqual(
+    taskNames,
+    tasks.map(({ name }) => name),
+  );
+});
+
 test("tasks that learn need data to learn from, and a task needs images", () => {
-  const recipe = { model: "ViT-B-32", trainData: "pairs", steps: 1, evalTasks: ["few_shot"] };
+  const recipe = { model: "ViT-B-32", trainData: "pairs", steps: 1, evalTasks: "few_shot" } as const;
   assert.throws(
     () => checkRecipe(recipe),
     /^UsageError: zeroshotData: tasks score images; got evalTasks=few_shot/,

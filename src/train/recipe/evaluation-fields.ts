@@ -4,6 +4,18 @@ import { tasks } from "../../evaluate/tasks/index.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, duration, list, optional, text, type Values } from "../../settings/fields.js";
 
+/** Every task, as a type that the editor can complete: the names of `tasks`, which a test holds it to. */
+export const taskNames = [
+  "zeroshot_classification",
+  "zeroshot_retrieval",
+  "few_shot",
+  "few_shot_logistic",
+  "linear_probe",
+  "logistic_probe",
+  "nearest_neighbours",
+  "calibration",
+] as const;
+
 export const evaluationFields = {
   valFrequency: defaulted(
     duration("epochs"),
@@ -33,8 +45,8 @@ export const evaluationFields = {
     free: true,
   }),
   evalTasks: defaulted(
-    list(choice(tasks.map(({ name }) => name))),
-    [zeroshotTask.name],
+    list(choice(taskNames)),
+    ["zeroshot_classification"],
     "Tasks that score --zeroshot-data on its schedule; see clipwright evaluate --list. Those that learn take --probe-data.",
     { free: true },
   ),
@@ -59,7 +71,9 @@ export const evaluationRules: readonly ((recipe: Checked) => string | undefined)
       ? `zeroshotData: tasks score images; got evalTasks=${evalTasks.join(",")} and none. Add --zeroshot-data, or remove ${probeData === undefined ? "--eval-tasks" : "--probe-data"}.`
       : undefined,
   ({ evalTasks, probeData }) => {
-    const learns = tasks.find(({ name, needs }) => evalTasks.includes(name) && needs.includes("train"));
+    const learns = tasks.find(
+      ({ name, needs }) => evalTasks.some((each) => each === name) && needs.includes("train"),
+    );
     return learns !== undefined && probeData === undefined
       ? `probeData: ${learns.name} learns from labelled images; got none. Add --probe-data, apart from --zeroshot-data.`
       : undefined;

@@ -84,7 +84,7 @@ export function makeScoring(context: {
       };
       const once = embeddedOnce(features);
       for (const task of tasks)
-        if (recipe.evalTasks.includes(task.name))
+        if (recipe.evalTasks.some((name) => name === task.name))
           records.push(...(await score(task, { features: once, data }, at)).records);
     }
     return records;
