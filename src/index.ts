@@ -7,6 +7,8 @@
  */
 
 export {
+  compare,
+  evaluate,
   evaluationTable,
   findPreset,
   formatInspection,
@@ -22,10 +24,12 @@ export {
   summarize,
   train,
 } from "./api/checked.js";
+export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { ClassNames } from "./data/class-names.js";
 export type {
   Dataset,
   DatasetOptions,
@@ -41,17 +45,38 @@ export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenize
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
 export { type EngineListing, type EngineName, type EngineOptions, listEngines } from "./engines/registry.js";
+export type { MetricComparison, PairComparison, ScoredRun } from "./evaluate/compare.js";
 export type { TaskRun } from "./evaluate/evaluate.js";
 export type { Features } from "./evaluate/features/features.js";
-export { type FeatureRows, type FeatureSource, freshFeatures } from "./evaluate/features/source.js";
+export {
+  type EmbeddedImages,
+  type EmbeddedTexts,
+  type FeatureRows,
+  type FeatureSource,
+  freshFeatures,
+  type Progress,
+} from "./evaluate/features/source.js";
 export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/store.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel, ModelSource } from "./evaluate/model/load-model.js";
 export type { EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
+export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
+export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
+export type { McNemar } from "./evaluate/statistics/many.js";
+export type { ImageNetName } from "./evaluate/suites/imagenet.js";
+export type { ScoredTask } from "./evaluate/suites/score.js";
+export {
+  type ClassNamesInput,
+  defineSuite,
+  type SetRole,
+  type SuiteInput,
+  type SuiteSetInput,
+} from "./evaluate/suites/suite.js";
 export { tasks } from "./evaluate/tasks/index.js";
 export { type RetrievalDetails, retrievalTask } from "./evaluate/tasks/retrieval.js";
 export type {
   EvaluationSet,
+  KnownClasses,
   Metric,
   Task,
   TaskContext,

@@ -529,7 +529,7 @@ suite("clipwright, given data that are broken in part", () => {
     assert.equal((await clipwright(...training({ name: "mended", "batch-size": "13" }))).code, 2);
     const { code, err } = await clipwright(...training({ name: "mended", "vocab-size": "265" }));
     assert.equal(code, 0, err);
-    assert.match(err, /^New run /);
+    assert.match(err, /^New run /m);
     assert.match(err, /265 tokens/);
   });
 

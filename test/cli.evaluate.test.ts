@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { suite, test } from "node:test";
 import sharp from "sharp";
 import { evaluateCommand } from "../src/cli/commands/evaluate.js";
+import { readNpy } from "../src/core/npy.js";
 import { parseEvaluation } from "../src/evaluate/records.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
@@ -170,5 +171,42 @@ suite("clipwright evaluate", () => {
     const broken = await evaluate(model, "--data", join(folder, "broken"));
     assert.equal(broken.code, 1);
     assert.match(broken.err, /must have an image that can be read; got 1 broken, the first a: /);
+  });
+
+  test("several runs on a suite stand side by side; CLIP_benchmark's JSON and CSV; features as .npy", async () => {
+    const labels = ["cat", "dog", "tree", "car"];
+    for (const [c, label] of labels.entries())
+      for (let i = 0; i < 2; i++) put(folder, `small/${label}/${i}.png`, await pngOf(31 * c + i));
+    const sets = {
+      first: { data: "small", role: "reference" },
+      second: { data: "small", tasks: ["nearest_neighbours"], train: "small" },
+    };
+    const file = put(folder, "suite.json", JSON.stringify({ sets }));
+    const other = join(folder, "other");
+    cpSync(model, other, { recursive: true });
+    const both = [model, other, "--suite", file];
+    const saved = join(folder, "saved");
+    const { out, err } = await evaluate(...both, "--save-features", saved);
+    assert.match(out, /^ +embed +other\nfirst {2}top-1 +[\d.]+ % \([^)]*\) +[\d.]+ % \(/, err);
+    assert.match(out, /^second {2}10 neighbours +100\.0 %/m);
+    const rows = readNpy(join(saved, "embed/first/images.npy"));
+    assert.equal(rows.shape[0], 8);
+    const samples = readFileSync(join(saved, "embed/first/samples.jsonl"), "utf8").trim().split("\n");
+    assert.deepEqual(JSON.parse(samples[0]!), { key: "car/0", label: "car" });
+    assert.equal(readNpy(join(saved, "embed/first/classes.npy")).shape[0], 4);
+
+    const results = JSON.parse((await evaluate(...both, "--format", "clip-benchmark")).out);
+    assert.equal(results.length, 4);
+    const [one] = results;
+    assert.deepEqual(Object.keys(one), ["dataset", "model", "pretrained", "task", "metrics", "language"]);
+    assert.deepEqual(Object.keys(one.metrics), ["acc1", "acc5", "mean_per_class_recall"]);
+    const csv = (await evaluate(...both, "--format", "clip-benchmark-csv")).out.split("\n");
+    assert.match(csv[0]!, /^dataset,language,model,model_fullname,pretrained,task,acc1,acc5,/);
+    assert.match(csv[1]!, /^first,en,embed,embed .*,zeroshot_classification,[\d.]+,/);
+    const named = lines((await evaluate(...both, "--json")).out);
+    assert.deepEqual([...new Set(named.map(({ run }) => run))], [model, other]);
+
+    const wrong = await evaluate(model, "--suite", file, "--data", join(folder, "small"));
+    assert.match(wrong.err, /a suite names its own data; got --data too/);
   });
 });

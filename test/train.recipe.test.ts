@@ -95,6 +95,7 @@ suite("checkRecipe", () => {
     ["a size for a tokenizer file", { tokenizer: "t.json", vocabSize: 500 }, /^vocabSize: .*--tokenizer bpe/],
     ["a crop turned round", { cropScale: [1, 0.5] }, /^cropScale: .*Write 0.5,1/],
     ["a crop of one number", { cropScale: 0.5 }, /^cropScale: must be 2 values/],
+    ["images on disk of no one size", { imageDisk: 100 }, /^imageDisk: .*--keep-size/],
     ["windows without a size to cut from", { crop: "shift" }, /^keepSize: .*--keep-size/],
     ["a hue beyond a half turn", { colorJitter: [0, 0, 0, 1] }, /^colorJitter: .*0\.5/],
     ["a scale above its clamp", { logitScaleInit: 200 }, /^logitScaleInit: must not exceed/],

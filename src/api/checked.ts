@@ -39,6 +39,11 @@ import {
   text,
   thing,
 } from "./arguments.js";
+import {
+  compare as compareUnchecked,
+  type EvaluateOptions,
+  evaluate as evaluateUnchecked,
+} from "./evaluate.js";
 import { type OpenModelOptions, openModel as openBoth } from "./open-model.js";
 
 const engine = thing("an engine, as openEngine gives", "compile", "upload");
@@ -215,6 +220,35 @@ export const runTask = checkedAsync(
     }),
   ],
 ) as typeof runUnchecked;
+
+/**
+ * Scores a model on every set of a suite: a file, or as `defineSuite` has it, paths then from the working folder. The scores
+ * come set by set and task by task, with intervals, as records too. Throws `UsageError` naming the key or the data at fault.
+ */
+export const evaluate = checkedAsync(
+  "evaluate",
+  evaluateUnchecked,
+  2,
+  ["model", thing("a model, as loadModel or openModel gives", "encoder")],
+  ["suite", either(text, object)],
+  [
+    "options",
+    options<EvaluateOptions>({
+      features: thing("a source of features, such as a FeatureStore", "images", "texts"),
+      onProgress: callback,
+      onNote: callback,
+    }),
+  ],
+);
+
+/**
+ * Compares runs on the same samples: paired differences with intervals and a verdict for each pair of recipes, p-values
+ * corrected together (Holm). Scores are those that `evaluate` gives. Throws `UsageError` for fewer than two recipes.
+ */
+export const compare = checked("compare", compareUnchecked, 1, [
+  "runs",
+  listOf(thing("a run with its scores", "run", "recipe", "dataset", "task", "scores")),
+]);
 
 /** Scores as a table for a terminal. */
 export const evaluationTable = checked("evaluationTable", tableOf, 1, ["records", records]);

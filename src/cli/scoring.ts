@@ -7,6 +7,7 @@ import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import type { Engine } from "../engines/engine.js";
+import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
@@ -16,7 +17,7 @@ import { loadSuite } from "../evaluate/suites/suite.js";
 import { tasks } from "../evaluate/tasks/index.js";
 import { retrievalTask } from "../evaluate/tasks/retrieval.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
-import { zeroshotTask } from "../evaluate/tasks/zeroshot.js";
+import { type ZeroshotDetails, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
 import { engineOptions } from "./commands/engines.js";
 import { findLeaks, type LeakOptions, leakText, writeLeaks } from "./leaks.js";
@@ -111,7 +112,7 @@ export interface ScoredModel {
 export async function scoreModel(
   engine: Engine,
   path: string,
-  options: ScoringOptions & Partial<LeakOptions>,
+  options: ScoringOptions & Partial<LeakOptions> & { readonly saveFeatures?: string | undefined },
   progress: ProgressLine,
   told = new Set<string>(),
 ): Promise<ScoredModel> {
@@ -153,6 +154,18 @@ export async function scoreModel(
     };
     const scored = await scoreSet(features, data, chosen, { name: options.name, where, onScored });
     all.push(...scored);
+    if (options.saveFeatures !== undefined) {
+      const zeroshot = scored.find(({ task }) => task === zeroshotTask.name)?.details as
+        | ZeroshotDetails
+        | undefined;
+      const name = (options.name ?? set.dataset.name).replace(/[^\w.+-]+/g, "_");
+      await saveFeatures(
+        join(options.saveFeatures, name),
+        features,
+        set.dataset,
+        zeroshot && { names: zeroshot.classes.names, features: zeroshot.classFeatures },
+      );
+    }
     if (training === undefined) continue;
     const { folder, ...wanted } = training;
     const pair = { test: set.dataset, training: wanted.dataset };

@@ -178,6 +178,34 @@ export function evaluationTable(records: readonly EvaluationRecord[]): string {
   return `${[...lines, ...remarks(records)].join("\n")}\n`;
 }
 
+/** Scores of several models side by side: a line a data set and metric, a column a model, intervals beside the scores. */
+export function modelsTable(
+  models: readonly { readonly name: string; readonly records: readonly EvaluationRecord[] }[],
+): string {
+  const keyOf = ({ dataset, split, metric }: EvaluationRecord) => JSON.stringify([dataset, split, metric]);
+  const rows = new Map(
+    models.flatMap(({ records }) => records.map((score) => [keyOf(score), score] as const)),
+  );
+  const body = Array.from(rows, ([key, { dataset, metric }]) => [
+    `${oneLine(dataset)}  ${metricWords(metric)}`,
+    ...models.map(({ records }) => {
+      const score = records.find((one) => keyOf(one) === key);
+      if (score === undefined) return "–";
+      const { value, interval } = scoreWords(score);
+      return `${value} (${interval})`;
+    }),
+  ]);
+  const table = [["", ...models.map(({ name }) => oneLine(name))], ...body];
+  const widths = table[0]!.map((_, c) => Math.max(...table.map((row) => row[c]!.length)));
+  const lines = table.map((row) =>
+    row
+      .map((cell, c) => (c === 0 ? cell.padEnd(widths[c]!) : cell.padStart(widths[c]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+  return `${[...lines, ...new Set(models.flatMap(({ records }) => seenRemarks(records)))].join("\n")}\n`;
+}
+
 /** What must be known to read scores in a table: what its marks mean, and which data were trained on. */
 function remarks(records: readonly EvaluationRecord[]): string[] {
   const verdicts = new Set(records.map(verdictOn));

@@ -38,7 +38,18 @@ export const compareCommand = defineCommand({
       ),
     },
   },
-  brief: ["data", "task", "probeData", "classnames", "templates", "name", "engine", "json", "output"],
+  brief: [
+    "data",
+    "suite",
+    "task",
+    "probeData",
+    "classnames",
+    "templates",
+    "name",
+    "engine",
+    "json",
+    "output",
+  ],
   examples: [
     ["clipwright compare runs/vit runs/convnext --data test.tar", "Two encoders on the same pairs."],
     [

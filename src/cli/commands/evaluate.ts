@@ -1,35 +1,55 @@
 /** `clipwright evaluate RUN`: scores with intervals, of any model on any data. */
 
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
 import { openEngine } from "../../engines/registry.js";
-import { type EvaluationRecord, evaluationLine, evaluationTable } from "../../evaluate/records.js";
+import {
+  type EvaluationRecord,
+  evaluationLine,
+  evaluationTable,
+  modelsTable,
+} from "../../evaluate/records.js";
+import { benchmarkCsv, benchmarkResults } from "../../evaluate/suites/benchmark-results.js";
 import { tasks } from "../../evaluate/tasks/index.js";
 import type { Task } from "../../evaluate/tasks/task.js";
-import { defaulted, flag } from "../../settings/fields.js";
+import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { leakOptions } from "../leaks.js";
 import { ProgressLine } from "../progress-line.js";
 import { featureOptions, modelOptions, scoredDataOptions, scoreModel } from "../scoring.js";
+
+const formats = ["table", "jsonl", "clip-benchmark", "clip-benchmark-csv"] as const;
 
 export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary: "Score a run or a checkpoint: zero-shot classification and retrieval, with 95 % intervals.",
   description:
     "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
-  positionals: [{ name: "RUN", doc: "Run, checkpoint or .safetensors file.", required: false }],
+  positionals: [
+    { name: "RUN…", doc: "Runs, checkpoints or .safetensors files.", required: false, many: true },
+  ],
   options: {
     Data: scoredDataOptions,
     Model: { ...modelOptions, ...featureOptions },
     Leaks: leakOptions,
     Output: {
       json: defaulted(flag(), false, "Print the lines of evaluation.jsonl."),
+      format: defaulted(
+        choice(formats),
+        "table",
+        "jsonl: lines of evaluation.jsonl; clip-benchmark: CLIP_benchmark's results, as JSON or as its CSV.",
+      ),
+      saveFeatures: optional(
+        text("FOLDER"),
+        "Write what was embedded as .npy, a folder for each data set (and run, where there are several).",
+      ),
       list: defaulted(flag(), false, "List the tasks, what they ask of the data, and how they are computed."),
     },
   },
   brief: [
     "data",
+    "suite",
     "task",
     "probeData",
     "classnames",
@@ -39,6 +59,7 @@ export const evaluateCommand = defineCommand({
     "against",
     "engine",
     "json",
+    "format",
     "list",
   ],
   examples: [
@@ -58,8 +79,8 @@ export const evaluateCommand = defineCommand({
       terminal.out(tasks.map(taskText).join("\n"));
       return 0;
     }
-    const [path] = positionals;
-    if (path === undefined) {
+    const paths = [...new Set(positionals)];
+    if (paths.length === 0) {
       throw new UsageError("evaluate: what is scored must be given; got no RUN. Give a run's folder.", {
         code: "ERR_SETTING",
       });
@@ -69,16 +90,61 @@ export const evaluateCommand = defineCommand({
       ...options,
       onChoice: (line) => terminal.err(`${line}\n`),
     });
-    const { run, scored, leaks } = await scoreModel(engine, path, options, progress);
-    const records = scored.flatMap((one) => one.records);
+    const models: ScoredModel[] = [];
+    const told = new Set<string>();
+    const found: string[] = [];
+    for (const path of paths) {
+      const name = shortName(path, paths);
+      const { saveFeatures: folder } = options;
+      const saveFeatures = folder === undefined || paths.length === 1 ? folder : join(folder, name);
+      const { run, scored, leaks } = await scoreModel(
+        engine,
+        path,
+        { ...options, saveFeatures },
+        progress,
+        told,
+      );
+      found.push(...leaks);
+      const records = scored.flatMap((one) => one.records);
+      if (run !== undefined) remember(run, records);
+      models.push({ path, name, records });
+    }
     progress.clear();
-    if (run !== undefined) remember(run, records);
-    terminal.out(options.json ? records.map(evaluationLine).join("") : evaluationTable(records));
+    const format = options.json ? "jsonl" : options.format;
+    terminal.out(resultText(models, format));
     // Beside the lines of --json they would be no JSON.
-    for (const words of leaks) (options.json ? terminal.err : terminal.out)(`\n${words}`);
+    for (const words of found) (format === "table" ? terminal.out : terminal.err)(`\n${words}`);
     return 0;
   },
 });
+
+interface ScoredModel {
+  readonly path: string;
+  readonly name: string;
+  readonly records: readonly EvaluationRecord[];
+}
+
+/** The last part of a path, unless another of the paths ends the same. */
+function shortName(path: string, paths: readonly string[]): string {
+  const name = basename(path);
+  return paths.some((other) => other !== path && basename(other) === name) ? path.replaceAll("/", "_") : name;
+}
+
+function resultText(models: readonly ScoredModel[], format: (typeof formats)[number]): string {
+  const several = models.length > 1;
+  if (format === "table") return several ? modelsTable(models) : evaluationTable(models[0]!.records);
+  if (format === "jsonl") {
+    const line = (path: string, record: EvaluationRecord): string =>
+      several
+        ? `${JSON.stringify({ run: path, ...JSON.parse(evaluationLine(record)) })}\n`
+        : evaluationLine(record);
+    return models.flatMap(({ path, records }) => records.map((record) => line(path, record))).join("");
+  }
+  const results = models.flatMap(({ path, name, records }) =>
+    benchmarkResults(records, { model: name, pretrained: path }),
+  );
+  return format === "clip-benchmark" ? `${JSON.stringify(results, null, 1)}\n` : benchmarkCsv(results);
+}
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {
   const rows = metrics.map((metric) => `  ${metric.name}: ${metric.doc}\n`).join("");

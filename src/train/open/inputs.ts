@@ -19,7 +19,7 @@ export async function openInputs(folder: OpenFolder): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
   const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes, run);
   const pairs = data.train.length;
-  if (resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
+  if (run !== undefined && resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
     hooks.onMessage?.(
       `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (--pretrained), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
       "note",
@@ -36,7 +36,8 @@ export async function openInputs(folder: OpenFolder): Promise<Inputs> {
   await processes.share("tokenizer", () => true);
   model ??= await fitted(path);
   const { cut, textLength } = model;
-  if (cut.captions > CUT_SHARE * cut.of)
+  // Every process reads all captions: one tells of them.
+  if (run !== undefined && cut.captions > CUT_SHARE * cut.of)
     hooks.onMessage?.(
       `${cut.captions} of ${cut.of} captions are longer than the ${textLength} tokens that are read, and are cut, e.g. "${cut.example}".`,
       "warning",

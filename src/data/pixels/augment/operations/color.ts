@@ -1,21 +1,21 @@
 /** Operations that mix the channels of a pixel. */
-import { blended, luma, type Operation, prepareBlend } from "./operation.js";
+import { blendTable, luma, type Operation } from "./operation.js";
 
 export const color: Operation = {
   doc: "Blended with its grey image: saturation.",
   argument: "factor: 0 is grey, 1 the image",
   source: "Pillow ImageEnhance.Color",
   apply(canvas, factor) {
-    prepareBlend(factor);
+    const table = blendTable(factor);
     const pixels = canvas.pixels();
     for (let i = 0; i < pixels.length; i += 3) {
       const r = pixels[i]!;
       const g = pixels[i + 1]!;
       const b = pixels[i + 2]!;
-      const grey = luma(r, g, b);
-      pixels[i] = blended(grey, r);
-      pixels[i + 1] = blended(grey, g);
-      pixels[i + 2] = blended(grey, b);
+      const row = luma(r, g, b) << 8;
+      pixels[i] = table[row | r]!;
+      pixels[i + 1] = table[row | g]!;
+      pixels[i + 2] = table[row | b]!;
     }
   },
 };

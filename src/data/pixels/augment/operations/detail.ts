@@ -1,9 +1,13 @@
 /** Operations that look at a pixel's neighbours: sharpness and blur. */
 import { blurImage, type Taps } from "../../resize/kernels.js";
-import { blended, type Operation, prepareBlend } from "./operation.js";
+import { blendTable, type Operation } from "./operation.js";
 
-/** n / 13 to the nearest whole number, n = the sum of nine values, the middle one five times; ties cannot be. */
-const THIRTEENTH = Uint8Array.from({ length: 13 * 255 + 1 }, (_, n) => Math.floor((2 * n + 13) / 26));
+/**
+ * n / 13 to the nearest whole number, n = the sum of nine values, the middle one five times, is (2 n + 13) / 26 rounded
+ * down (ties cannot be): a product and a shift, exact for all n up to 13 · 255.
+ */
+const THIRTEENTH = 20165;
+const SHIFT = 19;
 
 /** Sums of three values one above the other, of one row. */
 let columns = new Uint16Array(0);
@@ -16,7 +20,7 @@ export const sharpness: Operation = {
     const { width, height } = canvas;
     const { from, to } = canvas.redraw();
     if (width < 3 || height < 3) return;
-    prepareBlend(factor);
+    const table = blendTable(factor);
     const row = width * 3;
     const last = (height - 1) * row;
     to.set(from.subarray(0, row));
@@ -30,10 +34,17 @@ export const sharpness: Operation = {
         sums[x] = from[i - row]! + from[i]! + from[i + row]!;
       }
       for (let i = start; i < start + 3; i++) to[i] = from[i]!;
-      for (let x = 3; x < row - 3; x++) {
-        const own = from[start + x]!;
-        const smooth = THIRTEENTH[sums[x - 3]! + sums[x]! + sums[x + 3]! + 4 * own]!;
-        to[start + x] = blended(smooth, own);
+      for (let c = 0; c < 3; c++) {
+        let left = sums[c]!;
+        let middle = sums[c + 3]!;
+        for (let x = c + 3; x < row - 3; x += 3) {
+          const right = sums[x + 3]!;
+          const own = from[start + x]!;
+          const smooth = ((2 * (left + middle + right + 4 * own) + 13) * THIRTEENTH) >> SHIFT;
+          to[start + x] = table[(smooth << 8) | own]!;
+          left = middle;
+          middle = right;
+        }
       }
       for (let i = start + row - 3; i < start + row; i++) to[i] = from[i]!;
     }

@@ -32,6 +32,32 @@ const floors = new Int32Array(511);
 /** Stands for a step so little below a whole number that adding it in single precision may reach that. */
 const NEAR = -(2 ** 30);
 
+/** Tables of `blendTable`, by factor. */
+const tables = new Map<number, Uint8Array>();
+const MAX_TABLES = 8;
+
+/**
+ * `blended(base, value)` at `base · 256 + value`, for all pixels of an operation. Policies take few factors, so that
+ * most tables are there already.
+ */
+export function blendTable(factor: number): Uint8Array {
+  const known = tables.get(factor);
+  if (known !== undefined) return known;
+  prepareBlend(factor);
+  const table = tables.size < MAX_TABLES ? new Uint8Array(65536) : oldestTable();
+  for (let base = 0, at = 0; base < 256; base++) {
+    for (let value = 0; value < 256; value++) table[at++] = blended(base, value);
+  }
+  tables.set(factor, table);
+  return table;
+}
+
+function oldestTable(): Uint8Array {
+  const [factor, table] = tables.entries().next().value!;
+  tables.delete(factor);
+  return table;
+}
+
 /** Sets the factor of `blended`, for one operation at a time. */
 export function prepareBlend(factor: number): void {
   const single = Math.fround(factor);
