@@ -530,7 +530,16 @@ export interface RecipeInput {
     | "logistic_probe"
     | "nearest_neighbours"
     | "calibration"
-    | readonly ("zeroshot_classification" | "zeroshot_retrieval" | "few_shot" | "few_shot_logistic" | "linear_probe" | "logistic_probe" | "nearest_neighbours" | "calibration")[]
+    | readonly (
+        | "zeroshot_classification"
+        | "zeroshot_retrieval"
+        | "few_shot"
+        | "few_shot_logistic"
+        | "linear_probe"
+        | "logistic_probe"
+        | "nearest_neighbours"
+        | "calibration"
+      )[]
     | undefined;
 
   /**
