@@ -18,6 +18,8 @@ export interface ScoredSet extends EvaluationSet {
   readonly split?: string;
   /** Images of it that were trained on; undefined where that is not known. */
   readonly seen: number | undefined;
+  /** In the results; default the data set's. */
+  readonly name?: string;
 }
 
 /** The recipe of a run's folder. */

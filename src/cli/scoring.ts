@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
+import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
@@ -14,6 +15,7 @@ import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
 import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
 import { loadSuite } from "../evaluate/suites/suite.js";
+import { choicesTask } from "../evaluate/tasks/choices.js";
 import { tasks } from "../evaluate/tasks/index.js";
 import { retrievalTask } from "../evaluate/tasks/retrieval.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
@@ -84,6 +86,10 @@ export const scoredDataOptions = {
     ["auto"],
     "auto: zero-shot where the data have labels, retrieval where they have captions that say more, probes where --probe-data are given.",
   ),
+  choices: optional(
+    text("FILE|FOLDER"),
+    "Questions with captions to choose from, instead of --data: files of Winoground or SugarCrepe as they are, pictures in --image-root or beside them.",
+  ),
   probeData: optional(
     list(text("SOURCE"), { separator: "::" }),
     "Labelled images that probes and few-shot learn from, apart from those that are scored.",
@@ -126,7 +132,7 @@ export async function scoreModel(
   const all: ScoredTask[] = [];
   const leaks: string[] = [];
   const training = await leakedFrom(path, run, options, progress.say);
-  for (const { seen, split, tasks: named, ...set } of sets) {
+  for (const [at, { seen, split, tasks: named, name = options.name, ...set }] of sets.entries()) {
     const data: EvaluationSet = {
       ...set,
       ...(classnames && { classnames }),
@@ -152,21 +158,22 @@ export async function scoreModel(
       for (const note of notes) if (!told.has(note)) progress.say(`  ! ${note}`);
       for (const note of notes) told.add(note);
     };
-    const scored = await scoreSet(features, data, chosen, { name: options.name, where, onScored });
+    const scored = await scoreSet(features, data, chosen, { name, where, onScored });
     all.push(...scored);
     if (options.saveFeatures !== undefined) {
       const zeroshot = scored.find(({ task }) => task === zeroshotTask.name)?.details as
         | ZeroshotDetails
         | undefined;
-      const name = (options.name ?? set.dataset.name).replace(/[^\w.+-]+/g, "_");
+      const folder = (name ?? set.dataset.name).replace(/[^\w.+-]+/g, "_");
       await saveFeatures(
-        join(options.saveFeatures, name),
+        join(options.saveFeatures, folder),
         features,
         set.dataset,
         zeroshot && { names: zeroshot.classes.names, features: zeroshot.classFeatures },
       );
     }
-    if (training === undefined) continue;
+    // Questions of several files are on one set of pictures.
+    if (training === undefined || sets[at + 1]?.dataset === set.dataset) continue;
     const { folder, ...wanted } = training;
     const pair = { test: set.dataset, training: wanted.dataset };
     const found = await findLeaks(pair, features, loaded.encoder, wanted.options, progress);
@@ -224,6 +231,14 @@ async function setsOf(
 ): Promise<{ sets: readonly (ScoredSet & Partial<OpenSet>)[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
+  if (options.choices !== undefined) {
+    if (options.data !== undefined) {
+      throw new UsageError("evaluate: questions bring their pictures; got --choices and --data. Keep one.", {
+        key: "choices",
+      });
+    }
+    return { sets: questionSets(options.choices, options), probeData };
+  }
   if (options.suite !== undefined) {
     const refused = (["data", "name"] as const).find((key) => options[key] !== undefined);
     if (refused !== undefined) {
@@ -240,6 +255,22 @@ async function setsOf(
   const named = options.name === undefined ? {} : { name: options.name };
   const dataset = await openDataset(options.data, { ...reading, ...named });
   return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
+}
+
+/** A set for each file of questions, and, of several, one for their mean; all on the same pictures. */
+function questionSets(
+  path: string,
+  { imageRoot, name }: Pick<ScoringOptions, "imageRoot" | "name">,
+): (ScoredSet & Partial<OpenSet>)[] {
+  const { pictures, questions, files } = readChoices(path, { imageRoot });
+  const all = { dataset: pictures, questions, tasks: [choicesTask.name], seen: undefined };
+  if (files.length === 1) return [{ ...all, ...(name !== undefined && { name }) }];
+  const parts = files.map((file) => ({
+    ...all,
+    questions: questions.filter((question) => question.file === file),
+    name: file,
+  }));
+  return [...parts, { ...all, name: `${name ?? pictures.name} (mean of ${files.length} files)` }];
 }
 
 async function keptSets(

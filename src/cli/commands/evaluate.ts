@@ -51,6 +51,7 @@ export const evaluateCommand = defineCommand({
     "data",
     "suite",
     "task",
+    "choices",
     "probeData",
     "classnames",
     "templates",
@@ -67,7 +68,7 @@ export const evaluateCommand = defineCommand({
     ["clipwright evaluate runs/flickr --data test.tar", "Retrieval on pairs that were not trained on."],
     [
       "clipwright evaluate runs/flickr --data test.tar --leaks",
-      "Also what the scores are without pictures that stand in the run's training data.",
+      "Also the scores without pictures that stand in the run's training data.",
     ],
     [
       "clipwright evaluate runs/flickr --data photos/ --classnames names.txt",

@@ -2,6 +2,7 @@
 
 import type { Dataset } from "../../data/dataset.js";
 import { calibrationTask } from "./calibration.js";
+import { choicesTask } from "./choices.js";
 import { fewShotLogisticTask, fewShotTask } from "./few-shot.js";
 import { linearProbeTask, logisticProbeTask } from "./linear-probe.js";
 import { neighboursTask } from "./neighbours.js";
@@ -18,6 +19,7 @@ export const tasks: readonly Task[] = Object.freeze([
   logisticProbeTask,
   neighboursTask,
   calibrationTask,
+  choicesTask,
 ]);
 
 const metrics = new Map(

@@ -1,5 +1,6 @@
 /** What a task is: something that a model can be scored by, told and computed in one record. */
 
+import type { Question } from "../../data/choices.js";
 import type { ClassNames } from "../../data/class-names.js";
 import type { Dataset } from "../../data/dataset.js";
 import type { FeatureSource } from "../features/source.js";
@@ -18,7 +19,7 @@ export interface Metric {
 }
 
 /** What a task asks of the data. `train`: a labelled part to learn from, apart from what is scored. */
-export type Need = "labels" | "captions" | "train";
+export type Need = "labels" | "captions" | "train" | "choices";
 
 /** The classes of a set whose labels alone do not tell them. */
 export interface KnownClasses {
@@ -40,6 +41,8 @@ export interface EvaluationSet {
   readonly templates?: string | readonly string[] | undefined;
   /** Labelled images that probes learn from. */
   readonly train?: Dataset | undefined;
+  /** Questions on the set's pictures, for choices between captions. */
+  readonly questions?: readonly Question[] | undefined;
 }
 
 export interface TaskContext {
