@@ -14,6 +14,7 @@ export const taskNames = [
   "logistic_probe",
   "nearest_neighbours",
   "calibration",
+  "image_caption_selection",
 ] as const;
 
 export const evaluationFields = {

@@ -530,6 +530,7 @@ export interface RecipeInput {
     | "logistic_probe"
     | "nearest_neighbours"
     | "calibration"
+    | "image_caption_selection"
     | readonly (
         | "zeroshot_classification"
         | "zeroshot_retrieval"
@@ -539,6 +540,7 @@ export interface RecipeInput {
         | "logistic_probe"
         | "nearest_neighbours"
         | "calibration"
+        | "image_caption_selection"
       )[]
     | undefined;
 
