@@ -133,8 +133,16 @@ function memberOf(key: string, field: Field): string {
   );
   const types = [...field.kind.type.split(/ \| (?![^(]*\))/), "undefined"];
   const short = `  readonly ${key}?: ${types.join(" | ")};`;
-  const long = [`  readonly ${key}?:`, ...types.map((type) => `    | ${type}`)].join("\n");
+  const long = [`  readonly ${key}?:`, ...types.flatMap(memberLines)].join("\n");
   return `${[`  /**`, ...lines.map((line) => `   * ${line}`), `   */`].join("\n")}\n${short.length > LINE ? `${long};` : short}`;
+}
+
+/** A member of a union that is broken over lines; a list of many choices takes a line for each. */
+function memberLines(type: string): string[] {
+  const line = `    | ${type}`;
+  const choices = /^readonly \((.*)\)\[\]$/.exec(type)?.[1];
+  if (line.length <= LINE || choices === undefined) return [line];
+  return ["    | readonly (", ...choices.split(" | ").map((choice) => `        | ${choice}`), "      )[]"];
 }
 
 /** Text in lines of at most so many characters, broken between words. */

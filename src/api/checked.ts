@@ -214,6 +214,7 @@ export const runTask = checkedAsync(
       name: text,
       step: count(0),
       samplesSeen: count(0),
+      macs: real("a number from 0", (x) => x >= 0),
       split: text,
       seen: count(0),
     }),

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { UsageError } from "../core/errors.js";
 import { readJson } from "../core/files.js";
 import { datasetOptions } from "../data/fields.js";
-import { type Dataset, openDataset } from "../data/index.js";
+import { type Dataset, fingerprintOf, openDataset } from "../data/index.js";
 import { overlapWith } from "../data/overlap.js";
 import { splitAt, splitByImage } from "../data/split.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../train/recipe/recipe.js";
+import { heldOutIn } from "../train/run/folder.js";
 
 /** A data set that a run is scored on. */
 export interface ScoredSet extends EvaluationSet {
@@ -35,11 +36,11 @@ export async function heldOutSets(run: string, say: (line: string) => void): Pro
   const { classnames } = recipe;
   const sets: ScoredSet[] = [];
   if (recipe.valSplit > 0) {
-    const { heldOut } = await splitOf(recipe, say);
+    const { heldOut } = await splitOf(run, recipe, say);
     sets.push({ dataset: heldOut, classnames, split: "val", seen: 0 });
   } else if (recipe.valData !== undefined) {
     const dataset = await openDataset(recipe.valData, options);
-    sets.push({ dataset, classnames, split: "val", seen: await seenBy(recipe, dataset, say) });
+    sets.push({ dataset, classnames, split: "val", seen: await seenBy(run, recipe, dataset, say) });
   }
   if (recipe.zeroshotData !== undefined) {
     const dataset = await openDataset(recipe.zeroshotData, { onProgress: say });
@@ -47,7 +48,7 @@ export async function heldOutSets(run: string, say: (line: string) => void): Pro
       dataset,
       classnames: recipe.zeroshotClassnames ?? classnames,
       templates: recipe.zeroshotTemplates,
-      seen: await seenBy(recipe, dataset, say),
+      seen: await seenBy(run, recipe, dataset, say),
     });
   }
   if (sets.length > 0) return sets;
@@ -64,7 +65,7 @@ export async function seenIn(
 ): Promise<number | undefined> {
   if (run === undefined || !existsSync(join(run, "config.json"))) return undefined;
   try {
-    return await seenBy(recipeOf(run), dataset, say);
+    return await seenBy(run, recipeOf(run), dataset, say);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     say(`Whether ${dataset.name} was trained on is not known: ${error.message}`);
@@ -75,21 +76,31 @@ export async function seenIn(
 /** What the run was trained on: its data without what it held out. Throws `UsageError` where they cannot be opened any more. */
 export async function trainingDataOf(run: string, say: (line: string) => void): Promise<Dataset> {
   const recipe = recipeOf(run);
-  if (recipe.valSplit > 0) return (await splitOf(recipe, say)).train;
+  if (recipe.valSplit > 0) return (await splitOf(run, recipe, say)).train;
   return openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
 }
 
-async function seenBy(recipe: Recipe, dataset: Dataset, say: (line: string) => void): Promise<number> {
+async function seenBy(
+  run: string,
+  recipe: Recipe,
+  dataset: Dataset,
+  say: (line: string) => void,
+): Promise<number> {
   const all = await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
   const overlap = await overlapWith(dataset, all);
   if (overlap.length === 0 || recipe.valSplit === 0) return overlap.length;
-  const { train } = await splitOf(recipe, say, all);
+  const { train } = await splitOf(run, recipe, say, all);
   return (await overlapWith(dataset, train)).length;
 }
 
-/** The two sides of the run's data: the split depends on the images alone, so it comes out as in training. */
-async function splitOf(recipe: Recipe, say: (line: string) => void, opened?: Dataset) {
+/**
+ * The two sides of the run's data, as the run keeps them. Of a run that keeps none, or whose data were changed, they are
+ * found again: the split depends on the images alone.
+ */
+async function splitOf(run: string, recipe: Recipe, say: (line: string) => void, opened?: Dataset) {
   const all = opened ?? (await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) }));
+  const kept = heldOutIn(run, fingerprintOf(all));
+  if (kept !== undefined) return splitAt(all, kept);
   say(`Finding the ${100 * recipe.valSplit} % of ${all.length} images that were held out …`);
   const { heldOutIndices } = await splitByImage(all, {
     fraction: recipe.valSplit,

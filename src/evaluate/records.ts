@@ -13,6 +13,8 @@ export interface EvaluationContext {
   /** Optimizer steps done. */
   readonly step?: number;
   readonly samplesSeen?: number;
+  /** Multiply-adds of the forward passes of training so far, all views and heads. */
+  readonly macs?: number;
   /** Part of the data set, e.g. `val`. */
   readonly split?: string;
   /** How many of the data set's images stand in the training data too; left out where nobody has looked. */
@@ -37,13 +39,14 @@ export const lossRecord = (
 
 /** The fields of a record, in the order of the line, without those that are not given. */
 export function recordOf(fields: EvaluationRecord): EvaluationRecord {
-  const { dataset, task, metric, value, low, high, n, chance, seen, step, samplesSeen, split } = fields;
+  const { dataset, task, metric, value, low, high, n, chance, seen, step, samplesSeen, macs, split } = fields;
   return {
     ...{ dataset, task, metric, value, low, high, n },
     ...(chance !== undefined && { chance }),
     ...(seen !== undefined && { seen }),
     ...(step !== undefined && { step }),
     ...(samplesSeen !== undefined && { samplesSeen }),
+    ...(macs !== undefined && { macs }),
     ...(split !== undefined && { split }),
   };
 }

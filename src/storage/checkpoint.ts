@@ -241,8 +241,8 @@ export function writeCheckpoint(
   return withFileErrors("save the checkpoint", path, write, consolation);
 }
 
-/** True when a lower value of the metric is better: losses. */
-export const lowerIsBetter = (metric: string): boolean => /loss[^/]*$/i.test(metric);
+/** True when a lower value of the metric is better: losses, ranks, errors of calibration. */
+export const lowerIsBetter = (metric: string): boolean => /(?:loss|rank|nll|ece|brier)[^/]*$/i.test(metric);
 
 /** True when `a` is a better score than `b`. A score that is not a number is never better. */
 export function better(a: Score, b: Score | undefined): boolean {

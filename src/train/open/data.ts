@@ -3,11 +3,12 @@
 import { UsageError } from "../../core/errors.js";
 import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
 import { datasetOptions } from "../../data/fields.js";
-import { type Dataset, openDataset } from "../../data/index.js";
+import { type Dataset, fingerprintOf, openDataset } from "../../data/index.js";
 import { splitAt, splitByImage } from "../../data/split.js";
 import type { Processes } from "../../engines/group.js";
 import { loadTemplates } from "../../evaluate/prompts/templates.js";
 import type { Recipe } from "../recipe/recipe.js";
+import { heldOutIn, type Run } from "../run/folder.js";
 
 export interface RunData {
   readonly train: Dataset;
@@ -15,6 +16,8 @@ export interface RunData {
   readonly val: Dataset | undefined;
   /** Labelled images, if any. */
   readonly zeroshot: Dataset | undefined;
+  /** What tasks that learn take, if any. */
+  readonly probe: Dataset | undefined;
 }
 
 /**
@@ -25,6 +28,7 @@ export async function openRunData(
   recipe: Recipe,
   onProgress: (line: string) => void,
   processes: Pick<Processes, "index" | "share">,
+  run?: Run,
 ): Promise<RunData> {
   const evaluates = processes.index === 0;
   const options = { onProgress, ...datasetOptions(recipe) };
@@ -43,24 +47,40 @@ export async function openRunData(
     classesOf(datasetLabels(zeroshot), zeroshot.name, recipe.zeroshotClassnames ?? recipe.classnames);
     if (recipe.zeroshotTemplates !== undefined) await loadTemplates(recipe.zeroshotTemplates);
   }
+  const probe =
+    recipe.probeData === undefined || !evaluates
+      ? undefined
+      : await openDataset(recipe.probeData, { onProgress });
   if (recipe.valSplit > 0) {
-    const indices = await processes.share("held out", async () => {
-      onProgress(
-        `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
-      );
-      const { heldOutIndices } = await splitByImage(all, {
-        fraction: recipe.valSplit,
-        ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
-      });
-      return heldOutIndices;
-    });
+    const indices = await processes.share("held out", () => heldOutOf(recipe, all, onProgress, run));
     const { train, heldOut } = splitAt(all, indices);
-    return { train, val: heldOut, zeroshot };
+    return { train, val: heldOut, zeroshot, probe };
   }
   const val =
     recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
   if (val !== undefined) requireCaptions(val, "valData");
-  return { train: all, val, zeroshot };
+  return { train: all, val, zeroshot, probe };
+}
+
+/** The samples that the recipe holds out of all: as the run keeps them, or found by looking at every image, and kept. */
+async function heldOutOf(
+  recipe: Recipe,
+  all: Dataset,
+  onProgress: (line: string) => void,
+  run: Run | undefined,
+): Promise<readonly number[]> {
+  const data = fingerprintOf(all);
+  const kept = run && heldOutIn(run.path, data);
+  if (kept !== undefined) return kept;
+  onProgress(
+    `Looking for duplicates in ${all.length} images before ${100 * recipe.valSplit} % are held out …`,
+  );
+  const { heldOutIndices } = await splitByImage(all, {
+    fraction: recipe.valSplit,
+    ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
+  });
+  run?.saveHeldOut({ indices: heldOutIndices, data });
+  return heldOutIndices;
 }
 
 function requireCaptions(dataset: Dataset, key: string): void {

@@ -17,7 +17,7 @@ export interface Inputs {
 /** Opens the data, and learns or loads the tokenizer. A run that goes on keeps the one in its folder. */
 export async function openInputs(folder: OpenFolder): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
-  const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes);
+  const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes, run);
   const pairs = data.train.length;
   if (run !== undefined && resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
     hooks.onMessage?.(

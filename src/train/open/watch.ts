@@ -41,7 +41,7 @@ export async function openWatch(
     }),
   );
   const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);
-  const { val, zeroshot } = data;
+  const { val, zeroshot, probe } = data;
   const supervisor = new Supervisor({
     started,
     recipe,
@@ -61,6 +61,8 @@ export async function openWatch(
       ema: recipe.emaDecay > 0,
       val,
       zeroshotData: zeroshot,
+      probeData: probe,
+      say: (note) => hooks.onMessage?.(note, "note"),
     }),
     compileSeconds,
     has: { val: val !== undefined, zeroshot: zeroshot !== undefined },

@@ -498,7 +498,7 @@ export interface RecipeInput {
   readonly valFrequency?: DurationInput | undefined;
 
   /**
-   * How often to classify --zeroshot-data; a number counts epochs, 0 is never. Default `1 epoch`.
+   * How often to score --zeroshot-data; a number counts epochs, 0 is never. Default `1 epoch`.
    */
   readonly zeroshotFrequency?: DurationInput | undefined;
 
@@ -516,6 +516,38 @@ export interface RecipeInput {
    * Prompt templates, one a line, with {} for the class name.
    */
   readonly zeroshotTemplates?: string | undefined;
+
+  /**
+   * Tasks that score --zeroshot-data on its schedule; see clipwright evaluate --list. Those that learn take
+   * --probe-data. Default `zeroshot_classification`.
+   */
+  readonly evalTasks?:
+    | "zeroshot_classification"
+    | "zeroshot_retrieval"
+    | "few_shot"
+    | "few_shot_logistic"
+    | "linear_probe"
+    | "logistic_probe"
+    | "nearest_neighbours"
+    | "calibration"
+    | "image_caption_selection"
+    | readonly (
+        | "zeroshot_classification"
+        | "zeroshot_retrieval"
+        | "few_shot"
+        | "few_shot_logistic"
+        | "linear_probe"
+        | "logistic_probe"
+        | "nearest_neighbours"
+        | "calibration"
+        | "image_caption_selection"
+      )[]
+    | undefined;
+
+  /**
+   * Labelled images that probes, few-shot and neighbours among --eval-tasks learn from.
+   */
+  readonly probeData?: string | undefined;
 
   // Checkpoints
 

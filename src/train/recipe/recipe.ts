@@ -27,6 +27,7 @@ import {
   type Values,
 } from "../../settings/fields.js";
 import { strategyNames } from "../strategies/index.js";
+import { evaluationFields, evaluationRules } from "./evaluation-fields.js";
 import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
@@ -209,35 +210,7 @@ export const recipeGroups = {
   },
   Optimizer: optimizerFields,
   Schedule: scheduleFields,
-  Evaluation: {
-    valFrequency: defaulted(
-      duration("epochs"),
-      { unit: "epochs", value: 1 },
-      "How often to measure loss and retrieval on held-out pairs; a number counts epochs, 0 is never.",
-      {
-        free: true,
-      },
-    ),
-    zeroshotFrequency: defaulted(
-      duration("epochs"),
-      { unit: "epochs", value: 1 },
-      "How often to classify --zeroshot-data; a number counts epochs, 0 is never.",
-      {
-        free: true,
-      },
-    ),
-    zeroshotData: optional(text("SOURCE"), "Labelled images, e.g. a folder per class.", { free: true }),
-    zeroshotClassnames: optional(
-      text("FILE"),
-      "Names of the labels of zeroshotData; those of classnames otherwise.",
-      {
-        free: true,
-      },
-    ),
-    zeroshotTemplates: optional(text("FILE"), "Prompt templates, one a line, with {} for the class name.", {
-      free: true,
-    }),
-  },
+  Evaluation: evaluationFields,
   Checkpoints: {
     saveFrequency: defaulted(
       duration("epochs"),
@@ -461,10 +434,7 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
     warmup.unit === "percent" && warmup.value / 100 + cooldown > 1
       ? `cooldown: warm-up and cooldown must fit into the run; got warmup=${warmup.value / 100}, cooldown=${cooldown}. Shorten one of them.`
       : undefined,
-  ({ zeroshotData, zeroshotClassnames, zeroshotTemplates }) =>
-    zeroshotData === undefined && (zeroshotClassnames ?? zeroshotTemplates) !== undefined
-      ? `zeroshotData: class names and templates need images; got none. Add ${says("zeroshotData")}, or remove ${says(zeroshotClassnames === undefined ? "zeroshotTemplates" : "zeroshotClassnames")}.`
-      : undefined,
+  ...evaluationRules,
   ({ keepBest, valData, valSplit, zeroshotData }) =>
     keepBest !== undefined &&
     keepBest !== NO_BEST &&

@@ -4,6 +4,7 @@
  *     config.json        the recipe, complete
  *     plan.json          the number of steps, fixed once
  *     start.json         of a run that starts from weights, or has a teacher: what started anew, and which
+ *     held-out.json      of a run with a valSplit: which samples were held out, of which data
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
  *     tokenizer.json     and whatever else the run needs to be used later
@@ -31,7 +32,7 @@ import {
 } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { withFileErrors } from "../../core/files.js";
-import { changeOfData } from "../../data/index.js";
+import { changeOfData, type DataFingerprint } from "../../data/index.js";
 import { kebab } from "../../settings/fields.js";
 import { readCheckedJson } from "../../settings/json.js";
 import {
@@ -47,11 +48,12 @@ import {
 } from "../../storage/checkpoint.js";
 import { fenced, type Lock, type Sighting, takeLock, whenLeaseEnds } from "../../storage/lock.js";
 import { lengthKeys, type Recipe, recipeFields, recipeToJson } from "../recipe/recipe.js";
-import { type Plan, planSchema, uncutPlan } from "../schedule/plan.js";
+import { fingerprintSchema, type Plan, planSchema, uncutPlan } from "../schedule/plan.js";
 
 const CONFIG = "config.json";
 const PLAN = "plan.json";
 const START = "start.json";
+const HELD_OUT = "held-out.json";
 const METRICS = "metrics.jsonl";
 const EVALUATION = "evaluation.jsonl";
 
@@ -71,9 +73,22 @@ const startSchema: z.ZodType<StartRecord> = z.object({
   teacher: z.string().optional(),
 });
 
+/** Samples of the training data that a run holds out. */
+export interface HeldOut {
+  /** Ascending. */
+  readonly indices: readonly number[];
+  /** The training data that they count in. */
+  readonly data: DataFingerprint;
+}
+
+const heldOutSchema: z.ZodType<HeldOut> = z.object({
+  indices: z.array(z.int().min(0)),
+  data: fingerprintSchema,
+});
+
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|start|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|held-out|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
 
 /** What a lock that was let go leaves. */
 const LOCK_REMAINS = /^\.lock-\d+\.free$/;
@@ -241,6 +256,11 @@ export class Run implements Disposable {
     withFileErrors("write", path, () => replaceFile(this.disk, path, content));
   }
 
+  /** Keeps what is held out of the data, for `heldOutIn`. */
+  saveHeldOut(heldOut: HeldOut): void {
+    this.writeFile(HELD_OUT, `${JSON.stringify(heldOut)}\n`);
+  }
+
   /** Path of a file of the run. */
   file = (name: string): string => join(this.path, name);
 
@@ -301,6 +321,14 @@ export class Run implements Disposable {
 export function planIn(run: string): Plan | undefined {
   const path = join(run, PLAN);
   return existsSync(path) ? readCheckedJson(path, planSchema, RESTORE) : undefined;
+}
+
+/** What the run in a folder holds out of `data`; undefined where that is not known, or of other data. */
+export function heldOutIn(run: string, data: DataFingerprint): readonly number[] | undefined {
+  const path = join(run, HELD_OUT);
+  if (!existsSync(path)) return undefined;
+  const kept = readCheckedJson(path, heldOutSchema, "Remove it: it is found again.");
+  return changeOfData(kept.data, data).changed.length === 0 ? kept.indices : undefined;
 }
 
 const RESTORE = "Restore it, or start another run with --name.";

@@ -31,6 +31,14 @@ export interface Plan {
 
 const count = z.int().min(1);
 
+export const fingerprintSchema: z.ZodType<DataFingerprint> = z.object({
+  samples: z.int(),
+  captions: z.string(),
+  sizes: z.string(),
+  content: z.string(),
+  times: z.string(),
+});
+
 /** What `plan.json` must hold. */
 export const planSchema: z.ZodType<Plan> = z.object({
   totalSteps: count.optional() as z.ZodType<number | undefined>,
@@ -41,15 +49,7 @@ export const planSchema: z.ZodType<Plan> = z.object({
   secondsPerStep: z.number().positive().optional(),
   cut: z.object({ step: z.int().min(0), plannedSteps: count }).optional(),
   extended: z.object({ step: count, seconds: z.number().min(0) }).optional(),
-  data: z
-    .object({
-      samples: z.int(),
-      captions: z.string(),
-      sizes: z.string(),
-      content: z.string(),
-      times: z.string(),
-    })
-    .optional(),
+  data: fingerprintSchema.optional(),
 });
 
 /** Whether the run of `plan` has all of its steps with this checkpoint. */

@@ -2,11 +2,13 @@
 
 import { areNumbers, datasetLabels } from "../../data/class-names.js";
 import type { Dataset } from "../../data/index.js";
-import { runTask } from "../../evaluate/evaluate.js";
-import { freshFeatures, rowsInMemory } from "../../evaluate/features/source.js";
+import { runTask, type TaskRun } from "../../evaluate/evaluate.js";
+import { type FeatureSource, freshFeatures, rowsInMemory } from "../../evaluate/features/source.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
-import { type EvaluationRecord, lossRecord } from "../../evaluate/records.js";
+import { type EvaluationContext, type EvaluationRecord, lossRecord } from "../../evaluate/records.js";
+import { tasks } from "../../evaluate/tasks/index.js";
 import { type RetrievalDetails, retrievalTask } from "../../evaluate/tasks/retrieval.js";
+import type { Task, TaskContext } from "../../evaluate/tasks/task.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import type { Score } from "../../storage/checkpoint.js";
 import type { Recipe } from "../recipe/recipe.js";
@@ -28,8 +30,25 @@ export function makeScoring(context: {
   ema: boolean;
   val: Dataset | undefined;
   zeroshotData: Dataset | undefined;
+  probeData: Dataset | undefined;
+  /** Told each note on the scores once. */
+  say: (note: string) => void;
 }): Scoring {
-  const { recipe, heldOut, encoder, runner, ema, val, zeroshotData } = context;
+  const { recipe, heldOut, encoder, runner, ema, val, zeroshotData, probeData, say } = context;
+  const told = new Set<string>();
+  const score = async <Details>(
+    task: Task<Details>,
+    of: TaskContext,
+    where: EvaluationContext,
+  ): Promise<TaskRun<Details>> => {
+    const scored = await runTask(task, of, where);
+    for (const note of scored.notes) {
+      const line = `${of.data.dataset.name}: ${note}.`;
+      if (!told.has(line)) say(line);
+      told.add(line);
+    }
+    return scored;
+  };
   const features = freshFeatures(encoder);
   const heldOutClasses = val !== undefined && hasClasses(val, recipe.classnames);
   return async (step, what) => {
@@ -39,7 +58,7 @@ export function makeScoring(context: {
     const records: EvaluationRecord[] = [];
     if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
       const context = { ...at, split: "val" };
-      const found = await runTask(retrievalTask, { features, data: { dataset: val } }, context);
+      const found = await score(retrievalTask, { features, data: { dataset: val } }, context);
       const logits = await runner.state.logits(weights);
       const loss = await heldOut.measure(firstPairs(val, found.details), logits);
       if (loss !== undefined) records.push(lossRecord(val.name, loss, context));
@@ -53,7 +72,7 @@ export function makeScoring(context: {
           templates: recipe.zeroshotTemplates,
         };
         const source = { ...features, images: async () => embedded };
-        records.push(...(await runTask(zeroshotTask, { features: source, data }, context)).records);
+        records.push(...(await score(zeroshotTask, { features: source, data }, context)).records);
       }
     }
     if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
@@ -61,10 +80,27 @@ export function makeScoring(context: {
         dataset: zeroshotData,
         classnames: recipe.zeroshotClassnames ?? recipe.classnames,
         templates: recipe.zeroshotTemplates,
+        train: probeData,
       };
-      records.push(...(await runTask(zeroshotTask, { features, data }, at)).records);
+      const once = embeddedOnce(features);
+      for (const task of tasks)
+        if (recipe.evalTasks.some((name) => name === task.name))
+          records.push(...(await score(task, { features: once, data }, at)).records);
     }
     return records;
+  };
+}
+
+/** The features, with the images of a set embedded once: for as long as the weights stay. */
+function embeddedOnce(features: FeatureSource): FeatureSource {
+  const known = new Map<Dataset, ReturnType<FeatureSource["images"]>>();
+  return {
+    ...features,
+    images(dataset) {
+      const found = known.get(dataset) ?? features.images(dataset);
+      known.set(dataset, found);
+      return found;
+    },
   };
 }
 
@@ -91,10 +127,19 @@ function firstPairs(
   return { images, texts: { data, rows: rows.length, width }, captions, captionImage: rows };
 }
 
-/** The score that `keepBest` names, when these weights have just got it. */
+/**
+ * The score that `keepBest` names, when these weights have just got it: a metric, alone or after its split, data set or
+ * task, as in `val/zeroshot_retrieval/image_retrieval_recall@1`.
+ */
 export function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): Score | undefined {
   const wanted = recipe.keepBest;
   if (wanted === undefined) return undefined;
-  const found = records.find(({ metric }) => wanted === metric || wanted.endsWith(`/${metric}`));
+  const metric = wanted.split("/").at(-1);
+  const places = wanted.split("/").slice(0, -1);
+  const found = records.find(
+    (record) =>
+      record.metric === metric &&
+      places.every((place) => [record.split, record.dataset, record.task].includes(place)),
+  );
   return found === undefined ? undefined : { metric: wanted, value: found.value };
 }

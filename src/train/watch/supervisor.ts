@@ -198,7 +198,7 @@ export class Supervisor {
 
   /** Does what is due after `step`, all steps being done. */
   async pause(step: number): Promise<Pause> {
-    const { hooks, run, recipe } = this.context;
+    const { hooks, run, recipe, phases } = this.context;
     const { save, val, zeroshot } = this.due;
     const ends = this.isLast(step);
     // When its length was only just fixed, the run may have been over its last step.
@@ -206,7 +206,9 @@ export class Supervisor {
     const state = save || ends ? await this.soundState(step) : undefined;
     let records: readonly EvaluationRecord[] = [];
     if (val || zeroshot || ends) {
-      records = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
+      const found = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
+      const macs = recipe.batchSize * phases.forwardMacs(step, this.plan);
+      records = found.map((record) => ({ ...record, macs }));
       for (const record of records) run.appendEvaluation({ ...record });
       if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
       const loss = records.find(({ metric }) => metric === "val_loss")?.value;
