@@ -53,13 +53,13 @@ describe("chooseEngine", () => {
     assert.equal(chooseEngine({ plugin: "xla-cpu" }).engine, "xla");
   });
 
-  test("CLIPWRIGHT_ENGINE decides", async () => {
+  test("CLIPWRIGHT_ENGINE decides, without a word", async () => {
     installed();
     process.env.CLIPWRIGHT_ENGINE = "onnxruntime";
     const lines: string[] = [];
     await using engine = await openEngine("auto", { onChoice: (line) => lines.push(line) });
     assert.equal(engine.name, "onnxruntime");
-    assert.deepEqual(lines, ["Engine onnxruntime: CLIPWRIGHT_ENGINE names it."]);
+    assert.deepEqual(lines, []);
   });
 
   const linux = {
