@@ -197,7 +197,7 @@ const cases: readonly Case[] = [
   {
     fault: "a recipe that is not there",
     words: () => ["train", at("recipe.json")],
-    tells: /recipe\.json: no such recipe file/,
+    tells: /recipe\.json: no such file/,
   },
   {
     fault: "a recipe that is no JSON",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Command, type CommandEntry, defineCommand, optionsOf } from "../src/cli/command.js";
@@ -346,8 +346,18 @@ suite("clipwright train", () => {
 
   test("a fault in the recipe is one line and 2", async () => {
     const { code, err } = await run(all, [...words, "--epochs", "2"]);
-    assert.match(err, /^clipwright: steps: the length must be given once; .*\n$/);
+    assert.match(err, /^clipwright: --steps: the length must be given once; .*\n$/);
     assert.equal(code, 2);
+  });
+
+  test("a setting of the command line is told as it is spelled there, and one of a file as it is spelled in the file", async () => {
+    const { err } = await run(all, [...words, "--batch-size", "0"]);
+    assert.equal(err, "clipwright: --batch-size: must be an integer from 2; got --batch-size=0.\n");
+    const file = join(mkdtempSync(join(tmpdir(), "recipe-")), "small.json");
+    writeFileSync(file, '{ "model": "clipwright-nano-32", "trainData": "x", "steps": 1, "batchSize": 0 }');
+    const other = await run(all, ["train", file, "--lr", "1"]);
+    assert.match(other.err, /batchSize: must be an integer from 2; got batchSize=0/);
+    rmSync(dirname(file), { recursive: true });
   });
 
   test("Ctrl-C lets the trainer save, and is 130", async () => {

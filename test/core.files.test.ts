@@ -177,5 +177,20 @@ describe("readJson and readJsonLines", () => {
       () => readText(at("confg.json")),
       usage(/no such file \(ENOENT\)\. Did you mean "config\.json"\? Check the path\.$/),
     );
+    assert.throws(
+      () => readText(at("folde/config.json")),
+      usage(/the folder .*folde does not exist \(ENOENT\)\. .*Check the path\.$/),
+    );
+  });
+
+  test("suggest a symbolic link, too, and say of one that leads nowhere where it points", () => {
+    writeFileAtomic(at("settings.json"), "{}");
+    symlinkSync("settings.json", at("linked.json"));
+    symlinkSync("gone.json", at("dangling.json"));
+    assert.throws(() => readText(at("linkd.json")), usage(/Did you mean "linked\.json"\?/));
+    assert.throws(
+      () => readText(at("dangling.json")),
+      usage(/is a symbolic link to gone\.json, which does not exist/),
+    );
   });
 });

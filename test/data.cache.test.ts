@@ -23,52 +23,88 @@ describe("ImageCache", () => {
     assert.deepEqual([cache.count, cache.sizeBytes, cache.hasRoom(1)], [2, 128, false]);
   });
 
-  test("gives no place to two images when several workers fill it up at once", async () => {
-    const [IMAGES, ROUNDS, WORKERS] = [16, 2000, 4];
-    // Large images meet small ones where little is left: the large one does not fit, the small ones do.
-    const widthOf = (i: number) => (i % 3 === 0 ? 120 : 20);
-    const memories = Array.from({ length: ROUNDS }, () => allocateImageCache(IMAGES, 21 * 64, undefined));
-    const gate = new SharedArrayBuffer(4 * (ROUNDS + 1));
+  test("gives no place to two images, in whatever order several workers take their atomic steps", (t) => {
+    // Each worker stands before every atomic step on the cache's fill until this thread lets it go on, so that the order is
+    // forced, and is another one in each round. Large images meet small ones where little is left.
+    const [WORKERS, ROUNDS, BLOCKS] = [4, 300, 6];
+    const [RUNNING, WAITING, FINISHED] = [0, 1, 2];
+    const blocksOf = (worker: number, turn: number) => ((worker + turn) % 2 === 0 ? 3 : 1);
+    const TURNS = 3;
+    const memories = Array.from({ length: ROUNDS }, () =>
+      allocateImageCache(WORKERS * TURNS, BLOCKS * 64, undefined),
+    );
+    const state = new Int32Array(new SharedArrayBuffer(4 * WORKERS));
     const code = `
       import("${new URL("../src/data/loading/cache.js", import.meta.url).href}").then(({ ImageCache }) => {
-        const { workerData, parentPort } = require("node:worker_threads");
-        const { memories, gate, first } = workerData;
-        const widthOf = ${widthOf};
-        const images = Array.from({ length: ${IMAGES} }, (_, i) => (
-          { width: widthOf(i), height: 1, channels: 3, data: new Uint8Array(widthOf(i) * 3).fill(i + 1) }
-        ));
-        const arrived = new Int32Array(gate);
-        for (const [round, memory] of memories.entries()) {
-          const cache = new ImageCache(memory);
-          Atomics.add(arrived, round, 1);
-          for (let turns = 0; Atomics.load(arrived, round) < ${WORKERS} && turns < 2000; turns++);
-          for (let i = 0; i < ${IMAGES}; i++) {
-            const index = (i * 7 + first * 4) % ${IMAGES};
-            cache.put(index, images[index]);
-          }
+        const { memories, buffer, me } = require("node:worker_threads").workerData;
+        const state = new Int32Array(buffer);
+        const { store, notify, wait, load } = { ...Object.fromEntries(
+          ["store", "notify", "wait", "load"].map((name) => [name, Atomics[name]])) };
+        const stand = (as) => {
+          store(state, me, as);
+          notify(state, me);
+          while (load(state, me) === as) wait(state, me, as);
+        };
+        let fill;
+        for (const name of ["load", "store", "add", "sub", "exchange", "compareExchange"]) {
+          const own = Atomics[name];
+          Atomics[name] = (array, ...rest) => {
+            if (array.buffer === fill) stand(${WAITING});
+            return own(array, ...rest);
+          };
         }
-        parentPort.postMessage("done");
+        const blocksOf = ${blocksOf};
+        for (const memory of memories) {
+          const cache = new ImageCache(memory);
+          fill = memory.used;
+          for (let turn = 0; turn < ${TURNS}; turn++) {
+            const index = me * ${TURNS} + turn;
+            const data = new Uint8Array(blocksOf(me, turn) * 64).fill(index + 1);
+            cache.put(index, { width: data.length / 3, height: 1, channels: 3, data });
+          }
+          stand(${FINISHED});
+        }
       });`;
     const workers = Array.from(
       { length: WORKERS },
-      (_, first) => new Worker(code, { eval: true, workerData: { memories, gate, first } }),
+      (_, me) => new Worker(code, { eval: true, workerData: { memories, buffer: state.buffer, me } }),
     );
-    await Promise.all(
-      workers.map(
-        (worker) => new Promise((done, failed) => worker.once("message", done).once("error", failed)),
-      ),
-    );
+    /** Where a worker stands, once it does; one that is stuck or has died fails the test. */
+    const standing = (worker: number): number => {
+      while (Atomics.load(state, worker) === RUNNING)
+        assert.notEqual(Atomics.wait(state, worker, RUNNING, 20_000), "timed-out");
+      return Atomics.load(state, worker);
+    };
+    const goOn = (worker: number) => {
+      Atomics.store(state, worker, RUNNING);
+      Atomics.notify(state, worker);
+    };
+    let random = 1;
+    const draw = (below: number) => {
+      random = (Math.imul(random, 1664525) + 1013904223) >>> 0;
+      return Math.floor((random / 2 ** 32) * below);
+    };
+    t.after(() => Promise.all(workers.map((worker) => worker.terminate())));
     for (const [round, memory] of memories.entries()) {
-      const cache = new ImageCache(memory);
-      for (let i = 0; i < IMAGES; i++) {
-        const { data } = cache.get(i) ?? {};
-        if (data !== undefined)
-          assert.ok(
-            data.every((x) => x === i + 1),
-            `image ${i} of round ${round}`,
-          );
+      for (;;) {
+        const at = workers.map((_, worker) => standing(worker));
+        const waiting = at.flatMap((each, worker) => (each === WAITING ? [worker] : []));
+        if (waiting.length === 0) break;
+        goOn(waiting[draw(waiting.length)]!);
       }
-      assert.ok(cache.sizeBytes <= 21 * 64);
+      const fill = new Int32Array(memory.used)[0]!;
+      assert.ok(fill <= BLOCKS, `round ${round}`);
+      const table = new Int32Array(memory.table);
+      const owner = new Map<number, number>();
+      for (let index = 0; index < WORKERS * TURNS; index++) {
+        const [kept, first] = table.subarray(index * 4);
+        if (kept === 0) continue;
+        for (let block = 0; block < blocksOf(Math.floor(index / TURNS), index % TURNS); block++) {
+          assert.equal(owner.get(first! + block), undefined, `block ${first! + block} of round ${round}`);
+          owner.set(first! + block, index);
+        }
+      }
+      for (const worker of workers.keys()) goOn(worker);
     }
   });
 });

@@ -310,6 +310,20 @@ describe("openDataset says in one line what is wrong:", () => {
     });
   }
 
+  test("the error names the file and the line of a row at fault, after empty lines and rows of several lines, too", async () => {
+    const rows: readonly [name: string, text: string, line: number][] = [
+      ["bad.jsonl", '{"image":"x.png","caption":"a"}\n\n{oops\n', 3],
+      ["bad.csv", 'image,caption\n\nx.png,"a\nb"\nx.png,a, b\n', 5],
+      ["web.csv", 'image,caption\n\nhttps://a.example/x.png,"c\nd"\n', 4],
+      ["web.jsonl", '\n{"image":"https://a.example/x.png","caption":"c"}\n', 2],
+    ];
+    put(folder, "rows/x.png", png);
+    for (const [name, text, line] of rows) {
+      const path = put(folder, `rows/${name}`, text);
+      await assert.rejects(open(path), { name: "UsageError", file: path, line });
+    }
+  });
+
   test("a folder without pairs, and one that could be read in several ways", async () => {
     put(folder, "lonely/x.png", png);
     await assert.rejects(

@@ -157,7 +157,7 @@ suite("resolveRecipe", () => {
   });
 
   const faults: [string, () => string, RegExp][] = [
-    ["a missing file", () => join(folder, "none.json"), /no such recipe file/],
+    ["a missing file", () => join(folder, "none.json"), /none\.json: no such file/],
     ["an unknown name", () => "flickr-smal", /no such recipe/],
     ["another kind of file", () => file("x.yaml", ""), /ends in .js/],
     ["broken JSON", () => file("x.json", "{"), /x\.json:1:2: must be JSON/],

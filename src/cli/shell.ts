@@ -78,7 +78,7 @@ async function runWords(
   }
   const command = await entry.load();
   // What checks options is loaded after the help, which need not wait for it.
-  const [{ parseWords }, { checkAll, kebab, withKey }] = await Promise.all([
+  const [{ parseWords }, { checkAll, inOptionSpelling, kebab, withKey }] = await Promise.all([
     import("./arguments.js"),
     import("../settings/fields.js"),
   ]);
@@ -90,7 +90,7 @@ async function runWords(
   try {
     return (await command.run({ options, given, positionals, terminal })) ?? EXIT.ok;
   } catch (error) {
-    throw withKey(fields, error);
+    throw inOptionSpelling(given, withKey(fields, error));
   }
 }
 

@@ -14,10 +14,19 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   statfsSync,
 } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type FileContent, readExactly, realDisk, replaceFile, specialFile, writeAll } from "./disk.js";
+import {
+  type FileContent,
+  firstMissing,
+  readExactly,
+  realDisk,
+  replaceFile,
+  specialFile,
+  writeAll,
+} from "./disk.js";
 import { didYouMean, UsageError } from "./errors.js";
 import { readLines } from "./lines.js";
 
@@ -68,14 +77,30 @@ export function fileError(
   });
 }
 
+/** Of a path that is not there: the first part that is missing, and the nearest name beside it; or where a link points. */
 function missing(path: string): [rule: string, remedy: string] {
-  const folder = dirname(path);
+  const at = firstMissing(path) ?? path;
+  const rule = at === path ? "no such file" : `the folder ${at} does not exist`;
   try {
-    return ["no such file", `${didYouMean(basename(path), readdirSync(folder))} Check the path`.trim()];
+    const target = readlinkSync(at);
+    return [`${at} is a symbolic link to ${target}, which does not exist`, "Mend the link"];
   } catch {
-    return [`the folder ${folder} does not exist`, "Check the path"];
+    return [rule, `${neighbours(at)} Check the path`.trim()];
   }
 }
+
+/** ` Did you mean "x"?`, with the name nearest to the path's last part among those beside it; or nothing. */
+export function neighbours(path: string): string {
+  try {
+    return didYouMean(basename(path), readdirSync(dirname(path)));
+  } catch {
+    return "";
+  }
+}
+
+/** The `UsageError` for a path that is not there, as reading it would give. */
+export const missingFile = (path: string, action = "read"): unknown =>
+  fileError(Object.assign(new Error("no such file"), { code: "ENOENT" }), action, path);
 
 /** `, 12 MB free,` of the file system that holds `path`, if it can be asked. */
 function freeSpace(path: string): string {

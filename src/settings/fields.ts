@@ -314,6 +314,17 @@ export function withKey(fields: Fields, error: unknown): unknown {
   return new UsageError(message, { key, file, line, cause: error });
 }
 
+/** The error with the settings in `given` spelled as on the command line: `--batch-size: …; got --batch-size=0`. */
+export function inOptionSpelling(given: Readonly<Record<string, unknown>>, error: unknown): unknown {
+  if (!(error instanceof UsageError) || error.key === undefined || !Object.hasOwn(given, error.key))
+    return error;
+  const message = error.message.replace(/^([A-Za-z0-9]+)(?=:)|(?<![\w.$"-])([A-Za-z0-9]+)(?==)/g, (word) =>
+    Object.hasOwn(given, word) ? `--${kebab(word)}` : word,
+  );
+  const { code, key, file, line } = error;
+  return message === error.message ? error : new UsageError(message, { code, key, file, line, cause: error });
+}
+
 /** Values in the form of a file, keys in the order of `fields`, absent ones left out. */
 export function toJson<F extends Fields>(fields: F, values: Values<F>): Record<string, unknown> {
   const record = values as Record<string, unknown>;

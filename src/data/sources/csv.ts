@@ -36,7 +36,7 @@ export async function readCsv(
     const separator = separatorOf(path, kind, options);
     const reader = new RowsReader(path, kind, table, options);
     await forEachRow(path, separator, options, {
-      row: (fields) => reader.add(fields),
+      row: (fields, line) => reader.add(fields, line),
       bad: (line, reason) => table.skip(path, line, reason),
     });
     reader.end();
@@ -52,12 +52,12 @@ function separatorOf(path: string, kind: "csv" | "tsv", { csvSeparator, encoding
   return detectSeparator(head.slice(0, head.search(/[\r\n]|$/)));
 }
 
-/** Calls `row` with the fields of each row, `bad` with each that is none. */
+/** Calls `row` with the fields of each row and its last line, `bad` with each that is none. */
 async function forEachRow(
   path: string,
   separator: string,
   options: DatasetOptions,
-  { row, bad }: { row(fields: string[]): void; bad(line: number, reason: string): void },
+  { row, bad }: { row(fields: string[], line: number): void; bad(line: number, reason: string): void },
 ): Promise<void> {
   const remedy = `Put captions that hold the separator ${JSON.stringify(separator)} in double quotes, or set csvSeparator (--csv-separator).`;
   let failure: unknown;
@@ -86,14 +86,18 @@ async function forEachRow(
             bad(Number(error?.lines ?? 0), `${reasonOf(error)}. ${remedy}`);
           }),
       },
-      (fields) => guarded(() => row(fields)),
+      (fields, line) => guarded(() => row(fields, line)),
     );
     parser.resume();
     await pipeline(Readable.from(new TextReader(options.encoding).pieces(path)), parser);
   } catch (error) {
     if (failure instanceof UsageError) throw failure;
     if (typeof (error as NodeJS.ErrnoException).syscall === "string") throw error;
-    throw new UsageError(`csv ${path}: ${(error as Error).message}. ${remedy}`);
+    const { lines } = error as Partial<CsvError>;
+    throw new UsageError(`csv ${path}: ${(error as Error).message}. ${remedy}`, {
+      file: path,
+      line: lines === undefined ? undefined : Number(lines),
+    });
   }
   if (failure !== undefined) throw failure;
 }
@@ -102,7 +106,7 @@ async function forEachRow(
 class RowsParser extends Parser {
   constructor(
     options: Options,
-    private readonly row: (fields: string[]) => void,
+    private readonly row: (fields: string[], line: number) => void,
   ) {
     super(options);
   }
@@ -111,7 +115,7 @@ class RowsParser extends Parser {
     if (fields === null) return super.push(null);
     if (this.destroyed) return false;
     try {
-      this.row(fields);
+      this.row(fields, this.info.lines);
     } catch (error) {
       this.destroy(error as Error);
     }
@@ -126,7 +130,6 @@ const reasonOf = (error: Error | undefined): string =>
 class RowsReader {
   private header: string[] | undefined;
   private headless = false;
-  private number = 0;
   private first: TableRow[] = [];
   /** Name and position of the columns that matter, once they are known. */
   private wanted: (readonly [name: string, at: number])[] | undefined;
@@ -138,8 +141,7 @@ class RowsReader {
     private readonly options: DatasetOptions,
   ) {}
 
-  add(fields: string[]): void {
-    this.number++;
+  add(fields: string[], number: number): void {
     if (this.header === undefined) {
       this.headless = fields.some(looksLikeImage);
       this.header = this.headless ? fields.map((_, i) => String(i)) : fields.map((name) => name.trim());
@@ -147,11 +149,11 @@ class RowsReader {
     }
     if (this.wanted !== undefined) {
       const values = Object.fromEntries(this.wanted.map(([name, at]) => [name, fields[at]]));
-      this.table.add({ values, number: this.number });
+      this.table.add({ values, number });
       return;
     }
     const values = Object.fromEntries(this.header.map((name, at) => [name, fields[at]]));
-    if (this.first.push({ values, number: this.number }) === FIRST_ROWS) this.begin();
+    if (this.first.push({ values, number }) === FIRST_ROWS) this.begin();
   }
 
   end(): void {

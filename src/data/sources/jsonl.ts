@@ -40,7 +40,7 @@ function* rowsOf(path: string, table: TableReader, options: DatasetOptions): Gen
   try {
     for (const { bytes, number, offset } of readLines(path)) {
       if (number === 1 && /^utf-16/.test(texts.decoderOf(bytes).encoding)) {
-        throw new UsageError(`jsonl ${path}: is UTF-16. Write it anew as UTF-8.`);
+        throw new UsageError(`jsonl ${path}: is UTF-16. Write it anew as UTF-8.`, { file: path });
       }
       const text = texts.decode(bytes).trim();
       if (text === "") continue;
@@ -52,7 +52,7 @@ function* rowsOf(path: string, table: TableReader, options: DatasetOptions): Gen
     }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new UsageError(`jsonl ${path}: ${error.message}. Put one object on each line.`);
+    throw new UsageError(`jsonl ${path}: ${error.message}. Put one object on each line.`, { file: path });
   }
 }
 

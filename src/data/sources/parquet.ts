@@ -54,6 +54,7 @@ export async function readParquet(
       const fail = (why: string): never => {
         throw new UsageError(
           `parquet ${path}: rows ${rowStart} to ${rowEnd - 1} cannot be read (${why}). Fetch or make it again.`,
+          { file: path },
         );
       };
       const range = { rowStart, rowEnd, ...(columns === undefined ? {} : { columns }) };
@@ -82,7 +83,8 @@ async function readTable(
   options: DatasetOptions,
 ): Promise<void> {
   const groups = rowGroups(metadata);
-  if (groups.length === 0) throw new UsageError(`parquet ${path}: has no rows. Point at a table with data.`);
+  if (groups.length === 0)
+    throw new UsageError(`parquet ${path}: has no rows. Point at a table with data.`, { file: path });
   const schema = new Map(parquetSchema(metadata).children.map((child) => [child.element.name, child]));
   const all = [...schema.keys()];
   const first = await firstCells(schema, groups, read);
@@ -211,6 +213,7 @@ async function openParquet(path: string): Promise<{ file: AsyncBuffer; metadata:
   } catch (error) {
     throw new UsageError(
       `parquet ${path}: is not a whole Parquet file (${(error as Error).message}). Fetch or make it again.`,
+      { file: path },
     );
   }
 }

@@ -1,7 +1,8 @@
 /** What a caller may write for a source: paths, `::` between several, brace ranges, globs, web addresses. */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { missingFile } from "../../core/files.js";
 
 /** A source with its share of the samples drawn. */
 export interface WeightedSource {
@@ -154,12 +155,15 @@ export function expandSource(source: string): string[] {
     return found;
   });
   for (const path of paths) {
-    if (!isWeb(path) && !existsSync(path)) {
-      throw new UsageError(`data: there is no file or folder "${path}".${neighbours(path)}`);
-    }
+    if (isWeb(path) || existsSync(path)) continue;
+    if (isLink(path)) throw missingFile(path);
+    throw new UsageError(`data: there is no file or folder "${path}".${neighbours(path)}`, { file: path });
   }
   return paths;
 }
+
+const isLink = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
 function neighbours(path: string): string {
   let folder = dirname(path);

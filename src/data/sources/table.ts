@@ -49,7 +49,7 @@ export class TableReader {
   private merged = 0;
   private skipped = 0;
   /** What to say when nothing can be read. */
-  private firstProblem: string | undefined;
+  private firstProblem: UsageError | undefined;
   private usesBytes = false;
 
   constructor(
@@ -87,7 +87,10 @@ export class TableReader {
       return;
     }
     if (/^https?:\/\//.test(written)) {
-      this.firstProblem ??= `${basename(this.path)} row ${row.number}: column "${columns.image}" holds a web address, not an image. Download the images first (img2dataset makes tars that open here).`;
+      this.firstProblem ??= new UsageError(
+        `${basename(this.path)} row ${row.number}: column "${columns.image}" holds a web address, not an image. Download the images first (img2dataset makes tars that open here).`,
+        { file: this.path, line: this.kind === "parquet" ? undefined : row.number },
+      );
       this.problems.add("rows with a web address in place of an image, left out", `row ${row.number}`);
       return;
     }
@@ -106,20 +109,26 @@ export class TableReader {
   /** Counts a line of `path` that is no row. */
   skip(path: string, line: number, reason: string): void {
     this.skipped++;
-    this.firstProblem ??= `${this.kind} ${path} line ${line}: ${reason}`;
+    this.firstProblem ??= new UsageError(`${this.kind} ${path} line ${line}: ${reason}`, {
+      file: path,
+      line,
+    });
     this.problems.add("lines that are no rows, left out", `${basename(path)} line ${line}`);
   }
 
   /** Throws: nothing of the file at `path` is a row. */
   refuseEmpty(path: string): never {
-    throw new UsageError(this.firstProblem ?? `${this.kind} ${path}: is empty. Point at a table with data.`);
+    throw (
+      this.firstProblem ??
+      new UsageError(`${this.kind} ${path}: is empty. Point at a table with data.`, { file: path })
+    );
   }
 
   finish(files: number): SourceReading {
     const { columns } = this;
     if (this.firstProblem !== undefined) {
       const tooMany = this.skipped > MOST_SKIPPED * (this.rows + this.skipped);
-      if (tooMany || this.samples.length === 0) throw new UsageError(this.firstProblem);
+      if (tooMany || this.samples.length === 0) throw this.firstProblem;
     }
     if (this.rows === 0)
       throw new UsageError(`${this.kind} ${this.source}: has no rows. Point at a table with data.`);

@@ -2,8 +2,8 @@
  * The sentences into which class names are put, and the files that hold them. `{c}` or `{}` stands for the class name.
  */
 
-import { readFile } from "node:fs/promises";
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { readText } from "../../core/files.js";
 
 export interface TemplateSet {
   readonly doc: string;
@@ -156,7 +156,7 @@ export async function loadTemplates(nameOrPath: string | readonly string[]): Pro
       `templates: must be a set (${names.join(", ")}) or a file with one template a line; got templates=${nameOrPath}.${didYouMean(nameOrPath, names)}`,
     );
   }
-  return parseTemplates(await readText(nameOrPath), nameOrPath);
+  return parseTemplates(readText(nameOrPath), nameOrPath);
 }
 
 /** Templates from the text of a file, one a line; empty lines are skipped. `file` is named in errors. */
@@ -184,12 +184,3 @@ const lines = (text: string): string[] =>
     .replace(/^\uFEFF/, "")
     .split(/\r?\n/)
     .map((line) => line.trim());
-
-async function readText(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UsageError(`${path}: must be a readable text file; got ${code}. Check the path.`);
-  }
-}

@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
-import { readJson } from "../../core/files.js";
+import { missingFile, readJson } from "../../core/files.js";
 import { pluginSets } from "../../engines/install/plugins.js";
 import { importProgram } from "../../settings/program.js";
 import { withPretrained } from "./pretrained.js";
@@ -95,7 +95,7 @@ function refuseLibrary({ plugin }: RecipeInput, path: string): void {
 function locate(nameOrPath: string): string {
   if (extensions.includes(extname(nameOrPath)) || /[/\\]/.test(nameOrPath)) {
     const path = resolve(nameOrPath);
-    if (!existsSync(path)) throw new UsageError(`${nameOrPath}: no such recipe file. Check the path.`);
+    if (!existsSync(path)) throw missingFile(nameOrPath);
     if (!extensions.includes(extname(path))) {
       throw new UsageError(
         `${nameOrPath}: a recipe file ends in ${extensions.join(", ")}; got "${extname(path)}".`,

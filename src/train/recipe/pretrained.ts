@@ -2,13 +2,17 @@
 
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { filesBeside } from "../../evaluate/model/load-model.js";
+import { filesBeside, weightsFile } from "../../evaluate/model/load-model.js";
 import type { RecipeInput } from "./recipe.js";
 
-/** The recipe with the model and the tokenizer that lie beside `pretrained`, where it names none itself. */
+/**
+ * The recipe with the model and the tokenizer that lie beside `pretrained`, where it names none itself. Throws `UsageError`
+ * where the weights are not there.
+ */
 export function withPretrained(recipe: RecipeInput): RecipeInput {
   const { pretrained, model, tokenizer } = recipe;
-  if (typeof pretrained !== "string" || !existsSync(pretrained)) return recipe;
+  if (typeof pretrained !== "string") return recipe;
+  if (!existsSync(pretrained)) weightsFile(pretrained); // Says why there are none.
   const own = filesBeside(pretrained);
   const of = basename(resolve(statSync(pretrained).isDirectory() ? pretrained : dirname(pretrained)));
   return {
