@@ -42,7 +42,7 @@ describe("chooseEngine", () => {
     const { engine, why } = chooseEngine();
     assert.equal(engine, "onnxruntime");
     assert.match(
-      why,
+      why!,
       /openvino, which is faster, (is not installed\. Run: clipwright engines|has builds for)/,
     );
   });
@@ -85,7 +85,7 @@ describe("chooseEngine", () => {
     writeFileSync(join(folder, "self-tests.json"), JSON.stringify(record));
     const { engine, why } = chooseEngine();
     assert.equal(engine, "onnxruntime");
-    assert.match(why, /openvino failed its self-test on .*: loss of step 1 has errors of 0\.3/);
+    assert.match(why!, /openvino failed its self-test on .*: loss of step 1 has errors of 0\.3/);
   });
 
   test("a library that cannot be loaded gives way to ONNX Runtime", linux, async () => {
