@@ -95,7 +95,7 @@ const cases: readonly Case[] = [
   {
     fault: "a tar of images without captions",
     words: () => training({ "train-data": at("bare.tar") }),
-    tells: /trainData: pairs need captions; got 1 images of "bare", none with one/,
+    tells: /--train-data: pairs need captions; got 1 images of "bare", none with one/,
     code: 2,
   },
   {
@@ -169,7 +169,7 @@ const cases: readonly Case[] = [
     fault: "an image size that patches do not divide",
     words: () => training({ "force-image-size": "20" }),
     tells:
-      /forceImageSize: must be a multiple of 8, the model's patches; got forceImageSize=20\. Write --force-image-size 16 or 24/,
+      /--force-image-size: must be a multiple of 8, the model's patches; got --force-image-size=20\. Write --force-image-size 16 or 24/,
     code: 2,
   },
   {
@@ -181,7 +181,7 @@ const cases: readonly Case[] = [
   {
     fault: "more in a batch than there are pairs",
     words: () => training({ "batch-size": "64" }),
-    tells: /batchSize: must not exceed the training set; got batchSize=64, 12 samples/,
+    tells: /--batch-size: must not exceed the training set; got --batch-size=64, 12 samples/,
     code: 2,
   },
   {
@@ -218,7 +218,7 @@ const cases: readonly Case[] = [
   {
     fault: "a number that is none",
     words: () => training({ lr: "fast" }),
-    tells: /lr: must be a number above 0; got lr="fast"/,
+    tells: /--lr: must be a number above 0; got --lr="fast"/,
     code: 2,
   },
   {
@@ -314,7 +314,7 @@ const cases: readonly Case[] = [
   {
     fault: "a context longer than any",
     words: () => training({ "force-context-length": "5000" }),
-    tells: /forceContextLength: must be an integer from 2 to 4096; got forceContextLength=5000/,
+    tells: /--force-context-length: must be an integer from 2 to 4096; got --force-context-length=5000/,
     code: 2,
   },
   {
@@ -347,7 +347,7 @@ const cases: readonly Case[] = [
   {
     fault: "other data under a run that has a checkpoint",
     words: () => training({ name: "half", steps: "4", "train-data": at("growing") }),
-    tells: /trainData: must be what the run began with; got 13 samples, was 12/,
+    tells: /--train-data: must be what the run began with; got 13 samples, was 12/,
     code: 2,
   },
   {
@@ -378,7 +378,7 @@ const cases: readonly Case[] = [
   {
     fault: "other captions under a run that has a checkpoint",
     words: () => training({ name: "reworded", steps: "4", "train-data": at("rewording") }),
-    tells: /trainData: must be what the run began with; got other captions or labels\. Restore the data/,
+    tells: /--train-data: must be what the run began with; got other captions or labels\. Restore the data/,
     code: 2,
   },
   {
