@@ -83,7 +83,7 @@ suite("the package in a project of its own", () => {
     const { status, err } = run(process.execPath, [program, "embed", "photos", "--text", "a dog"]);
     assert.match(
       err,
-      /^clipwright: onnxruntime: its package .* Install again, .* ONNXRUNTIME_NODE_INSTALL=skip .*\n$/m,
+      /^clipwright: onnxruntime: its package .* Install again, .* ONNXRUNTIME_NODE_INSTALL=skip .*\n$/,
     );
     assert.equal(status, 1);
     assert.match(

@@ -10,8 +10,8 @@ import { knownSelfTest } from "./self-test.js";
 
 export interface Choice {
   readonly engine: EngineName;
-  /** For people, without a full stop. */
-  readonly why: string;
+  /** For people, without a full stop; undefined where a person has said so themselves. */
+  readonly why: string | undefined;
 }
 
 /** What `clipwright bench engines` measured on one processor. */
@@ -67,7 +67,7 @@ export interface Wanted {
 export function chooseEngine({ devices = 1, plugin, processes }: Wanted = {}): Choice {
   const named = process.env.CLIPWRIGHT_ENGINE;
   if (named !== undefined && named !== "" && named !== "auto") {
-    return { engine: named as EngineName, why: "CLIPWRIGHT_ENGINE names it" };
+    return { engine: named as EngineName, why: undefined };
   }
   if (processes !== undefined) return { engine: "xla", why: "several processes run together" };
   if (devices > 1) return { engine: "xla", why: `${devices} devices share every batch` };

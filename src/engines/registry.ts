@@ -41,7 +41,7 @@ export async function openEngine(name: string, options: EngineOptions = {}): Pro
   switch (name) {
     case "auto": {
       const { engine, why } = chooseEngine(options);
-      options.onChoice?.(`Engine ${engine}: ${why}.`);
+      if (why !== undefined) options.onChoice?.(`Engine ${engine}: ${why}.`);
       try {
         return await openEngine(engine, options);
       } catch (error) {
