@@ -105,7 +105,7 @@ describe("clipwright bench step", () => {
     );
     assert.equal(a!.macs, b!.macs, "what the second pass computes again is no work");
     const { err } = await bench("--batch", "4", "--steps", "1", "--micro-batch", "3");
-    assert.match(err, /microBatch/);
+    assert.match(err, /--micro-batch: must divide the batch; got --micro-batch=3/);
   });
 
   test("a share above 1 is an error that says what is wrong", () => {

@@ -2,10 +2,16 @@
 
 import { processGroup } from "../../engines/processes.js";
 import { evaluationTable } from "../../evaluate/records.js";
-import { defaulted, flag } from "../../settings/fields.js";
+import { defaulted, flag, optional } from "../../settings/fields.js";
 import type { RunStart, TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { recipeNames, resolveRecipe } from "../../train/recipe/file.js";
-import { type Recipe, type RecipeInput, recipeGroups, recipeToJson } from "../../train/recipe/recipe.js";
+import {
+  type Recipe,
+  type RecipeInput,
+  recipeFields,
+  recipeGroups,
+  recipeToJson,
+} from "../../train/recipe/recipe.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
 import { type Command, defineCommand, notesOn, type Terminal } from "../command.js";
 import { scoreLines } from "../scores.js";
@@ -44,6 +50,14 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     ],
     options: {
       ...recipeGroups,
+      Model: {
+        ...recipeGroups.Model,
+        // A recipe needs one; a command without it chooses one for the data.
+        model: optional(
+          recipeFields.model.kind,
+          `${recipeFields.model.doc} Without it one is chosen for the data, and told.`,
+        ),
+      },
       Output: {
         printConfig: defaulted(
           flag(),
