@@ -8,8 +8,8 @@ import { findCopies } from "../src/data/copies/find.js";
 import { HashIndex } from "../src/data/copies/hash-index.js";
 import { type Hash, perceptualHash } from "../src/data/copies/perceptual-hash.js";
 import { type COPY_KINDS, syntheticCopy } from "../src/data/copies/synthetic.js";
-import { hashDistance } from "../src/data/duplicates.js";
 import { openDataset } from "../src/data/index.js";
+import { hashDistance } from "../src/data/look/duplicates.js";
 import { picture, put, scratchFolder } from "./data.helpers.js";
 import { fixture } from "./support/fixture.js";
 

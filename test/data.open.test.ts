@@ -6,8 +6,8 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { textsOf } from "../src/data/columns/texts.js";
 import { type Dataset, openDataset, subset } from "../src/data/index.js";
-import { detectSeparator } from "../src/data/sources/csv.js";
 import { expandBraces, splitSpec } from "../src/data/sources/spec.js";
+import { detectSeparator } from "../src/data/sources/tables/csv.js";
 import { pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 
 const folder = scratchFolder();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { type AsyncBuffer, parquetMetadataAsync } from "hyparquet";
-import { checkPages, checkRuns, ImpossiblePage } from "../src/data/sources/parquet-pages.js";
+import { checkPages, checkRuns, ImpossiblePage } from "../src/data/sources/tables/parquet-pages.js";
 import { fixture } from "./support/fixture.js";
 
 /** Runs of a format: unsigned LEB128 of twice the count, and 1 for bit-packed groups of eight; then the value or values. */

@@ -6,7 +6,7 @@ import { UsageError } from "../core/errors.js";
 import { readJson } from "../core/files.js";
 import { datasetOptions } from "../data/fields.js";
 import { type Dataset, fingerprintOf, openDataset } from "../data/index.js";
-import { overlapWith } from "../data/overlap.js";
+import { overlapWith } from "../data/look/overlap.js";
 import { splitAt, splitByImage } from "../data/split.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../train/recipe/recipe.js";

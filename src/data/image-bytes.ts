@@ -4,7 +4,7 @@ import { readExactly, specialFile } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { readRegularFile } from "../core/files.js";
 import { filePath, type ImageIndex } from "./image-index.js";
-import { parseJson } from "./sources/json.js";
+import { parseJson } from "./sources/tables/json.js";
 
 const MAX_OPEN_FILES = 64;
 const openFiles = new Map<string, number>();

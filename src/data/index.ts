@@ -7,18 +7,7 @@ export type {
   SourceRange,
 } from "./dataset.js";
 export { concatDatasets, subset } from "./dataset.js";
-export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./duplicates.js";
-export { type Examined, type ExamineOptions, examineImages } from "./examine.js";
-export { changeOfData, type DataChange, type DataFingerprint, fingerprintOf } from "./fingerprint.js";
 export type { Container, ImageIndex } from "./image-index.js";
-export {
-  type Dropped,
-  type DropReason,
-  type Inspection,
-  type InspectOptions,
-  inspectDataset,
-} from "./inspect.js";
-export { formatInspection } from "./inspection-text.js";
 export {
   type EvaluationBatch,
   type EvaluationBatchOptions,
@@ -32,6 +21,17 @@ export {
   type LoaderStats,
   type SkippedSample,
 } from "./loading/loader.js";
+export { type DuplicateGroup, type DuplicateOptions, duplicateGroups } from "./look/duplicates.js";
+export { type Examined, type ExamineOptions, examineImages } from "./look/examine.js";
+export { changeOfData, type DataChange, type DataFingerprint, fingerprintOf } from "./look/fingerprint.js";
+export {
+  type Dropped,
+  type DropReason,
+  type Inspection,
+  type InspectOptions,
+  inspectDataset,
+} from "./look/inspect.js";
+export { formatInspection } from "./look/inspection-text.js";
 export { type Normalization, type NormalizationName, normalizations } from "./normalizations.js";
 export { type DatasetOptions, openDataset, type SourceFormat, type SourceSpec } from "./open.js";
 export { findPolicy, type Policy, policyList, policyNames } from "./pixels/augment/policies.js";

@@ -7,22 +7,22 @@ import { fileError, withFileErrors } from "../core/files.js";
 import { eachSample, type SampleColumns } from "./columns/samples.js";
 import { concatDatasets, type Dataset, makeDataset } from "./dataset.js";
 import { captionByClass } from "./sources/class-captions.js";
-import { readCsv } from "./sources/csv.js";
 import { download } from "./sources/download.js";
 import { count, listFolder, readFolder } from "./sources/folder.js";
-import { readJsonl } from "./sources/jsonl.js";
 import {
   type DatasetOptions,
   IMAGE_ENDINGS,
   type SourceFormat,
   type SourceReading,
 } from "./sources/options.js";
-import { readParquet } from "./sources/parquet.js";
 import { isPicture, readPictures } from "./sources/pictures.js";
 import { Problems } from "./sources/problems.js";
 import { expandSource, type SourceSpec, splitSpec } from "./sources/spec.js";
+import { readCsv } from "./sources/tables/csv.js";
+import { readJsonl } from "./sources/tables/jsonl.js";
+import { readParquet } from "./sources/tables/parquet.js";
+import { readWebDataset } from "./sources/tars/webdataset.js";
 import { GARBLED, isGarbled } from "./sources/text.js";
-import { readWebDataset } from "./sources/webdataset.js";
 
 export type { DatasetOptions, SourceFormat } from "./sources/options.js";
 export type { SourceSpec, WeightedSource } from "./sources/spec.js";

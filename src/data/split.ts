@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { UsageError } from "../core/errors.js";
 import { type Dataset, subset } from "./dataset.js";
-import { type DuplicateOptions, groupDuplicates } from "./duplicates.js";
-import { type ExamineOptions, examineImages } from "./examine.js";
+import { type DuplicateOptions, groupDuplicates } from "./look/duplicates.js";
+import { type ExamineOptions, examineImages } from "./look/examine.js";
 
 export interface SplitOptions extends DuplicateOptions, Pick<ExamineOptions, "workers" | "onProgress"> {
   /** Share of the samples to hold out, 0 … 1; or give `count`. */

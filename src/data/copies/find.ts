@@ -4,8 +4,8 @@
  */
 
 import type { Dataset } from "../dataset.js";
-import { contrast, difference } from "../duplicates.js";
-import { type Examined, examineImages } from "../examine.js";
+import { contrast, difference } from "../look/duplicates.js";
+import { type Examined, examineImages } from "../look/examine.js";
 import { HashIndex } from "./hash-index.js";
 
 export interface CopyOptions {

@@ -4,7 +4,7 @@
  */
 
 import { UsageError } from "../../core/errors.js";
-import { hashDistance } from "../duplicates.js";
+import { hashDistance } from "../look/duplicates.js";
 import type { Hash } from "./perceptual-hash.js";
 
 const BANDS = 4;

@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { namesIn, readExactly, sizeOfFile, writeAll } from "../../core/disk.js";
 import { withFileErrors } from "../../core/files.js";
 import type { Dataset } from "../dataset.js";
-import { fingerprintOf } from "../fingerprint.js";
+import { fingerprintOf } from "../look/fingerprint.js";
 import { type Pipeline, preparationOf } from "../pixels/pipeline.js";
 import type { RawImage } from "../pixels/read/image.js";
 

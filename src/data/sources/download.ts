@@ -21,8 +21,8 @@ import { makeFolder } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { fileError, readJson, withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import type { DatasetOptions } from "./options.js";
-import { readTar } from "./tar.js";
-import { FileWindow } from "./tar-fields.js";
+import { readTar } from "./tars/tar.js";
+import { FileWindow } from "./tars/tar-fields.js";
 
 export interface DownloadLimits {
   /** Bytes of one file; default 1 TiB. */

@@ -5,11 +5,11 @@ import { UsageError } from "../../core/errors.js";
 import { readRegularFile } from "../../core/files.js";
 import { SampleWriter } from "../columns/samples.js";
 import { textsOf } from "../columns/texts.js";
-import { annotationOf, captionLines } from "./columns.js";
-import { parseJson } from "./json.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
 import { splitName, tellUnread } from "./pictures.js";
 import { Problems } from "./problems.js";
+import { annotationOf, captionLines } from "./tables/columns.js";
+import { parseJson } from "./tables/json.js";
 import { TextReader } from "./text.js";
 
 /** Every file and every folder under `root`, relative to it, sorted; hidden ones and macOS leftovers are left out. */

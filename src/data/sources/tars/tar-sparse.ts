@@ -2,7 +2,7 @@
  * Files with holes in a tar: GNU's old headers of type S, and its pax records 0.0, 0.1 and 1.0
  * (https://www.gnu.org/software/tar/manual/html_section/Sparse-Formats.html).
  */
-import type { Piece } from "../image-index.js";
+import type { Piece } from "../../image-index.js";
 import { BLOCK, type FileWindow, fieldNumber } from "./tar-fields.js";
 
 export interface Sparse {

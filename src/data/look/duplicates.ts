@@ -3,7 +3,7 @@
  * miniatures alike. Pairs are found without comparing all: of t+1 bands of the hash, two hashes within t bits agree
  * on at least one (pigeonhole).
  */
-import type { Examined } from "./loading/messages.js";
+import type { Examined } from "../loading/messages.js";
 
 export interface DuplicateOptions {
   /** Bits of 64 by which the hashes of near duplicates may differ; default 4. */

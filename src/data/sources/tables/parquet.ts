@@ -25,12 +25,12 @@ import {
   type SchemaTree,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { cacheFolder } from "../../core/cache-folder.js";
-import { makeFolder, readExactly } from "../../core/disk.js";
-import { UsageError } from "../../core/errors.js";
-import type { Container } from "../image-index.js";
+import { cacheFolder } from "../../../core/cache-folder.js";
+import { makeFolder, readExactly } from "../../../core/disk.js";
+import { UsageError } from "../../../core/errors.js";
+import type { Container } from "../../image-index.js";
+import type { DatasetOptions, SourceReading } from "../options.js";
 import { resolveColumns } from "./columns.js";
-import type { DatasetOptions, SourceReading } from "./options.js";
 import { checkPages } from "./parquet-pages.js";
 import { imagePath, TableReader } from "./table.js";
 

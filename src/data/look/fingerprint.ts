@@ -1,9 +1,9 @@
 /** What tells one data set from another, or from itself after somebody changed it: cheap, and plain JSON. */
 import { createHash, type Hash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
-import type { Dataset } from "./dataset.js";
-import { readImageHead } from "./image-bytes.js";
-import { filePath } from "./image-index.js";
+import type { Dataset } from "../dataset.js";
+import { readImageHead } from "../image-bytes.js";
+import { filePath } from "../image-index.js";
 
 /** Hashes are the first 16 hex digits of a SHA-256. None holds a path: data may be moved or copied. */
 export interface DataFingerprint {

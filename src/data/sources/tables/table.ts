@@ -1,14 +1,14 @@
 /** Samples from the rows of a table: rows with the same image path are one sample with several captions. */
 import { existsSync } from "node:fs";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { UsageError } from "../../core/errors.js";
-import { TextLookup } from "../columns/lookup.js";
-import { SampleWriter } from "../columns/samples.js";
-import type { SourceKind } from "../dataset.js";
-import type { Container } from "../image-index.js";
+import { UsageError } from "../../../core/errors.js";
+import { TextLookup } from "../../columns/lookup.js";
+import { SampleWriter } from "../../columns/samples.js";
+import type { SourceKind } from "../../dataset.js";
+import type { Container } from "../../image-index.js";
+import type { DatasetOptions, SourceReading } from "../options.js";
+import { Problems } from "../problems.js";
 import { type Columns, captionsOf, labelOf, looksLikeBase64 } from "./columns.js";
-import type { DatasetOptions, SourceReading } from "./options.js";
-import { Problems } from "./problems.js";
 
 /** Where a row's own image bytes lie, when the table holds bytes and not paths. */
 export interface BytesPlace {

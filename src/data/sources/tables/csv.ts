@@ -2,11 +2,11 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type CsvError, type Options, Parser } from "csv-parse";
-import { UsageError } from "../../core/errors.js";
+import { UsageError } from "../../../core/errors.js";
+import type { DatasetOptions, SourceReading } from "../options.js";
+import { TextReader } from "../text.js";
 import { looksLikeImage, resolveColumns } from "./columns.js";
-import type { DatasetOptions, SourceReading } from "./options.js";
 import { FIRST_ROWS, TableReader, type TableRow } from "./table.js";
-import { TextReader } from "./text.js";
 
 const SEPARATORS = [",", "\t", ";", "|"] as const;
 /** Characters of the longest row; a longer one has a quote that is not closed. */

@@ -1,5 +1,5 @@
 /** An inspection as a person reads it in a terminal. */
-import { oneLine } from "../core/errors.js";
+import { oneLine } from "../../core/errors.js";
 import type { Distribution, DropReason, Inspection } from "./inspect.js";
 
 const LISTED_DROPS = 3;

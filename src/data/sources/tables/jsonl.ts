@@ -1,12 +1,12 @@
 /** JSON lines: one object a line, with an image path or base64. */
-import { UsageError } from "../../core/errors.js";
-import { readLines } from "../../core/lines.js";
-import type { Container } from "../image-index.js";
+import { UsageError } from "../../../core/errors.js";
+import { readLines } from "../../../core/lines.js";
+import type { Container } from "../../image-index.js";
+import type { DatasetOptions, SourceReading } from "../options.js";
+import { TextReader } from "../text.js";
 import { looksLikeBase64, resolveColumns } from "./columns.js";
 import { parseRecord } from "./json.js";
-import type { DatasetOptions, SourceReading } from "./options.js";
 import { FIRST_ROWS, TableReader, type TableRow } from "./table.js";
-import { TextReader } from "./text.js";
 
 interface Row extends TableRow {
   /** Of the line, in bytes. */

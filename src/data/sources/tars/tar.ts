@@ -4,7 +4,7 @@
  * Format: POSIX.1-2001 pax (path, size records), ustar (prefix), GNU (long names, base-256 sizes, sparse files).
  */
 import { posix } from "node:path";
-import type { Piece } from "../image-index.js";
+import type { Piece } from "../../image-index.js";
 import { BLOCK, type FileWindow, fieldNumber, fieldText, WINDOW } from "./tar-fields.js";
 import { sparsePieces } from "./tar-sparse.js";
 

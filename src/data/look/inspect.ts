@@ -1,6 +1,6 @@
 /** A report on a data set before anything is spent on it: what it is, samples, what would be dropped and why. */
-import { UsageError } from "../core/errors.js";
-import type { Dataset, SourceDescription } from "./dataset.js";
+import { UsageError } from "../../core/errors.js";
+import type { Dataset, SourceDescription } from "../dataset.js";
 import { duplicateGroups } from "./duplicates.js";
 import { type ExamineOptions, examineImages } from "./examine.js";
 

@@ -1,8 +1,8 @@
 /** Images of one data set that stand in another, byte for byte. */
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
-import type { Dataset } from "./dataset.js";
-import { filePath } from "./image-index.js";
+import type { Dataset } from "../dataset.js";
+import { filePath } from "../image-index.js";
 
 /**
  * Samples of `dataset` whose image stands in `other` too, ascending. Only images of equal size in bytes are read, so data

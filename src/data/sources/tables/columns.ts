@@ -1,6 +1,6 @@
 /** Which column, or JSON field, holds the image, the captions and the label, from the names that the field uses. */
-import { didYouMean, UsageError } from "../../core/errors.js";
-import { IMAGE_ENDINGS } from "./options.js";
+import { didYouMean, UsageError } from "../../../core/errors.js";
+import { IMAGE_ENDINGS } from "../options.js";
 
 /** Names of image columns, from open_clip, Hugging Face image folders, img2dataset, COCO and Flickr tables. */
 const IMAGE_NAMES = [

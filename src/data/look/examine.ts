@@ -1,10 +1,10 @@
 /** Looking at every image of a data set once, in worker threads: size, format, exact and perceptual fingerprints. */
-import { InternalError } from "../core/errors.js";
-import type { Dataset } from "./dataset.js";
-import type { Examined } from "./loading/messages.js";
-import { WorkerPool } from "./loading/pool.js";
+import { InternalError } from "../../core/errors.js";
+import type { Dataset } from "../dataset.js";
+import type { Examined } from "../loading/messages.js";
+import { WorkerPool } from "../loading/pool.js";
 
-export type { Examined } from "./loading/messages.js";
+export type { Examined } from "../loading/messages.js";
 
 const CHUNK = 16;
 

@@ -3,16 +3,16 @@
  * sample. The image stays in the tar; captions and labels are read now.
  */
 import { basename } from "node:path";
-import { UsageError } from "../../core/errors.js";
-import { SampleWriter } from "../columns/samples.js";
-import type { Container } from "../image-index.js";
-import { annotationOf, captionLines, labelOf } from "./columns.js";
-import { parseJson } from "./json.js";
-import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
-import { Problems } from "./problems.js";
+import { UsageError } from "../../../core/errors.js";
+import { SampleWriter } from "../../columns/samples.js";
+import type { Container } from "../../image-index.js";
+import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "../options.js";
+import { Problems } from "../problems.js";
+import { annotationOf, captionLines, labelOf } from "../tables/columns.js";
+import { parseJson } from "../tables/json.js";
+import { TextReader } from "../text.js";
 import { readTar, type TarMember } from "./tar.js";
 import { FileWindow } from "./tar-fields.js";
-import { TextReader } from "./text.js";
 
 interface Entry {
   readonly key: string;
