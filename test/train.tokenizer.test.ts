@@ -47,6 +47,18 @@ suite("fitTokenizer", () => {
     assert.notDeepEqual(dog, cat);
   });
 
+  test("prompts fit the 16 tokens of the smallest presets, since their words are learned too", async () => {
+    const dataset = await pairs(shorts);
+    const small = { ...text, context_length: 16 };
+    const context = { train: dataset, text: small, classNames: NAMES, stored: undefined };
+    const { tokenizer } = await fitTokenizer(recipeOf(), context);
+    assert.equal(tokenizer.contextLength, 16);
+    for (const name of NAMES) {
+      // Start, a, photo, of, a, the name, the full stop, end.
+      assert.equal(tokenizer.encode(`a photo of a ${name}.`).length, 8);
+    }
+  });
+
   test("where every token of a row is read, or a length is asked for, rows of training are as long as the context", async () => {
     const dataset = await pairs(shorts);
     const context = { train: dataset, classNames: NAMES, stored: undefined };

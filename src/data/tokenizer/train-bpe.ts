@@ -24,6 +24,11 @@ export interface TrainBpeOptions {
   readonly minPairCount?: number;
   /** Ignore case. Default: true. */
   readonly lowercase?: boolean;
+  /**
+   * Texts that the model will be asked although captions may lack their words, such as prompts: their words count as seen
+   * often enough to become tokens, where `vocabSize` leaves room. Default: none.
+   */
+  readonly expected?: Iterable<string>;
   /** Tokens of a padded text. Default: the least multiple of 8 that holds 99 % of the captions whole, 8 to 77. */
   readonly contextLength?: number;
 }
@@ -76,6 +81,12 @@ export function trainBpe(
   }
   const automatic = Math.min(100, Math.max(2, Math.round(Math.sqrt(words) / 100)));
   const minPairCount = options.minPairCount ?? (options.vocabSize === undefined ? automatic : 1);
+  const distinctWords = counts.size;
+  for (const text of options.expected ?? []) {
+    for (const piece of splitPieces(normalize(text, lowercase))) {
+      counts.set(piece, Math.max(counts.get(piece) ?? 0, minPairCount));
+    }
+  }
   const merges = learnMerges(counts, vocabSize, minPairCount);
 
   const whole = new LearnedTokenizer({ merges, lowercase }, options.contextLength ?? 77);
@@ -85,7 +96,7 @@ export function trainBpe(
   const report: BpeReport = {
     captions: list.length,
     words,
-    distinctWords: counts.size,
+    distinctWords,
     vocabSize: tokenizer.vocabSize,
     minPairCount,
     contextLength,

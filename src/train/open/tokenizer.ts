@@ -55,7 +55,13 @@ export async function fitTokenizer(recipe: Recipe, context: TokenizerContext): P
   } else if (isLearned) {
     const { vocabSize } = recipe;
     const captions = captionsOf(train, VOCABULARY_CAPTIONS);
-    const { tokenizer: learned, report } = trainBpe(captions, vocabSize === undefined ? {} : { vocabSize });
+    // Short captions teach no "photo": spelled out, a prompt would fill a small model before its class is named.
+    const prompts = await loadTemplates(recipe.zeroshotTemplates ?? "simple");
+    const expected = prompts.map((template) => fillTemplate(template, ""));
+    const { tokenizer: learned, report } = trainBpe(captions, {
+      expected,
+      ...(vocabSize !== undefined && { vocabSize }),
+    });
     const room = Math.max(learned.contextLength, await promptLength(learned, recipe, context.classNames));
     tokenizer = learned.withContextLength(recipe.forceContextLength ?? Math.min(most, room));
     note = `${report.vocabSize} tokens learned on ${report.captions} captions, ${report.meanLength.toFixed(1)} a caption`;
