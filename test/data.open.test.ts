@@ -175,6 +175,19 @@ describe("openDataset", () => {
     assert.match(late.description[0]!.notes.join(), /10 rows have no image/);
   });
 
+  test("takes a table of pictures alone where no captions are asked for", async () => {
+    put(folder, "alone/a.png", await pngOf(1));
+    put(folder, "alone/b.png", await pngOf(2));
+    const table = put(folder, "alone/list.csv", "filepath,note\na.png,dusk\nb.png,dawn\n");
+    const columns = put(folder, "alone/more.csv", "filepath,width,height\na.png,8,8\nb.png,8,8\n");
+    const dataset = await openDataset(columns, { captionsOptional: true });
+    assert.equal(dataset.length, 2);
+    assert.deepEqual(dataset.sample(0).captions, []);
+    await assert.rejects(openDataset(columns), /no caption column found/);
+    // One column of text beside the pictures is still their captions.
+    assert.deepEqual((await openDataset(table, { captionsOptional: true })).sample(0).captions, ["dusk"]);
+  });
+
   test("takes folder names for labels and captions where there is no text", async () => {
     for (const [i, name] of ["cat/a", "cat/b", "polar_bear/a"].entries())
       put(folder, `classes/${name}.png`, await pngOf(i));

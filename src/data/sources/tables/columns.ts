@@ -60,6 +60,8 @@ export interface Columns {
 }
 
 export interface ColumnOptions {
+  /** A table of pictures alone is taken, too. */
+  readonly captionsOptional?: boolean;
   readonly csvImgKey?: string;
   readonly csvCaptionKey?: string | readonly string[];
   readonly labelKey?: string;
@@ -119,7 +121,7 @@ export function resolveColumns(
     (c) => c !== undefined,
   );
   if (options.csvCaptionKey === undefined) {
-    captions = detectCaptions(where, all, image, label, firstRows);
+    captions = detectCaptions(where, all, { image, label, ...options }, firstRows);
   } else {
     const wanted =
       typeof options.csvCaptionKey === "string" ? options.csvCaptionKey.split(";") : options.csvCaptionKey;
@@ -154,8 +156,7 @@ function detectImage(where: string, all: readonly string[], firstRows: readonly 
 function detectCaptions(
   where: string,
   all: readonly string[],
-  image: string,
-  label: string | undefined,
+  { image, label, captionsOptional }: { image: string; label: string | undefined } & ColumnOptions,
   firstRows: readonly Row[],
 ): readonly string[] {
   const numbered = all.filter((c) => NUMBERED_CAPTION.test(normal(c)));
@@ -173,6 +174,7 @@ function detectCaptions(
   if (label !== undefined) return [];
   const rest = all.filter((c) => c !== image && firstRows.some((row) => typeof row[c] === "string"));
   if (rest.length === 1 && all.length === 2) return rest;
+  if (captionsOptional === true) return [];
   throw new UsageError(
     `${where}: no caption column found; its columns are ${list(all)}. Name one with csvCaptionKey (--csv-caption-key).`,
   );
