@@ -188,6 +188,24 @@ describe("openDataset", () => {
     assert.deepEqual((await openDataset(table, { captionsOptional: true })).sample(0).captions, ["dusk"]);
   });
 
+  test("names the formats in a tar that are not read", async () => {
+    const tar = put(
+      folder,
+      "formats.tar",
+      tarOf([
+        ["a.png", await pngOf(1)],
+        ["a.txt", "one"],
+        ["b.heic", "not a picture"],
+        ["b.txt", "two"],
+      ]),
+    );
+    const [description] = (await openDataset(tar)).description;
+    assert.deepEqual(description!.notes, [
+      "1 keys have no image and are left out",
+      "1 .heic (HEIC): a format that is not read; convert them to JPEG or PNG",
+    ]);
+  });
+
   test("takes folder names for labels and captions where there is no text", async () => {
     for (const [i, name] of ["cat/a", "cat/b", "polar_bear/a"].entries())
       put(folder, `classes/${name}.png`, await pngOf(i));

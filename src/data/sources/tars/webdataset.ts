@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import { UsageError } from "../../../core/errors.js";
 import { SampleWriter } from "../../columns/samples.js";
 import type { Container } from "../../image-index.js";
+import { unreadEndings } from "../../pixels/read/format.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "../options.js";
 import { Problems } from "../problems.js";
 import { annotationOf, captionLines, labelOf } from "../tables/columns.js";
@@ -179,7 +180,15 @@ export function readWebDataset(
       `webdataset ${source}: no member is an image (${imageEndings.join(", ")}); got ${what}. Name the ending with imageKey (--image-key).`,
     );
   }
-  const notes = withoutImage > 0 ? [`${withoutImage} keys have no image and are left out`] : [];
+  const unread = [...seen].flatMap(([ending, count]) =>
+    Object.hasOwn(unreadEndings, ending) ? [`${count} .${ending} (${unreadEndings[ending]})`] : [],
+  );
+  const notes = [
+    ...(withoutImage > 0 ? [`${withoutImage} keys have no image and are left out`] : []),
+    ...(unread.length > 0
+      ? [`${unread.join(", ")}: a format that is not read; convert them to JPEG or PNG`]
+      : []),
+  ];
   return {
     containers,
     samples: samples.done(),
