@@ -115,7 +115,9 @@ export async function plant(
     const giver = Array.from(
       { length: swapped.length - 1 },
       (_, n) => swapped[(at + n + 1) % swapped.length]!,
-    ).find(({ row, captionIndex }) => row !== place.row && !own[place.row]!.includes(own[row]![captionIndex]!));
+    ).find(
+      ({ row, captionIndex }) => row !== place.row && !own[place.row]!.includes(own[row]![captionIndex]!),
+    );
     if (giver === undefined) continue;
     texts[place.row]![place.captionIndex] = own[giver.row]![giver.captionIndex]!;
     const kind = kinds[place.row];
@@ -130,7 +132,9 @@ export async function plant(
     const name = `images/${String(at).padStart(6, "0")}.${bytes[0] === 0xff ? "jpg" : "png"}`;
     writeFileSync(join(out, name), bytes);
     const { label } = dataset.sample(row);
-    lines.push(JSON.stringify({ filepath: name, caption: texts[row], ...(label !== undefined && { label }) }));
+    lines.push(
+      JSON.stringify({ filepath: name, caption: texts[row], ...(label !== undefined && { label }) }),
+    );
     for (const captionIndex of texts[row]!.keys()) {
       const known = truth.get(`${row} ${captionIndex}`) ?? { row, captionIndex, fault: "none" as const };
       truths.push({ ...known, row: at, ...(fault !== undefined && { fault }) });

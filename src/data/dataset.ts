@@ -190,6 +190,23 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>, name = data
   return new IndexedDataset(name, dataset.description, sources, images, samples);
 }
 
+/** The same images and labels with other captions. `captionsOf` is asked whenever a sample is, and gives the same each time. */
+export function recaptioned(
+  dataset: Dataset,
+  captionsOf: (sample: Sample, i: number) => readonly string[],
+): Dataset {
+  const { name, description, sources, images } = dataset;
+  const whole = samplesOf(dataset);
+  const samples: Samples = {
+    length: dataset.length,
+    sample(i) {
+      const sample = whole.sample(i);
+      return { ...sample, captions: captionsOf(sample, i) };
+    },
+  };
+  return new IndexedDataset(name, description, sources, images, samples);
+}
+
 /** The same images and captions with labels of their own; `border` is cut off every image: see `ImageIndex`. */
 export function relabelled(
   dataset: Dataset,

@@ -1,0 +1,217 @@
+/**
+ * Cross-fitting: scores of pairs without a pretrained model. The pictures are dealt into folds; for each fold a small CLIP
+ * is trained on the others, and scores the fold, of which it has seen neither a picture nor a copy. Repeats deal anew and
+ * are averaged; from the second on, the pairs that looked worst are not trained on. Every model is a run in a folder of its
+ * own, so that what was killed goes on.
+ */
+
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { makeFolder } from "../../../core/disk.js";
+import { UsageError } from "../../../core/errors.js";
+import { readJson, writeJsonAtomic } from "../../../core/files.js";
+import { readNpy, writeNpy } from "../../../core/npy.js";
+import { foldIn, type Key, keyFromSeed } from "../../../core/random.js";
+import { type Dataset, recaptioned, subset } from "../../../data/dataset.js";
+import { fingerprintOf } from "../../../data/look/fingerprint.js";
+import { openEngine } from "../../../engines/registry.js";
+import { freshFeatures } from "../../../evaluate/features/source.js";
+import { loadModel } from "../../../evaluate/model/load-model.js";
+import { listCheckpoints } from "../../../storage/checkpoint.js";
+import type { RecipeInput } from "../../../train/recipe/input.js";
+import { checkRecipe, type Recipe } from "../../../train/recipe/recipe.js";
+import { train } from "../../../train/train.js";
+import { agreementOf, LEAST_TEMPERATURE } from "../relevance/agreement.js";
+import { embedPairs, type PairRows } from "../relevance/embed.js";
+import { type CombinedScores, combine, type Found, foundColumns, worstPairs } from "./combine.js";
+import { dealFolds, pictureGroups } from "./folds.js";
+import { type CrossfitPlan, planCrossfit, runRecipe } from "./plan.js";
+
+export interface CrossfitOptions {
+  /** Where the runs and what they scored is kept; given again, it goes on. */
+  readonly folder: string;
+  /** Seconds for everything. */
+  readonly seconds: number;
+  /** Folds and repeats; default: by the time, at most 5, and 2. */
+  readonly folds?: number | undefined;
+  readonly repeats?: number | undefined;
+  /** Share of the pairs, the worst by the repeats before, that are not trained on from the second repeat on. Default 0.2. */
+  readonly drop?: number | undefined;
+  readonly seed?: number | undefined;
+  /** Settings of the runs, over those that are chosen: model, augmentation, engine, … */
+  readonly recipe?: RecipeInput | undefined;
+  readonly workers?: number | undefined;
+  readonly onProgress?: ((progress: { what: string; done: number; total: number }) => void) | undefined;
+  readonly onNote?: ((line: string) => void) | undefined;
+}
+
+/** Checkpoints of a run that score its fold: after a quarter, a half, three quarters, and all. */
+const CHECKPOINTS = 4;
+const DROP = 0.2;
+/** Parts of a model's training that are told. */
+const PROGRESS = 1000;
+/** Cross-fits the pairs. Throws `UsageError` for time that is too short, and for what training refuses. */
+export async function crossfit(
+  dataset: Dataset,
+  rows: PairRows,
+  options: CrossfitOptions,
+): Promise<CombinedScores & { readonly plan: CrossfitPlan }> {
+  const { folder, seed = 0, drop = DROP, onNote } = options;
+  makeFolder(folder);
+  const { plan, groups } = await prepare(dataset, options);
+  const { folds, repeats, epochs } = plan;
+  onNote?.(
+    `Cross-fitting: ${repeats} times ${folds} models, each ${epochs} passes over ${Math.round(dataset.length * (1 - 1 / folds))} pictures.`,
+  );
+  const key = foldIn(keyFromSeed(seed), "cross-fit");
+  const found: Found[] = [];
+  for (let repeat = 0; repeat < repeats; repeat++) {
+    const foldOf = dealFolds(groups, folds, foldIn(key, repeat));
+    const learned = repeat === 0 ? dataset : withoutPairs(dataset, rows, worstPairs(found, drop));
+    const ofRepeat = foundColumns(rows.length);
+    for (let fold = 0; fold < folds; fold++) {
+      const held = Uint32Array.from(rows.sample.keys()).filter((row) => foldOf[rows.sample[row]!] === fold);
+      const values = await scoreFold(dataset, learned, rows, { foldOf, held, fold, repeat }, plan, options);
+      ofRepeat.put(held, values);
+    }
+    found.push(ofRepeat.columns);
+  }
+  return { ...combine(found), plan };
+}
+
+/** One model's part of the work. */
+interface Fold {
+  /** Of each sample. */
+  readonly foldOf: Uint32Array;
+  /** Rows of the fold. */
+  readonly held: Uint32Array;
+  readonly fold: number;
+  readonly repeat: number;
+}
+
+/** What a model that is trained without the fold finds of it; as it was kept, where it was found before. */
+async function scoreFold(
+  dataset: Dataset,
+  learned: Dataset,
+  rows: PairRows,
+  { foldOf, held, fold, repeat }: Fold,
+  plan: CrossfitPlan,
+  options: CrossfitOptions,
+): Promise<Float32Array> {
+  const { folder, seed = 0, recipe: over = {}, workers, onProgress, onNote } = options;
+  const { folds, repeats, epochs } = plan;
+  const number = repeat * folds + fold;
+  const name = `repeat-${repeat + 1}-fold-${fold + 1}`;
+  const file = join(folder, `${name}.npy`);
+  if (existsSync(file)) return readNpy(file).data as Float32Array;
+  const kept = Uint32Array.from(foldOf.keys()).filter(
+    (i) => foldOf[i] !== fold && learned.sample(i).captions.length > 0,
+  );
+  const recipe = checkRecipe({
+    ...runRecipe(plan, over),
+    trainData: dataset.description.map(({ source }) => source),
+    name,
+    logs: join(folder, "runs"),
+    seed: seed * folds * repeats + number,
+    saveFrequency: `${epochs / CHECKPOINTS} epochs`,
+    keepLast: CHECKPOINTS,
+    ...(workers !== undefined && { workers }),
+  });
+  const trainSet = subset(learned, kept, `${dataset.name} without fold ${fold + 1}`);
+  const told = {
+    onStep: ({ step, totalSteps = step }: { step: number; totalSteps: number | undefined }) =>
+      onProgress?.({
+        what: `cross-fitting, model ${number + 1} of ${folds * repeats}`,
+        done: Math.round(PROGRESS * (number + step / totalSteps)),
+        total: PROGRESS * folds * repeats,
+      }),
+    onMessage: (text: string, kind: "note" | "warning") => {
+      if (kind === "warning") onNote?.(`${name}: ${text}`);
+    },
+  };
+  const run = await train(recipe, told, { trainSet });
+  const values = await foundBy(run.folder, dataset, rows, held, recipe, foldIn(keyFromSeed(seed), name));
+  writeNpy(file, { dtype: "f32", shape: [held.length, values.length / held.length], data: values });
+  // The last checkpoint stays: a model like any other.
+  for (const { path } of listCheckpoints(join(run.folder, "checkpoints")).slice(0, -1))
+    rmSync(path, { recursive: true, force: true });
+  return values;
+}
+
+/** What the checkpoints of a run find of the rows `held`, as `foundColumns` takes it. */
+async function foundBy(
+  run: string,
+  dataset: Dataset,
+  rows: PairRows,
+  held: Uint32Array,
+  recipe: Recipe,
+  key: Key,
+): Promise<Float32Array> {
+  const checkpoints = listCheckpoints(join(run, "checkpoints"));
+  const columns = foundColumns(held.length);
+  const engine = await openEngine(recipe.engine, recipe);
+  try {
+    const losses: Float64Array[] = [];
+    for (const [at, { path }] of checkpoints.entries()) {
+      using model = await loadModel(engine, { path, workers: recipe.workers });
+      const source = freshFeatures(model.encoder);
+      const pairs = await embedPairs(source, dataset, rows, held);
+      const temperature = Math.max(LEAST_TEMPERATURE, 1 / (await source.scale()));
+      const agreement = await agreementOf(pairs, { temperature, key, engine });
+      const loss = new Float64Array(held.length).fill(Number.NaN);
+      for (const [i, place] of pairs.at.entries()) loss[place] = -agreement.corrected[i]! / temperature;
+      losses.push(loss);
+      if (at === checkpoints.length - 1) columns.set(pairs.at, agreement);
+    }
+    columns.setLosses(losses);
+    return columns.flat();
+  } finally {
+    await engine[Symbol.asyncDispose]();
+  }
+}
+
+/** The data set without the pairs of which `dropped` is 1. */
+function withoutPairs(dataset: Dataset, rows: PairRows, dropped: Uint8Array): Dataset {
+  const gone = new Map<number, Set<number>>();
+  for (let row = 0; row < rows.length; row++) {
+    if (dropped[row] === 0) continue;
+    const sample = rows.sample[row]!;
+    gone.set(sample, (gone.get(sample) ?? new Set()).add(rows.caption[row]!));
+  }
+  return recaptioned(dataset, ({ captions }, i) => {
+    const without = gone.get(i);
+    return without === undefined ? captions : captions.filter((_, c) => !without.has(c));
+  });
+}
+
+/** What was planned for these data, kept in the folder from the first time on; and their groups. */
+async function prepare(
+  dataset: Dataset,
+  options: CrossfitOptions,
+): Promise<{ readonly plan: CrossfitPlan; readonly groups: Int32Array }> {
+  const { folder, seconds, folds, repeats, recipe = {}, workers, onProgress } = options;
+  const file = join(folder, "plan.json");
+  const data = fingerprintOf(dataset);
+  if (existsSync(file)) {
+    const kept = readJson(file) as { plan: CrossfitPlan; groups: number[]; data: object };
+    if (JSON.stringify(kept.data) !== JSON.stringify(data))
+      throw new UsageError(
+        `${folder}: must hold what was begun with these data; got ${JSON.stringify(data)}, and it was begun with ${JSON.stringify(kept.data)}. Remove the folder, or score elsewhere.`,
+        { file },
+      );
+    return { plan: kept.plan, groups: Int32Array.from(kept.groups) };
+  }
+  const groups = await pictureGroups(dataset, {
+    ...(workers !== undefined && { workers }),
+    onProgress: (done, total) => onProgress?.({ what: "looking for copies", done, total }),
+  });
+  const { engine: name = "auto", ...choice } = recipe;
+  const engine = await openEngine(name, { threads: choice.threads, plugin: choice.plugin });
+  try {
+    const plan = await planCrossfit(engine, dataset.length, { seconds, folds, repeats, recipe });
+    writeJsonAtomic(file, { plan, data, groups: Array.from(groups) });
+    return { plan, groups };
+  } finally {
+    await engine[Symbol.asyncDispose]();
+  }
+}
