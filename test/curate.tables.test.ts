@@ -36,7 +36,7 @@ const rowsOf = (start: number, end: number) => {
   const at = Array.from({ length: end - start }, (_, i) => start + i);
   return {
     source: at.map(() => "photos"),
-    key: at.map((i) => (i === 1 ? "../a'b/\"c\"" : `k${i}`)),
+    key: at.map((i) => (i === 1 ? '../a\'b/"c"' : `k${i}`)),
     caption_index: at.map(() => 0),
     caption: at.map((i) => (i === 1 ? nasty : `caption ${i}`)),
     words: Int32Array.from(at),
@@ -64,7 +64,7 @@ suite("TableWriter", () => {
     assert.equal(rows.length, 50);
     assert.deepEqual(rows[1], {
       source: "photos",
-      key: "../a'b/\"c\"",
+      key: '../a\'b/"c"',
       caption_index: 0,
       uid: null,
       caption: nasty,
@@ -87,7 +87,11 @@ suite("TableWriter", () => {
     const parquet = await openParquet(tableOf(25));
     const sizes = parquet.metadata.row_groups.map(({ num_rows }) => Number(num_rows));
     assert.deepEqual(sizes, [14, 11]);
-    const { words, key } = await readColumns(parquet, { rowStart: 14, rowEnd: 25, columns: ["words", "key"] });
+    const { words, key } = await readColumns(parquet, {
+      rowStart: 14,
+      rowEnd: 25,
+      columns: ["words", "key"],
+    });
     assert.deepEqual([...Array.from(words!)], [14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24]);
     assert.equal(key![0], "k14");
   });
@@ -105,7 +109,11 @@ suite("TableWriter", () => {
     assert.equal(again.rows, 12);
     again.append(rowsOf(12, 30));
     again.finish();
-    const once = new TableWriter(join(folder, "once.parquet"), { ...info, made: "later", command: "another" });
+    const once = new TableWriter(join(folder, "once.parquet"), {
+      ...info,
+      made: "later",
+      command: "another",
+    });
     once.append(rowsOf(0, 12));
     once.flush();
     once.append(rowsOf(12, 30));
@@ -197,7 +205,10 @@ suite("openTables", () => {
 
   test("what is no table is refused by name", async () => {
     const path = join(scratchFolder(), "scores.parquet");
-    await assert.rejects(openTables({ tables: { scores: path } }), /cannot read .*scores.parquet: no such file/);
+    await assert.rejects(
+      openTables({ tables: { scores: path } }),
+      /cannot read .*scores.parquet: no such file/,
+    );
     writeFileSync(path, "PAR1 no table PAR1");
     await assert.rejects(openTables({ tables: { scores: path } }), /is not a whole Parquet file/);
   });
