@@ -98,7 +98,7 @@ async function scoreFold(
   plan: CrossfitPlan,
   options: CrossfitOptions,
 ): Promise<Float32Array> {
-  const { folder, seed = 0, recipe: over = {}, workers, onProgress, onNote } = options;
+  const { folder, seed = 0, recipe: over = {}, workers, onProgress } = options;
   const { folds, repeats, epochs } = plan;
   const number = repeat * folds + fold;
   const name = `repeat-${repeat + 1}-fold-${fold + 1}`;
@@ -125,9 +125,6 @@ async function scoreFold(
         done: Math.round(PROGRESS * (number + step / totalSteps)),
         total: PROGRESS * folds * repeats,
       }),
-    onMessage: (text: string, kind: "note" | "warning") => {
-      if (kind === "warning") onNote?.(`${name}: ${text}`);
-    },
   };
   const run = await train(recipe, told, { trainSet });
   const values = await foundBy(run.folder, dataset, rows, held, recipe, foldIn(keyFromSeed(seed), name));
