@@ -23,7 +23,7 @@ export interface DuplicateGroup {
 }
 
 /** Sets that merge. */
-class UnionFind {
+export class UnionFind {
   private readonly parent: Int32Array;
   constructor(n: number) {
     this.parent = Int32Array.from({ length: n }, (_, i) => i);
