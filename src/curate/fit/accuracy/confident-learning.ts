@@ -24,6 +24,8 @@ export interface LabelFaults {
 
 /** cleanlab compares floats with this room, and holds thresholds above twice that. */
 const ROOM = 1e-6;
+/** More than a probability. */
+const OUT_OF_REACH = 2;
 /** Labels of a class that are never pruned. */
 const LEAST_KEPT = 1;
 
@@ -54,7 +56,9 @@ export function findLabelFaults(
     sums[label]! += p(i, label);
   }
   // A class without rows is never confident: its threshold is out of reach.
-  const thresholds = sums.map((sum, k) => (counts[k] === 0 ? 1e6 : Math.max(2 * ROOM, sum / counts[k]!)));
+  const thresholds = sums.map((sum, k) =>
+    counts[k] === 0 ? OUT_OF_REACH : Math.max(2 * ROOM, sum / counts[k]!),
+  );
 
   const selfConfidence = new Float64Array(N);
   const margin = new Float64Array(N);
@@ -114,15 +118,20 @@ function roundedTogether(values: Float64Array): Float64Array {
   const wanted = roundHalfEven(values.reduce((a, b) => a + b, 0));
   for (let missing = wanted - sum(out); missing !== 0; missing = wanted - sum(out)) {
     const step = Math.sign(missing);
+    // Of equals the first goes down and the last goes up.
     const order = Array.from(out.keys()).sort(
-      (a, b) => step * (values[b]! - out[b]! - (values[a]! - out[a]!)),
+      (a, b) => values[a]! - out[a]! - (values[b]! - out[b]!) || a - b,
     );
+    if (step > 0) order.reverse();
     for (const i of order.slice(0, Math.abs(missing))) out[i]! += step;
   }
   return out;
 }
 
-/** Of each label k and class j as many rows as the joint says are j's, those of the largest p(j) - p(k). */
+/**
+ * Of each label k and class j as many rows as the joint says are j's, those of the largest p(j) - p(k); but none whose own label
+ * is the likeliest.
+ */
 function prune(
   p: (i: number, k: number) => number,
   labels: ArrayLike<number>,
@@ -133,19 +142,38 @@ function prune(
   const out = new Uint8Array(labels.length);
   const rowsOf = Array.from({ length: K }, (): number[] => []);
   for (let i = 0; i < labels.length; i++) rowsOf[labels[i]!]!.push(i);
+  const most = pruneCounts(joint, K);
   for (const [k, rows] of rowsOf.entries()) {
     if (rows.length <= LEAST_KEPT) continue;
-    const kept = Math.max(LEAST_KEPT, joint[k * K + k]!);
-    const faults = joint.subarray(k * K, (k + 1) * K).map((n, j) => (j === k ? 0 : n));
-    const all = faults.reduce((a, b) => a + b, 0);
-    // Where the diagonal was lifted to the least kept, the others give way.
-    const lost = kept - joint[k * K + k]!;
+    const suspect = rows.filter((i) => {
+      for (let j = 0; j < K; j++) if (j !== k && p(i, j) > p(i, k) + ROOM) return true;
+      return false;
+    });
     for (let j = 0; j < K; j++) {
-      const n = all === 0 ? 0 : Math.round(faults[j]! - (lost * faults[j]!) / all);
+      const n = j === k ? 0 : most[j * K + k]!;
       if (n <= 0) continue;
+      // Those that are no suspects take their places in the order, too, and then stay.
       const order = rows.toSorted((a, b) => p(b, j) - p(b, k) - (p(a, j) - p(a, k)));
-      for (const i of order.slice(0, n)) out[i] = 1;
+      const first = new Set(order.slice(0, n));
+      for (const i of suspect) if (first.has(i)) out[i] = 1;
     }
+  }
+  return out;
+}
+
+/** Rows to prune by true class j and label k, [K, K]: the joint turned round, with a row at least of each label left. */
+function pruneCounts(joint: Float64Array, K: number): Float64Array {
+  const out = new Float64Array(K * K);
+  for (let k = 0; k < K; k++) {
+    const row = joint.subarray(k * K, (k + 1) * K);
+    const kept = Math.max(LEAST_KEPT, row[k]!);
+    const others = Math.max(1, row.filter((n) => n !== 0).length - 1);
+    const less = (kept - row[k]!) / others;
+    for (let j = 0; j < K; j++) out[j * K + k] = j === k ? kept : Math.max(0, row[j]! - less);
+  }
+  for (let j = 0; j < K; j++) {
+    const row = out.subarray(j * K, (j + 1) * K);
+    row.set(roundedTogether(row));
   }
   return out;
 }
