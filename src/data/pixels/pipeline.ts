@@ -13,7 +13,7 @@ import { crop, type RawImage, type Rgb } from "./read/image.js";
 import { dropAlpha } from "./read/modes.js";
 import { type DecodedPart, decodeTurbo } from "./read/turbo.js";
 import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
-import { fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
+import { type CropRounding, fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
 import { type Filter, resample } from "./resize/resample.js";
 
 /** What is done with an image before chance has a say. */
@@ -26,6 +26,8 @@ export interface Preparation extends Reading {
   readonly fill: Rgb;
   /** Pixels cut off along each edge first: what of the file is no part of the picture. Default 0. */
   readonly border?: number;
+  /** In `shortest`: where the middle lies when an odd number of pixels is cut off. Default `even`, as torchvision. */
+  readonly cropRounding?: CropRounding;
 }
 
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
@@ -82,6 +84,7 @@ export function evaluationPipeline(size: number, options: EvaluationOptions = {}
     transparency: options.transparency ?? WHITE,
     orientation: options.orientation ?? "stored",
     fill: options.fill ?? BLACK,
+    ...(options.cropRounding === undefined ? {} : { cropRounding: options.cropRounding }),
   };
 }
 
@@ -163,8 +166,10 @@ export const preparationOf = ({
   orientation,
   fill,
   border,
+  cropRounding,
 }: Pipeline): Preparation => ({
   ...(border !== undefined && { border }),
+  ...(cropRounding !== undefined && { cropRounding }),
   resize,
   filter,
   transparency,
@@ -208,9 +213,10 @@ export function keptBytes(pipeline: Pipeline): number | undefined {
 
 /** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
 export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
-  const { size, resize, filter, fill, keepSize, border = 0 } = pipeline;
+  const { size, resize, filter, fill, keepSize, border = 0, cropRounding } = pipeline;
   const decoded = withoutBorder(await decodeImage(bytes, pipeline), border);
-  if (pipeline.augmentation === undefined) return fitSquare(decoded, size, resize, filter, fill);
+  if (pipeline.augmentation === undefined)
+    return fitSquare(decoded, size, resize, filter, fill, cropRounding);
   if (keepSize === undefined) return dropAlpha(decoded);
   return resize === "shortest"
     ? shrinkTo(decoded, keepSize, filter)

@@ -10,23 +10,22 @@
  */
 
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../../core/disk.js";
+import { decode } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
-import { SafetensorsFile } from "../../core/safetensors.js";
 import type { Dataset } from "../../data/index.js";
 import type { Engine } from "../../engines/engine.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
-import {
-  type LocatedModel,
-  loadModel,
-  locateModel,
-  type ModelSource,
-} from "../../evaluate/model/load-model.js";
+import { digestOfFile } from "../../evaluate/model/key.js";
+import { loadModel } from "../../evaluate/model/load-model.js";
+import { type LocatedModel, locateModel, type ModelSource } from "../../evaluate/model/locate.js";
+import { filesOf } from "../../models/weights/file.js";
+import { openWeights } from "../../models/weights/open.js";
 import { readCheckedJson } from "../../settings/json.js";
 import type { ExtraRows } from "../strategies/strategy.js";
 
@@ -94,7 +93,7 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
       model.encoder[Symbol.dispose]();
       for (const buffer of Object.values(model.buffers)) buffer[Symbol.dispose]();
     }
-    const stored: Stored = { scale: scaleOf(located.weights), weights: located.weights };
+    const stored: Stored = { scale: await scaleOf(located.weights), weights: located.weights };
     writeJsonAtomic(join(making, "teacher.json"), stored);
     // Another run may have made the same meanwhile.
     if (!existsSync(folder)) writing(() => renameSync(making, folder));
@@ -139,7 +138,7 @@ export function openTeacher(folder: string, dataset: Dataset): Teacher {
 function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, dataset: Dataset): string {
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  add([VERSION, config, preprocess, clean, digestOf(weights), digestOf(tokenizer)]);
+  add([VERSION, config, preprocess, clean, ...filesOf(weights).map(digestOfFile), digestOfFile(tokenizer)]);
   for (let i = 0; i < dataset.length; i++) {
     const { key, captions } = dataset.sample(i);
     add([key, captions]);
@@ -147,23 +146,10 @@ function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, 
   return hash.digest("hex").slice(0, 24);
 }
 
-function digestOf(path: string): string {
-  const hash = createHash("sha256");
-  const chunk = new Uint8Array(2 ** 20);
-  withFileErrors("read", path, () => {
-    const file = openSync(path, "r");
-    try {
-      for (let n = readSync(file, chunk); n > 0; n = readSync(file, chunk)) hash.update(chunk.subarray(0, n));
-    } finally {
-      closeSync(file);
-    }
-  });
-  return hash.digest("hex");
-}
-
-function scaleOf(weights: string): number {
-  using file = new SafetensorsFile(weights);
-  return Math.exp(Number(file.read("logit_scale")[0]));
+async function scaleOf(weights: string): Promise<number> {
+  using file = await openWeights(weights);
+  const [scale] = decode(file.info("logit_scale").dtype, file.read("logit_scale"));
+  return Math.exp(scale!);
 }
 
 /** Each caption once, in the order of the samples. */
