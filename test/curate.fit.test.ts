@@ -125,10 +125,10 @@ suite("folds of cross-fitting", () => {
         pictureRank: numbers,
         margin: numbers,
       });
-      one.setLosses([
-        new Float64Array(values.length + 1).fill(2),
-        new Float64Array(values.length + 1).fill(3),
-      ]);
+      const losses = [0, 1].map((more) =>
+        Float64Array.from([...numbers, Number.NaN], (value) => more - value),
+      );
+      one.setLosses(losses);
       const put = foundColumns(values.length + 1);
       put.put(
         Uint32Array.from({ length: values.length + 1 }, (_, i) => i),
@@ -157,8 +157,8 @@ suite("folds of cross-fitting", () => {
       "spread",
     );
     assert(Number.isNaN(score[4]!));
-    assert.equal(forgotten[0], 1);
-    assert.equal(lossOverTime[0], 2.5);
+    assert.equal(forgotten[0], 1, "the loss was lower before");
+    assert.equal(lossOverTime[0], (-0.5 - 99.5) / 2);
     assert.deepEqual(worstPairs(found, 0.5), Uint8Array.of(1, 1, 0, 0, 1));
   });
 });

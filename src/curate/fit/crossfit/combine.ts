@@ -2,23 +2,18 @@
 
 import type { Agreement } from "../relevance/agreement.js";
 
-const NAMES = [
-  "corrected",
-  "cosine",
-  "captionRank",
-  "pictureRank",
-  "loss",
-  "lossOverTime",
-  "leastLoss",
-] as const;
+const NAMES = ["score", "cosine", "captionRank", "pictureRank", "loss", "lossOverTime", "leastLoss"] as const;
 type Name = (typeof NAMES)[number];
 
-/** What the models of one repeat found of each pair, [P]; NaN where the picture cannot be read. `corrected` is standardised. */
+/** What the models of one repeat found of each pair, [P]; NaN where the picture cannot be read. */
 export type Found = Readonly<Record<Name, Float64Array>>;
 
 /** Of each pair, [P]; NaN where the picture cannot be read. */
 export interface CombinedScores {
-  /** Mean over the repeats of the corrected cosine, in standard deviations of its fold: cosines of different models have different scales. */
+  /**
+   * Mean over the repeats and their checkpoints of the corrected cosine, in standard deviations of its fold: cosines of
+   * different models have different scales. Of all statistics the one that tells swapped captions best (docs/curation.md).
+   */
   readonly score: Float64Array;
   /** Standard deviation of that over the repeats: how far the models disagree. */
   readonly spread: Float64Array;
@@ -45,17 +40,18 @@ export function foundColumns(rows: number) {
     columns: columns as Found,
     /** What the last checkpoint says of the pairs at `at`. */
     set(at: Uint32Array, agreement: Agreement): void {
-      for (const name of ["corrected", "cosine", "captionRank", "pictureRank"] as const)
+      for (const name of ["cosine", "captionRank", "pictureRank"] as const)
         for (const [i, place] of at.entries()) columns[name][place] = agreement[name][i]!;
-      columns.corrected.set(standardised(columns.corrected));
     },
     /** Losses of all pairs at each checkpoint. */
     setLosses(losses: readonly Float64Array[]): void {
+      const scores = losses.map(standardised);
       for (let i = 0; i < rows; i++) {
         const own = losses.map((loss) => loss[i]!);
         columns.loss[i] = own.at(-1)!;
         columns.lossOverTime[i] = own.reduce((a, b) => a + b, 0) / own.length;
         columns.leastLoss[i] = Math.min(...own);
+        columns.score[i] = -scores.reduce((sum, one) => sum + one[i]!, 0) / scores.length;
       }
     },
     /** All columns, row by row. */
@@ -90,13 +86,13 @@ export function standardised(values: Float64Array): Float64Array {
 export function combine(found: readonly Found[]): CombinedScores {
   const mean = (of: (repeat: Found, i: number) => number) =>
     Float64Array.from(
-      found[0]!.corrected,
+      found[0]!.score,
       (_, i) => found.reduce((sum, repeat) => sum + of(repeat, i), 0) / found.length,
     );
-  const score = mean(({ corrected }, i) => corrected[i]!);
+  const score = mean((repeat, i) => repeat.score[i]!);
   return {
     score,
-    spread: mean(({ corrected }, i) => (corrected[i]! - score[i]!) ** 2).map(Math.sqrt),
+    spread: mean((repeat, i) => (repeat.score[i]! - score[i]!) ** 2).map(Math.sqrt),
     cosine: mean(({ cosine }, i) => cosine[i]!),
     loss: mean(({ loss }, i) => loss[i]!),
     lossOverTime: mean(({ lossOverTime }, i) => lossOverTime[i]!),

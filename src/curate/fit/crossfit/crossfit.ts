@@ -148,25 +148,41 @@ async function foundBy(
 ): Promise<Float32Array> {
   const checkpoints = listCheckpoints(join(run, "checkpoints"));
   const columns = foundColumns(held.length);
+  const part = partOf(dataset, rows, held);
   const engine = await openEngine(recipe.engine, recipe);
   try {
     const losses: Float64Array[] = [];
     for (const [at, { path }] of checkpoints.entries()) {
       using model = await loadModel(engine, { path, workers: recipe.workers });
       const source = freshFeatures(model.encoder);
-      const pairs = await embedPairs(source, dataset, rows, held);
       const temperature = Math.max(LEAST_TEMPERATURE, SHARPER / (await source.scale()));
-      const agreement = await agreementOf(pairs, { temperature, key, engine });
       const loss = new Float64Array(held.length).fill(Number.NaN);
-      for (const [i, place] of pairs.at.entries()) loss[place] = -agreement.corrected[i]! / temperature;
+      for await (const pairs of embedPairs(source, part.dataset, part.rows)) {
+        const agreement = await agreementOf(pairs, { temperature, key, engine });
+        for (const [i, place] of pairs.at.entries()) loss[place] = -agreement.corrected[i]! / temperature;
+        if (at === checkpoints.length - 1) columns.set(pairs.at, agreement);
+      }
       losses.push(loss);
-      if (at === checkpoints.length - 1) columns.set(pairs.at, agreement);
     }
     columns.setLosses(losses);
     return columns.flat();
   } finally {
     await engine[Symbol.asyncDispose]();
   }
+}
+
+/** The samples of the rows `held` alone, and the rows as theirs. */
+function partOf(dataset: Dataset, rows: PairRows, held: Uint32Array): { dataset: Dataset; rows: PairRows } {
+  const samples = [...new Set(Array.from(held, (row) => rows.sample[row]!))];
+  const placeOf = new Map(samples.map((sample, place) => [sample, place]));
+  return {
+    dataset: subset(dataset, samples),
+    rows: {
+      length: held.length,
+      sample: Uint32Array.from(held, (row) => placeOf.get(rows.sample[row]!)!),
+      caption: Uint16Array.from(held, (row) => rows.caption[row]!),
+    },
+  };
 }
 
 /** The data set without the pairs of which `dropped` is 1. */

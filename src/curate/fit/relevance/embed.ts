@@ -1,7 +1,7 @@
-/** Pairs of a data set as features of one model. */
+/** Pairs of a data set as features of one model, so many at a time that memory does not grow with the set. */
 
-import { type Dataset, subset } from "../../../data/dataset.js";
-import { allRows, type FeatureSource } from "../../../evaluate/features/source.js";
+import type { Dataset } from "../../../data/dataset.js";
+import type { FeatureSource } from "../../../evaluate/features/source.js";
 import type { PairFeatures } from "./agreement.js";
 
 /** Pairs: of each its sample, ascending, and which of the sample's captions. */
@@ -12,40 +12,51 @@ export interface PairRows {
 }
 
 export interface EmbeddedPairs extends PairFeatures {
-  /** Of each caption its position among the pairs that were asked for, ascending; those of broken pictures are left out. */
+  /** Of each caption its row, ascending; those of broken pictures, and samples without a caption, are left out. */
   readonly at: Uint32Array;
-  /** Sample of each picture. */
-  readonly samples: Uint32Array;
 }
 
-/** The pairs of `rows` at the positions `wanted` (default all) whose pictures can be read and which have a caption. */
-export async function embedPairs(
+/** Rows of a window: 65,536 texts of 512 floats are 128 MiB. */
+const WINDOW = 65_536;
+
+/** All pairs that can be read, a window of rows after the other; the captions of a picture stay together. */
+export async function* embedPairs(
   source: FeatureSource,
   dataset: Dataset,
   rows: PairRows,
-  wanted: ArrayLike<number> = Uint32Array.from({ length: rows.length }, (_, i) => i),
-): Promise<EmbeddedPairs> {
-  const samples = [...new Set(Array.from(wanted, (row) => rows.sample[row]!))];
-  const whole = samples.length === dataset.length;
-  const { features, indices } = await source.images(whole ? dataset : subset(dataset, samples));
-  const pictures = Uint32Array.from(indices, (i) => samples[i]!);
-  const placeOf = new Map(Array.from(pictures, (sample, place) => [sample, place]));
-  const at: number[] = [];
-  const captions: string[] = [];
-  for (let i = 0; i < wanted.length; i++) {
-    const row = wanted[i]!;
-    const sample = rows.sample[row]!;
-    const caption = placeOf.has(sample) ? dataset.sample(sample).captions[rows.caption[row]!] : undefined;
-    if (caption === undefined) continue;
-    at.push(i);
-    captions.push(caption);
+  window = WINDOW,
+): AsyncGenerator<EmbeddedPairs> {
+  const { features, indices } = await source.images(dataset);
+  for (let start = 0, end: number; start < rows.length; start = end) {
+    end = Math.min(rows.length, start + window);
+    while (end < rows.length && rows.sample[end] === rows.sample[end - 1]) end++;
+    const first = firstFrom(indices, rows.sample[start]!);
+    const last = firstFrom(indices, rows.sample[end - 1]! + 1);
+    const at: number[] = [];
+    const imageOf: number[] = [];
+    const captions: string[] = [];
+    for (let row = start, place = first; row < end; row++) {
+      const sample = rows.sample[row]!;
+      while (place < last && indices[place]! < sample) place++;
+      const caption = dataset.sample(sample).captions[rows.caption[row]!];
+      if (indices[place] !== sample || caption === undefined) continue;
+      at.push(row);
+      imageOf.push(place - first);
+      captions.push(caption);
+    }
+    if (at.length === 0) continue;
+    const { features: texts } = await source.texts(captions, `captions of ${dataset.name}`);
+    yield { images: features.read(first, last), texts, imageOf, at: Uint32Array.from(at) };
   }
-  const { features: texts } = await source.texts(captions, `captions of ${dataset.name}`);
-  return {
-    images: allRows(features),
-    texts,
-    imageOf: Uint32Array.from(at, (i) => placeOf.get(rows.sample[wanted[i]!]!)!),
-    at: Uint32Array.from(at),
-    samples: pictures,
-  };
+}
+
+/** The first position in `ascending` of a number that is `value` or more. */
+function firstFrom(ascending: Uint32Array, value: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (ascending[middle]! < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
