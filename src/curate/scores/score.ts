@@ -4,11 +4,8 @@ import type { Dataset, Sample } from "../../data/dataset.js";
 import type { Examined } from "../../data/loading/messages.js";
 import type { Fields } from "../../settings/fields.js";
 
-/**
- * What a column holds: `number` DOUBLE, `count` INTEGER, `flag` BOOLEAN, `class` VARCHAR of few distinct values,
- * `text` VARCHAR of many.
- */
-export type ScoreKind = "number" | "count" | "flag" | "class" | "text";
+/** What a column holds: `number` DOUBLE, `count` INTEGER, `flag` BOOLEAN, `text` VARCHAR. */
+export type ScoreKind = "number" | "count" | "flag" | "text";
 
 /** One column of the score table. */
 export interface ScoreColumn {
