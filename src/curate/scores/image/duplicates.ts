@@ -1,7 +1,7 @@
 /** Pictures that stand in the set more than once. */
 
-import { groupPictures, type Likeness, MINIATURE_BYTES } from "../../../data/copies/group.js";
 import { GrowingColumn, shared } from "../../../data/columns/numbers.js";
+import { groupPictures, type Likeness, MINIATURE_BYTES } from "../../../data/copies/group.js";
 import { defaulted, integer } from "../../../settings/fields.js";
 import type { ScoredTable, ScoreHost, TableFamily } from "../score.js";
 import { eachPicture, type PictureRow } from "./pictures.js";
@@ -29,7 +29,10 @@ class Found {
     this.pixels.push(numberOf(values.pixel_hash));
     const phash = String(values.phash ?? "0");
     for (const from of [0, 8]) this.hashes.push(Number.parseInt(phash.slice(from, from + 8), 16) || 0);
-    const miniature = Buffer.alloc(MINIATURE_BYTES, Buffer.from(String(values.miniature ?? "AAAA"), "base64"));
+    const miniature = Buffer.alloc(
+      MINIATURE_BYTES,
+      Buffer.from(String(values.miniature ?? "AAAA"), "base64"),
+    );
     for (let at = 0; at < MINIATURE_BYTES; at += 4) this.miniatures.push(miniature.readUInt32LE(at));
   }
 }
@@ -40,7 +43,8 @@ const numberOf = (hash: unknown): number =>
 
 export const duplicatesFamily: TableFamily = {
   name: "duplicates",
-  about: "Pictures that stand in the set more than once: equal files, equal pixels, or the same picture saved anew.",
+  about:
+    "Pictures that stand in the set more than once: equal files, equal pixels, or the same picture saved anew.",
   how:
     "Near duplicates have perceptual hashes at most --duplicate-bits apart and miniatures that differ by less than 8 of 255 and an eighth of their " +
     "contrast. Groups are closed: what is alike to one of a group belongs to it. Captions of one picture are no duplicates.",
@@ -59,7 +63,8 @@ export const duplicatesFamily: TableFamily = {
     {
       name: "duplicate_group",
       kind: "count",
-      about: "Number of the picture's group: the row from 0 in which its first picture stands, its own where it is alone; NULL of broken ones.",
+      about:
+        "Number of the picture's group: the row from 0 in which its first picture stands, its own where it is alone; NULL of broken ones.",
     },
     {
       name: "duplicate_count",

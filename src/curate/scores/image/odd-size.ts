@@ -37,7 +37,8 @@ export const oddSizeFamily: TableFamily = {
       name: "odd_size_score",
       kind: "number",
       better: "higher",
-      about: "1 in the middle of the sizes, 0.5 at the border of what is usual, 0 far beyond; NULL of broken pictures.",
+      about:
+        "1 in the middle of the sizes, 0.5 at the border of what is usual, 0 far beyond; NULL of broken pictures.",
     },
     { name: "is_odd_size_issue", kind: "flag", better: "lower", about: "The size lies beyond the border." },
   ],

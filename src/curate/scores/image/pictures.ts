@@ -14,7 +14,10 @@ export async function* eachPicture(
   table: ScoredTable,
   columns: readonly string[],
 ): AsyncGenerator<PictureRow> {
-  let [last, current] = ["", undefined as { row: number; rows: number; values: Record<string, ScoreValue> } | undefined];
+  let [last, current] = [
+    "",
+    undefined as { row: number; rows: number; values: Record<string, ScoreValue> } | undefined,
+  ];
   for await (const { start, length, columns: values } of table.scan(["source", "key", ...columns]))
     for (let i = 0; i < length; i++) {
       const name = `${values.source![i]}\0${values.key![i]}`;

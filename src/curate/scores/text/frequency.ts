@@ -1,7 +1,7 @@
 /** Captions that many pairs share, in whole or in part. */
 
+import { HashCounts, hashOf } from "../hash-counts.js";
 import type { ScoredTable, TableFamily } from "../score.js";
-import { HashCounts, hashOf } from "./hash-counts.js";
 import { wordsOf } from "./words.js";
 
 /** A caption as it is compared: compatible characters the same (NFKC), lower case, words of letters and digits alone. */

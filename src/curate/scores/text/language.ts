@@ -1,6 +1,7 @@
 /** The language of a caption. */
 
 import type { CaptionFamily } from "../score.js";
+import { isFileName } from "./wording.js";
 
 export const languageFamily: CaptionFamily = {
   name: "language",
@@ -16,7 +17,8 @@ export const languageFamily: CaptionFamily = {
     {
       name: "language",
       kind: "text",
-      about: "ISO 639-1 code such as “en”; NULL of a text without words that any language has.",
+      about:
+        "ISO 639-1 code such as “en”; NULL of names of files and of texts without words that any language has.",
     },
     {
       name: "language_confidence",
@@ -31,6 +33,7 @@ export const languageFamily: CaptionFamily = {
     const detector = eld.newInstance() as typeof eld & { load(table: string): Promise<unknown> };
     await detector.load("large");
     return (caption) => {
+      if (isFileName(caption)) return {};
       const found = detector.detect(caption);
       if (found.language === "") return {};
       const [best = 0, second = 0] = Object.values(found.getScores()).sort((a, b) => b - a);

@@ -3,9 +3,12 @@
 import type { CaptionFamily } from "../score.js";
 
 const PICTURE_ENDING = /\.(?:jpe?g|png|gif|webp|bmp|tiff?|heic|heif|avif|svg|jfif|raw|cr2|nef|psd)$/iu;
-/** What cameras, phones and programs call their pictures. */
+/** What people and programs call a picture that has no name, with or without a number. */
+const NAMELESS =
+  /^(?:im(?:g|age?)|pic(?:ture)?|photo|foto|bild|scan|screen ?shot|untitled|unnamed|download|fullsizerender)[\s_-]*[\d\s_:.-]*(?:\(\d+\))?$/iu;
+/** What cameras and phones call theirs: letters and at least three digits. */
 const CAMERA =
-  /^(?:img|image|pic|picture|photo|dsc[nf]?|dscn|p|pxl|mvimg|vid|gopr|dji|imag|wp|screenshot|screen shot|scan|foto|bild|untitled|unnamed|download|fullsize(?:render)?)[\s_-]*(?:[\d][\d\s_:.-]*)?(?:\(\d+\))?$/iu;
+  /^(?:dsc[nf]?|dscn|p|pxl|mvimg|vid|gopr|dji|wp|cimg|sam|sdc)[\s_-]*\d{3}[\d\s_:.-]*(?:\(\d+\))?$/iu;
 /** Letters and digits mixed as only programs do: `a3f09bc17d22`, with or without dashes. */
 const MACHINE = /^(?=[^\d]*\d)(?=[\da-f-]*[a-f])[\da-f-]{12,}$|^[\d_\s-]+$/iu;
 
@@ -13,7 +16,7 @@ const MACHINE = /^(?=[^\d]*\d)(?=[\da-f-]*[a-f])[\da-f-]{12,}$|^[\d_\s-]+$/iu;
 export function isFileName(text: string): boolean {
   const stem = text.replace(PICTURE_ENDING, "");
   if (stem !== text && !/\s\S*\s/u.test(stem)) return true;
-  return CAMERA.test(stem) || MACHINE.test(stem);
+  return NAMELESS.test(stem) || CAMERA.test(stem) || MACHINE.test(stem);
 }
 
 const URL =
