@@ -6,6 +6,13 @@ import type { PictureFamily } from "../score.js";
 
 const hex = (hash: Hash): string => hash.map((word) => word.toString(16).padStart(8, "0")).join("");
 
+/** A reason in few words, the same for all pictures with the same fault and in every run: what decoders say is neither. */
+function reasonOf(error: string): string {
+  const known =
+    /^image: (cannot be decoded \(no format known[^)]*\)|cannot be (?:read|decoded)|is empty|its format, .*, is not read)/;
+  return known.exec(error)?.[1] ?? "cannot be decoded";
+}
+
 export const pictureFamily: PictureFamily = {
   name: "picture",
   about: "Size, format and fingerprints of the picture's file, and why it cannot be read where it cannot.",
@@ -18,7 +25,7 @@ export const pictureFamily: PictureFamily = {
       name: "broken",
       kind: "text",
       better: "lower",
-      about: "Why the picture cannot be read or decoded; NULL where it can.",
+      about: "Why the picture cannot be read or decoded, in a few words; NULL where it can.",
     },
     { name: "original_width", kind: "count", unit: "px", about: "Width as stored." },
     { name: "original_height", kind: "count", unit: "px", about: "Height as stored." },
@@ -40,7 +47,7 @@ export const pictureFamily: PictureFamily = {
   ],
   score({ sizeBytes, sha256, picture, error }) {
     return {
-      broken: error?.replace(/^image: /, "") ?? null,
+      broken: error === undefined ? null : reasonOf(error),
       image_bytes: sha256 === undefined ? null : sizeBytes,
       bytes_hash: sha256?.slice(0, 16) ?? null,
       ...(picture && {
