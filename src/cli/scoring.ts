@@ -5,8 +5,9 @@ import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
 import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
-import { dataFields, datasetOptions } from "../data/fields.js";
+import { dataFields, datasetOptions, selectField } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
+import { takeSelected } from "../data/selections/select.js";
 import type { Engine } from "../engines/engine.js";
 import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
@@ -77,6 +78,7 @@ export const scoredDataOptions = {
     list(text("SOURCE"), { separator: "::" }),
     "Images with captions, labels, or both; what the run held out otherwise.",
   ),
+  select: selectField("Score only what this selection keeps of --data."),
   suite: optional(
     text("FILE"),
     "Named data sets with their classes, templates and tasks: .json, or a program (docs/evaluation.md).",
@@ -231,6 +233,11 @@ async function setsOf(
 ): Promise<{ sets: readonly (ScoredSet & Partial<OpenSet>)[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
+  if (options.select !== undefined && options.data === undefined) {
+    throw new UsageError("evaluate: a selection is of --data; got --select alone. Give --data.", {
+      key: "select",
+    });
+  }
   if (options.choices !== undefined) {
     if (options.data !== undefined) {
       throw new UsageError("evaluate: questions bring their pictures; got --choices and --data. Keep one.", {
@@ -253,7 +260,8 @@ async function setsOf(
   }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
-  const dataset = await openDataset(options.data, { ...reading, ...named });
+  const whole = await openDataset(options.data, { ...reading, ...named });
+  const dataset = await takeSelected(whole, options.select, { onProgress: say });
   return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
 }
 

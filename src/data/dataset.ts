@@ -11,6 +11,7 @@ import {
   type SampleColumns,
   type Samples,
 } from "./columns/samples.js";
+import { wordsOfUid } from "./columns/uids.js";
 import { readImageBytes } from "./image-bytes.js";
 import type { Container, ImageIndex } from "./image-index.js";
 
@@ -110,6 +111,10 @@ export const samplesOf = (dataset: Dataset): Samples =>
         sample: (i) => dataset.sample(i),
         keyAt: (i) => dataset.sample(i).key,
         captionsAt: (i) => dataset.sample(i).captions.length,
+        uidAt(i) {
+          const { uid } = dataset.sample(i);
+          return uid === undefined ? undefined : wordsOfUid(uid);
+        },
       };
 
 /** What the reader of a source says of it; the rest is counted. */
@@ -225,6 +230,7 @@ export function relabelled(
     length: dataset.length,
     keyAt: (i) => whole.keyAt(i),
     captionsAt: (i) => whole.captionsAt(i),
+    uidAt: (i) => whole.uidAt(i),
     sample(i) {
       const { label: _, ...rest } = whole.sample(i);
       const label = labels[i];

@@ -33,6 +33,8 @@ export interface Samples {
   keyAt(i: number): string;
   /** How many captions it has. */
   captionsAt(i: number): number;
+  /** Its uid as four words; undefined where it has none. */
+  uidAt(i: number): Uint32Array | undefined;
 }
 
 export function* eachSample(samples: Pick<Samples, "length" | "sample">): Generator<Sample> {
@@ -45,6 +47,7 @@ export const pickSamples = (samples: Samples, at: Uint32Array): Samples => ({
   sample: (i) => samples.sample(at[i]!),
   keyAt: (i) => samples.keyAt(at[i]!),
   captionsAt: (i) => samples.captionsAt(at[i]!),
+  uidAt: (i) => samples.uidAt(at[i]!),
 });
 
 /** Samples one after the other. */
@@ -68,6 +71,10 @@ export function joinSamples(parts: readonly Samples[]): Samples {
     captionsAt(i) {
       const [part, at] = find(i);
       return part.captionsAt(at);
+    },
+    uidAt(i) {
+      const [part, at] = find(i);
+      return part.uidAt(at);
     },
   };
 }
@@ -126,12 +133,12 @@ export class SampleColumns implements Samples {
     const captions: string[] = [];
     for (let c = i === 0 ? 0 : ends[i - 1]!; c < ends[i]!; c++) captions.push(textAt(texts, at?.[c] ?? c));
     const label = this.labels?.at[i] ?? -1;
-    const words = this.uids?.subarray(4 * i, 4 * i + 4);
+    const words = this.uidAt(i);
     return {
       key: this.keyAt(i),
       captions,
       ...(label < 0 ? {} : { label: textAt(this.labels!.texts, label) }),
-      ...(words?.some((word) => word !== 0) ? { uid: uidOfWords(words) } : {}),
+      ...(words === undefined ? {} : { uid: uidOfWords(words) }),
     };
   }
 
@@ -142,6 +149,11 @@ export class SampleColumns implements Samples {
   captionsAt(i: number): number {
     const { ends } = this.captions;
     return ends[i]! - (i === 0 ? 0 : ends[i - 1]!);
+  }
+
+  uidAt(i: number): Uint32Array | undefined {
+    const words = this.uids?.subarray(4 * i, 4 * i + 4);
+    return words?.some((word) => word !== 0) ? words : undefined;
   }
 
   /** Whether `part` stands in any caption or label. */
