@@ -124,6 +124,11 @@ export async function scoreModel(
   progress: ProgressLine,
   told = new Set<string>(),
 ): Promise<ScoredModel> {
+  if (options.select !== undefined && options.data === undefined) {
+    throw new UsageError("evaluate: a selection is of --data; got --select alone. Give --data.", {
+      key: "select",
+    });
+  }
   const { classnames, templates } = options;
   const loaded = await loadModel(engine, { path, ...options, say: progress.say });
   using _ = loaded;
@@ -233,11 +238,6 @@ async function setsOf(
 ): Promise<{ sets: readonly (ScoredSet & Partial<OpenSet>)[]; probeData: Dataset | undefined }> {
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
-  if (options.select !== undefined && options.data === undefined) {
-    throw new UsageError("evaluate: a selection is of --data; got --select alone. Give --data.", {
-      key: "select",
-    });
-  }
   if (options.choices !== undefined) {
     if (options.data !== undefined) {
       throw new UsageError("evaluate: questions bring their pictures; got --choices and --data. Keep one.", {

@@ -174,11 +174,12 @@ export class Decisions {
       for (let pair = start; pair < end; pair++) piece[pair - start] = state[pair] === KEPT ? 1 : 0;
       hash.update(piece.subarray(0, end - start));
     }
-    if (weights !== undefined) hash.update(bytesOf(weights));
-    for (const [texts, length] of [
-      [captions, pairs.length],
-      [labels, pairs.dataset.length],
+    if (weights !== undefined) hash.update("weights").update(bytesOf(weights));
+    for (const [what, texts, length] of [
+      ["captions", captions, pairs.length],
+      ["labels", labels, pairs.dataset.length],
     ] as const) {
+      if (texts !== undefined) hash.update(what);
       for (let i = 0; texts !== undefined && i < length; i++) {
         const text = texts.get(i);
         if (text !== undefined) hash.update(JSON.stringify([i, text]));

@@ -4,12 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { withFileErrors } from "../../core/files.js";
 import { isUid, wordsOfUid } from "../columns/uids.js";
 import type { Dataset } from "../dataset.js";
-import {
-  openParquet,
-  type ParquetFile,
-  readColumns,
-  rowGroups,
-} from "../sources/tables/parquet-file.js";
+import { openParquet, type ParquetFile, readColumns, rowGroups } from "../sources/tables/parquet-file.js";
 import { type Decision, Decisions } from "./decisions.js";
 import { type TableInfo, tableInfo } from "./form.js";
 import { Pairs, PairsByUid, SampleFinder } from "./pairs.js";
@@ -147,9 +142,9 @@ async function takeSubset(
       let known = false;
       for (const place of byUid.find(words, at)) {
         known = true;
-        if (byUid.ofSamples) decisions.take(place);
-        else if (!decisions.isNamed(place))
-          decisions.decide(pairs.sampleOf(place), place, { keep: true, weight: 1 });
+        const sample = byUid.ofSamples ? place : pairs.sampleOf(place);
+        if (byUid.ofSamples || pairs.ends[sample]! - pairs.start(sample) === 1) decisions.take(sample);
+        else if (!decisions.isNamed(place)) decisions.decide(sample, place, { keep: true, weight: 1 });
       }
       if (!known) missing++;
     }
@@ -159,7 +154,13 @@ async function takeSubset(
   return { missing, notes, partial: true };
 }
 
-const nothingKnown = (path: string, { dataset }: Pairs, rows: number, what: string, sources = ""): UsageError =>
+const nothingKnown = (
+  path: string,
+  { dataset }: Pairs,
+  rows: number,
+  what: string,
+  sources = "",
+): UsageError =>
   new UsageError(
     `selection ${path}: must name pairs of the data; got ${rows} ${what}, none of which ${dataset.sources.map(({ name }) => `"${name}"`).join(", ")} has${sources}. Give the data that it was made of.`,
     { file: path },
@@ -187,7 +188,13 @@ async function decideRows(
   }
   const { known, missing, rows, example, sources } = result;
   if (known === 0)
-    throw nothingKnown(path, pairs, rows, "pairs", sources.size > 0 ? `; its sources are ${list(sources)}` : "");
+    throw nothingKnown(
+      path,
+      pairs,
+      rows,
+      "pairs",
+      sources.size > 0 ? `; its sources are ${list(sources)}` : "",
+    );
   const notes =
     missing === 0
       ? []
@@ -215,9 +222,17 @@ function checkColumns({ path, metadata }: ParquetFile, info: TableInfo | undefin
   if (weight !== undefined && !types.has(weight))
     refuse(`must have the column "${weight}"`, [...types.keys()].join(", "), "Name one of its columns.");
   if (info?.kind === "scores" && weight === undefined)
-    refuse("must say which pairs are kept", "a table of scores", "Make a selection of it: clipwright curate select.");
+    refuse(
+      "must say which pairs are kept",
+      "a table of scores",
+      "Make a selection of it: clipwright curate select.",
+    );
   if (!types.has("key") && !types.has("uid"))
-    refuse('must name pairs by "key" or "uid"', `columns ${[...types.keys()].join(", ")}`, "Rename its columns.");
+    refuse(
+      'must name pairs by "key" or "uid"',
+      `columns ${[...types.keys()].join(", ")}`,
+      "Rename its columns.",
+    );
   for (const [name, wanted] of Object.entries(KINDS)) {
     const type = types.get(name);
     if (type !== undefined && !wanted.includes(type))

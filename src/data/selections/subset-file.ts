@@ -22,7 +22,10 @@ export function* readSubset(path: string): Generator<Uint32Array> {
   const file = withFileErrors("read", path, () => openSync(path, "r"));
   try {
     const { descr, shape, dataStart } = readNpyHeader(file, path);
-    if (!/^\[\(\s*'[^']*',\s*'<u8'\s*\),\s*\(\s*'[^']*',\s*'<u8'\s*\)\s*,?\s*\]$/.test(descr) || shape.length !== 1) {
+    if (
+      !/^\[\(\s*'[^']*',\s*'<u8'\s*\),\s*\(\s*'[^']*',\s*'<u8'\s*\)\s*,?\s*\]$/.test(descr) ||
+      shape.length !== 1
+    ) {
       throw new UsageError(
         `subset ${path}: must be .npy of uids, records of two u8 each; got ${descr} of shape (${shape.join(", ")}). Save numpy.array(uids, dtype="u8,u8").`,
         { file: path },
@@ -30,7 +33,9 @@ export function* readSubset(path: string): Generator<Uint32Array> {
     }
     const [n = 0] = shape;
     if (fstatSync(file).size < dataStart + RECORD_BYTES * n)
-      throw new UsageError(`subset ${path}: ends before its last uid. Fetch or make it again.`, { file: path });
+      throw new UsageError(`subset ${path}: ends before its last uid. Fetch or make it again.`, {
+        file: path,
+      });
     const room = new Uint32Array(4 * Math.min(PIECE, n));
     for (let at = 0; at < n; at += PIECE) {
       const words = room.subarray(0, 4 * Math.min(PIECE, n - at));
