@@ -7,12 +7,14 @@ import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
 import { dataFields, datasetOptions, selectField } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
+import { corruptionNames } from "../data/pixels/corrupt/corruption.js";
 import { takeSelected } from "../data/selections/select.js";
 import type { Engine } from "../engines/engine.js";
 import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import { allCorruptions, type Corruptions, scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
 import { loadSuite } from "../evaluate/suites/suite.js";
@@ -101,6 +103,20 @@ export const scoredDataOptions = {
     "Prompt templates, one a line, or a set's name (simple, openai-80, …).",
   ),
   name: optional(text("NAME"), "Name of the data in the results."),
+  corruptions: defaulted(
+    flag(),
+    false,
+    "Score corrupted pictures too (noise, blur, JPEG, …), and tell what is kept of each score.",
+  ),
+  corruptionKinds: optional(
+    list(choice(corruptionNames), { separator: "," }),
+    "Of --corruptions: these alone.",
+  ),
+  corruptionStrengths: optional(
+    list(integer(1, 5), { separator: "," }),
+    "Of --corruptions: these of 1 … 5 alone.",
+  ),
+  corruptionSeed: optional(integer(0), "Of --corruptions: for other noise. 0 otherwise."),
   ...dataFields,
 };
 
@@ -167,6 +183,10 @@ export async function scoreModel(
     };
     const scored = await scoreSet(features, data, chosen, { name, where, onScored });
     all.push(...scored);
+    const { corruptions = corruptionsOf(options) } = set;
+    if (corruptions !== undefined) {
+      all.push(...(await scoreCorrupted(features, data, scored, corruptions, { name, where })));
+    }
     if (options.saveFeatures !== undefined) {
       const zeroshot = scored.find(({ task }) => task === zeroshotTask.name)?.details as
         | ZeroshotDetails
@@ -194,6 +214,21 @@ export async function scoreModel(
     );
   }
   return { run, scored: all, leaks };
+}
+
+/** The corruptions that are asked for. */
+function corruptionsOf({
+  corruptions,
+  corruptionKinds: kinds,
+  corruptionStrengths: strengths,
+  corruptionSeed: seed,
+}: ScoringOptions): Corruptions | undefined {
+  if (!corruptions && kinds === undefined && strengths === undefined && seed === undefined) return undefined;
+  return allCorruptions({
+    ...(kinds !== undefined && { kinds }),
+    ...(strengths !== undefined && { strengths }),
+    ...(seed !== undefined && { seed }),
+  });
 }
 
 /** Where test pictures are looked for, if they are, and where what is found goes. */

@@ -14,6 +14,7 @@ import {
 import { wordsOfUid } from "./columns/uids.js";
 import { readImageBytes } from "./image-bytes.js";
 import type { Container, ImageIndex } from "./image-index.js";
+import type { Corruption } from "./pixels/corrupt/corruption.js";
 
 export type { Sample } from "./columns/samples.js";
 
@@ -217,7 +218,7 @@ export function subset(
   return new IndexedDataset(name, dataset.description, sources, images, samples, selection);
 }
 
-/** The same images and captions with labels of their own; `border` is cut off every image: see `ImageIndex`. */
+/** The same images and captions with labels of their own; `border` is cut off every image, in pixels. */
 export function relabelled(
   dataset: Dataset,
   labelOf: (sample: Sample, i: number) => string | undefined,
@@ -237,8 +238,21 @@ export function relabelled(
       return { ...rest, ...(label !== undefined && { label }) };
     },
   };
-  const cut = border === undefined ? images : { ...images, border };
+  const cut = border === undefined ? images : { ...images, prepared: { ...images.prepared, border } };
   // Class folders without an image had names of the labels before.
   const told = description.map(({ emptyClasses: _, ...rest }) => rest);
   return new IndexedDataset(name, told, sources, cut, samples, dataset.selection);
+}
+
+/** The same data set with its images corrupted when they are evaluated. Throws `UsageError` for a strength other than 1 … 5. */
+export function corrupted(dataset: Dataset, corruption: Corruption): Dataset {
+  const { kind, strength, seed } = corruption;
+  if (!(Number.isInteger(strength) && strength >= 1 && strength <= 5)) {
+    throw new UsageError(`corruption ${kind}: strength is 1, 2, 3, 4 or 5; got strength=${strength}.`);
+  }
+  const { description, sources, images, selection } = dataset;
+  const prepared = { ...images.prepared, corruption: { kind, strength, seed } };
+  const name = `${dataset.name}, ${kind} ${strength}`;
+  const samples = samplesOf(dataset);
+  return new IndexedDataset(name, description, sources, { ...images, prepared }, samples, selection);
 }

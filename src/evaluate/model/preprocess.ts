@@ -4,7 +4,7 @@ import type { EvaluationOptions } from "../../data/pixels/pipeline.js";
 import type { PreprocessConfig } from "../../models/config/preprocess.js";
 
 /** The options of `evaluationPipeline` that a `preprocess_cfg` stands for; open_clip's where it does not say. */
-export function evaluationOptions(preprocess: PreprocessConfig): Required<Omit<EvaluationOptions, "border">> {
+export function evaluationOptions(preprocess: PreprocessConfig): Required<EvaluationOptions> {
   const { fill_color: fill = 0, transparency = "pillow", exif_orientation: turned = false } = preprocess;
   return {
     resize: preprocess.resize_mode,

@@ -168,6 +168,40 @@ export interface RecipeInput {
    */
   readonly teacherScale?: number | undefined;
 
+  // Picking
+
+  /**
+   * Draw each batch from a super-batch by its pairs' losses beside each other: learnability (the model's less
+   * the reference's), hard (the model's), easy (the reference's, lowest).
+   */
+  readonly pick?: "learnability" | "hard" | "easy" | undefined;
+
+  /**
+   * Of --pick: share of the super-batch that is left out (default 0.8: a super-batch is five batches).
+   */
+  readonly pickFilterRatio?: number | undefined;
+
+  /**
+   * Of --pick: chunks in which a batch is drawn, each given those before (default 16).
+   */
+  readonly pickChunks?: number | undefined;
+
+  /**
+   * Of --pick learnability and easy: a CLIP trained on pairs that you trust. Its embeddings of the training
+   * set are made once, kept under --logs, and used again.
+   */
+  readonly pickReference?: string | undefined;
+
+  /**
+   * Of --pick-reference: preset or model file, where none lies beside it.
+   */
+  readonly pickReferenceModel?: string | undefined;
+
+  /**
+   * Of --pick-reference: its tokenizer, where none lies beside it.
+   */
+  readonly pickReferenceTokenizer?: string | undefined;
+
   // Data
 
   /**

@@ -31,6 +31,7 @@ import { evaluationFields, evaluationRules } from "./evaluation-fields.js";
 import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
+import { pickFields, pickRules } from "./pick-fields.js";
 import { scheduleFields } from "./schedule-fields.js";
 import { stages } from "./stages.js";
 import { startFields, startRules } from "./start-fields.js";
@@ -74,6 +75,7 @@ export const recipeGroups = {
   },
   Start: startFields,
   Teacher: teacherFields,
+  Picking: pickFields,
   Data: {
     trainData: required(
       list(text("SOURCE"), { separator: "::" }),
@@ -364,6 +366,7 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
   ...strategyRules,
   ...startRules,
   ...teacherRules,
+  ...pickRules,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`
