@@ -61,7 +61,7 @@ export async function openStep(
     if (reference !== undefined) held.push(reference);
     const phases = withTeacher(phasesOf(recipe, clip, model.textLength), teacher, recipe);
     const phase = phases.at(resumed?.step ?? 0, plan);
-    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+    const start = resumed === undefined ? await warmStart(recipe, clip) : undefined;
     const { fresh } = await processes.share("start", () =>
       run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key, pickReference: reference?.key }),
     );
