@@ -285,6 +285,12 @@ export interface RecipeInput {
   readonly strict?: boolean | undefined;
 
   /**
+   * Parquet or .npy file that says which pairs of the training data are trained on, with which weights and
+   * texts; what --val-split holds out is not touched. See docs/curation.md.
+   */
+  readonly select?: string | undefined;
+
+  /**
    * Which of an image's captions a visit takes: one at random, or always the first. Default `random`.
    */
   readonly captions?: "random" | "first" | undefined;

@@ -5,6 +5,7 @@
  * own, so that what was killed goes on.
  */
 
+import { createHash } from "node:crypto";
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../../../core/disk.js";
@@ -12,7 +13,8 @@ import { UsageError } from "../../../core/errors.js";
 import { readJson, writeJsonAtomic } from "../../../core/files.js";
 import { readNpy, writeNpy } from "../../../core/npy.js";
 import { foldIn, type Key, keyFromSeed } from "../../../core/random.js";
-import { type Dataset, recaptioned, subset } from "../../../data/dataset.js";
+import type { Samples } from "../../../data/columns/samples.js";
+import { type Dataset, type Sample, samplesOf, subset } from "../../../data/dataset.js";
 import { fingerprintOf } from "../../../data/look/fingerprint.js";
 import { openEngine } from "../../../engines/registry.js";
 import { freshFeatures } from "../../../evaluate/features/source.js";
@@ -21,8 +23,9 @@ import { listCheckpoints } from "../../../storage/checkpoint.js";
 import type { RecipeInput } from "../../../train/recipe/input.js";
 import { checkRecipe, type Recipe } from "../../../train/recipe/recipe.js";
 import { train } from "../../../train/train.js";
+import type { PairRows } from "../../scores/run/rows.js";
 import { agreementOf, LEAST_TEMPERATURE } from "../relevance/agreement.js";
-import { embedPairs, type PairRows } from "../relevance/embed.js";
+import { embedPairs } from "../relevance/embed.js";
 import { type CombinedScores, combine, type Found, foundColumns, worstPairs } from "./combine.js";
 import { dealFolds, pictureGroups } from "./folds.js";
 import { type CrossfitPlan, planCrossfit, runRecipe } from "./plan.js";
@@ -69,11 +72,11 @@ export async function crossfit(
   const found: Found[] = [];
   for (let repeat = 0; repeat < repeats; repeat++) {
     const foldOf = dealFolds(groups, folds, foldIn(key, repeat));
-    const learned = repeat === 0 ? dataset : withoutPairs(dataset, rows, worstPairs(found, drop));
+    const dropped = repeat === 0 ? new Uint8Array(rows.length) : worstPairs(found, drop);
     const ofRepeat = foundColumns(rows.length);
     for (let fold = 0; fold < folds; fold++) {
       const held = Uint32Array.from(rows.sample.keys()).filter((row) => foldOf[rows.sample[row]!] === fold);
-      const values = await scoreFold(dataset, learned, rows, { foldOf, held, fold, repeat }, plan, options);
+      const values = await scoreFold(dataset, rows, { foldOf, held, fold, repeat, dropped }, plan, options);
       ofRepeat.put(held, values);
     }
     found.push(ofRepeat.columns);
@@ -89,26 +92,25 @@ interface Fold {
   readonly held: Uint32Array;
   readonly fold: number;
   readonly repeat: number;
+  /** 1 for rows that are not trained on. */
+  readonly dropped: Uint8Array;
 }
 
 /** What a model that is trained without the fold finds of it; as it was kept, where it was found before. */
 async function scoreFold(
   dataset: Dataset,
-  learned: Dataset,
   rows: PairRows,
-  { foldOf, held, fold, repeat }: Fold,
+  part: Fold,
   plan: CrossfitPlan,
   options: CrossfitOptions,
 ): Promise<Float32Array> {
   const { folder, seed = 0, recipe: over = {}, workers, onProgress } = options;
   const { folds, repeats, epochs } = plan;
+  const { held, fold, repeat } = part;
   const number = repeat * folds + fold;
   const name = `repeat-${repeat + 1}-fold-${fold + 1}`;
   const file = join(folder, `${name}.npy`);
   if (existsSync(file)) return readNpy(file).data as Float32Array;
-  const kept = Uint32Array.from(foldOf.keys()).filter(
-    (i) => foldOf[i] !== fold && learned.sample(i).captions.length > 0,
-  );
   const recipe = checkRecipe({
     ...runRecipe(plan, over),
     trainData: dataset.description.map(({ source }) => source),
@@ -119,7 +121,6 @@ async function scoreFold(
     keepLast: CHECKPOINTS,
     ...(workers !== undefined && { workers }),
   });
-  const trainSet = subset(learned, kept, `${dataset.name} without fold ${fold + 1}`);
   const told = {
     onStep: ({ step, totalSteps = step }: { step: number; totalSteps: number | undefined }) =>
       onProgress?.({
@@ -128,7 +129,7 @@ async function scoreFold(
         total: PROGRESS * folds * repeats,
       }),
   };
-  const run = await train(recipe, told, { trainSet });
+  const run = await train(recipe, told, { trainSet: trainingPart(dataset, rows, part) });
   const values = await foundBy(run.folder, dataset, rows, held, recipe, foldIn(keyFromSeed(seed), name));
   writeNpy(file, { dtype: "f32", shape: [held.length, values.length / held.length], data: values });
   // The last checkpoint stays: a model like any other.
@@ -185,18 +186,41 @@ function partOf(dataset: Dataset, rows: PairRows, held: Uint32Array): { dataset:
   };
 }
 
-/** The data set without the pairs of which `dropped` is 1. */
-function withoutPairs(dataset: Dataset, rows: PairRows, dropped: Uint8Array): Dataset {
+/** What a model learns from: the samples outside the fold that have a caption left, without the pairs of which `dropped` is 1. */
+function trainingPart(dataset: Dataset, rows: PairRows, { foldOf, fold, dropped }: Fold): Dataset {
+  const name = `${dataset.name} without fold ${fold + 1}`;
   const gone = new Map<number, Set<number>>();
-  for (let row = 0; row < rows.length; row++) {
-    if (dropped[row] === 0) continue;
+  for (const [row, isDropped] of dropped.entries()) {
+    if (isDropped === 0) continue;
     const sample = rows.sample[row]!;
     gone.set(sample, (gone.get(sample) ?? new Set()).add(rows.caption[row]!));
   }
-  return recaptioned(dataset, ({ captions }, i) => {
+  const left = (i: number): Sample => {
+    const sample = dataset.sample(i);
     const without = gone.get(i);
-    return without === undefined ? captions : captions.filter((_, c) => !without.has(c));
-  });
+    if (without === undefined) return sample;
+    const { captions, weights, ...rest } = sample;
+    const stays = (_: unknown, c: number) => !without.has(c);
+    return {
+      ...rest,
+      captions: captions.filter(stays),
+      ...(weights !== undefined && { weights: weights.filter(stays) }),
+    };
+  };
+  const kept = Uint32Array.from(foldOf.keys()).filter(
+    (i) => foldOf[i] !== fold && left(i).captions.length > 0,
+  );
+  if (gone.size === 0) return subset(dataset, kept, name);
+  const whole = samplesOf(dataset);
+  const samples: Samples = {
+    length: kept.length,
+    sample: (at) => left(kept[at]!),
+    keyAt: (at) => whole.keyAt(kept[at]!),
+    captionsAt: (at) => left(kept[at]!).captions.length,
+    uidAt: (at) => whole.uidAt(kept[at]!),
+  };
+  const digest = createHash("sha256").update(dropped).digest("hex").slice(0, 16);
+  return subset(dataset, kept, name, { samples, selection: `without ${digest}` });
 }
 
 /** What was planned for these data, kept in the folder from the first time on; and their groups. */

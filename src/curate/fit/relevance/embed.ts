@@ -2,14 +2,8 @@
 
 import type { Dataset } from "../../../data/dataset.js";
 import type { FeatureSource } from "../../../evaluate/features/source.js";
+import type { PairRows } from "../../scores/run/rows.js";
 import type { PairFeatures } from "./agreement.js";
-
-/** Pairs: of each its sample, ascending, and which of the sample's captions. */
-export interface PairRows {
-  readonly length: number;
-  readonly sample: Uint32Array;
-  readonly caption: Uint16Array;
-}
 
 export interface EmbeddedPairs extends PairFeatures {
   /** Of each caption its row, ascending; those of broken pictures, and samples without a caption, are left out. */
