@@ -10,23 +10,22 @@
  */
 
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../../core/disk.js";
+import { decode } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
-import { SafetensorsFile } from "../../core/safetensors.js";
 import type { Dataset } from "../../data/index.js";
 import type { Engine } from "../../engines/engine.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
-import {
-  type LocatedModel,
-  loadModel,
-  locateModel,
-  type ModelSource,
-} from "../../evaluate/model/load-model.js";
+import { digestOfFile } from "../../evaluate/model/key.js";
+import { loadModel } from "../../evaluate/model/load-model.js";
+import { type LocatedModel, locateModel, type ModelSource } from "../../evaluate/model/locate.js";
+import { filesOf } from "../../models/weights/file.js";
+import { openWeights } from "../../models/weights/open.js";
 import { kebab } from "../../settings/fields.js";
 import { readCheckedJson } from "../../settings/json.js";
 import type { ExtraRows } from "../strategies/strategy.js";
@@ -113,7 +112,7 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
       model.encoder[Symbol.dispose]();
       for (const buffer of Object.values(model.buffers)) buffer[Symbol.dispose]();
     }
-    const stored: Stored = { ...logitsOf(located.weights), weights: located.weights };
+    const stored: Stored = { ...(await logitsOf(located.weights)), weights: located.weights };
     writeJsonAtomic(join(making, "teacher.json"), stored);
     // Another run may have made the same meanwhile.
     if (!existsSync(folder)) writing(() => renameSync(making, folder));
@@ -159,7 +158,7 @@ export function openTeacher(folder: string, dataset: Dataset, role: TeacherRole 
 function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, dataset: Dataset): string {
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  add([VERSION, config, preprocess, clean, digestOf(weights), digestOf(tokenizer)]);
+  add([VERSION, config, preprocess, clean, ...filesOf(weights).map(digestOfFile), digestOfFile(tokenizer)]);
   for (let i = 0; i < dataset.length; i++) {
     const { key, captions } = dataset.sample(i);
     add([key, captions]);
@@ -167,24 +166,11 @@ function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, 
   return hash.digest("hex").slice(0, 24);
 }
 
-function digestOf(path: string): string {
-  const hash = createHash("sha256");
-  const chunk = new Uint8Array(2 ** 20);
-  withFileErrors("read", path, () => {
-    const file = openSync(path, "r");
-    try {
-      for (let n = readSync(file, chunk); n > 0; n = readSync(file, chunk)) hash.update(chunk.subarray(0, n));
-    } finally {
-      closeSync(file);
-    }
-  });
-  return hash.digest("hex");
-}
-
-function logitsOf(weights: string): Omit<Stored, "weights"> {
-  using file = new SafetensorsFile(weights);
-  const scale = Math.exp(Number(file.read("logit_scale")[0]));
-  return file.names.includes("logit_bias") ? { scale, bias: Number(file.read("logit_bias")[0]) } : { scale };
+async function logitsOf(weights: string): Promise<Omit<Stored, "weights">> {
+  using file = await openWeights(weights);
+  const read = (name: string): number => decode(file.info(name).dtype, file.read(name))[0]!;
+  const scale = Math.exp(read("logit_scale"));
+  return file.names.includes("logit_bias") ? { scale, bias: read("logit_bias") } : { scale };
 }
 
 /** Each caption once, in the order of the samples. */

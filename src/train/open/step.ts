@@ -69,7 +69,7 @@ export async function openStep(
       recipe,
     );
     const phase = phases.at(resumed?.step ?? 0, plan);
-    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+    const start = resumed === undefined ? await warmStart(recipe, clip) : undefined;
     const { fresh } = await processes.share("start", () =>
       run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key, pickReference: reference?.key }),
     );

@@ -3,7 +3,7 @@
 import { UsageError } from "../../core/errors.js";
 import type { Engine } from "../../engines/engine.js";
 import type { Processes } from "../../engines/group.js";
-import type { ModelSource } from "../../evaluate/model/load-model.js";
+import type { ModelSource } from "../../evaluate/model/locate.js";
 import {
   openTeacher,
   type StoreTeacherOptions,

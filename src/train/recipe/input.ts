@@ -90,8 +90,8 @@ export interface RecipeInput {
   // Start
 
   /**
-   * Start from a whole CLIP: a run, or a .safetensors file with open_clip's names. Needs its tokenizer; its
-   * logit scale is taken, too.
+   * Start from a whole CLIP: a run, a folder of open_clip's or of Hugging Face's CLIPModel, or a file of
+   * weights, .safetensors or PyTorch's. Needs its tokenizer; its logit scale is taken, too.
    */
   readonly pretrained?: string | undefined;
 
@@ -283,6 +283,12 @@ export interface RecipeInput {
    * Refuse data that are damaged or unreadable in part.
    */
   readonly strict?: boolean | undefined;
+
+  /**
+   * Parquet or .npy file that says which pairs of the training data are trained on, with which weights and
+   * texts; what --val-split holds out is not touched. See docs/curation.md.
+   */
+  readonly select?: string | undefined;
 
   /**
    * Which of an image's captions a visit takes: one at random, or always the first. Default `random`.

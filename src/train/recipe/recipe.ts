@@ -6,7 +6,7 @@
  */
 
 import { UsageError } from "../../core/errors.js";
-import { dataFields, policyName } from "../../data/fields.js";
+import { dataFields, policyName, selectField } from "../../data/fields.js";
 import { policyList } from "../../data/pixels/augment/policies.js";
 import {
   checkAll,
@@ -98,6 +98,9 @@ export const recipeGroups = {
       "Share of the training images to hold out; duplicates stay on one side.",
     ),
     ...dataFields,
+    select: selectField(
+      "Parquet or .npy file that says which pairs of the training data are trained on, with which weights and texts; what --val-split holds out is not touched.",
+    ),
     captions: defaulted(
       choice(["random", "first"]),
       "random",
