@@ -1,11 +1,15 @@
 /** Weights of pairs in the loss: what they mean, in every strategy, in one pass and in two. */
 
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import type { TensorType } from "../src/core/shape.js";
+import { TableWriter } from "../src/curate/tables/writer.js";
 import type { Dataset } from "../src/data/index.js";
+import { pairColumns, type TableColumn } from "../src/data/selections/form.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { gradients } from "../src/graph/grad.js";
 import { interpret } from "../src/graph/interpret.js";
@@ -15,6 +19,7 @@ import { makeClip } from "../src/models/clip.js";
 import type { ClipConfig } from "../src/models/config/config.js";
 import { drawNoise } from "../src/nn/noise.js";
 import { sampleWeights } from "../src/train/batches/sample-weights.js";
+import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
 import type { StepOptions } from "../src/train/step/options.js";
 import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
@@ -24,6 +29,8 @@ import { makeStrategy, type StrategyName, strategyNames } from "../src/train/str
 import { acrossReplicas, rowsAt, SAMPLE_WEIGHT } from "../src/train/strategies/loss.js";
 import type { Strategy } from "../src/train/strategies/strategy.js";
 import { weighted } from "../src/train/strategies/weighted.js";
+import { train } from "../src/train/train.js";
+import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
 
 const config: ClipConfig = {
@@ -187,6 +194,72 @@ describe("the weights of a training set", () => {
       (error) =>
         error instanceof UsageError &&
         /^sampleWeight: some pair must have a weight above 0/.test(error.message),
+    );
+  });
+});
+
+describe("train with --sample-weight", () => {
+  const folder = scratchFolder();
+  const logs = join(folder, "runs");
+  const recipeFor = (name: string, more: RecipeInput = {}) =>
+    checkRecipe({
+      model: config,
+      ...{ trainData: join(folder, "pairs"), logs, name, workers: 1, steps: 3, vocabSize: 280, threads: 1 },
+      ...{ batchSize: 8, saveFrequency: 0, logEveryNSteps: 1, seed: 5, eps: 1e-3 },
+      ...more,
+    });
+  const lossesOf = async (name: string, more: RecipeInput) => {
+    await train(recipeFor(name, more));
+    const lines = readFileSync(join(logs, name, "metrics.jsonl"), "utf8")
+      .trim()
+      .split("\n");
+    return lines.map((line) => JSON.parse(line).loss).filter((loss) => loss !== undefined);
+  };
+  const select = join(folder, "scores.parquet");
+
+  before(async () => {
+    const rows = Array.from({ length: 16 }, (_, i) => i);
+    for (const i of rows) {
+      put(folder, `pairs/${i}.png`, await pngOf(i, 20, 18));
+      put(folder, `pairs/${i}.txt`, `picture number ${i}`);
+    }
+    const columns: TableColumn[] = [...pairColumns];
+    for (const name of ["even", "uneven"]) columns.push({ name, kind: "number", about: "A weight." });
+    const writer = new TableWriter(select, {
+      ...{ format: 1, kind: "scores", clipwright: "0.1.0", made: "2026-01-02T03:04:05.000Z", columns },
+      sources: [{ name: "pairs", source: "pairs", samples: 16 }],
+    });
+    const none = rows.map(() => null);
+    writer.append({
+      ...{ source: rows.map(() => "pairs"), key: rows.map(String), caption_index: rows.map(() => 0) },
+      ...{ uid: none, caption: rows.map((i) => `picture number ${i}`), label: none },
+      ...{ even: rows.map(() => 3), uneven: rows.map((i) => i % 4) },
+    });
+    writer.finish();
+  });
+
+  it("takes a column of a table; one weight for all is the run without", async () => {
+    const bare = await lossesOf("bare", {});
+    assert.deepEqual(await lossesOf("even", { select, sampleWeight: "even" }), bare);
+    const uneven = await lossesOf("uneven", { select, sampleWeight: "uneven" });
+    assert.notDeepEqual(uneven, bare);
+    assert.deepEqual(
+      (await lossesOf("parts", { select, sampleWeight: "uneven", microBatch: 4 })).map((x) => x.toFixed(3)),
+      uneven.map((x) => x.toFixed(3)),
+    );
+    await lossesOf("picked", { select, sampleWeight: "uneven", pick: "hard", pickFilterRatio: 0.5 });
+  });
+
+  it("refuses a column without a table, and one that it lacks", async () => {
+    const refused = (error: unknown, message: RegExp) =>
+      error instanceof UsageError && message.test(error.message);
+    assert.throws(
+      () => recipeFor("x", { sampleWeight: "even" }),
+      (error) =>
+        refused(error, /^sampleWeight: names a column of a table; got sampleWeight=even without select\./),
+    );
+    await assert.rejects(train(recipeFor("x", { select, sampleWeight: "odd" })), (error) =>
+      refused(error, /must have the column "odd"/),
     );
   });
 });
