@@ -104,7 +104,8 @@ export class Handout {
   next(past: ReviewerPast, count: number, shown: ReadonlySet<number>): Handed[] {
     const taken = new Set(shown);
     const out: Handed[] = [];
-    for (let position = past.judged.length + shown.size; out.length < count; position++) {
+    const answers = past.judged.length + past.judged.filter(past.wasRepeated).length;
+    for (let position = answers + shown.size; out.length < count; position++) {
       const handed = this.one(past, position, taken);
       if (handed === undefined) break;
       taken.add(handed.item);

@@ -23,7 +23,7 @@ export interface PriorityInputs {
 export interface Priorities {
   /** Mean place of each item among all, by its scores: 0 the worst, 1 the best; 0.5 without scores. */
   readonly quality: Float64Array;
-  /** Standard deviation of the places that its scores give it, from 0 to 1 over the items. */
+  /** Twice the standard deviation of the places that its scores give it, from 0 to 1. */
   readonly disagreement: Float64Array;
   /** How near the selection's border runs, from 0 to 1. */
   readonly border: Float64Array;
@@ -52,12 +52,12 @@ export function prioritiesOf({ length, scores, keep, speaksFor }: PriorityInputs
     if (known.length === 0) continue;
     const mean = known.reduce((a, b) => a + b, 0) / known.length;
     quality[i] = mean;
-    spread[i] = Math.sqrt(known.reduce((sum, p) => sum + (p - mean) ** 2, 0) / known.length);
+    spread[i] = 2 * Math.sqrt(known.reduce((sum, p) => sum + (p - mean) ** 2, 0) / known.length);
   }
   const border = bordering(quality, keep);
   const weight =
     speaksFor === undefined ? new Float64Array(length) : speaksFor.map((x) => Math.log2(Math.max(1, x)));
-  return { quality, disagreement: scaled(spread), border, influence: scaled(weight) };
+  return { quality, disagreement: spread, border, influence: scaled(weight) };
 }
 
 /**

@@ -212,7 +212,7 @@ class Page {
     const had = edit.contains(document.activeElement);
     edit.hidden = true;
     byId("caption").hidden = false;
-    if (had) byId("main").focus();
+    if (had) byId("main").focus({ preventScroll: true });
   }
 
   private saveEdit(): void {
@@ -298,7 +298,7 @@ class Page {
     const command = event.ctrlKey || event.metaKey;
     if (typing) {
       if (event.key === "Escape" && edit.contains(target)) this.closeEdit();
-      else if (event.key === "Escape") byId("main").focus();
+      else if (event.key === "Escape") byId("main").focus({ preventScroll: true });
       else if (event.key === "Enter" && command && target === correction) this.saveEdit();
       else return;
       event.preventDefault();
@@ -361,7 +361,7 @@ try {
   await whoReviews();
   const page = new Page(set);
   await page.begin();
-  byId("main").focus();
+  byId("main").focus({ preventScroll: true });
 } catch (error) {
   tell((error as Error).message);
 }
