@@ -40,6 +40,7 @@ export type {
   SourceDescription,
   SourceSpec,
 } from "./data/index.js";
+export type { CorruptionName } from "./data/pixels/corrupt/corruption.js";
 export type { LoadTokenizerOptions } from "./data/tokenizer/load.js";
 export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenizer/tokenizer.js";
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
@@ -58,11 +59,13 @@ export {
 } from "./evaluate/features/source.js";
 export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/store.js";
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
-export type { LoadedModel, ModelSource } from "./evaluate/model/load-model.js";
-export type { EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
+export type { LoadedModel } from "./evaluate/model/load-model.js";
+export type { ModelSource } from "./evaluate/model/locate.js";
+export type { CorruptedScore, EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
 export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
 export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
 export type { McNemar } from "./evaluate/statistics/many.js";
+export type { CorruptionsInput } from "./evaluate/suites/corruptions.js";
 export type { ImageNetName } from "./evaluate/suites/imagenet.js";
 export type { ScoredTask } from "./evaluate/suites/score.js";
 export {

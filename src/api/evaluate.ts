@@ -3,6 +3,7 @@
 import { compareRuns, type MetricComparison, type ScoredRun } from "../evaluate/compare.js";
 import { type FeatureSource, freshFeatures, type Progress } from "../evaluate/features/source.js";
 import type { LoadedModel } from "../evaluate/model/load-model.js";
+import { scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { openSuite } from "../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
 import { checkSuite, loadSuite, type SetRole, type SuiteInput } from "../evaluate/suites/suite.js";
@@ -36,7 +37,9 @@ export async function evaluate(
       for (const note of notes) onNote?.(note);
     };
     const scored = await scoreSet(source, set, chooseTasks(set.tasks ?? ["auto"], set), { onScored });
-    scores.push(...scored.map((one) => ({ ...one, role: set.role })));
+    const { role, corruptions } = set;
+    const harmed = corruptions && (await scoreCorrupted(source, set, scored, corruptions));
+    scores.push(...[...scored, ...(harmed ?? [])].map((one) => ({ ...one, role })));
   }
   return scores;
 }

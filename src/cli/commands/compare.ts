@@ -76,8 +76,11 @@ export const compareCommand = defineCommand({
     for (const [i, path] of paths.entries()) {
       const { scored: tasks } = await scoreModel(engine, path, options, progress, told);
       const recipe = groups.find(({ runs }) => runs.includes(path))!.name;
-      for (const { dataset, task, scores } of tasks)
+      for (const { dataset, task, scores, corruption } of tasks) {
+        // Of corrupted pictures the mean alone: tests of every kind and strength would cost the others their power.
+        if (corruption !== undefined && corruption.kind !== "all") continue;
         scored.push({ run: path, recipe, dataset, task, scores });
+      }
       progress.show({ what: "runs", done: i + 1, total: paths.length });
     }
     const comparisons = compareRuns(scored, findMetric);

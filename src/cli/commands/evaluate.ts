@@ -1,7 +1,7 @@
 /** `clipwright evaluate RUN`: scores with intervals, of any model on any data. */
 
 import { basename, join } from "node:path";
-import { UsageError } from "../../core/errors.js";
+import { oneLine, UsageError } from "../../core/errors.js";
 import { appendLineDurably } from "../../core/files.js";
 import { openEngine } from "../../engines/registry.js";
 import {
@@ -11,9 +11,11 @@ import {
   modelsTable,
 } from "../../evaluate/records.js";
 import { benchmarkCsv, benchmarkResults } from "../../evaluate/suites/benchmark-results.js";
+import { corruptionTables } from "../../evaluate/suites/corruptions.js";
 import { tasks } from "../../evaluate/tasks/index.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
+import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
 import { leakOptions } from "../leaks.js";
 import { ProgressLine } from "../progress-line.js";
@@ -56,6 +58,7 @@ export const evaluateCommand = defineCommand({
     "classnames",
     "templates",
     "name",
+    "corruptions",
     "leaks",
     "against",
     "engine",
@@ -73,6 +76,10 @@ export const evaluateCommand = defineCommand({
     [
       "clipwright evaluate runs/flickr --data photos/ --classnames names.txt",
       "Zero-shot on a folder per class.",
+    ],
+    [
+      "clipwright evaluate runs/flickr --data photos/ --corruptions",
+      "Also what is left of the scores under noise, blur, JPEG and others.",
     ],
   ],
   async run({ options, positionals, terminal }) {
@@ -133,7 +140,10 @@ function shortName(path: string, paths: readonly string[]): string {
 
 function resultText(models: readonly ScoredModel[], format: (typeof formats)[number]): string {
   const several = models.length > 1;
-  if (format === "table") return several ? modelsTable(models) : evaluationTable(models[0]!.records);
+  if (format === "table") {
+    const scores = several ? modelsTable(models) : evaluationTable(models[0]!.records);
+    return scores + models.map(({ name, records }) => corruptionText(records, several ? name : "")).join("");
+  }
   if (format === "jsonl") {
     const line = (path: string, record: EvaluationRecord): string =>
       several
@@ -145,6 +155,16 @@ function resultText(models: readonly ScoredModel[], format: (typeof formats)[num
     benchmarkResults(records, { model: name, pretrained: path }),
   );
   return format === "clip-benchmark" ? `${JSON.stringify(results, null, 1)}\n` : benchmarkCsv(results);
+}
+
+function corruptionText(records: readonly EvaluationRecord[], model: string): string {
+  return corruptionTables(records)
+    .map(({ title, columns, rows }) => {
+      const [, ...rest] = columns;
+      const head = model === "" ? title : `${model}, ${title}`;
+      return `\n${oneLine(head)}\n${alignColumns([["", ...rest], ...rows])}`;
+    })
+    .join("");
 }
 
 function taskText({ name, doc, how, source, needs, metrics }: Task): string {

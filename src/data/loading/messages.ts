@@ -2,6 +2,7 @@
 import type { Key } from "../../core/random.js";
 import type { PerceptualHash } from "../copies/perceptual-hash.js";
 import type { ImageIndex } from "../image-index.js";
+import type { ImageMeasures } from "../pixels/measure.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
 import type { PackedImages } from "./packed.js";
@@ -46,12 +47,21 @@ export interface ExamineTask {
   readonly indices: readonly number[];
   /** Make the perceptual hash too. */
   readonly perceptual?: boolean;
+  /** Measure what tells faulty pictures, too, and hash the pixels. */
+  readonly measured?: boolean;
 }
 
 export interface BrokenImage {
   readonly place: number;
   readonly index: number;
   readonly reason: string;
+}
+
+/** What is found out where it is asked for. */
+export interface MeasuredPicture extends ImageMeasures {
+  readonly animated: boolean;
+  /** SHA-256 of width, height and pixels (RGB, on white), 64 hex digits. */
+  readonly pixelSha256: string;
 }
 
 /** What is known of an image after looking at it. */
@@ -71,6 +81,7 @@ export interface Examined {
     readonly miniature: Uint8Array;
     /** Where it was asked for. */
     readonly perceptual?: PerceptualHash;
+    readonly measured?: MeasuredPicture;
   };
   readonly error?: string;
 }

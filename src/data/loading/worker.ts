@@ -5,8 +5,10 @@ import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
 import { perceptualHash } from "../copies/perceptual-hash.js";
 import { readImageBytes } from "../image-bytes.js";
+import { measureImage } from "../pixels/measure.js";
 import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
-import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
+import { isAnimated } from "../pixels/read/animated.js";
+import { type Decoded, decodeImage, ON_WHITE } from "../pixels/read/decode.js";
 import { jpegHeader } from "../pixels/read/jpeg.js";
 import { imageSignature } from "../pixels/read/signature.js";
 import { ImageCache } from "./cache.js";
@@ -16,6 +18,7 @@ import {
   type Examined,
   type ExamineTask,
   type FillTask,
+  type MeasuredPicture,
   READING_WORDS,
   type Reply,
   type Task,
@@ -90,6 +93,16 @@ async function fill(task: FillTask): Promise<readonly BrokenImage[]> {
   return broken;
 }
 
+function measure(bytes: Uint8Array, image: Decoded): MeasuredPicture {
+  const { width, height, data, format } = image;
+  const pixels = createHash("sha256").update(`${width}×${height}:`).update(data);
+  return {
+    ...measureImage(image),
+    animated: isAnimated(bytes, format),
+    pixelSha256: pixels.digest("hex"),
+  };
+}
+
 async function examine(task: ExamineTask): Promise<readonly Examined[]> {
   const found: Examined[] = [];
   for (const index of task.indices) {
@@ -111,6 +124,7 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
         picture: {
           ...{ width, height, format, ...imageSignature(image) },
           ...(task.perceptual === true && { perceptual: perceptualHash(image) }),
+          ...(task.measured === true && { measured: measure(bytes, image) }),
         },
       });
     } catch (error) {

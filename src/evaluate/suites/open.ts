@@ -4,6 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { type Dataset, type DatasetOptions, openDataset } from "../../data/index.js";
 import type { EvaluationSet } from "../tasks/task.js";
 import { type BenchmarkFolder, benchmarkFolder } from "./clip-benchmark.js";
+import type { Corruptions } from "./corruptions.js";
 import { openImageNet } from "./imagenet.js";
 import type { SetRole, Suite, SuiteSet } from "./suite.js";
 
@@ -11,6 +12,8 @@ export interface OpenSet extends EvaluationSet {
   readonly role: SetRole;
   /** Undefined: those that suit the data. */
   readonly tasks: readonly string[] | undefined;
+  /** Undefined: not corrupted. */
+  readonly corruptions: Corruptions | undefined;
 }
 
 /** Opens every set that is scored, in order; what probes learn from is opened once. Throws `UsageError`. */
@@ -31,7 +34,8 @@ export async function openSuite(suite: Suite, options: DatasetOptions = {}): Pro
     } else if (train !== undefined) {
       part = await openDataset(train.data, options);
     }
-    open.push({ ...found, train: part, role: set.role, tasks: set.tasks });
+    const { role, tasks, corruptions } = set;
+    open.push({ ...found, train: part, role, tasks, corruptions });
   }
   return open;
 }

@@ -3,7 +3,7 @@
 import { UsageError } from "../../core/errors.js";
 import { runTask, type TaskRun } from "../evaluate.js";
 import type { FeatureSource } from "../features/source.js";
-import type { EvaluationContext } from "../records.js";
+import type { CorruptedScore, EvaluationContext } from "../records.js";
 import type { BootstrapOptions } from "../statistics/bootstrap.js";
 import { suitableTasks, tasks } from "../tasks/index.js";
 import { retrievalTask } from "../tasks/retrieval.js";
@@ -14,6 +14,8 @@ import { zeroshotTask } from "../tasks/zeroshot.js";
 export interface ScoredTask extends TaskRun<unknown> {
   readonly dataset: string;
   readonly task: string;
+  /** Of pictures that were corrupted: see `scoreCorrupted`. */
+  readonly corruption?: Pick<CorruptedScore, "of" | "kind">;
 }
 
 /** The tasks of these names, each once, in their order; `auto` stands for those that suit the set. */

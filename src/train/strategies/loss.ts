@@ -204,12 +204,12 @@ interface PairFeatures extends Readonly<Record<string, Tensor>> {
 }
 
 /** A logit that softmax gives no weight. */
-const NEVER = -1e9;
+export const NEVER = -1e9;
 
 const asNumbers = (x: Tensor): Tensor => cast(x, "f32");
 
 /** bool[b,B]: which images and texts belong together. */
-const together = (own: Rows, all: Rows): Tensor =>
+export const together = (own: Rows, all: Rows): Tensor =>
   or(sameNumber(own.imageIds, all.imageIds), sameNumber(own.textIds, all.textIds));
 
 /** bool[b,B]: whether numbers i and j are equal. */
