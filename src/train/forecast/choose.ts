@@ -55,7 +55,7 @@ export async function chooseModel(input: RecipeInput, cores = cpus().length): Pr
     ...(lengthKeys.some((key) => recipe[key] !== undefined) ? {} : { epochs: 1 }),
   });
   const whole = await openDataset(trainData, datasetOptions({ ...rest }));
-  const { length: pairs } = await takeSelected(whole, recipe.select);
+  const { length: pairs } = await takeSelected(whole, recipe.select, { weight: recipe.sampleWeight });
   const hasLength = lengthKeys.some((key) => recipe[key] !== undefined);
   const epochs = Math.min(EPOCHS.most, Math.max(EPOCHS.least, Math.round(SAMPLES / pairs)));
   const samples = epochs * pairs;

@@ -291,6 +291,12 @@ export interface RecipeInput {
   readonly select?: string | undefined;
 
   /**
+   * Of --select: the column that says how much each pair weighs in the loss (default weight); with it a table
+   * of scores is taken, too, and keeps every pair.
+   */
+  readonly sampleWeight?: string | undefined;
+
+  /**
    * Which of an image's captions a visit takes: one at random, or always the first. Default `random`.
    */
   readonly captions?: "random" | "first" | undefined;
