@@ -61,6 +61,7 @@ export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/stor
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel } from "./evaluate/model/load-model.js";
 export type { ModelSource } from "./evaluate/model/locate.js";
+export { type PretrainedModel, pretrainedModels } from "./evaluate/pretrained/catalog.js";
 export type { CorruptedScore, EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
 export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
 export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";

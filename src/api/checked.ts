@@ -148,7 +148,7 @@ export const openEngine = checkedAsync(
 );
 
 /**
- * Opens a trained model for use: a run's folder, a checkpoint, or safetensors with open_clip's names. Throws `UsageError`
+ * Opens a trained model for use: a run's folder, a checkpoint, or what others store a CLIP in (see `ModelSource`). Throws `UsageError`
  * naming what is missing and how to give it.
  */
 export const loadModel = checkedAsync(
@@ -168,6 +168,7 @@ export const loadModel = checkedAsync(
         optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
         workers: count(1),
         say: callback,
+        progress: callback,
       },
       ["path"],
     ),
@@ -195,6 +196,7 @@ export const openModel = checkedAsync(
       ema: flag,
       workers: count(1),
       say: callback,
+      progress: callback,
     }),
   ],
 );

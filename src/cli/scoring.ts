@@ -139,7 +139,7 @@ export async function scoreModel(
   told = new Set<string>(),
 ): Promise<ScoredModel> {
   const { classnames, templates } = options;
-  const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+  const loaded = await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show });
   using _ = loaded;
   const { step, run } = loaded;
   if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);
