@@ -2,6 +2,7 @@
 
 import { datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { openEngine } from "../../engines/registry.js";
 import { completeClipConfig } from "../../models/config/config.js";
 import { benchStep } from "../measure/bench.js";
@@ -35,7 +36,8 @@ const TIMED = 3;
  */
 export async function forecast(recipe: Recipe): Promise<Forecast> {
   const { config } = readSizedModel(recipe);
-  const { length } = await openDataset(recipe.trainData, datasetOptions(recipe));
+  const whole = await openDataset(recipe.trainData, datasetOptions(recipe));
+  const { length } = await takeSelected(whole, recipe.select, { weight: recipe.sampleWeight });
   const images = Math.round(length * (1 - recipe.valSplit));
   const { totalSteps } = makePlan(recipe, images);
   const { text_cfg } = completeClipConfig(config);

@@ -286,6 +286,18 @@ export interface RecipeInput {
   readonly strict?: boolean | undefined;
 
   /**
+   * Parquet or .npy file that says which pairs of the training data are trained on, with which weights and
+   * texts; what --val-split holds out is not touched. See docs/curation.md.
+   */
+  readonly select?: string | undefined;
+
+  /**
+   * Of --select: the column that says how much each pair weighs in the loss (default weight); with it a table
+   * of scores is taken, too, and keeps every pair.
+   */
+  readonly sampleWeight?: string | undefined;
+
+  /**
    * Which of an image's captions a visit takes: one at random, or always the first. Default `random`.
    */
   readonly captions?: "random" | "first" | undefined;

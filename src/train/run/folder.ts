@@ -346,11 +346,12 @@ export const openRun = (recipe: Recipe, say: (line: string) => void): Promise<Ru
 
 /** How the data of a plan differ from those of the stored one, in words. */
 function changesOf(stored: Plan, plan: Plan): readonly string[] {
-  if (stored.samplesPerEpoch !== plan.samplesPerEpoch)
-    return [`${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}`];
-  return stored.data === undefined || plan.data === undefined
-    ? []
-    : changeOfData(stored.data, plan.data).changed;
+  const changed =
+    stored.data === undefined || plan.data === undefined ? [] : changeOfData(stored.data, plan.data).changed;
+  const sameSelection = stored.data?.selection === plan.data?.selection;
+  return sameSelection && stored.samplesPerEpoch !== plan.samplesPerEpoch
+    ? [`${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}`]
+    : changed;
 }
 
 const removeTry = (disk: Disk, path: string): void => {

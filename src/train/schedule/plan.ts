@@ -40,6 +40,7 @@ export const fingerprintSchema: z.ZodType<DataFingerprint> = z.object({
   sizes: z.string(),
   content: z.string(),
   times: z.string(),
+  selection: z.string().optional(),
 });
 
 /** What `plan.json` must hold. */
