@@ -86,6 +86,18 @@ or a map from WordNet id to names. No list comes with Clipwright: openai/CLIP's 
 Another number of classes is refused with what was found. Probes know these sets by their WordNet ids; sets with several right
 answers a picture are scored by zero-shot classification alone. Probes may guess classes that a set lacks; zero-shot may not.
 
+## Robustness over a suite
+
+Sets of role \`shift\` are held against the one of role \`reference\`, by every metric that is a share and that all shifts have:
+
+- the mean over the shifts, each weighing the same, as a data set of its own, \`mean of N shifts\`; its interval takes the sets to be
+  drawn independently. \`compare\` compares it like any other score.
+- what is lost (\`acc1_drop\`): the reference less that mean.
+- effective robustness (\`acc1_above_line\`; Taori et al. 2020, Miller et al. 2021), where several runs are given: the line through
+  logit(mean of shifts) over logit(reference), by least squares over the runs themselves, or over those of \`--baseline RUN,…\`, and
+  how far each run lies above it. Its interval is over the runs that draw the line. At least five that span ten points of reference
+  accuracy are needed; otherwise there is none, and that is said: the choice of the baseline decides the result.
+
 ## Corrupted pictures
 
 \`clipwright evaluate RUN --corruptions\`, or \`"corruptions": true\` in a suite, scores the test pictures again with noise, blur,

@@ -6,7 +6,8 @@ import type { EvaluationSet } from "../tasks/task.js";
 import { type BenchmarkFolder, benchmarkFolder } from "./clip-benchmark.js";
 import type { Corruptions } from "./corruptions.js";
 import { openImageNet } from "./imagenet.js";
-import type { SetRole, Suite, SuiteSet } from "./suite.js";
+import type { SetRole } from "./score.js";
+import type { Suite, SuiteSet } from "./suite.js";
 
 export interface OpenSet extends EvaluationSet {
   readonly role: SetRole;

@@ -10,10 +10,15 @@ import { retrievalTask } from "../tasks/retrieval.js";
 import type { EvaluationSet, Task } from "../tasks/task.js";
 import { zeroshotTask } from "../tasks/zeroshot.js";
 
+/** What a set is for: scored by itself, the one that shifts are held against, such a shift, or only learned from. */
+export type SetRole = "test" | "reference" | "shift" | "train";
+
 /** A model's scores on one data set by one task. */
 export interface ScoredTask extends TaskRun<unknown> {
   readonly dataset: string;
   readonly task: string;
+  /** Of a suite's set: what it is for. */
+  readonly role?: SetRole;
   /** Of pictures that were corrupted: see `scoreCorrupted`. */
   readonly corruption?: Pick<CorruptedScore, "of" | "kind">;
 }

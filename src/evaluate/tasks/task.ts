@@ -57,8 +57,15 @@ export interface TaskScore {
   readonly score: Interval;
   /** What guessing gives, in the metric's unit; left out where there is no such thing. */
   readonly chance?: number;
-  /** What was averaged, for paired comparisons of runs: one value an item, and the sample that each item belongs to. */
-  readonly items?: { readonly values: Float64Array; readonly samples: Uint32Array };
+  /**
+   * What was averaged, for paired comparisons of runs: one value an item, the sample that each item belongs to, and what items
+   * count where they do not count alike.
+   */
+  readonly items?: {
+    readonly values: Float64Array;
+    readonly samples: Uint32Array;
+    readonly weights?: Float64Array;
+  };
 }
 
 export interface TaskOutcome<Details = unknown> {
