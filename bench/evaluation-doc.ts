@@ -56,7 +56,7 @@ A suite names data sets. It is a \`.json\` file, or a program (\`.js\`, \`.mjs\`
 | \`classnames\`, \`templates\` | a file, or the names and templates themselves |
 | \`tasks\` | names of tasks; those that suit the data otherwise |
 | \`imagenet\`, \`wnids\`, \`answers\` | see below |
-| \`labelKey\` | the column or field with the class |
+| \`labelKey\` | the column or field with the class, of \`train\` too where that is a source |
 | \`corruptions\` | see below |
 
 \`classnames\`, \`templates\`, \`tasks\`, \`wnids\` and \`corruptions\` beside \`sets\` hold for every set that does not say its own.

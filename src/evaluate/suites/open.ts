@@ -33,7 +33,7 @@ export async function openSuite(suite: Suite, options: DatasetOptions = {}): Pro
       learned.set(other.name, known);
       part = await known;
     } else if (train !== undefined) {
-      part = await openDataset(train.data, options);
+      part = await openDataset(train.data, { ...options, ...(set.labelKey && { labelKey: set.labelKey }) });
     }
     const { role, tasks, corruptions } = set;
     open.push({ ...found, train: part, role, tasks, corruptions });
