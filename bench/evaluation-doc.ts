@@ -83,8 +83,8 @@ or a map from WordNet id to names. No list comes with Clipwright: openai/CLIP's 
   classes that none of them maps to are masked, and any class that an object maps to is right (imagenet-testbed's protocol;
   CLIP_benchmark's, 113 names of its own and no crop, gives other numbers).
 
-Another number of classes is refused with what was found. Probes know these sets by their WordNet ids; sets with several right
-answers a picture are scored by zero-shot classification alone. Probes may guess classes that a set lacks; zero-shot may not.
+Another number of classes is refused with what was found. Probes know these sets by their WordNet ids: any right answer
+counts, and the masked classes cannot be guessed by them either. Of other sets, probes may guess classes that a set lacks.
 
 ## Robustness over a suite
 

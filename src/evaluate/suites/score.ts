@@ -26,11 +26,10 @@ export interface ScoredTask extends TaskRun<unknown> {
 /** The tasks of these names, each once, in their order; `auto` stands for those that suit the set. */
 export function chooseTasks(wanted: readonly string[], set: EvaluationSet): readonly Task[] {
   const { zeroshot, retrieval } = suitableTasks(set.dataset);
-  const several = set.classes?.answers.some((right) => right.length > 1) === true;
   const suits = (task: Task): boolean => {
     if (task === zeroshotTask) return zeroshot;
     if (task === retrievalTask) return retrieval && set.classes === undefined;
-    return zeroshot && !several && set.train !== undefined && task.needs.includes("train");
+    return zeroshot && set.train !== undefined && task.needs.includes("train");
   };
   return tasks.filter((task) => wanted.includes(task.name) || (wanted.includes("auto") && suits(task)));
 }

@@ -25,6 +25,8 @@ export type Need = "labels" | "captions" | "train" | "choices";
 export interface KnownClasses {
   /** Names of each class; several are synonyms. Only these classes can be guessed. */
   readonly names: readonly (readonly string[])[];
+  /** What training parts call each class. */
+  readonly labels: readonly string[];
   /** What is right for each sample, as positions in `names`, its own class first; one without any is not scored. */
   readonly answers: readonly (readonly number[])[];
   readonly notes: readonly string[];
