@@ -12,7 +12,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { alignColumns } from "../../src/cli/columns.js";
 import { type EvaluationRecord, evaluationTable, parseEvaluation } from "../../src/evaluate/records.js";
-import { corruptionTables } from "../../src/evaluate/suites/corruptions.js";
+import { type CorruptionTable, corruptionTables } from "../../src/evaluate/suites/corruptions.js";
 import { EXAMPLE_FOLDER, HELD_OUT_STYLES, installSets, prepare, type Summary } from "./prepare.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -73,8 +73,8 @@ async function main(): Promise<void> {
 
   const minutes = (performance.now() - started) / 60_000;
   process.stdout.write(`\n${evaluationTable(records)}`);
-  for (const { title, columns, rows } of corruptionTables(records))
-    process.stdout.write(`\n${title}\n${alignColumns([columns, ...rows])}`);
+  const [{ title, columns, rows }] = corruptionTables(records) as [CorruptionTable];
+  process.stdout.write(`\n${title}\n${alignColumns([columns, ...rows])}`);
   process.stdout.write(
     `\n${summary.classes} names, and none of these styles was trained on.\n` +
       `${minutes.toFixed(1)} minutes in all. Open ${RUN}/report.html to see the pictures.\n`,
