@@ -5,9 +5,10 @@ import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
 import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
-import { dataFields, datasetOptions } from "../data/fields.js";
+import { dataFields, datasetOptions, selectField } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import { corruptionNames } from "../data/pixels/corrupt/corruption.js";
+import { takeSelected } from "../data/selections/select.js";
 import type { Engine } from "../engines/engine.js";
 import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
@@ -80,6 +81,7 @@ export const scoredDataOptions = {
     list(text("SOURCE"), { separator: "::" }),
     "Images with captions, labels, or both; what the run held out otherwise.",
   ),
+  select: selectField("Score only what this selection keeps of --data."),
   suite: optional(
     text("FILE"),
     "Named data sets with their classes, templates and tasks: .json, or a program (docs/evaluation.md).",
@@ -161,6 +163,11 @@ export async function scoreModel(
   progress: ProgressLine,
   told = new Set<string>(),
 ): Promise<ScoredModel> {
+  if (options.select !== undefined && options.data === undefined) {
+    throw new UsageError("evaluate: a selection is of --data; got --select alone. Give --data.", {
+      key: "select",
+    });
+  }
   const { classnames, templates } = options;
   const loaded = await loadModel(engine, { path, ...options, say: progress.say });
   using _ = loaded;
@@ -313,7 +320,8 @@ async function setsOf(
   }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
-  const dataset = await openDataset(options.data, { ...reading, ...named });
+  const whole = await openDataset(options.data, { ...reading, ...named });
+  const dataset = await takeSelected(whole, options.select, { onProgress: say });
   return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
 }
 

@@ -5,8 +5,10 @@ import { AtomicFile } from "../../core/atomic-file.js";
 import { UsageError } from "../../core/errors.js";
 import { readText, withFileErrors } from "../../core/files.js";
 import { NpyWriter } from "../../core/npy.js";
+import { selectField } from "../../data/fields.js";
 import { type Dataset, openDataset } from "../../data/index.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
@@ -47,6 +49,7 @@ export const embedCommand = defineCommand({
         list(text("SOURCE"), { separator: "::" }),
         "Images: a folder, with or without captions or labels, files, globs, a table or tars.",
       ),
+      select: selectField("With --images: only what this selection keeps."),
       texts: optional(text("FILE"), "Texts, one a line; empty lines are left out."),
       text: optional(list(text("TEXT")), "A text; may be repeated."),
       captions: defaulted(flag(), false, "With --images: also every caption of theirs."),
@@ -77,10 +80,12 @@ export const embedCommand = defineCommand({
     }
     checkOutput(output);
     using progress = new ProgressLine(terminal);
+    const onProgress = progress.say;
     const dataset =
-      images === undefined
-        ? undefined
-        : await openDataset(images, { captionsOptional: true, onProgress: progress.say });
+      images &&
+      (await takeSelected(await openDataset(images, { captionsOptional: true, onProgress }), options.select, {
+        onProgress,
+      }));
     const texts = [
       ...(options.text ?? []),
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),

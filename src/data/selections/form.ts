@@ -97,6 +97,7 @@ const infoSchema = z.object({
       sizes: z.string(),
       content: z.string(),
       times: z.string(),
+      selection: z.string().optional(),
     })
     .optional(),
   clipwright: z.string(),

@@ -3,6 +3,7 @@
 import { cpus } from "node:os";
 import { datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { summarize } from "../../models/presets/catalog.js";
 import { findPreset } from "../../models/presets/presets.js";
 import { withPretrained } from "../recipe/pretrained.js";
@@ -53,7 +54,8 @@ export async function chooseModel(input: RecipeInput, cores = cpus().length): Pr
     model: "unknown",
     ...(lengthKeys.some((key) => recipe[key] !== undefined) ? {} : { epochs: 1 }),
   });
-  const { length: pairs } = await openDataset(trainData, datasetOptions({ ...rest }));
+  const whole = await openDataset(trainData, datasetOptions({ ...rest }));
+  const { length: pairs } = await takeSelected(whole, recipe.select, { weight: recipe.sampleWeight });
   const hasLength = lengthKeys.some((key) => recipe[key] !== undefined);
   const epochs = Math.min(EPOCHS.most, Math.max(EPOCHS.least, Math.round(SAMPLES / pairs)));
   const samples = epochs * pairs;

@@ -2,7 +2,7 @@
 
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { filesBeside, weightsFile } from "../../evaluate/model/load-model.js";
+import { filesBeside, weightsFile } from "../../evaluate/model/locate.js";
 import type { RecipeInput } from "./recipe.js";
 
 /**

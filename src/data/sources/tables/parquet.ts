@@ -66,7 +66,7 @@ async function readTable(
     ...new Set([
       ...captions,
       ...(label === undefined ? [] : [label]),
-      ...["key", "id", "image_id"].filter((c) => all.includes(c)),
+      ...["key", "id", "image_id", "uid"].filter((c) => all.includes(c)),
       ...(hasBytes ? [] : [image]),
     ]),
   ];

@@ -115,9 +115,11 @@ class TarsReader {
     const cls = entry.members.get("cls");
     let label = cls === undefined ? undefined : labelOf(this.textOf(file, cls));
     let labelFrom = ".cls members";
+    let uid: string | undefined;
     const json = entry.members.get("json");
     if (json !== undefined) {
       const annotation = annotationOf(this.recordOf(file, json), this.options);
+      uid = annotation.uid;
       if (captions.length === 0 || this.options.jsonCaptionKey !== undefined) {
         captions = annotation.captions;
         if (annotation.captionField !== undefined)
@@ -140,7 +142,11 @@ class TarsReader {
             size,
           };
     const located = { key: entry.key, captions, ...place };
-    this.samples.add(label === undefined ? located : { ...located, label });
+    this.samples.add({
+      ...located,
+      ...(label !== undefined && { label }),
+      ...(uid !== undefined && { uid }),
+    });
   }
 
   /** The text of a member; undefined, and counted, where it is none that could be a caption. */
