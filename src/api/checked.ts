@@ -1,5 +1,6 @@
 /** The public functions, with their arguments checked. */
 
+import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
   type DatasetOptions,
   formatInspection as formatInspectionOf,
@@ -107,6 +108,35 @@ export const formatInspection = checked("formatInspection", formatInspectionOf, 
   "inspection",
   thing("what inspectDataset gives", "samples", "usable"),
 ]);
+
+/**
+ * Scores the pairs of a data set into a Parquet table, a row a pair and a column a score (docs/scores.md). Where the table exists,
+ * what it lacks is added; a call that was stopped goes on when it is made again. Throws `UsageError` for scores that are none, a file
+ * in the way, and half a table of other data.
+ */
+export const scorePairs = checkedAsync(
+  "scorePairs",
+  scoreUnchecked,
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<ScorePairsOptions>(
+      {
+        out: text,
+        scores: listOf(text),
+        settings: object,
+        workers: count(1),
+        processes: object,
+        partRows: count(1),
+        command: text,
+        onProgress: callback,
+        onNote: callback,
+      },
+      ["out"],
+    ),
+  ],
+);
 
 /** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */
 export const loadTokenizer = checked(
