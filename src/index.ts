@@ -79,11 +79,10 @@ export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
 export type { McNemar } from "./evaluate/statistics/many.js";
 export type { CorruptionsInput } from "./evaluate/suites/corruptions.js";
 export type { ImageNetName } from "./evaluate/suites/imagenet.js";
-export type { ScoredTask } from "./evaluate/suites/score.js";
+export type { ScoredTask, SetRole } from "./evaluate/suites/score.js";
 export {
   type ClassNamesInput,
   defineSuite,
-  type SetRole,
   type SuiteInput,
   type SuiteSetInput,
 } from "./evaluate/suites/suite.js";
