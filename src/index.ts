@@ -72,17 +72,17 @@ export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/stor
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel } from "./evaluate/model/load-model.js";
 export type { ModelSource } from "./evaluate/model/locate.js";
+export { type PretrainedModel, pretrainedModels } from "./evaluate/pretrained/catalog.js";
 export type { CorruptedScore, EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
 export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
 export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
 export type { McNemar } from "./evaluate/statistics/many.js";
 export type { CorruptionsInput } from "./evaluate/suites/corruptions.js";
 export type { ImageNetName } from "./evaluate/suites/imagenet.js";
-export type { ScoredTask } from "./evaluate/suites/score.js";
+export type { ScoredTask, SetRole } from "./evaluate/suites/score.js";
 export {
   type ClassNamesInput,
   defineSuite,
-  type SetRole,
   type SuiteInput,
   type SuiteSetInput,
 } from "./evaluate/suites/suite.js";
