@@ -85,7 +85,7 @@ export const labelsFamily: DataFamily = {
       name: "label_margin",
       kind: "number",
       better: "higher",
-      about: "(Probability of the label less the likeliest other's + 1) / 2, 0 … 1.",
+      about: "Half of 1 + probability of the label - that of the likeliest other, 0 … 1.",
     },
     { name: "label_guess", kind: "text", about: "The likeliest class." },
   ],
