@@ -7,6 +7,8 @@ import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { crossfit } from "../src/curate/fit/crossfit/crossfit.js";
 import { pictureGroups } from "../src/curate/fit/crossfit/folds.js";
+import { scorePairs } from "../src/curate/scores/run/score-pairs.js";
+import { openTables } from "../src/curate/tables/database.js";
 import { openDataset } from "../src/data/index.js";
 import { put, scratchFolder } from "./data.helpers.js";
 
@@ -42,7 +44,7 @@ async function plantedSet(folder: string): Promise<boolean[]> {
     const bytes = i === PICTURES - 1 ? first! : await patches(NAMES[colour]!);
     first ??= bytes;
     put(folder, `images/${i}.png`, i === 11 ? Buffer.from("no picture") : bytes);
-    lines.push(JSON.stringify({ filepath: `images/${i}.png`, caption: `a ${word} cloth` }));
+    lines.push(JSON.stringify({ filepath: `images/${i}.png`, caption: `a ${word} cloth`, label: word }));
   }
   put(folder, "pairs.jsonl", `${lines.join("\n")}\n`);
   return swapped;
@@ -64,8 +66,8 @@ const recipe = {
 } as const;
 
 suite("crossfit", () => {
+  const folder = scratchFolder();
   test("finds swapped captions by models that saw neither the pair nor its copies, and goes on where it was", async () => {
-    const folder = scratchFolder();
     const swapped = await plantedSet(folder);
     const dataset = await openDataset(join(folder, "pairs.jsonl"));
     const rows = {
@@ -110,6 +112,66 @@ suite("crossfit", () => {
     await assert.rejects(
       crossfit(dataset, rows, { ...options, folder: join(folder, "short"), seconds: 1e-6 }),
       (error: Error) => error instanceof UsageError && error.message.startsWith("time: "),
+    );
+  });
+
+  test("leaves models by which the other families score, each row with what belongs to it", async () => {
+    const dataset = await openDataset(join(folder, "pairs.jsonl"));
+    const out = join(folder, "scores.parquet");
+    await scorePairs(dataset, {
+      out,
+      scores: ["clip", "neighbours", "labels", "clusters", "targets", "siblings"],
+      settings: {
+        clip: join(folder, "crossfit", "runs", "repeat-1-fold-1"),
+        engine: "onnxruntime",
+        clusters: 4,
+        copyCosine: 0.9999,
+        targets: put(folder, "targets.txt", NAMES.map((name) => `a ${name} cloth\n`).join("")),
+      },
+    });
+    await using tables = await openTables({ tables: { scores: out } });
+    const rows = await tables.rows("SELECT * FROM scores");
+    assert.equal(rows.length, PICTURES);
+    const value = (row: number, column: string) => rows[row]![column]!;
+    for (const column of [
+      "clip_score",
+      "clip_corrected",
+      "cluster",
+      "target",
+      "label_fault",
+      "neighbour_agreement",
+    ])
+      assert.equal(value(11, column), null, `${column} of what is no picture`);
+    assert(
+      rows.every((row) => row.sibling_agreement === null),
+      "there is one caption a picture",
+    );
+    assert.deepEqual([value(0, "semantic_group"), value(PICTURES - 1, "semantic_group")], [0, 0]);
+    assert.equal(value(0, "clip_score"), value(PICTURES - 1, "clip_score"));
+    const mean = (column: string, of: (row: number) => boolean) => {
+      const numbers = rows.flatMap((row, i) => (of(i) && row[column] !== null ? [Number(row[column])] : []));
+      return numbers.reduce((a, b) => a + b, 0) / numbers.length;
+    };
+    const isSwapped = (row: number) => row % 5 === 2;
+    for (const column of [
+      "clip_score",
+      "clip_corrected",
+      "clip_margin",
+      "neighbour_agreement",
+      "label_confidence",
+    ])
+      assert(mean(column, (row) => !isSwapped(row)) > mean(column, isSwapped), column);
+    const right = rows.filter((row, i) => row.target === `a ${NAMES[i === PICTURES - 1 ? 0 : i % 4]} cloth`);
+    assert(right.length > PICTURES / 2, `${right.length} pictures have their target`);
+    assert.equal(new Set(rows.map((row) => row.cluster).filter((cluster) => cluster !== null)).size, 4);
+
+    await assert.rejects(
+      scorePairs(dataset, {
+        out: join(folder, "other.parquet"),
+        scores: ["clip"],
+        settings: { engine: "onnxruntime" },
+      }),
+      (error: Error) => error instanceof UsageError && error.message.startsWith("clip: "),
     );
   });
 });

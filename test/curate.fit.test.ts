@@ -5,6 +5,7 @@ import { UsageError } from "../src/core/errors.js";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { findLabelFaults } from "../src/curate/fit/accuracy/confident-learning.js";
 import { neighbourAgreement } from "../src/curate/fit/accuracy/neighbours.js";
+import { siblingsFamily } from "../src/curate/fit/accuracy/siblings.js";
 import { likeness, WordWeights } from "../src/curate/fit/accuracy/word-weights.js";
 import { combine, foundColumns, standardised, worstPairs } from "../src/curate/fit/crossfit/combine.js";
 import { dealFolds } from "../src/curate/fit/crossfit/folds.js";
@@ -202,6 +203,36 @@ suite("accuracy", () => {
         1e-12,
         captions[i]!,
       );
+  });
+
+  test("the caption that does not fit its picture's others is the least alike; one alone has no score", async () => {
+    const table = [
+      ["a", "A dog runs over grass"],
+      ["a", "the dog on green grass"],
+      ["a", "two children in a boat"],
+      ["b", "a boat"],
+      ["c", null],
+    ];
+    const found = await siblingsFamily.score({
+      settings: {},
+      length: table.length,
+      // Pieces end within a picture.
+      async *scan(columns) {
+        for (let start = 0; start < table.length; start += 2) {
+          const rows = table.slice(start, start + 2);
+          const all = {
+            source: rows.map(() => "s"),
+            key: rows.map(([key]) => key!),
+            caption: rows.map(([, caption]) => caption!),
+          };
+          yield { start, length: rows.length, columns: all };
+          assert(columns.every((name) => name in all));
+        }
+      },
+    });
+    const [dog, grass, boat, alone, none] = found.sibling_agreement as Float64Array;
+    assert(dog! > 0.1 && grass! > 0.1 && boat! < 0.02, `${dog} ${grass} ${boat}`);
+    assert(Number.isNaN(alone!) && Number.isNaN(none!));
   });
 
   test("a caption that says what look-alikes' captions say agrees with them; copies are not asked", async () => {
