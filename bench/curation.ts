@@ -100,7 +100,7 @@ print(
 print("| statistic | AUC of swapped captions |");
 print("| --- | --- |");
 for (const [name, column] of Object.entries(scores)) {
-  const sign = ["score", "cosine"].includes(name) ? 1 : -1;
+  const sign = ["score", "neighbours", "cosine"].includes(name) ? 1 : -1;
   const of = (fault: string) =>
     truth.flatMap((t, i) => (t.fault === fault && !Number.isNaN(column[i]!) ? [sign * column[i]!] : []));
   const [right, wrong] = [of("none"), of("swapped")];

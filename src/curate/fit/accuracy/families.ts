@@ -17,8 +17,8 @@ export const neighboursFamily: DataFamily = {
   about:
     "Whether a caption says what the captions of the pictures say that look most alike, by a trained CLIP.",
   how:
-    "The 10 nearest other pictures by cosine, those above 0.99 left out as copies; likeness to the likeliest caption of each by the words' " +
-    "weights as in siblings, weighted by exp(10 (cosine - 1)). Holds the pictures' embeddings in memory.",
+    "The 20 nearest other pictures by cosine, those above 0.99 left out as copies; likeness to the likeliest caption of each by the words' " +
+    "weights as in siblings, weighted by exp(10 (cosine - 1)), less the mean likeness to all captions. Holds the pictures' embeddings in memory.",
   source: "k-nearest-neighbour agreement, as in cleanlab's Datalab, on captions",
   over: "data",
   byDefault: false,
@@ -28,7 +28,8 @@ export const neighboursFamily: DataFamily = {
       name: "neighbour_agreement",
       kind: "number",
       better: "higher",
-      about: "Mean likeness to the captions of look-alikes, 0 … 1; NULL of broken pictures.",
+      about:
+        "Likeness to the captions of look-alikes less that to all captions, -1 … 1; NULL of broken pictures.",
     },
   ],
   score: (host) =>

@@ -3,10 +3,10 @@
 import type { Engine } from "../../../engines/engine.js";
 import { type Features, nearestSearch } from "../../../evaluate/features/features.js";
 import { eachTileOn } from "../../../evaluate/features/products.js";
-import { likeness, type WordVector } from "./word-weights.js";
+import { likeness, meanVector, type WordVector } from "./word-weights.js";
 
 export interface NeighbourOptions {
-  /** Pictures that are asked. Default 10. */
+  /** Pictures that are asked. Default 20. */
   readonly neighbours?: number;
   /** Cosine above which another picture is taken for a copy, which is not asked: its caption may be the same fault. Default 0.99. */
   readonly copies?: number;
@@ -18,21 +18,23 @@ const MOST_COPIES = 16;
 const SHARPNESS = 10;
 
 /**
- * For each caption the mean, over the nearest other pictures by cosine of `images` [N, E], of its likeness to their likeliest
- * caption, 0 … 1, [P]; nearer ones count more. NaN where no picture with a caption can be asked.
+ * For each caption its likeness to the likeliest caption of each of the nearest other pictures by cosine of `images` [N, E], mean of
+ * those, nearer ones counting more, less its mean likeness to all captions: words that all have tell nothing. -1 … 1, [P]; NaN
+ * where no picture with a caption can be asked.
  */
 export async function neighbourAgreement(
   engine: Engine,
   images: Features,
   captions: readonly WordVector[],
   imageOf: ArrayLike<number>,
-  { neighbours = 10, copies = 0.99 }: NeighbourOptions = {},
+  { neighbours = 20, copies = 0.99 }: NeighbourOptions = {},
 ): Promise<Float64Array> {
   const ofImage = Array.from({ length: images.rows }, (): WordVector[] => []);
   for (const [i, caption] of captions.entries()) ofImage[imageOf[i]!]!.push(caption);
   const search = nearestSearch(images.rows, images, Math.min(images.rows, 1 + neighbours + MOST_COPIES));
   await eachTileOn(engine, images, images, search.visit);
   const { indices, scores, k } = search.result();
+  const common = meanVector(captions);
   return Float64Array.from(captions, (caption, i) => {
     const own = imageOf[i]!;
     let [sum, weights, asked] = [0, 0, 0];
@@ -45,6 +47,6 @@ export async function neighbourAgreement(
       weights += weight;
       asked++;
     }
-    return weights === 0 ? Number.NaN : sum / weights;
+    return weights === 0 ? Number.NaN : sum / weights - likeness(caption, common);
   });
 }

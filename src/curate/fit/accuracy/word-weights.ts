@@ -52,3 +52,11 @@ export function likeness(a: WordVector, b: WordVector): number {
   for (const [id, weight] of few) sum += weight * (many.get(id) ?? 0);
   return sum;
 }
+
+/** The mean of some captions' vectors: its likeness to a caption is the mean of theirs. */
+export function meanVector(captions: readonly WordVector[]): WordVector {
+  const sum = new Map<number, number>();
+  for (const caption of captions)
+    for (const [id, weight] of caption) sum.set(id, (sum.get(id) ?? 0) + weight / captions.length);
+  return sum;
+}

@@ -2,7 +2,16 @@
 
 import type { Agreement } from "../relevance/agreement.js";
 
-const NAMES = ["score", "cosine", "captionRank", "pictureRank", "loss", "lossOverTime", "leastLoss"] as const;
+const NAMES = [
+  "score",
+  "neighbours",
+  "cosine",
+  "captionRank",
+  "pictureRank",
+  "loss",
+  "lossOverTime",
+  "leastLoss",
+] as const;
 type Name = (typeof NAMES)[number];
 
 /** What the models of one repeat found of each pair, [P]; NaN where the picture cannot be read. */
@@ -11,12 +20,15 @@ export type Found = Readonly<Record<Name, Float64Array>>;
 /** Of each pair, [P]; NaN where the picture cannot be read. */
 export interface CombinedScores {
   /**
-   * Mean over the repeats and their checkpoints of the corrected cosine, in standard deviations of its fold: cosines of
-   * different models have different scales. Of all statistics the one that tells swapped captions best (docs/curation.md).
+   * Mean over the repeats and their checkpoints of two statistics together, each in standard deviations of its fold, as different
+   * models have different scales: the corrected cosine, and the agreement with the captions of look-alikes. Of all that were
+   * tried what tells swapped captions best (docs/curation.md).
    */
   readonly score: Float64Array;
   /** Standard deviation of that over the repeats: how far the models disagree. */
   readonly spread: Float64Array;
+  /** Mean agreement with the captions of the fold's pictures that look most alike, at the end. */
+  readonly neighbours: Float64Array;
   /** Mean cosine. */
   readonly cosine: Float64Array;
   /** Mean contrastive loss among the fold's pairs at the end, in nats. */
@@ -43,15 +55,16 @@ export function foundColumns(rows: number) {
       for (const name of ["cosine", "captionRank", "pictureRank"] as const)
         for (const [i, place] of at.entries()) columns[name][place] = agreement[name][i]!;
     },
-    /** Losses of all pairs at each checkpoint. */
-    setLosses(losses: readonly Float64Array[]): void {
-      const scores = losses.map(standardised);
+    /** Losses of all pairs, and their agreement with look-alikes' captions, at each checkpoint. */
+    setCourse(losses: readonly Float64Array[], neighbours: readonly Float64Array[]): void {
+      const scores = losses.map((loss, at) => together(loss, neighbours[at]!));
       for (let i = 0; i < rows; i++) {
         const own = losses.map((loss) => loss[i]!);
         columns.loss[i] = own.at(-1)!;
         columns.lossOverTime[i] = own.reduce((a, b) => a + b, 0) / own.length;
         columns.leastLoss[i] = Math.min(...own);
-        columns.score[i] = -scores.reduce((sum, one) => sum + one[i]!, 0) / scores.length;
+        columns.neighbours[i] = neighbours.at(-1)![i]!;
+        columns.score[i] = scores.reduce((sum, one) => sum + one[i]!, 0) / scores.length;
       }
     },
     /** All columns, row by row. */
@@ -82,6 +95,13 @@ export function standardised(values: Float64Array): Float64Array {
   return values.map((value) => (deviation === 0 ? value - mean : (value - mean) / deviation));
 }
 
+/** A low loss and high agreement, both counting alike; a pair that no look-alike speaks of goes by its loss. */
+function together(loss: Float64Array, neighbours: Float64Array): Float64Array {
+  const agreement = standardised(neighbours);
+  const understood = standardised(loss);
+  return standardised(understood.map((z, i) => (Number.isNaN(agreement[i]!) ? 0 : agreement[i]!) - z));
+}
+
 /** Means over the repeats. */
 export function combine(found: readonly Found[]): CombinedScores {
   const mean = (of: (repeat: Found, i: number) => number) =>
@@ -93,6 +113,7 @@ export function combine(found: readonly Found[]): CombinedScores {
   return {
     score,
     spread: mean((repeat, i) => (repeat.score[i]! - score[i]!) ** 2).map(Math.sqrt),
+    neighbours: mean(({ neighbours }, i) => neighbours[i]!),
     cosine: mean(({ cosine }, i) => cosine[i]!),
     loss: mean(({ loss }, i) => loss[i]!),
     lossOverTime: mean(({ lossOverTime }, i) => lossOverTime[i]!),

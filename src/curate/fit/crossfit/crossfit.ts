@@ -24,6 +24,8 @@ import type { RecipeInput } from "../../../train/recipe/input.js";
 import { checkRecipe, type Recipe } from "../../../train/recipe/recipe.js";
 import { train } from "../../../train/train.js";
 import type { PairRows } from "../../scores/run/rows.js";
+import { neighbourAgreement } from "../accuracy/neighbours.js";
+import { type WordVector, WordWeights } from "../accuracy/word-weights.js";
 import { agreementOf, LEAST_TEMPERATURE } from "../relevance/agreement.js";
 import { embedPairs } from "../relevance/embed.js";
 import { type CombinedScores, combine, type Found, foundColumns, worstPairs } from "./combine.js";
@@ -153,23 +155,43 @@ async function foundBy(
   const engine = await openEngine(recipe.engine, recipe);
   try {
     const losses: Float64Array[] = [];
+    const neighbours: Float64Array[] = [];
+    const vectors = wordVectors(part.dataset, part.rows);
     for (const [at, { path }] of checkpoints.entries()) {
       using model = await loadModel(engine, { path, workers: recipe.workers });
       const source = freshFeatures(model.encoder);
       const temperature = Math.max(LEAST_TEMPERATURE, SHARPER / (await source.scale()));
       const loss = new Float64Array(held.length).fill(Number.NaN);
+      const alike = new Float64Array(held.length).fill(Number.NaN);
       for await (const pairs of embedPairs(source, part.dataset, part.rows)) {
         const agreement = await agreementOf(pairs, { temperature, key, engine });
-        for (const [i, place] of pairs.at.entries()) loss[place] = -agreement.corrected[i]! / temperature;
+        const captions = Array.from(pairs.at, (row) => vectors[row]!);
+        const look = await neighbourAgreement(engine, pairs.images, captions, pairs.imageOf);
+        for (const [i, place] of pairs.at.entries()) {
+          loss[place] = -agreement.corrected[i]! / temperature;
+          alike[place] = look[i]!;
+        }
         if (at === checkpoints.length - 1) columns.set(pairs.at, agreement);
       }
       losses.push(loss);
+      neighbours.push(alike);
     }
-    columns.setLosses(losses);
+    columns.setCourse(losses, neighbours);
     return columns.flat();
   } finally {
     await engine[Symbol.asyncDispose]();
   }
+}
+
+/** Each row's caption by its words, weighted by how rare they are among the rows. */
+function wordVectors(dataset: Dataset, rows: PairRows): WordVector[] {
+  const captions = Array.from(
+    { length: rows.length },
+    (_, row) => dataset.sample(rows.sample[row]!).captions[rows.caption[row]!] ?? "",
+  );
+  const weights = new WordWeights();
+  for (const caption of captions) weights.add(caption);
+  return captions.map((caption) => weights.vector(caption));
 }
 
 /** The samples of the rows `held` alone, and the rows as theirs. */

@@ -35,6 +35,7 @@ const settings = {
 const COLUMNS: Readonly<Record<string, Exclude<keyof CombinedScores, "plan">>> = {
   crossfit_score: "score",
   crossfit_spread: "spread",
+  crossfit_neighbours: "neighbours",
   crossfit_cosine: "cosine",
   crossfit_loss: "loss",
   crossfit_mean_loss: "lossOverTime",
@@ -58,7 +59,8 @@ export const crossfitFamily: DataFamily = {
       name: "crossfit_score",
       kind: "number",
       better: "higher",
-      about: "Agreement corrected as clip_corrected is, in standard deviations from the mean of all pairs.",
+      about:
+        "Agreement corrected as clip_corrected is, and with the captions of look-alikes, together in standard deviations from the mean of all pairs.",
     },
     {
       name: "crossfit_spread",
