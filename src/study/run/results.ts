@@ -98,7 +98,7 @@ export function readResult(run: string): RunResult | undefined {
     samples,
     gmacs,
     seconds,
-    records: parseEvaluation(records.map((record) => JSON.stringify(record)).join("\n"), file),
+    records: parseEvaluation(records.map((record) => `${JSON.stringify(record)}\n`).join(""), file),
     scored: scored.map(({ dataset, task, scores }) => ({
       dataset,
       task,
