@@ -1,5 +1,6 @@
 /** docs/evaluation.md: what is written by hand, and between it each task as its record says. */
 
+import { type CorruptionKind, corruptionKinds } from "../src/data/pixels/corrupt/corruption.js";
 import { imagenetNames } from "../src/evaluate/suites/imagenet.js";
 import { tasks } from "../src/evaluate/tasks/index.js";
 
@@ -55,9 +56,10 @@ A suite names data sets. It is a \`.json\` file, or a program (\`.js\`, \`.mjs\`
 | \`classnames\`, \`templates\` | a file, or the names and templates themselves |
 | \`tasks\` | names of tasks; those that suit the data otherwise |
 | \`imagenet\`, \`wnids\`, \`answers\` | see below |
-| \`labelKey\` | the column or field with the class |
+| \`labelKey\` | the column or field with the class, of \`train\` too where that is a source |
+| \`corruptions\` | see below |
 
-\`classnames\`, \`templates\`, \`tasks\` and \`wnids\` beside \`sets\` hold for every set that does not say its own.
+\`classnames\`, \`templates\`, \`tasks\`, \`wnids\` and \`corruptions\` beside \`sets\` hold for every set that does not say its own.
 A class may have several names: a list in place of a name, in the suite or in a JSON file. Its vector is then the mean over the
 prompts of all of them. The best of them instead would give classes with many names more chances than the others.
 
@@ -81,14 +83,56 @@ or a map from WordNet id to names. No list comes with Clipwright: openai/CLIP's 
   classes that none of them maps to are masked, and any class that an object maps to is right (imagenet-testbed's protocol;
   CLIP_benchmark's, 113 names of its own and no crop, gives other numbers).
 
-Another number of classes is refused with what was found. Probes know these sets by their WordNet ids; sets with several right
-answers a picture are scored by zero-shot classification alone. Probes may guess classes that a set lacks; zero-shot may not.
+Another number of classes is refused with what was found. Probes know these sets by their WordNet ids: any right answer
+counts, and the masked classes cannot be guessed by them either. Of other sets, probes may guess classes that a set lacks.
+
+## Robustness over a suite
+
+Sets of role \`shift\` are held against the one of role \`reference\`, by every metric that is a share and that all shifts have:
+
+- the mean over the shifts, each weighing the same, as a data set of its own, \`mean of N shifts\`; its interval takes the sets to be
+  drawn independently. \`compare\` compares it like any other score.
+- what is lost (\`acc1_drop\`): the reference less that mean.
+- effective robustness (\`acc1_above_line\`; Taori et al. 2020, Miller et al. 2021), where several runs are given: the line through
+  logit(mean of shifts) over logit(reference), by least squares over the runs themselves, or over those of \`--baseline RUN,…\`, and
+  how far each run lies above it. Its interval is over the runs that draw the line. At least five that span ten points of reference
+  accuracy are needed; otherwise there is none, and that is said: the choice of the baseline decides the result.
+
+## Corrupted pictures
+
+\`clipwright evaluate RUN --corruptions\`, or \`"corruptions": true\` in a suite, scores the test pictures again with noise, blur,
+JPEG and others. \`--corruption-kinds jpeg,contrast --corruption-strengths 1,5 --corruption-seed 1\`, or \`{"kinds": [...],
+"strengths": [...], "seed": 1}\`, say less than all.
+
+| kind | what becomes of the picture | argument | strengths 1 … 5 | below 128 pixels | source |
+| --- | --- | --- | --- | --- | --- |
+${Object.entries<CorruptionKind>(corruptionKinds)
+  .map(
+    ([name, { doc, argument, large, small, source }]) =>
+      `| \`${name}\` | ${doc} | ${argument} | ${large.join(", ")} | ${small.join(", ")} | ${source} |`,
+  )
+  .join("\n")}
+
+- They are done to the square that the model sees, last, as in ImageNet-C (Hendrycks and Dietterich 2019): a strength means the
+  same whatever the size of the files. Squares below 128 pixels get Tiny-ImageNet-C's strengths; lengths are in pixels of squares
+  of 224 and of 64, and go with the side. Of ImageNet-C's kinds those are here that need no pictures of their own, and rotation
+  besides. ImageNet-C itself was saved as JPEG and truncates where we round: its numbers are not these.
+- Chance comes from the picture's own bytes, the kind and the seed, so that every model, on any number of threads, sees the same
+  pixels, and a picture has the same draws at every strength.
+- Tasks that learn nothing are scored, by their metrics that are means over items. Each kind and strength has a score; each kind,
+  and all of them, the mean over strengths. *Kept* is that score's share of the clean one; its interval draws pictures, both scores
+  of a picture together. In \`evaluation.jsonl\` and \`--json\` such lines bear \`corruption\`: \`{of, kind, strength, seed, kept}\`.
+  \`compare\` compares the mean of all.
+- Features are kept for each kind and strength: 45 times those of the set as it is.
 
 ## Comparing runs
 
 \`clipwright compare\` pairs runs by sample. Runs whose recipes differ in the seed alone are one group, whose intervals are over seeds
 and samples together. The p-values of all pairs and metrics are corrected together (Holm); two single runs also get McNemar's exact
 test. The verdict says by how much one is better, or that they cannot be told apart and what it would take.
+
+Pictures of the test that stand in the training data: [leaks.md](leaks.md). Questions with captions to choose from, and what is read
+of Winoground and SugarCrepe: [choices.md](choices.md).
 
 ## Conventions that move numbers
 

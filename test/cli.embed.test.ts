@@ -98,7 +98,10 @@ suite("clipwright embed", () => {
     const weights = join(model, "open_clip_model.safetensors");
     const given = join(folder, "alone.safetensors");
     writeFileSync(given, readFileSync(weights));
-    assert.match((await embed(given, "--text", "a")).err, /no open_clip_config\.json beside it.*--model/);
+    assert.match(
+      (await embed(given, "--text", "a")).err,
+      /no open_clip_config\.json or config\.json beside it.*--model/,
+    );
     const config = join(model, "open_clip_config.json");
     assert.match((await embed(given, "--text", "a", "--model", config)).err, /no tokenizer beside it/);
     const vocabulary = join(model, "bpe_simple_vocab_16e6.txt.gz");

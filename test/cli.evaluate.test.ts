@@ -209,4 +209,59 @@ suite("clipwright evaluate", () => {
     const wrong = await evaluate(model, "--suite", file, "--data", join(folder, "small"));
     assert.match(wrong.err, /a suite names its own data; got --data too/);
   });
+
+  test("corrupted pictures: a score for each kind and strength, their means, and what is kept, paired by picture", async () => {
+    for (const [c, label] of ["cat", "dog", "tree"].entries())
+      for (let i = 0; i < 4; i++) put(folder, `harmed/${label}/${i}.png`, await pngOf(31 * c + i));
+    const data = ["--data", join(folder, "harmed"), "--corruption-kinds", "jpeg,gaussian-noise"];
+    const words = [...data, "--corruption-strengths", "1,5"];
+    const records = lines((await evaluate(model, ...words, "--json")).out);
+    const acc1 = records.filter(({ metric }) => metric === "acc1");
+    assert.deepEqual(
+      acc1.map(({ dataset }) => dataset),
+      [
+        "harmed",
+        ...["jpeg 1", "jpeg 5", "gaussian-noise 1", "gaussian-noise 5"].map((kind) => `harmed, ${kind}`),
+        ...["jpeg", "gaussian-noise", "corrupted"].map((kind) => `harmed, ${kind}`),
+      ],
+    );
+    const value = (at: number) => acc1[at]!.value as number;
+    assert.ok(Math.abs(value(7) - (value(1) + value(2) + value(3) + value(4)) / 4) < 1e-12);
+    const { kept, ...rest } = acc1[7]!.corruption as { kept: { value: number; low: number; high: number } };
+    assert.deepEqual(rest, { of: "harmed", kind: "all", seed: 0 });
+    assert.ok(Math.abs(kept.value - value(7) / value(0)) < 1e-12);
+    assert.ok(kept.low <= kept.value && kept.value <= kept.high);
+    // Recall means over classes are no mean over pictures.
+    assert.ok(!records.some(({ metric, corruption }) => metric === "mean_per_class_recall" && corruption));
+
+    const { out } = await evaluate(model, ...words);
+    assert.match(out, /^harmed, corrupted: top-1, %\n +1 +5 +mean +kept of the clean score$/m);
+    assert.match(out, /^mean of all +[\d.]+ +[\d.]+ % \([\d.]+ – [\d.]+\)$/m);
+    const probes = await evaluate(model, ...data, "--task", "linear_probe", "--probe-data", data[1]!);
+    assert.match(probes.err, /corrupted pictures are scored by tasks that learn nothing; got linear_probe/);
+  });
+
+  test("shifts beside a reference: their mean and what is lost, and why two runs draw no line", async () => {
+    const other = join(folder, "other");
+    const sets = {
+      photos: { data: "small", role: "reference" },
+      sketches: { data: "small", role: "shift" },
+    };
+    const file = put(folder, "shifts.json", JSON.stringify({ sets }));
+    const both = [model, other, "--suite", file];
+    const { out, err } = await evaluate(...both);
+    assert.match(out, /^mean of 1 shift {2}top-1 +[\d.]+ % \(/m);
+    assert.match(out, /^mean of 1 shift {2}top-1, lost +0\.0 % \(/m);
+    assert.match(err, /! effective robustness: the baseline needs 5 models .* got 2 that span 0\.0/);
+    const named = lines((await evaluate(...both, "--json")).out);
+    assert.equal(named.filter(({ metric }) => metric === "acc1_drop").length, 2);
+    const wrong = await evaluate(...both, "--baseline", "runs/none");
+    assert.match(wrong.err, /baseline: must be some of the runs; got runs\/none/);
+    const two = { a: { data: "small", role: "reference" }, b: { data: "small", role: "reference" } };
+    const refused = put(folder, "two.json", JSON.stringify({ sets: two }));
+    assert.match(
+      (await evaluate(model, "--suite", refused)).err,
+      /one set is the reference that shifts are held against; got a, b/,
+    );
+  });
 });

@@ -7,6 +7,7 @@ import {
   meanInterval,
   medianInterval,
   pairedDifference,
+  ratioInterval,
 } from "../src/evaluate/statistics/bootstrap.js";
 
 const key = keyFromSeed(2024);
@@ -180,5 +181,23 @@ suite("pairedDifference", () => {
 
   test("refuses runs on different items", () => {
     assert.throws(() => pairedDifference([1], [1, 0]), /got 1 and 2/);
+  });
+});
+
+suite("ratioInterval", () => {
+  test("holds the true share that is kept 95 % of the time, paired", () => {
+    // Of 60 % that were right, 70 % still are; of the others, 5 %.
+    near95(
+      coverage(600, (0.6 * 0.7 + 0.4 * 0.05) / 0.6, (random, run) => {
+        const clean = Array.from({ length: 300 }, () => (random.uniform() < 0.6 ? 1 : 0));
+        const harmed = clean.map((right) => (random.uniform() < (right === 1 ? 0.7 : 0.05) ? 1 : 0));
+        return ratioInterval(harmed, clean, { key: foldIn(key, "draws", run) })!;
+      }),
+    );
+  });
+
+  test("is nothing over nothing, and certain where all is kept", () => {
+    assert.equal(ratioInterval([0, 1], [0, 0]), undefined);
+    assert.deepEqual(ratioInterval([0, 1, 1], [0, 1, 1]), { value: 1, low: 1, high: 1, n: 3 });
   });
 });

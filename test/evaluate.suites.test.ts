@@ -40,6 +40,10 @@ suite("suites as they are written", () => {
     );
     refuse({ sets: { a: { data: "x", role: "train" } } }, /only sets of role train/);
     refuse({ sets: {} }, /must hold a set/);
+    refuse(
+      { sets: { a: { data: "x", corruptions: { kinds: ["jpg"] } } } },
+      /suite: sets\.a\.corruptions: must be true, or \{"kinds", "strengths", "seed"\} .*got \{"kinds":\["jpg"\]\}/,
+    );
     refuse([], /must hold a suite \{"sets"/);
   });
 
@@ -54,6 +58,13 @@ suite("suites as they are written", () => {
       { sets: two },
       /sets\.a\.train: must say which set probes learn from; got 2 of role train \(b, c\)/,
     );
+    const harmed = { a: { data: "x" }, b: { data: "x", corruptions: false } };
+    const some = checkSuite({ sets: harmed, corruptions: { strengths: [3] } }).sets;
+    assert.deepEqual(
+      some.map(({ corruptions }) => corruptions?.strengths),
+      [[3], undefined],
+    );
+    assert.equal(some[0]!.corruptions!.kinds.length, 9);
     await assert.rejects(loadSuite("suite.yaml"), /suite\.yaml: a suite is a \.json/);
   });
 });

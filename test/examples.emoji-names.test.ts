@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { catalogue, categoryName, hasSkinTone, humanName, type IconSet } from "../examples/emoji/names.js";
+import type { IconSet } from "../examples/drawings/iconify.js";
+import { catalogue, categoryName, hasSkinTone, humanName } from "../examples/emoji/names.js";
 
 const drawn = { body: "<path/>" };
 

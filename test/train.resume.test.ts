@@ -209,6 +209,20 @@ suite("clipwright train, ended and run again", { concurrency: 2 }, () => {
     assertSameRun("stopped", "whole");
   });
 
+  test("pairs are picked as if it had never been killed", async () => {
+    const picking = ["--pick", "hard", "--pick-filter-ratio", "0.5", "--pick-chunks", "4", "--steps", "12"];
+    const run = (name: string) => [...settings(name), ...picking];
+    const { code, err } = await clipwright(run("picking"));
+    assert.equal(code, 0, err);
+    await clipwright(run("picking-killed"), async (child, ended) => {
+      await isThere(join(runFolder("picking-killed"), "checkpoints", "step-00000005"))(ended);
+      child.kill("SIGKILL");
+    });
+    const rest = await clipwright(run("picking-killed"));
+    assert.equal(rest.code, 0, rest.err);
+    assertSameRun("picking-killed", "picking");
+  });
+
   test("running statistics go on from where they were, and lie beside the weights and beside their average", async () => {
     const run = (name: string) => [...settings(name, "resnet.json"), "--steps", "8"];
     const { code, err } = await clipwright(run("statistics"));

@@ -403,6 +403,11 @@ suite("Run", () => {
       () => run.savePlan({ ...plan, data: { ...data, captions: "other" } }),
       /trainData: must be what the run began with; got other captions or labels\./,
     );
+    assert.throws(
+      () =>
+        run.savePlan({ ...plan, samplesPerEpoch: 40, data: { ...data, samples: 40, selection: "5e1ec7" } }),
+      /trainData: must be what the run began with; got a selection, was none, 40 samples, was 100\./,
+    );
   });
 });
 

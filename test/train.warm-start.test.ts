@@ -39,9 +39,9 @@ const nothing = {
   lrImage: undefined,
   lrText: undefined,
 };
-const from = (pretrained: string, model: Clip) => warmStart({ ...nothing, pretrained }, model)!;
-const fromImage = (pretrainedImage: string, model: Clip) =>
-  warmStart({ ...nothing, pretrainedImage }, model)!;
+const from = async (pretrained: string, model: Clip) => (await warmStart({ ...nothing, pretrained }, model))!;
+const fromImage = async (pretrainedImage: string, model: Clip) =>
+  (await warmStart({ ...nothing, pretrainedImage }, model))!;
 
 let files = 0;
 function save(tensors: readonly TensorToStore[]): string {
@@ -60,7 +60,10 @@ const tensorsOf = (model: Clip, seed = 3): TensorToStore[] =>
   }));
 
 const refuses = (body: () => unknown, pattern: RegExp) =>
-  assert.throws(body, (error) => error instanceof UsageError && pattern.test(error.message));
+  assert.rejects(
+    async () => body(),
+    (error) => error instanceof UsageError && pattern.test(error.message),
+  );
 
 const encoders = readdirSync(fixture("encoders"))
   .filter((file) => file.endsWith(".json"))
@@ -87,7 +90,7 @@ describe("resamplePositions", () => {
 });
 
 describe("warmStart from an image tower", () => {
-  it("a ViT under timm's names gives timm's features", () => {
+  it("a ViT under timm's names gives timm's features", async () => {
     const model = makeClip({
       ...config,
       vision_cfg: {
@@ -98,7 +101,7 @@ describe("warmStart from an image tower", () => {
         norm_kwargs: { eps: 1e-6 },
       },
     });
-    const { values, fresh } = fromImage(timmVit, model);
+    const { values, fresh } = await fromImage(timmVit, model);
     assert.deepEqual(
       fresh.filter((name) => name.startsWith("visual.")),
       ["visual.proj"],
@@ -117,7 +120,7 @@ describe("warmStart from an image tower", () => {
 
   for (const name of encoders) {
     const model = encoder(name);
-    it(`${name}: a trunk by itself, with its classifier, is taken whole, statistics and all`, () => {
+    it(`${name}: a trunk by itself, with its classifier, is taken whole, statistics and all`, async () => {
       const own = tensorsOf(model).filter((tensor) => tensor.name.startsWith("visual."));
       const isTimm = own.some((tensor) => tensor.name.startsWith("visual.trunk."));
       const stripped = own
@@ -128,7 +131,7 @@ describe("warmStart from an image tower", () => {
         .slice(0, 1)
         .map((each): TensorToStore => ({ name: each, dtype: "f32", shape: [1], data: new Float32Array(1) }));
       assert.equal(classifier.length, isTimm ? 1 : 0);
-      const { values, fresh } = fromImage(save([...stripped, ...classifier]), model);
+      const { values, fresh } = await fromImage(save([...stripped, ...classifier]), model);
       for (const tensor of own) {
         if (tensor.name.startsWith("visual.head.proj")) assert.ok(fresh.includes(tensor.name), tensor.name);
         else assert.deepEqual(values[tensor.name], tensor.data, tensor.name);
@@ -136,9 +139,9 @@ describe("warmStart from an image tower", () => {
     });
   }
 
-  it("takes visual.* of a CLIP's file, its projection too, and nothing else", () => {
+  it("takes visual.* of a CLIP's file, its projection too, and nothing else", async () => {
     const tensors = tensorsOf(clip);
-    const { values, fresh, about } = fromImage(save(tensors), clip);
+    const { values, fresh, about } = await fromImage(save(tensors), clip);
     for (const { name, data } of tensors) {
       if (name.startsWith("visual.")) assert.deepEqual(values[name], data, name);
       else assert.ok(fresh.includes(name), name);
@@ -146,7 +149,7 @@ describe("warmStart from an image tower", () => {
     assert.match(about, /^image tower of .*\.safetensors$/);
   });
 
-  it("resamples the positions for another image size, of ViTs and of attention pooling", () => {
+  it("resamples the positions for another image size, of ViTs and of attention pooling", async () => {
     for (const [model, larger, name] of [
       [
         clip,
@@ -163,7 +166,7 @@ describe("warmStart from an image tower", () => {
       }),
     ] as const) {
       const tensors = tensorsOf(model);
-      const { values } = fromImage(save(tensors), larger);
+      const { values } = await fromImage(save(tensors), larger);
       const [rows, C] = larger.variables[name]!.shape as [number, number];
       const before = tensors.find((tensor) => tensor.name === name)!.data as Float32Array;
       assert.ok(rows > before.length / C);
@@ -171,7 +174,7 @@ describe("warmStart from an image tower", () => {
     }
   });
 
-  it("refuses another image size where weights are bound to it, with the reason", () => {
+  it("refuses another image size where weights are bound to it, with the reason", async () => {
     const resized = (name: string, size: number) => {
       const model = encoder(name);
       const other = makeClip({
@@ -180,25 +183,28 @@ describe("warmStart from an image tower", () => {
       });
       return () => fromImage(save(tensorsOf(other)), model);
     };
-    refuses(
+    await refuses(
       resized("mixer", 2 * encoder("mixer").config.vision_cfg.image_size),
       /mlp_tokens.* must be .* for images of \d+ pixels; got f32\[.*\. A Mixer's MLPs over patches have weights for each patch/,
     );
     const size = encoder("swin").config.vision_cfg.image_size;
-    refuses(resized("swin", size / 4), /relative_position_bias_table" must be .* A Swin's windows have/);
+    await refuses(
+      resized("swin", size / 4),
+      /relative_position_bias_table" must be .* A Swin's windows have/,
+    );
   });
 
-  it("says what is missing, unknown, or of another shape", () => {
+  it("says what is missing, unknown, or of another shape", async () => {
     const tensors = tensorsOf(clip);
-    refuses(
+    await refuses(
       () => fromImage(save(tensors.filter(({ name }) => name !== "visual.conv1.weight")), clip),
       /safetensors: must hold this model's parameters; got missing=visual\.conv1\.weight, unknown=none\. Give the --model of this image tower/,
     );
-    refuses(
+    await refuses(
       () => fromImage(timmVit, clip),
       /got missing=visual\.ln_pre\.weight, visual\.ln_pre\.bias, unknown=blocks\.0\.ls1\.gamma, .*\(5\)\. Give the --model of this trunk/,
     );
-    refuses(
+    await refuses(
       () => fromImage(save(tensors), makeClip({ ...config, embed_dim: 12 })),
       /"visual\.proj" must be \[16,12\]; got f32\[16,8\]\. Give the --model .* embed_dim/,
     );
@@ -206,7 +212,7 @@ describe("warmStart from an image tower", () => {
 });
 
 describe("warmStart from a whole CLIP", () => {
-  it("takes parameters and running statistics, and leaves out what is none", () => {
+  it("takes parameters and running statistics, and leaves out what is none", async () => {
     const model = encoder("resnet-basic");
     const tensors = tensorsOf(model);
     const counter: TensorToStore = {
@@ -215,33 +221,36 @@ describe("warmStart from a whole CLIP", () => {
       shape: [1],
       data: new BigInt64Array(1),
     };
-    const { values, fresh } = from(save([...tensors, counter]), model);
+    const { values, fresh } = await from(save([...tensors, counter]), model);
     assert.deepEqual(fresh, []);
     assert.ok(Object.keys(values).some((name) => name.endsWith("running_var")));
     for (const { name, data } of tensors) assert.deepEqual(values[name], data, name);
   });
 
-  it("a bias of the logits may be missing or superfluous", () => {
+  it("a bias of the logits may be missing or superfluous", async () => {
     const biased = makeClip({ ...config, init_logit_bias: -10 });
-    assert.deepEqual(from(save(tensorsOf(clip)), biased).fresh, ["logit_bias"]);
-    assert.deepEqual(from(save(tensorsOf(biased)), clip).fresh, []);
+    assert.deepEqual((await from(save(tensorsOf(clip)), biased)).fresh, ["logit_bias"]);
+    assert.deepEqual((await from(save(tensorsOf(biased)), clip)).fresh, []);
   });
 
-  it("shorter texts have the first positions; longer ones are refused", () => {
+  it("shorter texts have the first positions; longer ones are refused", async () => {
     const tensors = tensorsOf(clip);
     const shorter = makeClip({ ...config, text_cfg: { ...text, context_length: 4 } });
     const whole = tensors.find(({ name }) => name === "positional_embedding")!.data as Float32Array;
-    assert.deepEqual(from(save(tensors), shorter).values.positional_embedding, whole.slice(0, 4 * 16));
+    assert.deepEqual(
+      (await from(save(tensors), shorter)).values.positional_embedding,
+      whole.slice(0, 4 * 16),
+    );
     const longer = makeClip({ ...config, text_cfg: { ...text, context_length: 9 } });
-    refuses(
+    await refuses(
       () => from(save(tensors), longer),
       /texts of 6 tokens; got a context length of 9\. Lower --force/,
     );
   });
 
-  it("refuses another vocabulary", () => {
+  it("refuses another vocabulary", async () => {
     const other = makeClip({ ...config, text_cfg: { ...text, vocab_size: 22 } });
-    refuses(
+    await refuses(
       () => from(save(tensorsOf(clip)), other),
       /the tokenizer must be the one of the weights; got 22 tokens, and 20 in the file\. Give it with --tokenizer/,
     );
@@ -278,12 +287,12 @@ describe("checkRecipe on what a run starts from", () => {
     ["layer decay from nothing", { layerDecay: 0.75 }, /^layerDecay: is for towers that start from weights/],
   ];
   for (const [what, input, pattern] of cases) {
-    it(`refuses ${what}`, () => {
-      refuses(() => checkRecipe({ model: "ViT-B-32", trainData: "x", steps: 1, ...input }), pattern);
+    it(`refuses ${what}`, async () => {
+      await refuses(() => checkRecipe({ model: "ViT-B-32", trainData: "x", steps: 1, ...input }), pattern);
     });
   }
 
-  it("takes slip on a tower that is locked in part", () => {
+  it("takes slip on a tower that is locked in part", async () => {
     const input = { pretrainedImage: "a", lockImage: true, lockImageUnlockedGroups: 2 } as const;
     checkRecipe({ model: "ViT-B-32", trainData: "x", steps: 1, strategy: "slip", ...input });
   });

@@ -10,7 +10,6 @@
  * A sample is `key.png`, `key.txt` (one caption a line, the name first), `key.json`, and in the held-out tars
  * `key.cls`, the line in classnames.txt. About 11,000 drawings; 25 s on two cores, nothing the second time.
  */
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
@@ -18,8 +17,10 @@ import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/core/errors.js";
-import { type Catalogue, catalogue, type Drawing, type IconSet, type Thing } from "./names.js";
-import { renderAll, tar } from "./render.js";
+import type { IconSet } from "../drawings/iconify.js";
+import { installPackages } from "../drawings/install.js";
+import { renderAll, tar } from "../drawings/render.js";
+import { type Catalogue, catalogue, type Drawing, type Thing } from "./names.js";
 
 export const TRAINING_STYLES = ["noto", "noto-v1", "twemoji", "emojione", "emojione-v1", "openmoji"] as const;
 export const HELD_OUT_STYLES = [
@@ -108,7 +109,7 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
   const classes = classNames(found);
   const heldOut = found.heldOut.filter(({ thing }) => classes.has(thing.name));
   const all = [...found.training, ...heldOut];
-  const pngs = await renderAll(all, size, (done) => options.onProgress?.(done, all.length));
+  const pngs = await renderAll(all, size, { onDone: (done) => options.onProgress?.(done, all.length) });
 
   // Written beside, then moved: an interrupted run leaves no half-made folder that looks whole.
   const draft = `${output}.part`;
@@ -162,22 +163,7 @@ export async function installSets(folder = EXAMPLE_FOLDER): Promise<void> {
     (style) => !existsSync(packageFolder(folder, style)),
   );
   if (missing.length === 0) return;
-  const log: string[] = [];
-  const code = await new Promise<number | null>((resolve, reject) => {
-    const child = spawn("npm", ["ci", "--no-audit", "--no-fund"], {
-      cwd: folder,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    child.stdout.on("data", (chunk: Buffer) => log.push(chunk.toString()));
-    child.stderr.on("data", (chunk: Buffer) => log.push(chunk.toString()));
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  if (code !== 0)
-    throw new UsageError(
-      `emoji sets: npm ci in ${folder} must succeed; got exit code ${code}: ${log.join("").trim().split("\n").at(-1)}. ` +
-        "Check that the npm registry can be reached, then run the same command again.",
-    );
+  await installPackages(folder, "emoji sets");
 }
 
 const packageFolder = (folder: string, style: string): string =>

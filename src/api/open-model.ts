@@ -2,7 +2,8 @@
 
 import type { Engine } from "../engines/engine.js";
 import { type EngineOptions, type engineChoices, openEngine } from "../engines/registry.js";
-import { type LoadedModel, loadModel, type ModelSource } from "../evaluate/model/load-model.js";
+import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import type { ModelSource } from "../evaluate/model/locate.js";
 
 export interface OpenModelOptions extends Omit<ModelSource, "path" | "optionPrefix"> {
   /** What computes. Default `auto`: the best that is installed here. */

@@ -40,6 +40,7 @@ export interface Invocation<F extends Fields = Fields> {
 }
 
 export interface Command<F extends Fields = Fields> {
+  /** One word, or of a group's command two: `curate select`. */
   readonly name: string;
   /** One line for `clipwright --help`. */
   readonly summary: string;
@@ -63,6 +64,8 @@ export interface CommandEntry {
   readonly name: string;
   load(): Promise<Command>;
 }
+
+export const entry = (name: string, load: () => Promise<Command>): CommandEntry => ({ name, load });
 
 /** The entry of a command that is loaded already. */
 export const entryOf = (command: Command): CommandEntry => ({

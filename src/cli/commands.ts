@@ -1,12 +1,12 @@
 /** The registry: every command, in the order of the help. None is loaded before it is called. */
 
-import type { Command, CommandEntry } from "./command.js";
-
-const entry = (name: string, load: () => Promise<Command>): CommandEntry => ({ name, load });
+import { type CommandEntry, entry } from "./command.js";
+import { curateCommands } from "./commands/curate/index.js";
 
 export const commands: readonly CommandEntry[] = Object.freeze([
   entry("inspect", async () => (await import("./commands/inspect.js")).inspectCommand),
   entry("augment", async () => (await import("./commands/augment.js")).augmentCommand),
+  ...curateCommands,
   entry("train", async () => (await import("./commands/train.js")).trainCommand),
   entry("evaluate", async () => (await import("./commands/evaluate.js")).evaluateCommand),
   entry("compare", async () => (await import("./commands/compare.js")).compareCommand),

@@ -18,13 +18,16 @@ export interface HelpPage extends Pick<Command, "name" | "summary" | "descriptio
 const MAX_COLUMNS = 100;
 const MIN_DOC_COLUMNS = 28;
 
-/** `clipwright --help`. */
-export function overview(commands: readonly Pick<HelpPage, "name" | "summary">[], style: Style): string {
+/** `clipwright --help`, or of the commands that begin with the word `of`. */
+export function overview(
+  commands: readonly Pick<HelpPage, "name" | "summary">[],
+  style: Style,
+  of?: string,
+): string {
   const rows = commands.map(({ name, summary }): Row => [name, summary]);
   return [
-    "Trains the best small CLIP that a budget allows.",
-    "",
-    `${heading("Usage", style)}  clipwright COMMAND [--option value]`,
+    ...(of === undefined ? ["Trains the best small CLIP that a budget allows.", ""] : []),
+    `${heading("Usage", style)}  clipwright ${of === undefined ? "" : `${of} `}COMMAND [--option value]`,
     "",
     heading("Commands", style),
     table(rows, style),
@@ -32,7 +35,7 @@ export function overview(commands: readonly Pick<HelpPage, "name" | "summary">[]
     heading("Options", style),
     table(
       [
-        ["--help", "This text, or a command's: clipwright train --help."],
+        ["--help", `This text, or a command's: clipwright ${commands[0]?.name} --help.`],
         ["--version", "Version of Clipwright, Node and the platform."],
       ],
       style,

@@ -7,6 +7,7 @@ import { readJson } from "../core/files.js";
 import { datasetOptions } from "../data/fields.js";
 import { type Dataset, fingerprintOf, openDataset } from "../data/index.js";
 import { overlapWith } from "../data/look/overlap.js";
+import { takeSelected } from "../data/selections/select.js";
 import { splitAt, splitByImage } from "../data/split.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../train/recipe/recipe.js";
@@ -73,11 +74,27 @@ export async function seenIn(
   }
 }
 
-/** What the run was trained on: its data without what it held out. Throws `UsageError` where they cannot be opened any more. */
+/**
+ * What the run was trained on: its data without what it held out, as far as it was selected. Throws
+ * `UsageError` where they cannot be opened any more.
+ */
 export async function trainingDataOf(run: string, say: (line: string) => void): Promise<Dataset> {
   const recipe = recipeOf(run);
-  if (recipe.valSplit > 0) return (await splitOf(run, recipe, say)).train;
-  return openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+  return trainedOf(run, recipe, say, await openTrainData(recipe, say));
+}
+
+const openTrainData = (recipe: Recipe, say: (line: string) => void): Promise<Dataset> =>
+  openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+
+/** What was trained on of all that the recipe names. */
+async function trainedOf(
+  run: string,
+  recipe: Recipe,
+  say: (line: string) => void,
+  all: Dataset,
+): Promise<Dataset> {
+  const train = recipe.valSplit > 0 ? (await splitOf(run, recipe, say, all)).train : all;
+  return takeSelected(train, recipe.select, { onProgress: say, weight: recipe.sampleWeight });
 }
 
 async function seenBy(
@@ -86,11 +103,11 @@ async function seenBy(
   dataset: Dataset,
   say: (line: string) => void,
 ): Promise<number> {
-  const all = await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) });
+  const all = await openTrainData(recipe, say);
   const overlap = await overlapWith(dataset, all);
-  if (overlap.length === 0 || recipe.valSplit === 0) return overlap.length;
-  const { train } = await splitOf(run, recipe, say, all);
-  return (await overlapWith(dataset, train)).length;
+  const isWhole = recipe.valSplit === 0 && recipe.select === undefined;
+  if (overlap.length === 0 || isWhole) return overlap.length;
+  return (await overlapWith(dataset, await trainedOf(run, recipe, say, all))).length;
 }
 
 /**
@@ -98,7 +115,7 @@ async function seenBy(
  * found again: the split depends on the images alone.
  */
 async function splitOf(run: string, recipe: Recipe, say: (line: string) => void, opened?: Dataset) {
-  const all = opened ?? (await openDataset(recipe.trainData, { onProgress: say, ...datasetOptions(recipe) }));
+  const all = opened ?? (await openTrainData(recipe, say));
   const kept = heldOutIn(run, fingerprintOf(all));
   if (kept !== undefined) return splitAt(all, kept);
   say(`Finding the ${100 * recipe.valSplit} % of ${all.length} images that were held out …`);

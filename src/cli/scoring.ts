@@ -5,15 +5,19 @@ import { cacheFolder } from "../core/cache-folder.js";
 import { UsageError } from "../core/errors.js";
 import { readChoices } from "../data/choices.js";
 import { MAX_DISTANCE } from "../data/copies/find.js";
-import { dataFields, datasetOptions } from "../data/fields.js";
+import { dataFields, datasetOptions, selectField } from "../data/fields.js";
 import { type Dataset, openDataset } from "../data/index.js";
+import { corruptionNames } from "../data/pixels/corrupt/corruption.js";
+import { takeSelected } from "../data/selections/select.js";
 import type { Engine } from "../engines/engine.js";
 import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
 import { FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
+import { allCorruptions, type Corruptions, scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
+import { type ShiftScore, shiftScores, shiftTasks } from "../evaluate/suites/shifts.js";
 import { loadSuite } from "../evaluate/suites/suite.js";
 import { choicesTask } from "../evaluate/tasks/choices.js";
 import { tasks } from "../evaluate/tasks/index.js";
@@ -77,6 +81,7 @@ export const scoredDataOptions = {
     list(text("SOURCE"), { separator: "::" }),
     "Images with captions, labels, or both; what the run held out otherwise.",
   ),
+  select: selectField("Score only what this selection keeps of --data."),
   suite: optional(
     text("FILE"),
     "Named data sets with their classes, templates and tasks: .json, or a program (docs/evaluation.md).",
@@ -99,14 +104,50 @@ export const scoredDataOptions = {
     "Prompt templates, one a line, or a set's name (simple, openai-80, …).",
   ),
   name: optional(text("NAME"), "Name of the data in the results."),
+  corruptions: defaulted(
+    flag(),
+    false,
+    "Score corrupted pictures too (noise, blur, JPEG, …), and tell what is kept of each score.",
+  ),
+  corruptionKinds: optional(
+    list(choice(corruptionNames), { separator: "," }),
+    "Of --corruptions: these alone.",
+  ),
+  corruptionStrengths: optional(
+    list(integer(1, 5), { separator: "," }),
+    "Of --corruptions: these of 1 … 5 alone.",
+  ),
+  corruptionSeed: optional(integer(0), "Of --corruptions: for other noise. 0 otherwise."),
   ...dataFields,
 };
+
+/** Options of commands that score several runs. */
+export const severalRunsOptions = {
+  baseline: optional(
+    list(text("RUN"), { separator: "," }),
+    "Of a suite with shifts: those of the runs through which the line of effective robustness goes; all otherwise.",
+  ),
+};
+
+/** Throws `UsageError` for a baseline that is none of the runs. */
+export function baselineOf(
+  { baseline }: Values<typeof severalRunsOptions>,
+  runs: readonly string[],
+): readonly string[] {
+  const unknown = baseline?.find((run) => !runs.includes(run));
+  if (unknown === undefined) return baseline ?? runs;
+  throw new UsageError(`baseline: must be some of the runs; got ${unknown}. Name it among them too.`, {
+    key: "baseline",
+  });
+}
 
 export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptions & typeof featureOptions>;
 
 export interface ScoredModel {
   readonly run: string | undefined;
   readonly scored: readonly ScoredTask[];
+  /** Of a suite with shifted sets. */
+  readonly shifts: readonly ShiftScore[];
   /** What was found of each set's pictures in the training data, in words; empty unless it was asked for. */
   readonly leaks: readonly string[];
 }
@@ -122,8 +163,13 @@ export async function scoreModel(
   progress: ProgressLine,
   told = new Set<string>(),
 ): Promise<ScoredModel> {
+  if (options.select !== undefined && options.data === undefined) {
+    throw new UsageError("evaluate: a selection is of --data; got --select alone. Give --data.", {
+      key: "select",
+    });
+  }
   const { classnames, templates } = options;
-  const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+  const loaded = await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show });
   using _ = loaded;
   const { step, run } = loaded;
   if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);
@@ -159,7 +205,11 @@ export async function scoreModel(
       for (const note of notes) told.add(note);
     };
     const scored = await scoreSet(features, data, chosen, { name, where, onScored });
-    all.push(...scored);
+    all.push(...scored.map((one) => ({ ...one, ...(set.role && { role: set.role }) })));
+    const { corruptions = corruptionsOf(options) } = set;
+    if (corruptions !== undefined) {
+      all.push(...(await scoreCorrupted(features, data, scored, corruptions, { name, where })));
+    }
     if (options.saveFeatures !== undefined) {
       const zeroshot = scored.find(({ task }) => task === zeroshotTask.name)?.details as
         | ZeroshotDetails
@@ -186,7 +236,24 @@ export async function scoreModel(
       ),
     );
   }
-  return { run, scored: all, leaks };
+  const shifts = shiftScores(all);
+  all.push(...shiftTasks(shifts, step === undefined ? {} : { step }));
+  return { run, scored: all, shifts, leaks };
+}
+
+/** The corruptions that are asked for. */
+function corruptionsOf({
+  corruptions,
+  corruptionKinds: kinds,
+  corruptionStrengths: strengths,
+  corruptionSeed: seed,
+}: ScoringOptions): Corruptions | undefined {
+  if (!corruptions && kinds === undefined && strengths === undefined && seed === undefined) return undefined;
+  return allCorruptions({
+    ...(kinds !== undefined && { kinds }),
+    ...(strengths !== undefined && { strengths }),
+    ...(seed !== undefined && { seed }),
+  });
 }
 
 /** Where test pictures are looked for, if they are, and where what is found goes. */
@@ -253,7 +320,8 @@ async function setsOf(
   }
   if (options.data === undefined) return { sets: await keptSets(path, run, say), probeData };
   const named = options.name === undefined ? {} : { name: options.name };
-  const dataset = await openDataset(options.data, { ...reading, ...named });
+  const whole = await openDataset(options.data, { ...reading, ...named });
+  const dataset = await takeSelected(whole, options.select, { onProgress: say });
   return { sets: [{ dataset, seen: await seenIn(run, dataset, say) }], probeData };
 }
 

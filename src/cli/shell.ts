@@ -4,7 +4,6 @@
  * report it.
  */
 
-import { readFileSync } from "node:fs";
 import {
   didYouMean,
   InternalError,
@@ -14,6 +13,7 @@ import {
   Unsupported,
   UsageError,
 } from "../core/errors.js";
+import { version } from "../core/version.js";
 import { type CommandEntry, optionsOf, type Terminal } from "./command.js";
 import { commandHelp, type HelpPage, overview } from "./help.js";
 import { helpPages } from "./kept-help.js";
@@ -59,21 +59,30 @@ async function runWords(
     return EXIT.ok;
   }
   if (first === "help" || HELP.includes(first)) {
-    const [topic, ...more] = rest;
-    if (topic !== undefined) return runWords(commands, [topic, "--help", ...more], terminal, help);
+    if (rest.length > 0) return runWords(commands, [...rest, "--help"], terminal, help);
     terminal.out(overview(await help(), terminal), true);
     return EXIT.ok;
   }
-  const entry = commands.find(({ name }) => name === first);
-  if (entry === undefined) {
-    const names = commands.map(({ name }) => name);
-    if (first.startsWith("-")) return bad(`${first}: a command comes first; there are ${names.join(", ")}.`);
-    return bad(`${first}: no such command; there are ${names.join(", ")}.${didYouMean(first, names)}`);
+  const group = commands.filter(({ name }) => name.startsWith(`${first} `));
+  if (group.length > 0 && (rest[0] === undefined || HELP.includes(rest[0]))) {
+    const pages = (await help()).filter(({ name }) => name.startsWith(`${first} `));
+    const text = overview(pages, terminal, first);
+    if (rest[0] === undefined) terminal.err(text, true);
+    else terminal.out(text, true);
+    return rest[0] === undefined ? EXIT.badUsage : EXIT.ok;
   }
-  if (rest.some((word) => HELP.includes(word))) {
-    const page = (await help()).find(({ name }) => name === first);
-    invariant(page !== undefined, `help: no page of ${first}`);
-    terminal.out(commandHelp(page, terminal, rest.includes("--all")), true);
+  const named = group.length > 0 ? `${first} ${rest[0]}` : first;
+  const entry = commands.find(({ name }) => name === named);
+  if (entry === undefined) {
+    const names = (group.length > 0 ? group : commands).map(({ name }) => name);
+    if (first.startsWith("-")) return bad(`${first}: a command comes first; there are ${names.join(", ")}.`);
+    return bad(`${named}: no such command; there are ${names.join(", ")}.${didYouMean(named, names)}`);
+  }
+  const own = group.length > 0 ? rest.slice(1) : rest;
+  if (own.some((word) => HELP.includes(word))) {
+    const page = (await help()).find(({ name }) => name === named);
+    invariant(page !== undefined, `help: no page of ${named}`);
+    terminal.out(commandHelp(page, terminal, own.includes("--all")), true);
     return EXIT.ok;
   }
   const command = await entry.load();
@@ -82,7 +91,7 @@ async function runWords(
     import("./arguments.js"),
     import("../settings/fields.js"),
   ]);
-  const parsed = parseWords(command, rest);
+  const parsed = parseWords(command, own);
   if (!parsed.ok) return bad(parsed.problem);
   const { given, positionals } = parsed;
   const fields = optionsOf(command);
@@ -112,9 +121,7 @@ export function report(error: unknown, terminal: Terminal): number {
 
 /** `clipwright 0.1.0 (node 20.20.2, linux x64)`. */
 export function versionText(): string {
-  const path = new URL("../../../package.json", import.meta.url);
-  const { version } = JSON.parse(readFileSync(path, "utf8")) as { version: string };
-  return `clipwright ${version} (node ${process.versions.node}, ${process.platform} ${process.arch})`;
+  return `clipwright ${version()} (node ${process.versions.node}, ${process.platform} ${process.arch})`;
 }
 
 /** The terminal of a process. */

@@ -50,8 +50,13 @@ function headerOf(path: string, dtype: DType, shape: Shape): Uint8Array {
   if (descriptor === undefined) {
     throw new UsageError(`write ${path}: .npy has no ${dtype}. Convert to f32 or f16 first.`);
   }
+  return npyHeader(`'${descriptor}'`, shape);
+}
+
+/** A header; `descr` as Python writes it: `'<f4'`, `[('f0', '<u8')]`. */
+export function npyHeader(descr: string, shape: Shape): Uint8Array {
   const tuple = `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
-  const text = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': ${tuple}, }`;
+  const text = `{'descr': ${descr}, 'fortran_order': False, 'shape': ${tuple}, }`;
   const room = shape.length === 0 ? 0 : ROW_DIGITS - String(shape[0]).length;
   const total = Math.ceil((10 + text.length + room + 1) / 64) * 64;
   const bytes = new Uint8Array(total).fill(0x20);
@@ -80,12 +85,14 @@ function checkSize(path: string, type: { dtype: DType; shape: Shape }, data: Typ
 }
 
 interface NpyHeader {
-  readonly type: StoredType;
+  /** Of the elements, as Python writes it: `'<f4'`, `[('f0', '<u8')]`. */
+  readonly descr: string;
   readonly shape: number[];
   readonly dataStart: number;
 }
 
-function readHeader(fd: number, path: string): NpyHeader {
+/** The header of an open file. Throws a `UsageError` naming the file where it is none, or not row-major. */
+export function readNpyHeader(fd: number, path: string): NpyHeader {
   const notOne = (why: string) =>
     new UsageError(`${path}: must be a .npy file; ${why}. Give a whole .npy file.`);
   const prefix = new Uint8Array(12);
@@ -101,18 +108,11 @@ function readHeader(fd: number, path: string): NpyHeader {
   const bytes = new Uint8Array(length);
   readExactly(fd, bytes, begin);
   const text = new TextDecoder().decode(bytes);
-  const descriptor = /'descr':\s*'([^']*)'/.exec(text)?.[1];
+  const descr = /'descr':\s*('[^']*'|\[[^\]]*\])/.exec(text)?.[1];
   const sizes = /'shape':\s*\(([^)]*)\)/.exec(text)?.[1];
   const fortran = /'fortran_order':\s*(True|False)/.exec(text)?.[1];
-  if (sizes === undefined || fortran === undefined) throw notOne("its header cannot be understood");
-  const type =
-    descriptor !== undefined && Object.hasOwn(storedTypes, descriptor) ? storedTypes[descriptor] : undefined;
-  if (type === undefined) {
-    throw new UsageError(
-      `${path}: descr must be one of ${Object.keys(storedTypes).join(", ")}; got ${descriptor ?? "a record type"}. ` +
-        "Convert it with numpy's astype first.",
-    );
-  }
+  if (descr === undefined || sizes === undefined || fortran === undefined)
+    throw notOne("its header cannot be understood");
   const parts = sizes.split(",").map((part) => part.trim());
   // A tuple of one ends in a comma; Python 2 wrote long integers as 3L.
   if (parts.at(-1) === "") parts.pop();
@@ -125,7 +125,19 @@ function readHeader(fd: number, path: string): NpyHeader {
       `${path}: must be row-major; it is in Fortran order. Save numpy.ascontiguousarray of it.`,
     );
   }
-  return { type, shape, dataStart: begin + length };
+  return { descr, shape, dataStart: begin + length };
+}
+
+/** The header of an open file of numbers. */
+function readHeader(fd: number, path: string): { type: StoredType } & Omit<NpyHeader, "descr"> {
+  const { descr, ...rest } = readNpyHeader(fd, path);
+  const name = descr.slice(1, -1);
+  const type = Object.hasOwn(storedTypes, name) ? storedTypes[name] : undefined;
+  if (type !== undefined) return { type, ...rest };
+  throw new UsageError(
+    `${path}: descr must be one of ${Object.keys(storedTypes).join(", ")}; got ${descr.startsWith("'") ? name : "a record type"}. ` +
+      "Convert it with numpy's astype first.",
+  );
 }
 
 /** Reads a whole .npy file. f64 is given as f32, i8, i16 and u16 as i32. Throws a `UsageError` naming the file. */

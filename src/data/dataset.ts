@@ -11,8 +11,10 @@ import {
   type SampleColumns,
   type Samples,
 } from "./columns/samples.js";
+import { wordsOfUid } from "./columns/uids.js";
 import { readImageBytes } from "./image-bytes.js";
 import type { Container, ImageIndex } from "./image-index.js";
+import type { Corruption } from "./pixels/corrupt/corruption.js";
 
 export type { Sample } from "./columns/samples.js";
 
@@ -67,6 +69,8 @@ export interface Dataset {
   readonly sources: readonly SourceRange[];
   /** The places of the images, for worker threads. */
   readonly images: ImageIndex;
+  /** What was chosen of the data and how it was corrected, as 16 hex digits; absent: they are whole. */
+  readonly selection?: string | undefined;
   /** Throws `UsageError` outside 0 … length-1. */
   sample(i: number): Sample;
   /** The encoded image (JPEG, PNG, …) as stored. Throws `UsageError` naming the file when it cannot be read. */
@@ -81,6 +85,7 @@ class IndexedDataset implements Dataset {
     readonly sources: readonly SourceRange[],
     readonly images: ImageIndex,
     readonly samples: Samples,
+    readonly selection?: string | undefined,
   ) {
     this.length = samples.length;
   }
@@ -98,9 +103,20 @@ class IndexedDataset implements Dataset {
   }
 }
 
-/** The samples of a data set without those that it was made from. */
-const samplesOf = (dataset: Dataset): Samples =>
-  dataset instanceof IndexedDataset ? dataset.samples : dataset;
+/** The samples of a data set without those that it was made from; they have keys and counts of captions at hand. */
+export const samplesOf = (dataset: Dataset): Samples =>
+  dataset instanceof IndexedDataset
+    ? dataset.samples
+    : {
+        length: dataset.length,
+        sample: (i) => dataset.sample(i),
+        keyAt: (i) => dataset.sample(i).key,
+        captionsAt: (i) => dataset.sample(i).captions.length,
+        uidAt(i) {
+          const { uid } = dataset.sample(i);
+          return uid === undefined ? undefined : wordsOfUid(uid);
+        },
+      };
 
 /** What the reader of a source says of it; the rest is counted. */
 export type SourceWords = Omit<SourceDescription, "samples" | "captions" | "classes" | "problems"> &
@@ -150,15 +166,24 @@ export function concatDatasets(
     start += part.length;
   }
   const samples = joinSamples(parts.map(samplesOf));
-  return new IndexedDataset(name, description, sources, { containers, container, offset, size }, samples);
+  const selections = parts.map(({ selection = "" }) => selection);
+  const selection = selections.every((each) => each === "") ? undefined : selections.join("+");
+  const images = { containers, container, offset, size };
+  return new IndexedDataset(name, description, sources, images, samples, selection);
 }
 
 /**
  * The samples at `indices`, in that order, as a data set of their own; the images stay where they are. Sources keep
  * their weights; `indices` must be ascending where there is more than one source. The description stays that of
  * the whole.
+ * @param change other texts for the samples that were picked, and what tells them from those before.
  */
-export function subset(dataset: Dataset, indices: ArrayLike<number>, name = dataset.name): Dataset {
+export function subset(
+  dataset: Dataset,
+  indices: ArrayLike<number>,
+  name = dataset.name,
+  change?: { readonly samples: Samples; readonly selection: string },
+): Dataset {
   const at = Uint32Array.from(indices);
   const images: ImageIndex = {
     ...dataset.images,
@@ -172,12 +197,15 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>, name = data
     images.offset[k] = dataset.images.offset[i]!;
     images.size[k] = dataset.images.size[i]!;
   }
-  const samples = pickSamples(samplesOf(dataset), at);
+  const { samples, selection } = change ?? {
+    samples: pickSamples(samplesOf(dataset), at),
+    selection: dataset.selection,
+  };
   const sources: SourceRange[] = [];
   if (dataset.sources.length === 1) {
     sources.push({ ...dataset.sources[0]!, name, start: 0, length: at.length });
   } else {
-    if (at.some((i, k) => k > 0 && i <= at[k - 1]!)) {
+    if (at.some((i, k) => k > 0 && i < at[k - 1]!)) {
       throw new UsageError("subset: indices must ascend when the data set has several sources. Sort them.");
     }
     let start = 0;
@@ -187,10 +215,10 @@ export function subset(dataset: Dataset, indices: ArrayLike<number>, name = data
       start += length;
     }
   }
-  return new IndexedDataset(name, dataset.description, sources, images, samples);
+  return new IndexedDataset(name, dataset.description, sources, images, samples, selection);
 }
 
-/** The same images and captions with labels of their own; `border` is cut off every image: see `ImageIndex`. */
+/** The same images and captions with labels of their own; `border` is cut off every image, in pixels. */
 export function relabelled(
   dataset: Dataset,
   labelOf: (sample: Sample, i: number) => string | undefined,
@@ -201,14 +229,30 @@ export function relabelled(
   const labels = Array.from({ length: dataset.length }, (_, i) => labelOf(whole.sample(i), i));
   const samples: Samples = {
     length: dataset.length,
+    keyAt: (i) => whole.keyAt(i),
+    captionsAt: (i) => whole.captionsAt(i),
+    uidAt: (i) => whole.uidAt(i),
     sample(i) {
-      const { key, captions } = whole.sample(i);
+      const { label: _, ...rest } = whole.sample(i);
       const label = labels[i];
-      return { key, captions, ...(label !== undefined && { label }) };
+      return { ...rest, ...(label !== undefined && { label }) };
     },
   };
-  const cut = border === undefined ? images : { ...images, border };
+  const cut = border === undefined ? images : { ...images, prepared: { ...images.prepared, border } };
   // Class folders without an image had names of the labels before.
   const told = description.map(({ emptyClasses: _, ...rest }) => rest);
-  return new IndexedDataset(name, told, sources, cut, samples);
+  return new IndexedDataset(name, told, sources, cut, samples, dataset.selection);
+}
+
+/** The same data set with its images corrupted when they are evaluated. Throws `UsageError` for a strength other than 1 … 5. */
+export function corrupted(dataset: Dataset, corruption: Corruption): Dataset {
+  const { kind, strength, seed } = corruption;
+  if (!(Number.isInteger(strength) && strength >= 1 && strength <= 5)) {
+    throw new UsageError(`corruption ${kind}: strength is 1, 2, 3, 4 or 5; got strength=${strength}.`);
+  }
+  const { description, sources, images, selection } = dataset;
+  const prepared = { ...images.prepared, corruption: { kind, strength, seed } };
+  const name = `${dataset.name}, ${kind} ${strength}`;
+  const samples = samplesOf(dataset);
+  return new IndexedDataset(name, description, sources, { ...images, prepared }, samples, selection);
 }

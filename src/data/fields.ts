@@ -34,6 +34,9 @@ export const dataFields = {
   strict: optional(flag(), "Refuse data that are damaged or unreadable in part."),
 } as const;
 
+/** A selection of the data that a command or a recipe reads. */
+export const selectField = (doc: string) => optional(text("FILE"), `${doc} See docs/curation.md.`);
+
 type DataValues = Values<typeof dataFields>;
 type Given<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };
 

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { type Texts, textAt } from "./columns/texts.js";
+import type { OwnPreparation } from "./pixels/pipeline.js";
 
 /** A part of a file with holes: `size` bytes that lie at `offset` belong at `at`. */
 export interface Piece {
@@ -31,8 +32,8 @@ export interface ImageIndex {
   readonly container: Uint32Array;
   readonly offset: Float64Array;
   readonly size: Float64Array;
-  /** Pixels along each edge of every image that are no part of the picture, and are cut off. Default 0. */
-  readonly border?: number;
+  /** What is done with every image of this set before a model sees it, besides what the model asks for. */
+  readonly prepared?: OwnPreparation;
 }
 
 /** The path of a file of a container. */

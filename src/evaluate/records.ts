@@ -4,6 +4,7 @@
  */
 
 import { InternalError, oneLine, UsageError } from "../core/errors.js";
+import type { CorruptionName } from "../data/pixels/corrupt/corruption.js";
 import type { Interval } from "./statistics/bootstrap.js";
 import { type Verdict, verdictOf } from "./statistics/verdict.js";
 import { findMetric } from "./tasks/index.js";
@@ -21,6 +22,19 @@ export interface EvaluationContext {
   readonly seen?: number;
 }
 
+/** What a score on corrupted pictures says besides. */
+export interface CorruptedScore {
+  /** The data set as it is. */
+  readonly of: string;
+  /** `all`: the mean over all kinds and strengths. */
+  readonly kind: CorruptionName | "all";
+  /** 1 … 5; left out of means over strengths. */
+  readonly strength?: number;
+  readonly seed: number;
+  /** Share of the clean score, its interval paired by sample; left out where the clean score is 0. */
+  readonly kept?: Omit<Interval, "n">;
+}
+
 /** One line of `evaluation.jsonl`. Shares are in 0…1; ranks count from 1; losses are in nats. */
 export interface EvaluationRecord extends Interval, EvaluationContext {
   readonly dataset: string;
@@ -28,6 +42,7 @@ export interface EvaluationRecord extends Interval, EvaluationContext {
   readonly metric: string;
   /** What guessing gives, in the metric's unit: see each task. */
   readonly chance?: number;
+  readonly corruption?: CorruptedScore;
 }
 
 /** `val_loss` of task `contrastive`: the training loss on held-out pairs. */
@@ -40,6 +55,7 @@ export const lossRecord = (
 /** The fields of a record, in the order of the line, without those that are not given. */
 export function recordOf(fields: EvaluationRecord): EvaluationRecord {
   const { dataset, task, metric, value, low, high, n, chance, seen, step, samplesSeen, macs, split } = fields;
+  const { corruption } = fields;
   return {
     ...{ dataset, task, metric, value, low, high, n },
     ...(chance !== undefined && { chance }),
@@ -48,6 +64,7 @@ export function recordOf(fields: EvaluationRecord): EvaluationRecord {
     ...(samplesSeen !== undefined && { samplesSeen }),
     ...(macs !== undefined && { macs }),
     ...(split !== undefined && { split }),
+    ...(corruption !== undefined && { corruption }),
   };
 }
 
@@ -104,9 +121,14 @@ function parseLine(line: string): EvaluationRecord | undefined {
   return complete ? (value as EvaluationRecord) : undefined;
 }
 
+/** What is made of a metric over a suite's shifts, by the ending of its name: see `suites/shifts.ts`. */
+const DERIVED: Readonly<Record<string, string>> = { _drop: "lost", _above_line: "above the line" };
+
 /** A metric's name for people: `acc1` is `top-1`, `image_retrieval_recall@5` is `text → image R@5`. */
 export function metricWords(metric: string): string {
   if (metric === "val_loss") return "held-out loss";
+  for (const [ending, words] of Object.entries(DERIVED))
+    if (metric.endsWith(ending)) return `${metricWords(metric.slice(0, -ending.length))}, ${words}`;
   return findMetric(metric)?.words ?? metric.replaceAll("_", " ");
 }
 
@@ -147,11 +169,16 @@ export function scoreWords(score: EvaluationRecord): {
 /** What stands before a chance that a score is not better than. */
 const MARKS = { better: "", guessing: "≈ ", worse: "> " } as const;
 
+/** Scores on pictures as they are; those of corrupted ones have tables of their own (`corruptionTables`). */
+export const cleanScores = (records: readonly EvaluationRecord[]): EvaluationRecord[] =>
+  records.filter(({ corruption }) => corruption === undefined);
+
 /**
  * The scores as a table of plain text, one a line under the name of their data, with 95 % intervals, what guessing gives,
  * and n. Below it stands what the marks mean, and which data the model has been trained on.
  */
-export function evaluationTable(records: readonly EvaluationRecord[]): string {
+export function evaluationTable(all: readonly EvaluationRecord[]): string {
+  const records = cleanScores(all);
   const header = ["", "score", "95 % interval", "chance", "n"];
   const rows = records.map((score) => {
     const { value, interval, chance } = scoreWords(score);
@@ -184,7 +211,7 @@ export function modelsTable(
 ): string {
   const keyOf = ({ dataset, split, metric }: EvaluationRecord) => JSON.stringify([dataset, split, metric]);
   const rows = new Map(
-    models.flatMap(({ records }) => records.map((score) => [keyOf(score), score] as const)),
+    models.flatMap(({ records }) => cleanScores(records).map((score) => [keyOf(score), score] as const)),
   );
   const body = Array.from(rows, ([key, { dataset, metric }]) => [
     `${oneLine(dataset)}  ${metricWords(metric)}`,

@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { readJsonObject, readJsonRecords } from "../core/files.js";
 import type { FeatureSource } from "../evaluate/features/source.js";
 import {
+  cleanScores,
   type EvaluationRecord,
   metricWords,
   parseEvaluation,
   scoreWords,
   verdictOn,
 } from "../evaluate/records.js";
+import { corruptionTables } from "../evaluate/suites/corruptions.js";
 import { suitableTasks } from "../evaluate/tasks/index.js";
 import type { MetricsPoint } from "./curves.js";
 import { type Shown, type ShownSet, showSet } from "./pictures.js";
@@ -59,12 +61,13 @@ export async function makeRunPage(options: RunPageOptions): Promise<string> {
     logitScaleInit: Number(config.logitScaleInit),
     logitScaleMax: Number(config.logitScaleMax),
     metrics,
-    scores,
+    scores: cleanScores(scores),
     grids: shown.flatMap(({ grids }) => grids),
     searches: shown.flatMap(({ searches }) => searches),
     mistakes: shown.flatMap(({ mistakes }) => mistakes),
     headline: headlineOf(made),
     ...about,
+    tables: [...(about.tables ?? []), ...corruptionTables(scores)],
     facts: [...(about.facts ?? []), ...factsOf(run, config, { metrics, sets, step, command })],
     notes: [...(about.notes ?? []), ...shown.flatMap(({ notes }) => notes.map(sentence)), ...caveats(scores)],
   });

@@ -7,6 +7,7 @@ import type { Processes } from "../engines/group.js";
 import { Batches } from "./batches/batches.js";
 import type { Loaders } from "./batches/loaders.js";
 import type { TrainHooks } from "./hooks.js";
+import type { Picker } from "./pick/picker.js";
 import type { Recipe } from "./recipe/recipe.js";
 import type { Guard } from "./run/guard.js";
 import { learningRate, type Schedule } from "./schedule/learning-rate.js";
@@ -26,6 +27,8 @@ export interface LoopContext {
   readonly loaders: Loaders;
   readonly phases: Phases;
   readonly runner: StepRunner | TwoPassRunner;
+  /** Picks each batch from a larger one, where the recipe says so. */
+  readonly picker: Picker | undefined;
   readonly optimizer: Optimizer;
   readonly tokenizer: Tokenizer;
   readonly guard: Guard;
@@ -63,7 +66,9 @@ export async function loop(context: LoopContext, firstPlan: Plan, firstStep: num
       loaders: context.loaders,
       tokenizer: context.tokenizer,
       seed: recipe.seed,
-      parts: recipe.batchSize / (recipe.microBatch ?? recipe.batchSize),
+      batchSize: recipe.batchSize,
+      microBatch: recipe.microBatch,
+      picker: context.picker,
       onLoaded: skippedNotes(context.hooks),
     },
     context.phases.all,
@@ -124,7 +129,7 @@ async function send(
   const beganAt = performance.now();
   const phase = phases.at(step, plan);
   await guarded(runner.follow(phase));
-  const batch = await batches.open(step, phase);
+  const batch = await guarded(batches.open(step, phase));
   const lr = learningRate(schedule, step);
   const ema = recipe.emaDecay > 0 ? { emaDecay: recipe.emaDecay } : {};
   const scalars = { ...optimizer.scalars(step + 1, lr), ...ema };

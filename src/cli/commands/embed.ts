@@ -5,8 +5,10 @@ import { AtomicFile } from "../../core/atomic-file.js";
 import { UsageError } from "../../core/errors.js";
 import { readText, withFileErrors } from "../../core/files.js";
 import { NpyWriter } from "../../core/npy.js";
+import { selectField } from "../../data/fields.js";
 import { type Dataset, openDataset } from "../../data/index.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { openEngine } from "../../engines/registry.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
@@ -37,9 +39,9 @@ export const embedCommand = defineCommand({
   name: "embed",
   summary: "Write the vectors of images and texts, as JSON lines or .npy.",
   description:
-    'MODEL is a run, a folder as open_clip saves models for the Hugging Face hub, or a .safetensors file with open_clip\'s names (with --model and --tokenizer). Vectors have length 1; images come first, then texts, each in order. A JSON line is {"key","kind","embedding"}. Keys are unique: the second of its name is NAME#2. Images that cannot be read are named and left out.',
+    'MODEL is a run, a name (clipwright models --pretrained, hf-hub:OWNER/NAME), a folder of open_clip\'s or of Hugging Face\'s CLIPModel, or a file of weights, .safetensors, .pt or .bin (with --model and --tokenizer). Vectors have length 1; images come first, then texts, each in order. A JSON line is {"key","kind","embedding"}. Keys are unique: the second of its name is NAME#2. Images that cannot be read are named and left out.',
   positionals: [
-    { name: "MODEL", doc: "Run, checkpoint, model folder or .safetensors file.", required: true },
+    { name: "MODEL", doc: "Run, checkpoint, model folder, name, or file of weights.", required: true },
   ],
   options: {
     Input: {
@@ -47,6 +49,7 @@ export const embedCommand = defineCommand({
         list(text("SOURCE"), { separator: "::" }),
         "Images: a folder, with or without captions or labels, files, globs, a table or tars.",
       ),
+      select: selectField("With --images: only what this selection keeps."),
       texts: optional(text("FILE"), "Texts, one a line; empty lines are left out."),
       text: optional(list(text("TEXT")), "A text; may be repeated."),
       captions: defaulted(flag(), false, "With --images: also every caption of theirs."),
@@ -77,10 +80,12 @@ export const embedCommand = defineCommand({
     }
     checkOutput(output);
     using progress = new ProgressLine(terminal);
+    const onProgress = progress.say;
     const dataset =
-      images === undefined
-        ? undefined
-        : await openDataset(images, { captionsOptional: true, onProgress: progress.say });
+      images &&
+      (await takeSelected(await openDataset(images, { captionsOptional: true, onProgress }), options.select, {
+        onProgress,
+      }));
     const texts = [
       ...(options.text ?? []),
       ...(options.texts === undefined ? [] : readText(options.texts).split(/\r?\n/)),
@@ -89,7 +94,9 @@ export const embedCommand = defineCommand({
       ...options,
       onChoice: (line) => terminal.err(`${line}\n`),
     });
-    using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
+    using encoder = (
+      await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show })
+    ).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();

@@ -1,7 +1,8 @@
 /** `clipwright inspect SOURCE`: what the data are, before any of it is trained on. */
 
-import { dataFields, datasetOptions } from "../../data/fields.js";
+import { dataFields, datasetOptions, selectField } from "../../data/fields.js";
 import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { defaulted, flag, integer, optional } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
@@ -18,7 +19,7 @@ export const inspectCommand = defineCommand({
     },
   ],
   options: {
-    Data: dataFields,
+    Data: { ...dataFields, select: selectField("Look only at what this selection keeps.") },
     Output: {
       minSize: defaulted(integer(0), 16, "Images with a shorter side, in pixels, count as too small."),
       workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
@@ -31,13 +32,15 @@ export const inspectCommand = defineCommand({
     ["clipwright inspect 'shards/{00000..00009}.tar' --json", "WebDataset tars, for a script."],
   ],
   async run({ options, positionals, terminal }) {
-    const { json, minSize, workers, ...reading } = options;
+    const { json, minSize, workers, select, ...reading } = options;
     using progress = new ProgressLine(terminal);
-    const dataset = await openDataset(positionals, {
+    const onProgress = progress.say;
+    const whole = await openDataset(positionals, {
       ...datasetOptions(reading),
       captionsOptional: true,
-      onProgress: progress.say,
+      onProgress,
     });
+    const dataset = await takeSelected(whole, select, { onProgress });
     const report = await inspectDataset(dataset, {
       minSize,
       ...(workers === undefined ? {} : { workers }),

@@ -20,16 +20,28 @@ export class TextLookup {
   /** The position of a text that is equal; where there is none, `position` is added as its, and given back. */
   findOrAdd(text: string, position: number): number {
     const hash = hashOf(text);
+    const at = this.search(hash, text);
     const { slots } = this;
-    let at = this.slotOf(hash);
-    for (; slots[at] !== 0; at = this.after(at)) {
-      const known = slots[at]! - 1;
-      if (slots[at + 1] === hash && this.textAt(known) === text) return known;
-    }
+    if (slots[at] !== 0) return slots[at]! - 1;
     slots[at] = position + 1;
     slots[at + 1] = hash;
     if (2 * ++this.count > slots.length / 2) this.grow();
     return position;
+  }
+
+  /** The position of a text that is equal; undefined where there is none. */
+  find(text: string): number | undefined {
+    const known = this.slots[this.search(hashOf(text), text)]!;
+    return known === 0 ? undefined : known - 1;
+  }
+
+  /** The slot of a text that is equal, or the free one where it would stand. */
+  private search(hash: number, text: string): number {
+    const { slots } = this;
+    let at = this.slotOf(hash);
+    while (slots[at] !== 0 && !(slots[at + 1] === hash && this.textAt(slots[at]! - 1) === text))
+      at = this.after(at);
+    return at;
   }
 
   private slotOf(hash: number): number {

@@ -2,6 +2,7 @@
 import { TextLookup } from "./lookup.js";
 import { GrowingColumn, shared } from "./numbers.js";
 import { anyHolds, type Texts, TextsWriter, textAt } from "./texts.js";
+import { uidOfWords, wordsOfUid } from "./uids.js";
 
 export interface Sample {
   /** Names the sample in messages: the path without its ending, a tar member's key, or file:row. */
@@ -9,6 +10,10 @@ export interface Sample {
   /** Trimmed and non-empty; may be an empty list, and such a sample is not trained on. */
   readonly captions: readonly string[];
   readonly label?: string;
+  /** The data's own identity of the pair, 32 hex digits, as DataComp has it. */
+  readonly uid?: string;
+  /** Of each caption, in the loss; absent: 1 each. */
+  readonly weights?: readonly number[];
 }
 
 /** A sample with the place of its image, as the readers of sources yield it. */
@@ -24,9 +29,15 @@ export interface Samples {
   readonly length: number;
   /** The sample at `i`; 0 ≤ i < length. */
   sample(i: number): Sample;
+  /** Its key alone. */
+  keyAt(i: number): string;
+  /** How many captions it has. */
+  captionsAt(i: number): number;
+  /** Its uid as four words; undefined where it has none. */
+  uidAt(i: number): Uint32Array | undefined;
 }
 
-export function* eachSample(samples: Samples): Generator<Sample> {
+export function* eachSample(samples: Pick<Samples, "length" | "sample">): Generator<Sample> {
   for (let i = 0; i < samples.length; i++) yield samples.sample(i);
 }
 
@@ -34,17 +45,36 @@ export function* eachSample(samples: Samples): Generator<Sample> {
 export const pickSamples = (samples: Samples, at: Uint32Array): Samples => ({
   length: at.length,
   sample: (i) => samples.sample(at[i]!),
+  keyAt: (i) => samples.keyAt(at[i]!),
+  captionsAt: (i) => samples.captionsAt(at[i]!),
+  uidAt: (i) => samples.uidAt(at[i]!),
 });
 
 /** Samples one after the other. */
 export function joinSamples(parts: readonly Samples[]): Samples {
   let length = 0;
   const ends = parts.map((part) => (length += part.length));
+  const find = (i: number): [part: Samples, at: number] => {
+    const part = ends.findIndex((end) => i < end);
+    return [parts[part]!, i - (ends[part - 1] ?? 0)];
+  };
   return {
     length,
     sample(i) {
-      const part = ends.findIndex((end) => i < end);
-      return parts[part]!.sample(i - (ends[part - 1] ?? 0));
+      const [part, at] = find(i);
+      return part.sample(at);
+    },
+    keyAt(i) {
+      const [part, at] = find(i);
+      return part.keyAt(at);
+    },
+    captionsAt(i) {
+      const [part, at] = find(i);
+      return part.captionsAt(at);
+    },
+    uidAt(i) {
+      const [part, at] = find(i);
+      return part.uidAt(at);
     },
   };
 }
@@ -75,6 +105,8 @@ export class SampleColumns implements Samples {
       readonly offset: Float64Array;
       readonly size: Float64Array;
     },
+    /** [4 · length] of each sample's uid the words, first digits first; zeros of one that has none. Absent: none has. */
+    private readonly uids?: Uint32Array,
   ) {}
 
   get length(): number {
@@ -100,9 +132,28 @@ export class SampleColumns implements Samples {
     const { texts, ends, at } = this.captions;
     const captions: string[] = [];
     for (let c = i === 0 ? 0 : ends[i - 1]!; c < ends[i]!; c++) captions.push(textAt(texts, at?.[c] ?? c));
-    const key = textAt(this.keys, i);
     const label = this.labels?.at[i] ?? -1;
-    return label < 0 ? { key, captions } : { key, captions, label: textAt(this.labels!.texts, label) };
+    const words = this.uidAt(i);
+    return {
+      key: this.keyAt(i),
+      captions,
+      ...(label < 0 ? {} : { label: textAt(this.labels!.texts, label) }),
+      ...(words === undefined ? {} : { uid: uidOfWords(words) }),
+    };
+  }
+
+  keyAt(i: number): string {
+    return textAt(this.keys, i);
+  }
+
+  captionsAt(i: number): number {
+    const { ends } = this.captions;
+    return ends[i]! - (i === 0 ? 0 : ends[i - 1]!);
+  }
+
+  uidAt(i: number): Uint32Array | undefined {
+    const words = this.uids?.subarray(4 * i, 4 * i + 4);
+    return words?.some((word) => word !== 0) ? words : undefined;
   }
 
   /** Whether `part` stands in any caption or label. */
@@ -125,7 +176,7 @@ export class SampleColumns implements Samples {
       ends[i] = at.length;
     }
     const captions = { texts: texts.done(), ends, at: at.done() };
-    return new SampleColumns(this.keys, captions, this.labels, this.places);
+    return new SampleColumns(this.keys, captions, this.labels, this.places, this.uids);
   }
 }
 
@@ -141,6 +192,7 @@ export class SampleWriter {
   private readonly container = new GrowingColumn(shared.u32);
   private readonly offset = new GrowingColumn(shared.f64);
   private readonly size = new GrowingColumn(shared.f64);
+  private readonly uids = new GrowingColumn(shared.u32);
 
   get length(): number {
     return this.keys.length;
@@ -155,13 +207,18 @@ export class SampleWriter {
   }
 
   /** Gives the sample's position. */
-  add({ key, captions, label, container, offset, size }: LocatedSample): number {
+  add({ key, captions, label, uid, container, offset, size }: LocatedSample): number {
     const i = this.keys.push(key);
     for (const caption of captions) this.addCaption(i, caption);
     this.labelOf.push(label === undefined ? -1 : this.positionOf(label));
     this.container.push(container);
     this.offset.push(offset);
     this.size.push(size);
+    if (uid !== undefined) {
+      // Those before it have none.
+      while (this.uids.length < 4 * i) this.uids.push(0);
+      for (const word of wordsOfUid(uid)) this.uids.push(word);
+    } else if (this.uids.length > 0) for (let w = 0; w < 4; w++) this.uids.push(0);
     return i;
   }
 
@@ -174,11 +231,13 @@ export class SampleWriter {
   done(): SampleColumns {
     const labels =
       this.labels.length === 0 ? undefined : { texts: this.labels.done(), at: this.labelOf.done() };
-    return new SampleColumns(this.keys.done(), this.groupedCaptions(), labels, {
+    const places = {
       container: this.container.done(),
       offset: this.offset.done(),
       size: this.size.done(),
-    });
+    };
+    const uids = this.uids.length === 0 ? undefined : this.uids.done();
+    return new SampleColumns(this.keys.done(), this.groupedCaptions(), labels, places, uids);
   }
 
   private positionOf(label: string): number {

@@ -40,12 +40,8 @@ export async function* evaluationBatches(
     options.indices === undefined
       ? Array.from({ length: dataset.length }, (_, i) => i)
       : Array.from(options.indices);
-  const { border = 0 } = dataset.images;
-  const bare = withoutChance(pipeline);
-  const pool = new WorkerPool(
-    { images: dataset.images, pipelines: [border === 0 ? bare : { ...bare, border }] },
-    options.workers,
-  );
+  const pipelines = [{ ...withoutChance(pipeline), ...dataset.images.prepared }];
+  const pool = new WorkerPool({ images: dataset.images, pipelines }, options.workers);
   const imageBytes = pipeline.size ** 2 * 3;
 
   const make = async (start: number): Promise<EvaluationBatch> => {

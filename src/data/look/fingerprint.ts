@@ -16,6 +16,8 @@ export interface DataFingerprint {
   readonly content: string;
   /** Of the times at which the files with the images were last written. */
   readonly times: string;
+  /** What was chosen of the data; absent: nothing was. */
+  readonly selection?: string | undefined;
 }
 
 /** How two fingerprints differ. */
@@ -77,6 +79,7 @@ export function fingerprintOf(dataset: Dataset): DataFingerprint {
     sizes: short(sizes),
     content: short(content),
     times: short(times),
+    ...(dataset.selection === undefined ? {} : { selection: dataset.selection }),
   };
 }
 
@@ -88,9 +91,17 @@ function statsOf(path: string): Stats | undefined {
   }
 }
 
+const selectionChange = (before: DataFingerprint, now: DataFingerprint): string =>
+  now.selection === undefined
+    ? "no selection, was one"
+    : before.selection === undefined
+      ? "a selection, was none"
+      : "another selection";
+
 /** What changed from `before` to `now`. */
 export function changeOfData(before: DataFingerprint, now: DataFingerprint): DataChange {
   const changed: string[] = [];
+  if (before.selection !== now.selection) changed.push(selectionChange(before, now));
   if (before.samples !== now.samples) changed.push(`${now.samples} samples, was ${before.samples}`);
   else {
     if (before.captions !== now.captions) changed.push("other captions or labels");

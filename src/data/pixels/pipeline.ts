@@ -8,12 +8,13 @@ import type { Key } from "../../core/random.js";
 import { type Augmentation, augment, cropChance } from "./augment/augment.js";
 import { findPolicy, type Policy } from "./augment/policies.js";
 import type { ColorJitter, InkJitter, Note, Step } from "./augment/steps.js";
+import type { Corruption } from "./corrupt/corruption.js";
 import { type Decoded, decodeImage, plainJpeg, type Reading } from "./read/decode.js";
 import { crop, type RawImage, type Rgb } from "./read/image.js";
 import { dropAlpha } from "./read/modes.js";
 import { type DecodedPart, decodeTurbo } from "./read/turbo.js";
 import { type AffineCrop, resizedCropBox } from "./resize/crop.js";
-import { fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
+import { type CropRounding, fitSquare, type ResizeMode, shrinkTo } from "./resize/fit.js";
 import { type Filter, resample } from "./resize/resample.js";
 
 /** What is done with an image before chance has a say. */
@@ -26,7 +27,14 @@ export interface Preparation extends Reading {
   readonly fill: Rgb;
   /** Pixels cut off along each edge first: what of the file is no part of the picture. Default 0. */
   readonly border?: number;
+  /** In `shortest`: where the middle lies when an odd number of pixels is cut off. Default `even`, as torchvision. */
+  readonly cropRounding?: CropRounding;
+  /** Done to the square last, in evaluation. Default none. */
+  readonly corruption?: Corruption;
 }
+
+/** What a data set asks to be done with its pictures, whatever the model. */
+export type OwnPreparation = Pick<Preparation, "border" | "corruption">;
 
 /** Plain data: goes to worker threads, and into a run's `config.json`. */
 export interface Pipeline extends Preparation {
@@ -38,7 +46,7 @@ export interface Pipeline extends Preparation {
   readonly augmentation?: Augmentation;
 }
 
-export type EvaluationOptions = Partial<Preparation>;
+export type EvaluationOptions = Partial<Omit<Preparation, keyof OwnPreparation>>;
 
 export interface TrainingOptions extends EvaluationOptions {
   /**
@@ -82,6 +90,7 @@ export function evaluationPipeline(size: number, options: EvaluationOptions = {}
     transparency: options.transparency ?? WHITE,
     orientation: options.orientation ?? "stored",
     fill: options.fill ?? BLACK,
+    ...(options.cropRounding === undefined ? {} : { cropRounding: options.cropRounding }),
   };
 }
 
@@ -163,8 +172,12 @@ export const preparationOf = ({
   orientation,
   fill,
   border,
+  cropRounding,
+  corruption,
 }: Pipeline): Preparation => ({
   ...(border !== undefined && { border }),
+  ...(cropRounding !== undefined && { cropRounding }),
+  ...(corruption !== undefined && { corruption }),
   resize,
   filter,
   transparency,
@@ -208,9 +221,14 @@ export function keptBytes(pipeline: Pipeline): number | undefined {
 
 /** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
 export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
-  const { size, resize, filter, fill, keepSize, border = 0 } = pipeline;
+  const { size, resize, filter, fill, keepSize, border = 0, cropRounding } = pipeline;
   const decoded = withoutBorder(await decodeImage(bytes, pipeline), border);
-  if (pipeline.augmentation === undefined) return fitSquare(decoded, size, resize, filter, fill);
+  if (pipeline.augmentation === undefined) {
+    const square = fitSquare(decoded, size, resize, filter, fill, cropRounding);
+    if (pipeline.corruption === undefined) return square;
+    const { corrupt } = await import("./corrupt/corruption.js"); // its tables are for those who ask
+    return corrupt(square, pipeline.corruption, { encoded: bytes, fill });
+  }
   if (keepSize === undefined) return dropAlpha(decoded);
   return resize === "shortest"
     ? shrinkTo(decoded, keepSize, filter)

@@ -71,6 +71,7 @@ export function readFolder(
   for (const [offset, { path, stem }] of images.entries()) {
     let captions: string[] = [];
     let label: string | undefined;
+    let uid: string | undefined;
     const text = texts.get(stem);
     if (text !== undefined) {
       captions = captionLines(read(text) ?? "");
@@ -85,6 +86,7 @@ export function readFolder(
           textFrom.add(`field "${annotation.captionField}" of .json files`);
       }
       label = annotation.label;
+      uid = annotation.uid;
       if (label !== undefined) labelFrom.add(`field "${annotation.labelField}" of .json files`);
     }
     if (classes && label === undefined && paired === 0) {
@@ -92,7 +94,7 @@ export function readFolder(
       labelFrom.add("folder names");
     }
     const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset, size: -1 };
-    samples.add(label === undefined ? located : { ...located, label });
+    samples.add({ ...located, ...(label !== undefined && { label }), ...(uid !== undefined && { uid }) });
   }
   if (paired === 0 && !classes && options.captionsOptional !== true) {
     throw new UsageError(

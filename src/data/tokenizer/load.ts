@@ -4,10 +4,11 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { UsageError } from "../../core/errors.js";
-import { readBytes, readJsonObject, withFileErrors } from "../../core/files.js";
+import { readBytes, readJsonObject, readText, withFileErrors } from "../../core/files.js";
 import type { Merge } from "./byte-pairs.js";
 import type { Cleaning } from "./clean.js";
 import { ClipTokenizer } from "./clip.js";
+import { isVocabulary, MERGES_NAME, ofVocabulary, VOCABULARY_NAME } from "./hugging-face/clip-files.js";
 import { CONFIG_NAME, HuggingFaceTokenizer, type TokenizerConfig } from "./hugging-face/hugging-face.js";
 import { LearnedTokenizer, pipelineOf, specialTokens } from "./learned.js";
 import { checkVocabSize, type Tokenizer } from "./tokenizer.js";
@@ -25,11 +26,17 @@ export interface LoadTokenizerOptions {
   readonly clean?: Cleaning;
 }
 
-/** Names looked for when a folder is given. */
-const usualNames = ["tokenizer.json", "bpe_simple_vocab_16e6.txt.gz", "bpe_simple_vocab_16e6.txt"];
+/** Names looked for when a folder is given, the wanted first. */
+export const usualNames: readonly string[] = [
+  "tokenizer.json",
+  "bpe_simple_vocab_16e6.txt.gz",
+  "bpe_simple_vocab_16e6.txt",
+  VOCABULARY_NAME,
+];
 
 /**
- * Opens a Hugging Face tokenizer.json (with the tokenizer_config.json beside it), a vocabulary of `trainBpe`, or
+ * Opens a Hugging Face tokenizer.json (with the tokenizer_config.json beside it), the vocab.json of a CLIP with the
+ * merges.txt beside it, a vocabulary of `trainBpe`, or
  * CLIP's bpe_simple_vocab_16e6.txt, gzipped or not; of a folder, the one of these that it holds. Throws a
  * `UsageError` naming the file when it is missing, is something else, or does not fit the model.
  */
@@ -84,7 +91,9 @@ function hintFor(path: string, text: string): string {
 }
 
 function openJson(path: string, options: LoadTokenizerOptions): Tokenizer {
-  const file = readJsonObject(path);
+  let file = readJsonObject(path);
+  const merges = join(dirname(path), MERGES_NAME);
+  if (isVocabulary(file) && existsSync(merges)) file = ofVocabulary(file, path, readText(merges), merges);
   if (typeof file.model !== "object" || file.model === null) {
     throw notOne(path, `it has no "model"; its keys are ${Object.keys(file).slice(0, 6).join(", ")}`);
   }

@@ -61,10 +61,10 @@ export class FeatureStore implements FeatureSource, Disposable {
     const keys = createHash("sha256");
     for (let i = 0; i < dataset.length; i++) keys.update(`${JSON.stringify(dataset.sample(i).key)}\n`);
     const { samples, sizes, content, times } = fingerprintOf(dataset);
-    const { border } = dataset.images;
+    const { prepared } = dataset.images;
     const entry = this.entry("images", [
       ...[samples, sizes, content, times, keys.digest("hex")],
-      ...(border === undefined ? [] : [{ border }]),
+      ...(prepared === undefined ? [] : [prepared]),
     ]);
     const what = `images of ${dataset.name}`;
     const made = await this.fill(entry, what, dataset.length, (from) => this.imagesFrom(dataset, from));

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import { withFileErrors } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
+import { filesOf } from "../../models/weights/file.js";
 import type { Encoder } from "./encoder.js";
 
 /**
@@ -17,7 +18,7 @@ export function modelKey(
 ): string {
   const { clip, pipeline, normalization, tokenizer } = options;
   const parts = [
-    digestOfFile(from.weights),
+    ...filesOf(from.weights).map(digestOfFile),
     digestOfFile(from.tokenizer),
     from.clean,
     clip.config,

@@ -4,7 +4,9 @@ import type { EvaluationOptions } from "../../data/pixels/pipeline.js";
 import type { PreprocessConfig } from "../../models/config/preprocess.js";
 
 /** The options of `evaluationPipeline` that a `preprocess_cfg` stands for; open_clip's where it does not say. */
-export function evaluationOptions(preprocess: PreprocessConfig): Required<Omit<EvaluationOptions, "border">> {
+export function evaluationOptions(
+  preprocess: PreprocessConfig,
+): Required<Omit<EvaluationOptions, "cropRounding">> & Pick<EvaluationOptions, "cropRounding"> {
   const { fill_color: fill = 0, transparency = "pillow", exif_orientation: turned = false } = preprocess;
   return {
     resize: preprocess.resize_mode,
@@ -12,5 +14,6 @@ export function evaluationOptions(preprocess: PreprocessConfig): Required<Omit<E
     transparency,
     fill: typeof fill === "number" ? [fill, fill, fill] : fill,
     orientation: turned ? "exif" : "stored",
+    ...(preprocess.crop_rounding === "down" ? { cropRounding: "down" } : {}),
   };
 }

@@ -54,6 +54,32 @@ export function meanInterval(values: ArrayLike<number>, options: ClusterOptions 
   return { value, ...percentiles(resampledRatios(sums, groups.sizes, options), level), n };
 }
 
+/**
+ * `Σ over / Σ under` of the same items, each ≥ 0, with a percentile bootstrap interval that draws both together; undefined
+ * where nothing is under. A draw with nothing under is left out.
+ */
+export function ratioInterval(
+  over: ArrayLike<number>,
+  under: ArrayLike<number>,
+  options: ClusterOptions = {},
+): Interval | undefined {
+  const { level } = settings(options);
+  const n = requireItems(over);
+  if (under.length !== n) {
+    throw new InternalError(`bootstrap: a ratio of ${n} items over ${under.length}`);
+  }
+  const groups = groupItems(n, options.clusters);
+  const [above, below] = [new Float64Array(groups.count), new Float64Array(groups.count)];
+  for (let i = 0; i < n; i++) {
+    above[groups.of[i]!]! += over[i]!;
+    below[groups.of[i]!]! += under[i]!;
+  }
+  const total = below.reduce((a, b) => a + b, 0);
+  if (total === 0) return undefined;
+  const draws = resampledRatios(above, below, options).filter(Number.isFinite);
+  return { value: above.reduce((a, b) => a + b, 0) / total, ...percentiles(draws, level), n };
+}
+
 /** Median of `values` (the lower middle one when their number is even) with a percentile bootstrap interval. */
 export function medianInterval(values: ArrayLike<number>, options: ClusterOptions = {}): Interval {
   const { level, resamples, key } = settings(options);

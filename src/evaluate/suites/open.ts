@@ -4,13 +4,17 @@ import { UsageError } from "../../core/errors.js";
 import { type Dataset, type DatasetOptions, openDataset } from "../../data/index.js";
 import type { EvaluationSet } from "../tasks/task.js";
 import { type BenchmarkFolder, benchmarkFolder } from "./clip-benchmark.js";
+import type { Corruptions } from "./corruptions.js";
 import { openImageNet } from "./imagenet.js";
-import type { SetRole, Suite, SuiteSet } from "./suite.js";
+import type { SetRole } from "./score.js";
+import type { Suite, SuiteSet } from "./suite.js";
 
 export interface OpenSet extends EvaluationSet {
   readonly role: SetRole;
   /** Undefined: those that suit the data. */
   readonly tasks: readonly string[] | undefined;
+  /** Undefined: not corrupted. */
+  readonly corruptions: Corruptions | undefined;
 }
 
 /** Opens every set that is scored, in order; what probes learn from is opened once. Throws `UsageError`. */
@@ -29,9 +33,10 @@ export async function openSuite(suite: Suite, options: DatasetOptions = {}): Pro
       learned.set(other.name, known);
       part = await known;
     } else if (train !== undefined) {
-      part = await openDataset(train.data, options);
+      part = await openDataset(train.data, { ...options, ...(set.labelKey && { labelKey: set.labelKey }) });
     }
-    open.push({ ...found, train: part, role: set.role, tasks: set.tasks });
+    const { role, tasks, corruptions } = set;
+    open.push({ ...found, train: part, role, tasks, corruptions });
   }
   return open;
 }

@@ -5,12 +5,12 @@ import { z } from "zod";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
 import { type ClassNames, classNamesIn } from "../../data/class-names.js";
+import { corruptionNames } from "../../data/pixels/corrupt/corruption.js";
 import { importProgram } from "../../settings/program.js";
 import { findTask, tasks } from "../tasks/index.js";
+import { allCorruptions, type Corruptions, type CorruptionsInput } from "./corruptions.js";
 import { type ImageNetName, imagenetNames } from "./imagenet.js";
-
-/** What a set is for: scored by itself, the one that shifts are held against, such a shift, or only learned from. */
-export type SetRole = "test" | "reference" | "shift" | "train";
+import type { SetRole } from "./score.js";
 
 const roles: readonly SetRole[] = ["test", "reference", "shift", "train"];
 
@@ -40,6 +40,8 @@ export interface SuiteSetInput {
   /** ImageNet: the file of right answers, for pictures in one folder, for ReaL and for ObjectNet's mapping. */
   readonly answers?: string;
   readonly labelKey?: string;
+  /** Score the pictures corrupted too: all kinds at strengths 1 … 5, or those that are said. Default: the suite's, else not. */
+  readonly corruptions?: boolean | CorruptionsInput;
 }
 
 export interface SuiteInput {
@@ -49,11 +51,12 @@ export interface SuiteInput {
   readonly templates?: string | readonly string[];
   readonly tasks?: readonly string[];
   readonly wnids?: string;
+  readonly corruptions?: boolean | CorruptionsInput;
 }
 
 /** A set as it is opened: checked, paths complete. */
 export interface SuiteSet
-  extends Omit<SuiteSetInput, "data" | "classnames" | "templates" | "tasks" | "train"> {
+  extends Omit<SuiteSetInput, "data" | "classnames" | "templates" | "tasks" | "train" | "corruptions"> {
   readonly name: string;
   readonly data: readonly string[];
   readonly role: SetRole;
@@ -62,6 +65,8 @@ export interface SuiteSet
   readonly templates: string | readonly string[] | undefined;
   /** Undefined: those that suit the data. */
   readonly tasks: readonly string[] | undefined;
+  /** Undefined: the pictures as they are alone. */
+  readonly corruptions: Corruptions | undefined;
   /** What the suite says for all sets, where neither the set nor its folder does. */
   readonly fallback: Pick<SuiteSet, "classnames" | "templates">;
 }
@@ -76,7 +81,21 @@ export const defineSuite = (suite: SuiteInput): SuiteInput => suite;
 const words = z.string().min(1);
 const wordOrWords = z.union([words, z.array(words).min(1)]);
 const names = z.union([words, z.array(wordOrWords).min(1), z.record(z.string(), wordOrWords)]);
-const common = { classnames: names, templates: wordOrWords, tasks: z.array(words).min(1), wnids: words };
+const corruptions = z.union([
+  z.boolean(),
+  z.strictObject({
+    kinds: z.array(z.enum(corruptionNames)).min(1).optional(),
+    strengths: z.array(z.number().int().min(1).max(5)).min(1).optional(),
+    seed: z.number().int().min(0).optional(),
+  }),
+]);
+const common = {
+  classnames: names,
+  templates: wordOrWords,
+  tasks: z.array(words).min(1),
+  wnids: words,
+  corruptions,
+};
 const setKeys = {
   ...common,
   data: wordOrWords,
@@ -97,6 +116,7 @@ const rules: Readonly<Record<string, string>> = {
   classnames: "a file, a list of names, or a map from label to name",
   templates: "a set's name, a file, or a list of templates",
   tasks: "a list of names of tasks",
+  corruptions: `true, or {"kinds", "strengths", "seed"} with kinds of ${corruptionNames.join(", ")} and strengths of 1 … 5`,
   train: "a source, or the name of a set of the suite",
 };
 
@@ -129,6 +149,12 @@ export function checkSuite(value: unknown, { where = "suite", base = "." } = {})
   if (learned.length === inputs.length) {
     throw new UsageError(`${where}: a set must be scored; got only sets of role train. Add one.`);
   }
+  const references = inputs.filter(([, { role }]) => role === "reference").map(([name]) => name);
+  if (references.length > 1) {
+    throw new UsageError(
+      `${where}: one set is the reference that shifts are held against; got ${references.join(", ")}. Give the others role test.`,
+    );
+  }
   const place = (source: string): string =>
     source
       .split("::")
@@ -154,6 +180,7 @@ export function checkSuite(value: unknown, { where = "suite", base = "." } = {})
     const key = `sets.${name}.`;
     checkTasks(input.tasks, where, `${key}tasks`);
     const { role = "test", train, wnids = suite.wnids, answers } = input;
+    const { corruptions = suite.corruptions ?? false } = input;
     const own = typeof train === "string" && Object.hasOwn(suite.sets, train);
     if (train === undefined && learned.length > 1 && role !== "train") {
       throw new UsageError(
@@ -169,6 +196,8 @@ export function checkSuite(value: unknown, { where = "suite", base = "." } = {})
       fallback,
       data: places(input.data),
       tasks: input.tasks ?? suite.tasks,
+      corruptions:
+        corruptions === false ? undefined : allCorruptions(corruptions === true ? {} : corruptions),
       ...(wnids && { wnids: place(wnids) }),
       ...(answers && { answers: place(answers) }),
       train:

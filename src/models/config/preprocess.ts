@@ -25,6 +25,11 @@ export interface PreprocessConfig {
    * file that does not say.
    */
   readonly transparency?: "pillow" | Rgb;
+  /**
+   * Where the middle lies when an odd number of pixels is cut off: rounded to even (torchvision, open_clip), the default, or
+   * down (transformers). Not in open_clip's schema.
+   */
+  readonly crop_rounding?: "even" | "down";
   /** Whether pictures are turned as their EXIF says. Not in open_clip's schema either. Default false, as there. */
   readonly exif_orientation?: boolean;
 }
@@ -59,6 +64,7 @@ const rules = {
   resize_mode: [z.enum(["shortest", "longest", "squash"]), "shortest, longest or squash"],
   fill_color: [z.union([byte, color]), "0 to 255, or three such numbers"],
   transparency: [z.union([z.literal("pillow"), color]), '"pillow" or a colour of three numbers 0 to 255'],
+  crop_rounding: [z.enum(["even", "down"]), "even or down"],
   exif_orientation: [z.boolean(), "true or false"],
 } as const satisfies Record<keyof PreprocessConfig, readonly [z.ZodType, string]>;
 

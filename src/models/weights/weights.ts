@@ -1,15 +1,18 @@
-/** Parameters from safetensors under open_clip's names. */
+/** Parameters from stored weights. */
 
 import { allFinite, decode, type TypedArray } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
-import { SafetensorsFile, type StoredTensor } from "../../core/safetensors.js";
+import type { StoredTensor } from "../../core/safetensors.js";
 import { formatType, type Shape, sameShape } from "../../core/shape.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
-import { refuseForeignNames, refusePickledFile } from "./foreign.js";
+import { openWeights } from "./open.js";
 
 /** Tensors of open_clip's, OpenAI's and timm's checkpoints that hold no parameter of ours. */
 const ignored =
   /(^|\.)(attn_mask|num_batches_tracked|position_ids|relative_position_index)$|^(input_resolution|context_length|vocab_size)$/;
+
+/** What OpenAI's archives hold beside the parameters (open_clip tells them by these, too). */
+const OPENAI = ["input_resolution", "context_length", "vocab_size"];
 
 export interface ReadWeightsOptions {
   /** Our name of a stored tensor; undefined: it is not wanted. Default: the same. */
@@ -20,31 +23,26 @@ export interface ReadWeightsOptions {
   readonly fit?: (name: string, stored: StoredTensor, read: () => Float32Array) => Float32Array | undefined;
   /** What to do where names or shapes do not fit. */
   readonly remedy?: string;
-}
-
-/** A file of weights, opened. Throws `UsageError` with the remedy where it is PyTorch's, or its names are another layout's. */
-export function openWeights(path: string): SafetensorsFile {
-  refusePickledFile(path);
-  const file = new SafetensorsFile(path);
-  try {
-    refuseForeignNames(path, file.names);
-    return file;
-  } catch (error) {
-    file[Symbol.dispose]();
-    throw error;
-  }
+  /** Whether the model has QuickGELU, which OpenAI's own archives need and do not say. Default: not checked. */
+  readonly quickGelu?: boolean;
 }
 
 /**
  * Parameters of `specs` from the file, as f32: all of them, but for what it may lack. Throws `UsageError` naming the
  * file and what is missing, of another shape, unknown, or not finite.
  */
-export function readWeights(
+export async function readWeights(
   path: string,
   specs: ParameterSpecs,
-  { rename = (name) => name, mayMiss = () => false, fit, remedy }: ReadWeightsOptions = {},
-): Record<string, Float32Array> {
-  using file = openWeights(path);
+  { rename = (name) => name, mayMiss = () => false, fit, remedy, quickGelu }: ReadWeightsOptions = {},
+): Promise<Record<string, Float32Array>> {
+  using file = await openWeights(path);
+  if (quickGelu === false && OPENAI.every((name) => file.names.includes(name))) {
+    throw new UsageError(
+      `${path}: OpenAI's own weights need QuickGELU; got a model with GELU. Give the model whose name ends in -quickgelu, e.g. --model ViT-B-32-quickgelu.`,
+      { file: path },
+    );
+  }
   const storedAs = new Map<string, string>();
   for (const stored of file.names) {
     const name = ignored.test(stored) ? undefined : rename(stored);

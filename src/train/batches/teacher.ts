@@ -10,53 +10,68 @@
  */
 
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../../core/disk.js";
+import { decode } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
-import { SafetensorsFile } from "../../core/safetensors.js";
 import type { Dataset } from "../../data/index.js";
 import type { Engine } from "../../engines/engine.js";
 import { type Encoder, requireReadable } from "../../evaluate/model/encoder.js";
-import {
-  type LocatedModel,
-  loadModel,
-  locateModel,
-  type ModelSource,
-} from "../../evaluate/model/load-model.js";
+import { digestOfFile } from "../../evaluate/model/key.js";
+import { loadModel } from "../../evaluate/model/load-model.js";
+import { type LocatedModel, locateModel, type ModelSource } from "../../evaluate/model/locate.js";
+import { filesOf } from "../../models/weights/file.js";
+import { openWeights } from "../../models/weights/open.js";
+import { kebab } from "../../settings/fields.js";
 import { readCheckedJson } from "../../settings/json.js";
 import type { ExtraRows } from "../strategies/strategy.js";
 
 /** Where embeddings are kept, below the folder of runs. */
 const FOLDER = ".teachers";
 /** Changes when what is stored does. */
-const VERSION = 1;
+const VERSION = 2;
 /** Texts embedded at once. */
 const TEXTS = 256;
+/** What people call them. */
+const names = { teacher: "teacher", pickReference: "reference" } as const;
 
 interface Stored {
   /** e to the teacher's `logit_scale`. */
   readonly scale: number;
+  /** The teacher's `logit_bias`, where it has one. */
+  readonly bias?: number | undefined;
   /** The weights' file, for people. */
   readonly weights: string;
 }
 
-const storedSchema: z.ZodType<Stored> = z.object({ scale: z.number().positive(), weights: z.string() });
+const storedSchema: z.ZodType<Stored> = z.object({
+  scale: z.number().positive(),
+  bias: z.number().optional(),
+  weights: z.string(),
+});
 
-/** The rows of a teacher. Dispose it to close its files. */
+/** Which of a recipe's models is embedded: one to learn from, or one to pick pairs by. */
+export type TeacherRole = keyof typeof names;
+
+/** The rows of a teacher, or of whatever else embeds the training set once. Dispose it to close its files. */
 export interface Teacher extends Disposable {
   readonly images: ExtraRows;
   readonly texts: ExtraRows;
   /** Its own factor on the cosines. */
   readonly scale: number;
+  /** What it adds to the scaled cosines; undefined where it was trained without. */
+  readonly bias: number | undefined;
   /** Names teacher and data: embeddings of another key may be others. */
   readonly key: string;
 }
 
 export interface StoreTeacherOptions {
+  /** The setting that names it. Default `teacher`. */
+  readonly role?: TeacherRole | undefined;
   readonly engine: Engine;
   readonly dataset: Dataset;
   /** The folder of runs. */
@@ -70,15 +85,16 @@ export interface StoreTeacherOptions {
  * @throws UsageError naming what of the teacher is missing.
  */
 export async function storeTeacher(source: ModelSource, options: StoreTeacherOptions): Promise<string> {
-  const { dataset, logs, say } = options;
-  const named: ModelSource = { ...source, optionPrefix: "teacher-" };
-  const located = locateModel({ ...named, say });
+  const { dataset, logs, say, role = "teacher" } = options;
+  const what = names[role];
+  const named: ModelSource = { ...source, optionPrefix: `${kebab(role)}-` };
+  const located = await locateModel({ ...named, say });
   const folder = join(logs, FOLDER, keyOf(located, dataset));
   if (existsSync(join(folder, "teacher.json"))) {
-    say(`The teacher's embeddings are there: ${folder}.`);
+    say(`The ${what}'s embeddings are there: ${folder}.`);
     return folder;
   }
-  say(`The teacher ${located.weights} embeds ${dataset.length} images and their captions, once …`);
+  say(`The ${what} ${located.weights} embeds ${dataset.length} images and their captions, once …`);
   const making = `${folder}.${process.pid}.tmp`;
   const writing = <T>(body: () => T): T => withFileErrors("write", making, body);
   writing(() => {
@@ -88,13 +104,15 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
   try {
     const model = await loadModel(options.engine, named);
     try {
-      await embedImages(model.encoder, dataset, join(making, "images.npy"), say);
+      await embedImages(model.encoder, dataset, join(making, "images.npy"), (images) =>
+        say(`The ${what} could not read ${images} images, which are left out.`),
+      );
       await embedCaptions(model.encoder, captionsOf(dataset), join(making, "texts.npy"));
     } finally {
       model.encoder[Symbol.dispose]();
       for (const buffer of Object.values(model.buffers)) buffer[Symbol.dispose]();
     }
-    const stored: Stored = { scale: scaleOf(located.weights), weights: located.weights };
+    const stored: Stored = { ...(await logitsOf(located.weights)), weights: located.weights };
     writeJsonAtomic(join(making, "teacher.json"), stored);
     // Another run may have made the same meanwhile.
     if (!existsSync(folder)) writing(() => renameSync(making, folder));
@@ -105,8 +123,8 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
 }
 
 /** Opens what `storeTeacher` made of this data set. Throws `UsageError` where it does not belong to it. */
-export function openTeacher(folder: string, dataset: Dataset): Teacher {
-  const { scale } = readCheckedJson(
+export function openTeacher(folder: string, dataset: Dataset, role: TeacherRole = "teacher"): Teacher {
+  const { scale, bias } = readCheckedJson(
     join(folder, "teacher.json"),
     storedSchema,
     `Delete ${folder}: it is made again.`,
@@ -121,11 +139,12 @@ export function openTeacher(folder: string, dataset: Dataset): Teacher {
   if (images.rows !== dataset.length || texts.rows !== rowOf.size) {
     dispose();
     throw new UsageError(
-      `teacher: ${folder} must hold ${dataset.length} images and ${rowOf.size} captions; got ${images.rows} and ${texts.rows}. Remove the folder; they are made again.`,
+      `${role}: ${folder} must hold ${dataset.length} images and ${rowOf.size} captions; got ${images.rows} and ${texts.rows}. Remove the folder; they are made again.`,
     );
   }
   return {
     scale,
+    bias,
     key: basename(folder),
     images: { width: images.width, rows: (samples) => images.read(samples) },
     texts: {
@@ -139,7 +158,7 @@ export function openTeacher(folder: string, dataset: Dataset): Teacher {
 function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, dataset: Dataset): string {
   const hash = createHash("sha256");
   const add = (value: unknown) => hash.update(`${JSON.stringify(value)}\n`);
-  add([VERSION, config, preprocess, clean, digestOf(weights), digestOf(tokenizer)]);
+  add([VERSION, config, preprocess, clean, ...filesOf(weights).map(digestOfFile), digestOfFile(tokenizer)]);
   for (let i = 0; i < dataset.length; i++) {
     const { key, captions } = dataset.sample(i);
     add([key, captions]);
@@ -147,23 +166,11 @@ function keyOf({ weights, tokenizer, config, preprocess, clean }: LocatedModel, 
   return hash.digest("hex").slice(0, 24);
 }
 
-function digestOf(path: string): string {
-  const hash = createHash("sha256");
-  const chunk = new Uint8Array(2 ** 20);
-  withFileErrors("read", path, () => {
-    const file = openSync(path, "r");
-    try {
-      for (let n = readSync(file, chunk); n > 0; n = readSync(file, chunk)) hash.update(chunk.subarray(0, n));
-    } finally {
-      closeSync(file);
-    }
-  });
-  return hash.digest("hex");
-}
-
-function scaleOf(weights: string): number {
-  using file = new SafetensorsFile(weights);
-  return Math.exp(Number(file.read("logit_scale")[0]));
+async function logitsOf(weights: string): Promise<Omit<Stored, "weights">> {
+  using file = await openWeights(weights);
+  const read = (name: string): number => decode(file.info(name).dtype, file.read(name))[0]!;
+  const scale = Math.exp(read("logit_scale"));
+  return file.names.includes("logit_bias") ? { scale, bias: read("logit_bias") } : { scale };
 }
 
 /** Each caption once, in the order of the samples. */
@@ -178,7 +185,7 @@ async function embedImages(
   encoder: Encoder,
   dataset: Dataset,
   path: string,
-  say: (line: string) => void,
+  onUnreadable: (images: number) => void,
 ): Promise<void> {
   const width = encoder.options.clip.config.embed_dim;
   using file = new NpyWriter(path, { dtype: "f32", rowShape: [width] });
@@ -200,7 +207,7 @@ async function embedImages(
   }
   upTo(dataset.length);
   requireReadable(dataset.name, readable, skipped);
-  if (skipped.length > 0) say(`The teacher could not read ${skipped.length} images, which are left out.`);
+  if (skipped.length > 0) onUnreadable(skipped.length);
   file.close();
 }
 

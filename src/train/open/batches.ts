@@ -5,8 +5,9 @@ import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
 import { createLoader, fingerprintOf } from "../../data/index.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
-import { PASSES } from "../batches/batches.js";
 import { Loaders } from "../batches/loaders.js";
+import { readingOf } from "../batches/visits.js";
+import { pickOf } from "../recipe/pick-fields.js";
 import type { Run } from "../run/folder.js";
 import { extendPlan, isDone, makePlan, type Plan } from "../schedule/plan.js";
 import { rowsOfDevices } from "../step/device-rows.js";
@@ -29,15 +30,22 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
       `microBatch: batches in parts are made by one process; got microBatch=${microBatch}, ${count} processes. Remove it, or use --devices in one process.`,
     );
   }
+  if (count > 1 && recipe.pick !== undefined) {
+    throw new UsageError(
+      `pick: pairs are picked by one process, which sees the whole super-batch; got pick=${recipe.pick}, ${count} processes. Remove it, or use --devices in one process.`,
+    );
+  }
+  const { superBatch = batchSize } = pickOf(recipe) ?? {};
+  const { parts, passes } = readingOf(superBatch, microBatch);
   const { start, end } = rowsOfDevices(batchSize, count * devices, { first: index * devices, devices });
   const ofSize = (size: number) => (pipeline: Pipeline) =>
     size === pipelines.train.size ? pipeline : pipelineOfSize(pipeline, size);
   const makeLoader = (size: number) =>
     createLoader({
       dataset: data.train,
-      ...(microBatch === undefined
-        ? { batchSize, rows: { start, end } }
-        : { batchSize: microBatch, revisit: { batches: batchSize / microBatch, times: PASSES } }),
+      batchSize: superBatch / parts,
+      ...(passes > 1 ? { revisit: { batches: parts, times: passes } } : {}),
+      ...(recipe.pick === undefined && microBatch === undefined ? { rows: { start, end } } : {}),
       seed: recipe.seed,
       pipeline: ofSize(size)(pipelines.train),
       views: pipelines.views.map(ofSize(size)),

@@ -4,6 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
 import { datasetOptions } from "../../data/fields.js";
 import { type Dataset, fingerprintOf, openDataset } from "../../data/index.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { splitAt, splitByImage } from "../../data/split.js";
 import type { Processes } from "../../engines/group.js";
 import { loadTemplates } from "../../evaluate/prompts/templates.js";
@@ -21,8 +22,8 @@ export interface RunData {
 }
 
 /**
- * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side. Process 0 looks at
- * the images for that, and it alone opens what is evaluated.
+ * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side, and of the others takes
+ * what is selected. Process 0 looks at the images for that, and it alone opens what is evaluated.
  */
 export async function openRunData(
   recipe: Recipe,
@@ -51,15 +52,18 @@ export async function openRunData(
     recipe.probeData === undefined || !evaluates
       ? undefined
       : await openDataset(recipe.probeData, { onProgress });
+  // What is held out is not selected: scores of runs with other selections are of the same pairs.
+  const selected = (dataset: Dataset) =>
+    takeSelected(dataset, recipe.select, { onProgress, weight: recipe.sampleWeight });
   if (recipe.valSplit > 0) {
     const indices = await processes.share("held out", () => heldOutOf(recipe, all, onProgress, run));
     const { train, heldOut } = splitAt(all, indices);
-    return { train, val: heldOut, zeroshot, probe };
+    return { train: await selected(train), val: heldOut, zeroshot, probe };
   }
   const val =
     recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
   if (val !== undefined) requireCaptions(val, "valData");
-  return { train: all, val, zeroshot, probe };
+  return { train: await selected(all), val, zeroshot, probe };
 }
 
 /** The samples that the recipe holds out of all: as the run keeps them, or found by looking at every image, and kept. */

@@ -46,7 +46,7 @@ export async function openFolder(
       return { step: resumed?.step, done: isOver };
     });
     const { path, resumed } = run ?? (await followRun(recipe, step));
-    if (resumed === undefined) requireWeights(recipe, (line) => hooks.onMessage?.(line, "warning"));
+    if (resumed === undefined) await requireWeights(recipe, (line) => hooks.onMessage?.(line, "warning"));
     let saved = resumed?.step;
     return {
       recipe,

@@ -2,10 +2,11 @@
 
 import { existsSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
-import { readJson, writeJsonAtomic } from "../../core/files.js";
+import { writeJsonAtomic } from "../../core/files.js";
 import { normalizations } from "../../data/normalizations.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
-import { openaiPreprocess, type PreprocessConfig, parsePreprocess } from "../../models/config/preprocess.js";
+import { readModelFile } from "../../models/config/model-file.js";
+import { openaiPreprocess, type PreprocessConfig } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { findPreset } from "../../models/presets/presets.js";
 import type { Recipe } from "../recipe/recipe.js";
@@ -107,8 +108,7 @@ export function readModel(model: Recipe["model"]): { config: ClipConfig; preproc
     return { config: parseClipConfig(model, "model"), preprocess: openaiPreprocess };
   }
   if (!model.endsWith(".json")) return findPreset(model);
-  const json = readJson(model);
-  return { config: parseClipConfig(json, model), preprocess: parsePreprocess(json, model) };
+  return readModelFile(model);
 }
 
 const MODEL_FILE = "open_clip_config.json";

@@ -3,28 +3,30 @@
 import { performance } from "node:perf_hooks";
 import { keyFromSeed } from "../../core/random.js";
 import type { Engine } from "../../engines/engine.js";
-import type { Processes } from "../../engines/group.js";
 import { parseXlaFlagWords } from "../../engines/xla/options.js";
 import { type Clip, makeClip } from "../../models/clip.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
-import { openTeacher, type StoreTeacherOptions, storeTeacher, type Teacher } from "../batches/teacher.js";
+import { sampleWeights } from "../batches/sample-weights.js";
+import type { Picker } from "../pick/picker.js";
 import { precisionOn } from "../recipe/machine-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
-import { DEFAULT_DISTILL } from "../recipe/teacher-fields.js";
 import { readState } from "../run/state-files.js";
-import { distilledPhases, type Phases, phasesOf } from "../schedule/phases.js";
+import { type Phases, phasesOf, withStrategies } from "../schedule/phases.js";
 import { frozenOf, ratesOf } from "../step/frozen.js";
 import { makeOptimizer, type Optimizer } from "../step/optimizer.js";
 import { learning, type StepOptions } from "../step/options.js";
 import { StepRunner } from "../step/runner.js";
 import { initialState } from "../step/state.js";
 import { TwoPassRunner } from "../step/two-pass-runner.js";
+import type { ExtraRows } from "../strategies/strategy.js";
+import { weighted } from "../strategies/weighted.js";
 import type { OpenBatches } from "./batches.js";
 import type { OpenFolder } from "./folder.js";
 import type { Inputs } from "./inputs.js";
+import { pickerOf, referenceOf, teacherOf, withTeacher } from "./teachers.js";
 import { type WarmStart, warmStart } from "./warm-start.js";
 
-/** Dispose it to free the state and the teacher. */
+/** Dispose it to free the state, and what is embedded once. */
 export interface OpenStep extends Disposable {
   readonly engine: Engine;
   readonly clip: Clip;
@@ -33,6 +35,8 @@ export interface OpenStep extends Disposable {
   readonly phases: Phases;
   readonly optimizer: Optimizer;
   readonly runner: StepRunner | TwoPassRunner;
+  /** Picks the batches, where the recipe says so. */
+  readonly picker: Picker | undefined;
   /** What the weights start from, in a new run that does not start from nothing. */
   readonly start: WarmStart | undefined;
   readonly compileSeconds: number;
@@ -48,13 +52,26 @@ export async function openStep(
   const say = (line: string) => hooks.onMessage?.(line, "note");
   const engine = await processes.openEngine(recipe.engine, { ...recipe, onChoice: say });
   const clip = clipOf(recipe, model.config);
-  const teacher = await teacherOf(recipe, { engine, dataset: data.train, say, processes });
+  const held: Disposable[] = [];
+  const release = () => {
+    for (const each of held.splice(0).reverse()) each[Symbol.dispose]();
+  };
   try {
-    const phases = withTeacher(phasesOf(recipe, clip, model.textLength), teacher, recipe);
+    const embedding = { engine, dataset: data.train, say, processes };
+    const teacher = await teacherOf(recipe, embedding);
+    if (teacher !== undefined) held.push(teacher);
+    const reference = await referenceOf(recipe, embedding);
+    if (reference !== undefined) held.push(reference);
+    const weights = sampleWeights(data.train, recipe.captions);
+    const phases = withTeacher(
+      withWeights(phasesOf(recipe, clip, model.textLength), weights),
+      teacher,
+      recipe,
+    );
     const phase = phases.at(resumed?.step ?? 0, plan);
-    const start = resumed === undefined ? warmStart(recipe, clip) : undefined;
+    const start = resumed === undefined ? await warmStart(recipe, clip) : undefined;
     const { fresh } = await processes.share("start", () =>
-      run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key }),
+      run!.saveStart({ fresh: start?.fresh ?? [], teacher: teacher?.key, pickReference: reference?.key }),
     );
     const variables = { clip, strategy: phase.strategy };
     const initial =
@@ -81,6 +98,9 @@ export async function openStep(
         ? StepRunner.create(engine, options, initial, { flags })
         : TwoPassRunner.create(engine, { ...options, microBatch, textMicroBatch }, initial, { flags }),
     );
+    held.push(runner);
+    const picker = await guard("compiling the picking", pickerOf(recipe, engine, options, runner, reference));
+    if (picker !== undefined) held.push(picker);
     return {
       engine,
       clip,
@@ -88,18 +108,19 @@ export async function openStep(
       phases,
       optimizer: options.optimizer,
       runner,
+      picker,
       start,
       compileSeconds: (performance.now() - compiling) / 1000,
-      [Symbol.dispose]() {
-        runner[Symbol.dispose]();
-        teacher?.[Symbol.dispose]();
-      },
+      [Symbol.dispose]: release,
     };
   } catch (error) {
-    teacher?.[Symbol.dispose]();
+    release();
     throw error;
   }
 }
+
+const withWeights = (phases: Phases, weights: ExtraRows | undefined): Phases =>
+  weights === undefined ? phases : withStrategies(phases, (strategy) => weighted(strategy, weights));
 
 /** The model of a recipe. A tower that is locked whole computes without noise. */
 export const clipOf = (recipe: Recipe, config: Inputs["model"]["config"]): Clip =>
@@ -124,22 +145,3 @@ export const stepSettings = (recipe: Recipe, clip: Clip, fresh: ReadonlySet<stri
     maxLogitScale: recipe.logitScaleMax,
     ema: recipe.emaDecay > 0,
   }) satisfies Partial<StepOptions>;
-
-/** The recipe's teacher, whose embeddings process 0 makes unless they are there. */
-async function teacherOf(
-  recipe: Recipe,
-  { processes, ...context }: Omit<StoreTeacherOptions, "logs"> & { readonly processes: Processes },
-): Promise<Teacher | undefined> {
-  const { teacher: path, teacherModel: model, teacherTokenizer: tokenizer, logs, workers } = recipe;
-  if (path === undefined) return undefined;
-  const folder = await processes.share("teacher", () =>
-    storeTeacher({ path, model, tokenizer, workers }, { ...context, logs }),
-  );
-  return openTeacher(folder, context.dataset);
-}
-
-function withTeacher(phases: Phases, teacher: Teacher | undefined, recipe: Recipe): Phases {
-  if (teacher === undefined) return phases;
-  const { distill: weight = DEFAULT_DISTILL, teacherScale: scale = teacher.scale } = recipe;
-  return distilledPhases(phases, { ...teacher, weight, scale });
-}

@@ -2,10 +2,11 @@
 
 import { UsageError } from "../../core/errors.js";
 import { formatType } from "../../core/shape.js";
-import { weightsFile } from "../../evaluate/model/load-model.js";
+import { weightsFile } from "../../evaluate/model/locate.js";
 import { type Clip, towerOf } from "../../models/clip.js";
+import { openWeights } from "../../models/weights/open.js";
 import { resamplePositions } from "../../models/weights/stored.js";
-import { openWeights, type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
+import { type ReadWeightsOptions, readWeights } from "../../models/weights/weights.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
 import type { Start } from "../recipe/start-fields.js";
 
@@ -23,12 +24,12 @@ export interface WarmStart {
  * Reads what the recipe starts from; undefined where it starts from nothing.
  * @throws UsageError naming the file, and what is missing, unknown, or of a shape that cannot be made to fit.
  */
-export function warmStart(start: Start, clip: Clip): WarmStart | undefined {
+export async function warmStart(start: Start, clip: Clip): Promise<WarmStart | undefined> {
   const { pretrained, pretrainedImage } = start;
   const path = pretrained ?? pretrainedImage;
   if (path === undefined) return undefined;
-  const file = weightsFile(path);
-  const values = pretrained === undefined ? readImageTower(file, clip) : readWhole(file, clip);
+  const file = await weightsFile(path);
+  const values = await (pretrained === undefined ? readImageTower(file, clip) : readWhole(file, clip));
   const fresh = Object.keys(clip.variables).filter((name) => values[name] === undefined);
   const own = fresh.filter((name) => pretrained !== undefined || towerOf(name) === "image");
   const about = `${pretrained === undefined ? "image tower" : "weights"} of ${file}${own.length === 0 ? "" : `, ${own.join(", ")} anew`}`;
@@ -39,31 +40,32 @@ export function warmStart(start: Start, clip: Clip): WarmStart | undefined {
  * Throws `UsageError` now, and not after the data are read, where the weights are missing or no such file.
  * @param say told of checkpoints that are passed over.
  */
-export function requireWeights(
+export async function requireWeights(
   { pretrained, pretrainedImage }: Pick<Start, "pretrained" | "pretrainedImage">,
   say?: (line: string) => void,
-): void {
+): Promise<void> {
   const path = pretrained ?? pretrainedImage;
-  if (path !== undefined) namesOf(weightsFile(path, say));
+  if (path !== undefined) await namesOf(await weightsFile(path, say));
 }
 
 /** All of a CLIP. A bias of the logits may be missing or superfluous: it belongs to the loss. */
-function readWhole(file: string, clip: Clip): Record<string, Float32Array> {
+function readWhole(file: string, clip: Clip): Promise<Record<string, Float32Array>> {
   return readWeights(file, clip.variables, {
     rename: (name) => (name === "logit_bias" && clip.variables[name] === undefined ? undefined : name),
     mayMiss: (name) => name === "logit_bias",
     fit: fitTo(file, clip),
     remedy: "Give --model, image size and --tokenizer as it was trained with.",
+    quickGelu: clip.config.quick_gelu,
   });
 }
 
 /** `visual.*` of a CLIP's file, or a trunk stored by itself. */
-function readImageTower(file: string, clip: Clip): Record<string, Float32Array> {
+async function readImageTower(file: string, clip: Clip): Promise<Record<string, Float32Array>> {
   const specs: ParameterSpecs = Object.fromEntries(
     Object.entries(clip.variables).filter(([name]) => name.startsWith("visual.")),
   );
   const fit = fitTo(file, clip);
-  if (namesOf(file).some((name) => name.startsWith("visual."))) {
+  if ((await namesOf(file)).some((name) => name.startsWith("visual."))) {
     return readWeights(file, specs, {
       rename: (name) => (name.startsWith("visual.") ? name : undefined),
       fit,
@@ -82,8 +84,8 @@ function readImageTower(file: string, clip: Clip): Record<string, Float32Array> 
   });
 }
 
-function namesOf(path: string): string[] {
-  using file = openWeights(path);
+async function namesOf(path: string): Promise<readonly string[]> {
+  using file = await openWeights(path);
   return file.names;
 }
 

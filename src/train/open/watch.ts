@@ -2,6 +2,7 @@
 
 import { Encoder } from "../../evaluate/model/encoder.js";
 import { countParameters, type ParameterSpecs } from "../../nn/parameters.js";
+import type { Picker } from "../pick/picker.js";
 import type { Run } from "../run/folder.js";
 import { HeldOutLoss } from "../watch/held-out.js";
 import { makeScoring } from "../watch/scoring.js";
@@ -84,7 +85,7 @@ function describe(
   { recipe, processes }: OpenFolder,
   { model }: Inputs,
   images: number,
-  { clip, trained, start, phases }: OpenStep,
+  { clip, trained, start, phases, picker }: OpenStep,
 ): string {
   const whole = countParameters(clip.parameters);
   const locked = countParameters(trained) === whole ? "" : ` (${millions(trained)} M of them trained)`;
@@ -94,7 +95,14 @@ function describe(
     ...(start === undefined ? [] : [start.about]),
     `${model.note}, context ${model.tokenizer.contextLength}${cutNote(model)}`,
     phases.describe(),
+    ...(picker === undefined ? [] : [costOfPicking(picker)]),
   ].join("; ");
+}
+
+function costOfPicking(picker: Picker): string {
+  const { towers, products } = picker.macs();
+  const giga = (macs: number) => (macs / 1e9).toPrecision(3);
+  return `picking a batch takes ${giga(towers + products)} GMAC forward, ${giga(products)} of them to compare its pairs`;
 }
 
 const millions = (specs: ParameterSpecs): string => (countParameters(specs) / 1e6).toFixed(1);

@@ -90,8 +90,9 @@ export interface RecipeInput {
   // Start
 
   /**
-   * Start from a whole CLIP: a run, or a .safetensors file with open_clip's names. Needs its tokenizer; its
-   * logit scale is taken, too.
+   * Start from a whole CLIP: a run, a name (clipwright models --pretrained, hf-hub:OWNER/NAME), a folder of
+   * open_clip's or of Hugging Face's CLIPModel, or a file of weights, .safetensors or PyTorch's. Needs its
+   * tokenizer; its logit scale is taken, too.
    */
   readonly pretrained?: string | undefined;
 
@@ -143,8 +144,8 @@ export interface RecipeInput {
   // Teacher
 
   /**
-   * Learn from a CLIP, too: a run, a model's folder, or a .safetensors file. Its embeddings of the training
-   * set are made once, kept under --logs, and used again.
+   * Learn from a CLIP, too: a run, or another as --pretrained takes it, by name, folder or file. Its
+   * embeddings of the training set are made once, kept under --logs, and used again.
    */
   readonly teacher?: string | undefined;
 
@@ -167,6 +168,40 @@ export interface RecipeInput {
    * Of --teacher: factor on its cosines, an inverse temperature; its own logit scale otherwise.
    */
   readonly teacherScale?: number | undefined;
+
+  // Picking
+
+  /**
+   * Draw each batch from a super-batch by its pairs' losses beside each other: learnability (the model's less
+   * the reference's), hard (the model's), easy (the reference's, lowest).
+   */
+  readonly pick?: "learnability" | "hard" | "easy" | undefined;
+
+  /**
+   * Of --pick: share of the super-batch that is left out (default 0.8: a super-batch is five batches).
+   */
+  readonly pickFilterRatio?: number | undefined;
+
+  /**
+   * Of --pick: chunks in which a batch is drawn, each given those before (default 16).
+   */
+  readonly pickChunks?: number | undefined;
+
+  /**
+   * Of --pick learnability and easy: a CLIP trained on pairs that you trust. Its embeddings of the training
+   * set are made once, kept under --logs, and used again.
+   */
+  readonly pickReference?: string | undefined;
+
+  /**
+   * Of --pick-reference: preset or model file, where none lies beside it.
+   */
+  readonly pickReferenceModel?: string | undefined;
+
+  /**
+   * Of --pick-reference: its tokenizer, where none lies beside it.
+   */
+  readonly pickReferenceTokenizer?: string | undefined;
 
   // Data
 
@@ -249,6 +284,18 @@ export interface RecipeInput {
    * Refuse data that are damaged or unreadable in part.
    */
   readonly strict?: boolean | undefined;
+
+  /**
+   * Parquet or .npy file that says which pairs of the training data are trained on, with which weights and
+   * texts; what --val-split holds out is not touched. See docs/curation.md.
+   */
+  readonly select?: string | undefined;
+
+  /**
+   * Of --select: the column that says how much each pair weighs in the loss (default weight); with it a table
+   * of scores is taken, too, and keeps every pair.
+   */
+  readonly sampleWeight?: string | undefined;
 
   /**
    * Which of an image's captions a visit takes: one at random, or always the first. Default `random`.

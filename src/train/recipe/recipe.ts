@@ -6,7 +6,7 @@
  */
 
 import { UsageError } from "../../core/errors.js";
-import { dataFields, policyName } from "../../data/fields.js";
+import { dataFields, policyName, selectField } from "../../data/fields.js";
 import { policyList } from "../../data/pixels/augment/policies.js";
 import {
   checkAll,
@@ -31,6 +31,7 @@ import { evaluationFields, evaluationRules } from "./evaluation-fields.js";
 import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
+import { pickFields, pickRules } from "./pick-fields.js";
 import { scheduleFields } from "./schedule-fields.js";
 import { stages } from "./stages.js";
 import { startFields, startRules } from "./start-fields.js";
@@ -74,6 +75,7 @@ export const recipeGroups = {
   },
   Start: startFields,
   Teacher: teacherFields,
+  Picking: pickFields,
   Data: {
     trainData: required(
       list(text("SOURCE"), { separator: "::" }),
@@ -96,6 +98,13 @@ export const recipeGroups = {
       "Share of the training images to hold out; duplicates stay on one side.",
     ),
     ...dataFields,
+    select: selectField(
+      "Parquet or .npy file that says which pairs of the training data are trained on, with which weights and texts; what --val-split holds out is not touched.",
+    ),
+    sampleWeight: optional(
+      text("COLUMN"),
+      "Of --select: the column that says how much each pair weighs in the loss (default weight); with it a table of scores is taken, too, and keeps every pair.",
+    ),
     captions: defaulted(
       choice(["random", "first"]),
       "random",
@@ -361,6 +370,11 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
   ...strategyRules,
   ...startRules,
   ...teacherRules,
+  ...pickRules,
+  ({ select, sampleWeight }) =>
+    sampleWeight !== undefined && select === undefined
+      ? `sampleWeight: names a column of a table; got sampleWeight=${sampleWeight} without select. Add ${says("select")} FILE.`
+      : undefined,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

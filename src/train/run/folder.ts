@@ -3,7 +3,7 @@
  *
  *     config.json        the recipe, complete
  *     plan.json          the number of steps, fixed once
- *     start.json         of a run that starts from weights, or has a teacher: what started anew, and which
+ *     start.json         of a run that starts from weights, has a teacher or picks by a reference: what started anew, and which
  *     held-out.json      of a run with a valSplit: which samples were held out, of which data
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
@@ -66,11 +66,17 @@ export interface StartRecord {
   readonly fresh: readonly string[];
   /** What the teacher's embeddings are stored as. */
   readonly teacher?: string | undefined;
+  /** As `teacher`, of the reference that pairs are picked by. */
+  readonly pickReference?: string | undefined;
 }
+
+/** What of it names embeddings. */
+const EMBEDDED = ["teacher", "pickReference"] as const;
 
 const startSchema: z.ZodType<StartRecord> = z.object({
   fresh: z.array(z.string()),
   teacher: z.string().optional(),
+  pickReference: z.string().optional(),
 });
 
 /** Samples of the training data that a run holds out. */
@@ -222,19 +228,20 @@ export class Run implements Disposable {
 
   /**
    * Keeps what the run starts from; of a run that goes on, gives what was kept.
-   * @throws UsageError when a run that goes on has another teacher than when it began.
+   * @throws UsageError when a run that goes on has another teacher or reference than when it began.
    */
   saveStart(start: StartRecord): StartRecord {
     if (this.resumed === undefined) {
-      if (start.fresh.length > 0 || start.teacher !== undefined)
+      if (start.fresh.length > 0 || EMBEDDED.some((key) => start[key] !== undefined))
         this.writeFile(START, `${JSON.stringify(start, null, 2)}\n`);
       return start;
     }
     const path = join(this.path, START);
     const stored = existsSync(path) ? readCheckedJson(path, startSchema, RESTORE) : { fresh: [] };
-    if (stored.teacher !== start.teacher) {
+    for (const key of EMBEDDED) {
+      if (stored[key] === start[key]) continue;
       throw new UsageError(
-        `teacher: must be what the run began with, on the same data; got embeddings ${start.teacher}, was ${stored.teacher}. Restore its weights and the data, or start another run with --name.`,
+        `${key}: must be what the run began with, on the same data; got embeddings ${start[key]}, was ${stored[key]}. Restore its weights and the data, or start another run with --name.`,
       );
     }
     return stored;
@@ -339,11 +346,12 @@ export const openRun = (recipe: Recipe, say: (line: string) => void): Promise<Ru
 
 /** How the data of a plan differ from those of the stored one, in words. */
 function changesOf(stored: Plan, plan: Plan): readonly string[] {
-  if (stored.samplesPerEpoch !== plan.samplesPerEpoch)
-    return [`${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}`];
-  return stored.data === undefined || plan.data === undefined
-    ? []
-    : changeOfData(stored.data, plan.data).changed;
+  const changed =
+    stored.data === undefined || plan.data === undefined ? [] : changeOfData(stored.data, plan.data).changed;
+  const sameSelection = stored.data?.selection === plan.data?.selection;
+  return sameSelection && stored.samplesPerEpoch !== plan.samplesPerEpoch
+    ? [`${plan.samplesPerEpoch} samples, was ${stored.samplesPerEpoch}`]
+    : changed;
 }
 
 const removeTry = (disk: Disk, path: string): void => {

@@ -2,10 +2,10 @@
 
 import { UsageError } from "../../core/errors.js";
 import type { Clip } from "../../models/clip.js";
+import { type PickSettings, pickOf, pickWeights } from "../recipe/pick-fields.js";
 import { endsOf, type Stages, valueAt } from "../recipe/stages.js";
 import { plainClip } from "../strategies/clip.js";
 import { sampleMacs } from "../strategies/cost.js";
-import { type DistillOptions, distilled } from "../strategies/distill.js";
 import { makeStrategy, type StrategyName } from "../strategies/index.js";
 import type { Strategy, StrategyOptions } from "../strategies/strategy.js";
 import { type Plan, plannedStep } from "./plan.js";
@@ -33,7 +33,7 @@ export interface Phases {
   meanCost(done?: number, unit?: number): number;
   /**
    * Multiply-adds of `steps` steps' forward passes for one row of their batches, all views and heads: what the paper
-   * counts. Times the batch size they are the run's.
+   * counts; and those of the pairs that were judged to pick it. Times the batch size they are the run's.
    */
   forwardMacs(steps: number, plan: Pick<Plan, "totalSteps" | "cut" | "extended">): number;
   /** Phases that begin after the share `done` of the run. */
@@ -48,7 +48,9 @@ type Chosen = {
   readonly imageSizes?: Stages | undefined;
   readonly contextLengths?: Stages | undefined;
   readonly maskRatio?: Stages | undefined;
-} & { readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined };
+} & PickSettings & {
+    readonly [K in Exclude<keyof StrategyOptions, "maskRatio">]?: StrategyOptions[K] | undefined;
+  };
 
 /**
  * The phases of a recipe. Throws `UsageError` where the model cannot be trained so.
@@ -95,13 +97,16 @@ export function phasesOf(
     };
   });
 
+  const pick = pickOf(chosen);
   const costs = new Map<string, number>();
   const costOf = (
     { clip: model, strategy, contextLength }: Omit<Phase, "imageSize" | "until">,
     backward: boolean,
   ) => {
     const key = `${all.findIndex((phase) => phase.strategy === strategy)} ${backward}`;
-    const known = costs.get(key) ?? sampleMacs(model, strategy, contextLength, { backward });
+    const known =
+      costs.get(key) ??
+      judgedMacs(chosen, model, contextLength) + sampleMacs(model, strategy, contextLength, { backward });
     costs.set(key, known);
     return known;
   };
@@ -143,7 +148,7 @@ export function phasesOf(
       const isPlain = all.length === 1 && all[0]!.strategy.seen === undefined && all[0]!.strategy.views === 0;
       const whole = plainClip(clip);
       const cost =
-        isPlain && all[0]!.imageSize === S && all[0]!.contextLength === T
+        isPlain && pick === undefined && all[0]!.imageSize === S && all[0]!.contextLength === T
           ? 1
           : meanMacs(0, false) / sampleMacs(clip, whole, T);
       const { views } = all[0]!.strategy;
@@ -158,16 +163,23 @@ export function phasesOf(
         if (all.length > 1) parts.push(`${sees || "everything"} for ${percent} %`);
         else if (sees !== "") parts.push(sees);
       }
+      if (pick !== undefined)
+        parts.push(`picked from ${pick.superBatch} pairs by ${pick.method} in ${pick.chunks} chunks`);
       return `${parts.join(", ")}: ${cost.toFixed(2)} × the multiply-adds of clip`;
     },
   };
 }
 
-/** The phases of a run, each with the teacher. */
-export function distilledPhases(phases: Phases, options: DistillOptions): Phases {
-  const made = new Map(
-    phases.all.map((phase) => [phase, { ...phase, strategy: distilled(phase.strategy, options) }]),
-  );
+/** Multiply-adds of the forward passes that judge pairs, for each pair that is picked; 0 where the model judges none. */
+export function judgedMacs(chosen: PickSettings, clip: Clip, contextLength: number): number {
+  const pick = pickOf(chosen);
+  if (pick === undefined || pickWeights[pick.method].learner === 0) return 0;
+  return (pick.superBatch / chosen.batchSize!) * sampleMacs(clip, plainClip(clip), contextLength);
+}
+
+/** The phases of a run, each with another strategy made of its own. */
+export function withStrategies(phases: Phases, change: (strategy: Strategy) => Strategy): Phases {
+  const made = new Map(phases.all.map((phase) => [phase, { ...phase, strategy: change(phase.strategy) }]));
   return {
     ...phases,
     all: [...made.values()],

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
 import type { DataFingerprint } from "../../data/index.js";
 import { type Clock, wholeSteps } from "../../settings/duration.js";
+import { pickOf } from "../recipe/pick-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
 import type { Schedule } from "./learning-rate.js";
 import { endOfRise, firstRise, type Incline } from "./rise.js";
@@ -15,6 +16,8 @@ export interface Plan {
   /** Samples in one epoch. */
   readonly samplesPerEpoch: number | undefined;
   readonly batchSize: number;
+  /** Pairs that each batch is picked from, where the recipe picks. */
+  readonly superBatch?: number | undefined;
   /** Steps taken before the length was fixed; 0 unless the run is limited by time. */
   readonly measuredSteps: number;
   /** How the learning rate of a time-limited run rises. */
@@ -37,6 +40,7 @@ export const fingerprintSchema: z.ZodType<DataFingerprint> = z.object({
   sizes: z.string(),
   content: z.string(),
   times: z.string(),
+  selection: z.string().optional(),
 });
 
 /** What `plan.json` must hold. */
@@ -44,6 +48,7 @@ export const planSchema: z.ZodType<Plan> = z.object({
   totalSteps: count.optional() as z.ZodType<number | undefined>,
   samplesPerEpoch: count.optional() as z.ZodType<number | undefined>,
   batchSize: count,
+  superBatch: count.optional() as z.ZodType<number | undefined>,
   measuredSteps: z.int().min(0),
   rise: z.array(z.object({ after: z.int().min(0), steps: z.int().min(0) })).optional(),
   secondsPerStep: z.number().positive().optional(),
@@ -105,7 +110,18 @@ export function makePlan(recipe: Recipe, samplesPerEpoch?: number): Plan {
       `batchSize: must not exceed the training set; got batchSize=${batchSize}, ${samplesPerEpoch} samples. Lower --batch-size.`,
     );
   }
-  const plan = { samplesPerEpoch, batchSize, measuredSteps: 0 };
+  const { superBatch } = pickOf(recipe) ?? {};
+  if (superBatch !== undefined && samplesPerEpoch !== undefined && samplesPerEpoch < superBatch) {
+    throw new UsageError(
+      `pickFilterRatio: a batch cannot be picked from more than the training set; got a super-batch of ${superBatch} for batchSize=${batchSize}, ${samplesPerEpoch} samples. Lower --pick-filter-ratio or --batch-size.`,
+    );
+  }
+  const plan = {
+    samplesPerEpoch,
+    batchSize,
+    ...(superBatch === undefined ? {} : { superBatch }),
+    measuredSteps: 0,
+  };
   if (recipe.time !== undefined) {
     const limited = { ...plan, totalSteps: undefined };
     return { ...limited, rise: firstRise(recipe, limited) };

@@ -1,6 +1,7 @@
 /** Pairs against pairs, nothing else: CLIP, and CLIP on augmented images. */
 
 import type { Clip } from "../../models/clip.js";
+import { softmaxBeside } from "./conditional.js";
 import { shareOfMean, softmaxPairs } from "./loss.js";
 import type { Strategy, StrategyKind } from "./strategy.js";
 
@@ -14,6 +15,7 @@ export const plainClip = (clip: Clip, labelSmoothing = 0): Strategy => ({
   encodeImages: (v, [images], training) => ({ images: clip.encodeImage(v, images!, training) }),
   encodeTexts: (v, tokens, training) => ({ texts: clip.encodeText(v, tokens, training) }),
   pairs: softmaxPairs,
+  beside: softmaxBeside,
   loss: (own, all, logits) => shareOfMean(softmaxPairs(own, all, logits, labelSmoothing), own, all),
 });
 

@@ -4,6 +4,7 @@ import type { Tensor } from "../../graph/tensor.js";
 import type { Clip, Variables } from "../../models/clip.js";
 import type { NoiseSpecs } from "../../nn/noise.js";
 import type { ParameterSpecs, Training } from "../../nn/parameters.js";
+import type { Conditional } from "./conditional.js";
 import type { Logits, Rows, WholeBatch } from "./loss.js";
 
 /** Settings of strategies; a recipe has them by the same names. */
@@ -62,6 +63,8 @@ export interface Strategy {
   encodeTexts(variables: Variables, tokens: Tensor, training: Training): Record<string, Tensor>;
   /** The loss on held-out pairs, f32[b], one of each of `own`; see `loss.ts`. */
   pairs(own: Rows, all: WholeBatch, logits: Logits): Tensor;
+  /** The loss on a pair beside those that are in a batch already: what pairs are picked by. */
+  readonly beside: Conditional;
   /** The share of `own` rows in the training loss of the batch, f32[]. */
   loss(own: Rows, all: WholeBatch, logits: Logits): Tensor;
   /** Loss of a model that has learned nothing on a batch of `B`, where it is not ln(B): the best without looking. */

@@ -1,6 +1,7 @@
 /** Every target, one file a format or a family of formats. */
 import type { FuzzTarget } from "../target.js";
 import { clipVocabulary, npy, pictures, safetensors, tokenizerJson } from "./files.js";
+import { clipFolder, pytorch } from "./models.js";
 import { runFolder } from "./run-folder.js";
 import { csv, jsonl, parquet, tar } from "./sources.js";
 
@@ -14,5 +15,7 @@ export const targets: readonly FuzzTarget[] = [
   tokenizerJson,
   clipVocabulary,
   pictures,
+  pytorch,
+  clipFolder,
   runFolder,
 ];

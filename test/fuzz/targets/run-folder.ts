@@ -8,7 +8,7 @@ import { UsageError } from "../../../src/core/errors.js";
 import { keyFromSeed } from "../../../src/core/random.js";
 import { loadTokenizer } from "../../../src/data/tokenizer/load.js";
 import { trainBpe } from "../../../src/data/tokenizer/train-bpe.js";
-import { locateModel } from "../../../src/evaluate/model/load-model.js";
+import { locateModel } from "../../../src/evaluate/model/locate.js";
 import { makeClip } from "../../../src/models/clip.js";
 import { readWeights } from "../../../src/models/weights/weights.js";
 import { makeRunPage } from "../../../src/report/make.js";
@@ -128,9 +128,9 @@ function resume(folder: string, input: FuzzInput): void {
 }
 
 /** Opens its model for scores or vectors, as far as there is no need for an engine. */
-function openModel(folder: string): void {
-  const located = locateModel({ path: join(folder, "run"), say: () => {} });
-  const values = readWeights(located.weights, makeClip(located.config).variables);
+async function openModel(folder: string): Promise<void> {
+  const located = await locateModel({ path: join(folder, "run"), say: () => {} });
+  const values = await readWeights(located.weights, makeClip(located.config).variables);
   for (const value of Object.values(values)) assert.ok(value.every(Number.isFinite));
   loadTokenizer(located.tokenizer).encode("two cats");
 }

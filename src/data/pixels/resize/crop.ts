@@ -1,6 +1,6 @@
 /** Where an image is cut for training: every draw comes from the caller's stream. */
 import type { Random } from "../../../core/random.js";
-import { type Box, type RawImage, roundHalfEven } from "../read/image.js";
+import { type Box, type RawImage, type Rgb, roundHalfEven } from "../read/image.js";
 import { type Filter, resample } from "./resample.js";
 
 /** A window of random area and shape, resized (torchvision RandomResizedCrop). */
@@ -63,7 +63,7 @@ function cropBox(
   return crop.kind === "resized" ? resizedCropBox(image, crop, random) : shiftBox(image, size, random);
 }
 
-/** Draws the transformation, inverts it, and reads every output pixel's place in the image by bilinear weights. */
+/** Draws the transformation, inverts it, and reads every output pixel's place in the image. */
 function drawAffine(
   image: RawImage,
   size: number,
@@ -72,21 +72,51 @@ function drawAffine(
   out: Uint8Array,
   mirrored: boolean,
 ): void {
-  const { width: W, height: H, data, channels } = image;
   const spread = (x: number): number => x * (2 * random.uniform() - 1);
   const angle = (spread(crop.degrees) * Math.PI) / 180;
   const zoom = Math.exp(spread(crop.zoom));
   const stretch = Math.exp(spread(crop.stretch));
-  const shiftX = spread(crop.shift) * size;
-  const shiftY = spread(crop.shift) * size;
-  const scaleX = W / size / (zoom * stretch);
-  const scaleY = (H / size / zoom) * stretch;
-  const a = Math.cos(angle) * scaleX;
-  const b = Math.sin(angle) * scaleX;
-  const c = -Math.sin(angle) * scaleY;
-  const d = Math.cos(angle) * scaleY;
+  const shift = [spread(crop.shift) * size, spread(crop.shift) * size] as const;
+  const scaleX = image.width / size / (zoom * stretch);
+  const scaleY = (image.height / size / zoom) * stretch;
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const matrix = [cos * scaleX, sin * scaleX, -sin * scaleY, cos * scaleY] as const;
+  readAffine(image, size, { matrix, shift, fill: crop.fill, mirrored }, out);
+}
+
+/** A square turned about its centre, anticlockwise, by bilinear weights; what comes in at the corners is `fill`. */
+export function rotated(image: RawImage, degrees: number, fill: Rgb): Uint8Array {
+  const angle = (degrees * Math.PI) / 180;
+  const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
+  const out = new Uint8Array(image.data.length);
+  readAffine(
+    image,
+    image.width,
+    { matrix: [cos, -sin, sin, cos], shift: [0, 0], fill, mirrored: false },
+    out,
+  );
+  return out;
+}
+
+/** From places of the result to places of the image, both from their middles: place = matrix · (x, y) less `shift`. */
+interface Affine {
+  readonly matrix: readonly [a: number, b: number, c: number, d: number];
+  /** Pixels of the result. */
+  readonly shift: readonly [x: number, y: number];
+  readonly fill: Rgb;
+  readonly mirrored: boolean;
+}
+
+/** Reads every output pixel's place in the image by bilinear weights. */
+function readAffine(
+  image: RawImage,
+  size: number,
+  { matrix: [a, b, c, d], shift: [shiftX, shiftY], fill, mirrored }: Affine,
+  out: Uint8Array,
+): void {
+  const { width: W, height: H, data, channels } = image;
   const middle = (size - 1) / 2;
-  const [fillR, fillG, fillB] = crop.fill;
+  const [fillR, fillG, fillB] = fill;
   const ONE = 256;
   let at = 0;
   for (let y = 0; y < size; y++) {
@@ -124,9 +154,9 @@ function drawAffine(
         continue;
       }
       for (let k = 0; k < 3; k++) {
-        const fill = crop.fill[k]!;
+        const own = fill[k]!;
         const pick = (px: number, py: number): number =>
-          px < 0 || py < 0 || px >= W || py >= H ? fill : data[(py * W + px) * channels + k]!;
+          px < 0 || py < 0 || px >= W || py >= H ? own : data[(py * W + px) * channels + k]!;
         out[at + k] =
           (w00 * pick(left, top) +
             w10 * pick(left + 1, top) +

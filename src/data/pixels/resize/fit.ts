@@ -11,6 +11,9 @@ import { type Filter, resample, resampleNearest } from "./resample.js";
  */
 export type ResizeMode = "shortest" | "squash" | "longest";
 
+/** Half of an odd number of pixels: to the even neighbour (torchvision's CenterCrop), or down (transformers). */
+export type CropRounding = "even" | "down";
+
 /** `image` resized as Pillow would an image of its kind; 3 channels. */
 function resizeLikePillow(image: Decoded, width: number, height: number, filter: Filter): RawImage {
   if (image.kind === "indexed") return resampleNearest(image, width, height);
@@ -36,6 +39,7 @@ export function fitSquare(
   mode: ResizeMode,
   filter: Filter,
   fill: Rgb,
+  cropRounding: CropRounding = "even",
 ): RawImage {
   switch (mode) {
     case "squash":
@@ -43,7 +47,7 @@ export function fitSquare(
     case "shortest": {
       const [width, height] = shortestSize(image, size);
       const resized = resizeLikePillow(image, width, height, filter);
-      return crop(resized, centre(width, height, size));
+      return crop(resized, centre(width, height, size, cropRounding));
     }
     case "longest": {
       // open_clip's ResizeKeepRatio(longest=1) and CenterCropOrPad
@@ -62,13 +66,11 @@ export function shrinkTo(image: Decoded, size: number, filter: Filter): RawImage
   return resizeLikePillow(image, width, height, filter);
 }
 
-/** torchvision's CenterCrop. */
-const centre = (width: number, height: number, size: number): Box => ({
-  x: roundHalfEven((width - size) / 2),
-  y: roundHalfEven((height - size) / 2),
-  width: size,
-  height: size,
-});
+/** The middle square. */
+function centre(width: number, height: number, size: number, rounding: CropRounding): Box {
+  const round = rounding === "even" ? roundHalfEven : Math.floor;
+  return { x: round((width - size) / 2), y: round((height - size) / 2), width: size, height: size };
+}
 
 function pad(image: RawImage, size: number, fill: Rgb): RawImage {
   const { width, height } = image;

@@ -8,6 +8,9 @@ import { HALF, PRECISION_BITS, resizeWindow, type Taps } from "./kernels.js";
 
 export type Filter = "bicubic" | "bilinear";
 
+/** Also means over boxes, which no model's file asks for. */
+type AnyFilter = Filter | "box";
+
 interface Kernel {
   readonly support: number;
   weight(x: number): number;
@@ -16,7 +19,7 @@ interface Kernel {
 /** Keys' cubic with a = -0.5. */
 const A = -0.5;
 
-const KERNELS: Readonly<Record<Filter, Kernel>> = {
+const KERNELS: Readonly<Record<AnyFilter, Kernel>> = {
   bicubic: {
     support: 2,
     weight(signed) {
@@ -33,13 +36,17 @@ const KERNELS: Readonly<Record<Filter, Kernel>> = {
       return x < 1 ? 1 - x : 0;
     },
   },
+  box: {
+    support: 0.5,
+    weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0),
+  },
 };
 
 const MAX_KNOWN_TAPS = 512;
 const knownTaps = new Map<string, Taps>();
 
 /** With `mirrored` the first output position reads the end of the input. */
-function tapsFor(input: number, output: number, filter: Filter, mirrored = false): Taps {
+function tapsFor(input: number, output: number, filter: AnyFilter, mirrored = false): Taps {
   const id = `${filter}${input}>${output}${mirrored}`;
   const known = knownTaps.get(id);
   if (known !== undefined) return known;
@@ -106,7 +113,7 @@ export function resample(
   image: RawImage,
   width: number,
   height: number,
-  filter: Filter,
+  filter: AnyFilter,
   box: Box = { x: 0, y: 0, width: image.width, height: image.height },
   out: Uint8Array = new Uint8Array(width * height * image.channels),
   mirrored = false,

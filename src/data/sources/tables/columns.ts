@@ -1,5 +1,6 @@
 /** Which column, or JSON field, holds the image, the captions and the label, from the names that the field uses. */
 import { didYouMean, UsageError } from "../../../core/errors.js";
+import { isUid } from "../../columns/uids.js";
 import { IMAGE_ENDINGS } from "../options.js";
 
 /** Names of image columns, from open_clip, Hugging Face image folders, img2dataset, COCO and Flickr tables. */
@@ -211,11 +212,17 @@ export function labelOf(value: unknown): string | undefined {
   return typeof value === "string" && value.trim() !== "" ? value.trim() : undefined;
 }
 
-/** Captions and label in a JSON object beside an image, with the fields they came from. */
+/** The uid in a row or a JSON object, if it has one as DataComp does. */
+export function uidOf(record: Row): { readonly uid?: string } {
+  const { uid } = record;
+  return isUid(uid) ? { uid: uid.toLowerCase() } : {};
+}
+
+/** Captions, label and uid in a JSON object beside an image, with the fields they came from. */
 export function annotationOf(
   record: Row,
   options: { readonly jsonCaptionKey?: string; readonly labelKey?: string },
-): { captions: string[]; captionField?: string; label?: string; labelField?: string } {
+): { captions: string[]; captionField?: string; label?: string; labelField?: string; uid?: string } {
   const fields = Object.keys(record);
   const captionField =
     options.jsonCaptionKey ??
@@ -233,6 +240,7 @@ export function annotationOf(
     captions,
     ...(captions.length > 0 && captionField !== undefined ? { captionField } : {}),
     ...(label !== undefined && labelField !== undefined ? { label, labelField } : {}),
+    ...uidOf(record),
   };
 }
 

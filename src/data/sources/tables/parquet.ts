@@ -16,30 +16,20 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import {
-  type AsyncBuffer,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-  type SchemaTree,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { type FileMetaData, parquetSchema, type SchemaTree } from "hyparquet";
 import { cacheFolder } from "../../../core/cache-folder.js";
-import { makeFolder, readExactly } from "../../../core/disk.js";
+import { makeFolder } from "../../../core/disk.js";
 import { UsageError } from "../../../core/errors.js";
 import type { Container } from "../../image-index.js";
 import type { DatasetOptions, SourceReading } from "../options.js";
 import { resolveColumns } from "./columns.js";
-import { checkPages } from "./parquet-pages.js";
+import { openParquet, type Row, type RowRange, readRows, rowGroups } from "./parquet-file.js";
 import { imagePath, TableReader } from "./table.js";
-
-type Row = Record<string, unknown>;
 
 const FIRST_ROWS = 8;
 
 /** Rows as objects; throws `UsageError` where the file is damaged. */
-type ReadRows = (range: { rowStart: number; rowEnd: number; columns?: string[] }) => Promise<Row[]>;
+type ReadRows = (range: RowRange) => Promise<Row[]>;
 
 /** Reads the tables at `paths`. Throws `UsageError` naming the file or the columns. */
 export async function readParquet(
@@ -49,27 +39,8 @@ export async function readParquet(
 ): Promise<SourceReading> {
   const table = new TableReader(source, "parquet", options);
   for (const path of paths) {
-    const { file, metadata } = await openParquet(path);
-    const read: ReadRows = async ({ rowStart, rowEnd, columns }) => {
-      const fail = (why: string): never => {
-        throw new UsageError(
-          `parquet ${path}: rows ${rowStart} to ${rowEnd - 1} cannot be read (${why}). Fetch or make it again.`,
-          { file: path },
-        );
-      };
-      const range = { rowStart, rowEnd, ...(columns === undefined ? {} : { columns }) };
-      await checkPages(file, metadata, range).catch((error: Error) => fail(error.message));
-      const rows = await parquetReadObjects({
-        file,
-        metadata,
-        compressors,
-        utf8: false,
-        useOffsetIndex: true,
-        ...range,
-      }).catch((error: Error) => fail(error.message));
-      return rows.length === rowEnd - rowStart ? rows : fail(`there are only ${rows.length}`);
-    };
-    await readTable(table, path, metadata, read, options);
+    const parquet = await openParquet(path);
+    await readTable(table, path, parquet.metadata, (range) => readRows(parquet, range), options);
   }
   return table.finish(paths.length);
 }
@@ -95,7 +66,7 @@ async function readTable(
     ...new Set([
       ...captions,
       ...(label === undefined ? [] : [label]),
-      ...["key", "id", "image_id"].filter((c) => all.includes(c)),
+      ...["key", "id", "image_id", "uid"].filter((c) => all.includes(c)),
       ...(hasBytes ? [] : [image]),
     ]),
   ];
@@ -126,23 +97,6 @@ const plain = (cell: bigint): number | string => {
   const number = Number(cell);
   return Number.isSafeInteger(number) ? number : String(cell);
 };
-
-interface RowRange {
-  readonly rowStart: number;
-  readonly rowEnd: number;
-}
-
-/** The rows of each row group that has some. */
-function rowGroups(metadata: FileMetaData): RowRange[] {
-  let rowEnd = 0;
-  return metadata.row_groups
-    .map((group): RowRange => {
-      const rowStart = rowEnd;
-      rowEnd += Math.max(0, Number(group.num_rows));
-      return { rowStart, rowEnd };
-    })
-    .filter(({ rowStart, rowEnd }) => rowEnd > rowStart);
-}
 
 /** Kinds of bytes that are text. */
 const TEXTS: readonly unknown[] = ["UTF8", "JSON", "ENUM", "DECIMAL", "STRING"];
@@ -186,36 +140,6 @@ async function firstCells(
     }
   }
   return [...first, cells];
-}
-
-/** Ranges of a file as hyparquet asks for them; each call opens the file anew, so that none stays open. */
-function fileRanges(path: string): AsyncBuffer {
-  const byteLength = statSync(path).size;
-  return {
-    byteLength,
-    slice(start, end = byteLength) {
-      const bytes = new Uint8Array(Math.max(0, Math.min(end, byteLength) - start));
-      const fd = openSync(path, "r");
-      try {
-        if (start < 0 || !readExactly(fd, bytes, start)) throw new Error(`the file ends before byte ${end}`);
-      } finally {
-        closeSync(fd);
-      }
-      return bytes.buffer;
-    },
-  };
-}
-
-async function openParquet(path: string): Promise<{ file: AsyncBuffer; metadata: FileMetaData }> {
-  try {
-    const file = fileRanges(path);
-    return { file, metadata: await parquetMetadataAsync(file) };
-  } catch (error) {
-    throw new UsageError(
-      `parquet ${path}: is not a whole Parquet file (${(error as Error).message}). Fetch or make it again.`,
-      { file: path },
-    );
-  }
 }
 
 /** The image bytes of a cell: a binary column, or Hugging Face's {bytes, path}. */

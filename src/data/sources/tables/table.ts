@@ -8,7 +8,7 @@ import type { SourceKind } from "../../dataset.js";
 import type { Container } from "../../image-index.js";
 import type { DatasetOptions, SourceReading } from "../options.js";
 import { Problems } from "../problems.js";
-import { type Columns, captionsOf, labelOf, looksLikeBase64 } from "./columns.js";
+import { type Columns, captionsOf, labelOf, looksLikeBase64, uidOf } from "./columns.js";
 
 /** Where a row's own image bytes lie, when the table holds bytes and not paths. */
 export interface BytesPlace {
@@ -73,12 +73,12 @@ export class TableReader {
     this.rows++;
     const captions = columns.captions.flatMap((c) => captionsOf(row.values[c]));
     const label = columns.label === undefined ? undefined : labelOf(row.values[columns.label]);
-    const labelled = label === undefined ? {} : { label };
+    const named = { ...(label === undefined ? {} : { label }), ...uidOf(row.values) };
     if (row.bytes !== undefined) {
       this.usesBytes = true;
       const container = this.containerIndex(row.bytes.container);
       const { offset, size } = row.bytes;
-      this.samples.add({ key: this.keyOf(row), captions, container, offset, size, ...labelled });
+      this.samples.add({ key: this.keyOf(row), captions, container, offset, size, ...named });
       return;
     }
     const written = imagePath(row.values[columns.image]);
@@ -103,7 +103,7 @@ export class TableReader {
       return;
     }
     const container = this.containerIndex(root);
-    this.samples.add({ key: written, captions, container, offset: next, size: -1, ...labelled });
+    this.samples.add({ key: written, captions, container, offset: next, size: -1, ...named });
   }
 
   /** Counts a line of `path` that is no row. */

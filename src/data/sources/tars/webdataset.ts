@@ -114,20 +114,24 @@ class TarsReader {
     }
     const cls = entry.members.get("cls");
     let label = cls === undefined ? undefined : labelOf(this.textOf(file, cls));
-    if (label !== undefined) this.labelFrom.add(".cls members");
+    let labelFrom = ".cls members";
+    let uid: string | undefined;
     const json = entry.members.get("json");
     if (json !== undefined) {
       const annotation = annotationOf(this.recordOf(file, json), this.options);
+      uid = annotation.uid;
       if (captions.length === 0 || this.options.jsonCaptionKey !== undefined) {
         captions = annotation.captions;
         if (annotation.captionField !== undefined)
           this.textFrom.add(`field "${annotation.captionField}" of .json members`);
       }
-      if (label === undefined && annotation.label !== undefined) {
+      // A field that was asked for comes before what is there anyway.
+      if (annotation.label !== undefined && (label === undefined || this.options.labelKey !== undefined)) {
         label = annotation.label;
-        this.labelFrom.add(`field "${annotation.labelField}" of .json members`);
+        labelFrom = `field "${annotation.labelField}" of .json members`;
       }
     }
+    if (label !== undefined) this.labelFrom.add(labelFrom);
     const { pieces, size } = image;
     const place =
       pieces === undefined
@@ -138,7 +142,11 @@ class TarsReader {
             size,
           };
     const located = { key: entry.key, captions, ...place };
-    this.samples.add(label === undefined ? located : { ...located, label });
+    this.samples.add({
+      ...located,
+      ...(label !== undefined && { label }),
+      ...(uid !== undefined && { uid }),
+    });
   }
 
   /** The text of a member; undefined, and counted, where it is none that could be a caption. */

@@ -1,5 +1,6 @@
 /** Operations that look at a pixel's neighbours: sharpness and blur. */
 import { blurImage, type Taps } from "../../resize/kernels.js";
+import type { Canvas } from "../canvas.js";
 import { blendTable, type Operation } from "./operation.js";
 
 /**
@@ -85,19 +86,22 @@ function boxTaps(count: number, whole: number, middle: number, edge: number): Ta
   return taps;
 }
 
+/** Gaussian blur of `sigma` pixels, as three box blurs each way. */
+export function blurCanvas(canvas: Canvas, sigma: number): void {
+  const radius = boxRadius(sigma);
+  if (!(radius > 0)) return;
+  const { width, height } = canvas;
+  const whole = Math.trunc(radius);
+  const middle = Math.trunc(Math.fround(2 ** 24 / Math.fround(radius * 2 + 1)));
+  const edge = Math.trunc((2 ** 24 - (whole * 2 + 1) * middle) / 2);
+  const across = boxTaps(width, whole, middle, edge);
+  const down = width === height ? across : boxTaps(height, whole, middle, edge);
+  blurImage(canvas.pixels(), across, down, PASSES);
+}
+
 export const blur: Operation = {
   doc: "Gaussian blur, as three box blurs each way.",
   argument: "sigma, pixels",
   source: "Pillow ImageFilter.GaussianBlur",
-  apply(canvas, sigma) {
-    const radius = boxRadius(sigma);
-    if (!(radius > 0)) return;
-    const { width, height } = canvas;
-    const whole = Math.trunc(radius);
-    const middle = Math.trunc(Math.fround(2 ** 24 / Math.fround(radius * 2 + 1)));
-    const edge = Math.trunc((2 ** 24 - (whole * 2 + 1) * middle) / 2);
-    const across = boxTaps(width, whole, middle, edge);
-    const down = width === height ? across : boxTaps(height, whole, middle, edge);
-    blurImage(canvas.pixels(), across, down, PASSES);
-  },
+  apply: blurCanvas,
 };

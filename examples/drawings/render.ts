@@ -1,10 +1,27 @@
-/** From an icon to a square PNG on white, and from many to WebDataset tars. */
+/** From an icon to a square PNG, and from many to WebDataset tars. */
 import sharp from "sharp";
-import type { Drawing } from "./names.js";
+import type { IconSet } from "./iconify.js";
+
+/** An icon of a set: a key of its `icons`, or of `aliases` where it is turned or mirrored. */
+export interface IconOfSet {
+  readonly set: Pick<IconSet, "icons" | "aliases" | "width" | "height">;
+  readonly icon: string;
+  /** Behind the drawing; white. */
+  readonly ground?: string;
+  /** What is drawn in the text's colour; black. */
+  readonly ink?: string;
+}
+
+/** RGB of a drawing, [height, width, 3] bytes. */
+export interface Pixels {
+  readonly data: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
 
 /** The icon as an SVG document of `size` × `size` pixels; a box that is not square keeps its proportions. */
-export function svgOf({ set, icon }: Pick<Drawing, "set" | "icon">, size: number): string {
-  const alias = set.icons[icon] === undefined ? set.aliases[icon] : undefined;
+export function svgOf({ set, icon, ink = "#000" }: IconOfSet, size: number): string {
+  const alias = set.icons[icon] === undefined ? set.aliases?.[icon] : undefined;
   const source = set.icons[alias?.parent ?? icon]!;
   const left = source.left ?? 0;
   const top = source.top ?? 0;
@@ -18,16 +35,22 @@ export function svgOf({ set, icon }: Pick<Drawing, "set" | "icon">, size: number
   ].filter((turn) => turn !== false);
   const body = turns.length === 0 ? source.body : `<g transform="${turns.join(" ")}">${source.body}</g>`;
   return (
-    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" color="#000" ` +
+    `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" color="${ink}" ` +
     `width="${size}" height="${size}" viewBox="${left} ${top} ${width} ${height}">${body}</svg>`
   );
 }
 
-/** PNG (8-bit RGB, white behind) of each drawing, `size` pixels a side, in order; `null` where an SVG is broken. */
+export interface RenderOptions {
+  readonly onDone?: (count: number) => void;
+  /** Called with the pixels of each drawing that could be rendered. */
+  readonly onPixels?: (index: number, pixels: Pixels) => void;
+}
+
+/** PNG (8-bit RGB) of each drawing, `size` pixels a side, in order; `null` where an SVG is broken. */
 export async function renderAll(
-  drawings: readonly Drawing[],
+  drawings: readonly IconOfSet[],
   size: number,
-  onDone: (count: number) => void = () => {},
+  { onDone, onPixels }: RenderOptions = {},
 ): Promise<(Buffer | null)[]> {
   const pngs: (Buffer | null)[] = new Array(drawings.length).fill(null);
   const before = sharp.concurrency();
@@ -38,19 +61,29 @@ export async function renderAll(
   const work = async () => {
     while (next < drawings.length) {
       const index = next++;
-      const svg = Buffer.from(svgOf(drawings[index]!, size));
-      pngs[index] = await sharp(svg)
-        .flatten({ background: "#fff" })
-        .toColourspace("srgb")
-        .png()
-        .toBuffer()
-        .catch(() => null);
-      onDone(++done);
+      const pixels = await pixelsOf(drawings[index]!, size).catch(() => undefined);
+      if (pixels !== undefined) {
+        onPixels?.(index, pixels);
+        const { data, width, height } = pixels;
+        pngs[index] = await sharp(data, { raw: { width, height, channels: 3 } })
+          .png()
+          .toBuffer();
+      }
+      onDone?.(++done);
     }
   };
   await Promise.all([work(), work(), work(), work()]);
   sharp.concurrency(before);
   return pngs;
+}
+
+async function pixelsOf(drawing: IconOfSet, size: number): Promise<Pixels> {
+  const { data, info } = await sharp(Buffer.from(svgOf(drawing, size)))
+    .flatten({ background: drawing.ground ?? "#fff" })
+    .toColourspace("srgb")
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height };
 }
 
 /** A tar archive (POSIX ustar, mode 644, time 0, so that equal members give equal bytes) of small named files. */

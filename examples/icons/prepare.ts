@@ -1,0 +1,272 @@
+/**
+ * Makes a study set of one npm package of icon sets: `npm run demo:icons`, or `node dist/examples/icons/prepare.js [--size 64]`.
+ *
+ *     data/train/000000.tar …                       key.png, key.txt (the name, then other names)
+ *     data/validation.tar                           the same, never trained on
+ *     data/concepts/{train,test}/0.tar, …           a class each drawing (key.cls); `train` for probes, of the training drawings
+ *     data/{silhouettes,pixel-art,pencil,two-tone,flat-colour,emoji-lines}/test/0.tar, …
+ *     data/suite.json                               all tests with their roles, for `clipwright evaluate --suite`
+ *     data/LICENCES.md, data/summary.json
+ *
+ * The folders of classes are as CLIP_benchmark writes them.
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { UsageError } from "../../src/core/errors.js";
+import { groupDuplicates } from "../../src/data/look/duplicates.js";
+import { imageSignature, type Signature } from "../../src/data/pixels/read/signature.js";
+import { installPackages } from "../drawings/install.js";
+import { renderAll, tar } from "../drawings/render.js";
+import { drawingsOf, type NamedDrawing, type ThemedSet } from "./names.js";
+import { type Collection, isUsable, SHIFTED_STYLES, type ShiftedStyle, shiftedStyleOf } from "./sets.js";
+import { type Candidate, splitDrawings } from "./split.js";
+
+/** Raise when the same package would give other files. */
+const FORMAT = 1;
+const SHARD = 10_000;
+
+/** The folder `examples/icons` of this checkout, from `dist/examples/icons`. */
+export const EXAMPLE_FOLDER = fileURLToPath(new URL("../../../examples/icons/", import.meta.url));
+
+export interface PrepareOptions {
+  /** Pixels a side; 64. */
+  readonly size?: number;
+  /** Where `node_modules/@iconify/json` is; this example's folder. */
+  readonly packages?: string;
+  /** Where to write; `data` in this example's folder. */
+  readonly output?: string;
+  /** A name is a class when at least so many authors draw it; 10. */
+  readonly authors?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Summary {
+  readonly size: number;
+  readonly version: string;
+  readonly sets: number;
+  readonly trainingPairs: number;
+  readonly trainingNames: number;
+  readonly validationPairs: number;
+  readonly classes: number;
+  /** Pictures a test set, by its name; `concepts` is in distribution. */
+  readonly tests: Readonly<Record<string, number>>;
+  /** Drawings of shifted styles left out because a set that is trained on has the same drawing. */
+  readonly copies: number;
+  /** Drawings that would not render, and those without anything on them. */
+  readonly broken: number;
+}
+
+interface Source {
+  readonly prefix: string;
+  readonly collection: Collection;
+  readonly style: ShiftedStyle | undefined;
+}
+
+interface Drawing extends NamedDrawing {
+  readonly source: Source;
+  readonly key: string;
+  readonly ground?: string;
+  readonly ink?: string;
+}
+
+/** Writes the data unless the same package, at the same size, has already been written. */
+export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
+  const { size = 64, authors = 10 } = options;
+  if (!Number.isInteger(size) || size < 16 || size > 512)
+    throw new UsageError(
+      `size: a whole number of pixels from 16 to 512; got size=${size}. Leave it out for 64.`,
+    );
+  const home = path.join(options.packages ?? EXAMPLE_FOLDER, "node_modules", "@iconify", "json");
+  const output = options.output ?? path.join(EXAMPLE_FOLDER, "data");
+  const { version } = await readJson<{ version: string }>(path.join(home, "package.json"));
+  const wanted = createHash("sha256")
+    .update(JSON.stringify([FORMAT, size, authors, version]))
+    .digest("hex");
+  const stamp = path.join(output, "stamp");
+  if (existsSync(stamp) && (await readFile(stamp, "utf8")) === wanted)
+    return readJson<Summary>(path.join(output, "summary.json"));
+  if (!existsSync(stamp) && existsSync(output))
+    throw new UsageError(
+      `output: a new folder, or one that an earlier preparation wrote; got output=${output}, which has no file "stamp". ` +
+        "It would be replaced: choose another, or remove it yourself.",
+    );
+
+  const { sources, drawings } = await readSets(home);
+  const signatures: (Signature | undefined)[] = new Array(drawings.length).fill(undefined);
+  const pngs = await renderAll(drawings, size, {
+    onDone: (done) => options.onProgress?.(done, drawings.length),
+    onPixels: (index, pixels) => {
+      // A drawing of one colour shows nothing.
+      if (pixels.data.some((value, at) => value !== pixels.data[at % 3]))
+        signatures[index] = imageSignature({ ...pixels, channels: 3 });
+    },
+  });
+  const shown = drawings.flatMap((_, index) => (signatures[index] === undefined ? [] : [index]));
+  const groups = groupDuplicates(
+    shown.map((index) => ({
+      index,
+      sizeBytes: pngs[index]!.length,
+      sha256: createHash("sha256").update(pngs[index]!).digest("hex"),
+      picture: { width: size, height: size, format: "png", ...signatures[index]! },
+    })),
+  );
+  const candidates = shown.map((index, at): Candidate => {
+    const { key, name, source } = drawings[index]!;
+    return {
+      key,
+      name,
+      author: source.collection.author.name,
+      group: groups[at]!,
+      ...(source.style && { style: source.style.name }),
+    };
+  });
+  const split = splitDrawings(candidates, { authors });
+
+  // Written beside, then moved: an interrupted run leaves no half-made folder that looks whole.
+  const draft = `${output}.part`;
+  await rm(draft, { recursive: true, force: true });
+  const classOf = new Map(split.classes.map((name, index) => [name, index]));
+  const members = (indices: readonly number[], labelled: boolean): Buffer =>
+    tar(
+      indices.flatMap((at) => {
+        const index = shown[at]!;
+        const { key, name, aliases } = drawings[index]!;
+        const files: [string, Uint8Array][] = [
+          [`${key}.png`, pngs[index]!],
+          [`${key}.txt`, Buffer.from(`${[name, ...aliases].join("\n")}\n`)],
+        ];
+        if (labelled) files.push([`${key}.cls`, Buffer.from(String(classOf.get(name)!))]);
+        return files;
+      }),
+    );
+  const write = async (file: string, content: string | Uint8Array): Promise<void> => {
+    await mkdir(path.dirname(path.join(draft, file)), { recursive: true });
+    await writeFile(path.join(draft, file), content);
+  };
+  for (let start = 0, shard = 0; start < split.train.length; start += SHARD, shard++)
+    await write(
+      `train/${String(shard).padStart(6, "0")}.tar`,
+      members(split.train.slice(start, start + SHARD), false),
+    );
+  await write("validation.tar", members(split.validation, false));
+  const tests = new Map([["concepts", split.test], ...split.shifted]);
+  for (const [name, indices] of tests) {
+    await write(`${name}/classnames.txt`, `${split.classes.join("\n")}\n`);
+    await write(`${name}/zeroshot_classification_templates.txt`, "{c}\n");
+    await write(`${name}/test/0.tar`, members(indices, true));
+    await write(`${name}/test/nshards.txt`, "1\n");
+  }
+  await write("concepts/train/0.tar", members(split.probe, true));
+  await write("concepts/train/nshards.txt", "1\n");
+  await write("suite.json", `${JSON.stringify(suite([...split.shifted.keys()]), undefined, 2)}\n`);
+  const summary: Summary = {
+    size,
+    version,
+    sets: sources.length,
+    trainingPairs: split.train.length,
+    trainingNames: new Set(split.train.map((at) => candidates[at]!.name)).size,
+    validationPairs: split.validation.length,
+    classes: split.classes.length,
+    tests: Object.fromEntries([...tests].map(([name, indices]) => [name, indices.length])),
+    copies: split.copies,
+    broken: drawings.length - shown.length,
+  };
+  await write("LICENCES.md", licences(sources, version));
+  await write("summary.json", `${JSON.stringify(summary, undefined, 2)}\n`);
+  await write("stamp", wanted);
+  await rm(output, { recursive: true, force: true });
+  await rename(draft, output);
+  return summary;
+}
+
+const readJson = async <T>(file: string): Promise<T> => {
+  if (!existsSync(file))
+    throw new UsageError(
+      `icon sets: the package @iconify/json; got no ${file}. Run \`npm ci\` in examples/icons.`,
+      { file },
+    );
+  return JSON.parse(await readFile(file, "utf8")) as T;
+};
+
+/** The usable sets, and every drawing of theirs: one a thing and set, and of the shifted styles those of the set that is tested. */
+async function readSets(home: string): Promise<{ sources: Source[]; drawings: Drawing[] }> {
+  const collections = await readJson<Record<string, Collection>>(path.join(home, "collections.json"));
+  const sources: Source[] = [];
+  const drawings: Drawing[] = [];
+  for (const [prefix, collection] of Object.entries(collections)) {
+    const style = shiftedStyleOf(prefix);
+    if (!isUsable(collection) || (style !== undefined && style.set !== prefix)) continue;
+    const source = { prefix, collection, style };
+    sources.push(source);
+    const set = await readJson<ThemedSet>(path.join(home, "json", `${prefix}.json`));
+    for (const drawing of drawingsOf(set)) {
+      const colours = style && {
+        ...(style.ground && { ground: style.ground }),
+        ...(style.ink && { ink: style.ink }),
+      };
+      // WebDataset cuts a member's name at its first dot.
+      const key = `${prefix}_${drawing.icon.replaceAll(".", "-")}`;
+      drawings.push({ ...drawing, ...colours, source, key });
+    }
+  }
+  return { sources, drawings };
+}
+
+/** All tests together: drawings of the styles that were trained on as the reference, the others as shifts. */
+const suite = (shifted: readonly string[]) => ({
+  sets: {
+    concepts: { data: "concepts", role: "reference" },
+    ...Object.fromEntries(shifted.map((name) => [name, { data: name, role: "shift" }])),
+    validation: { data: "validation.tar", tasks: ["zeroshot_retrieval"] },
+  },
+});
+
+function licences(sources: readonly Source[], version: string): string {
+  const rows = sources.map(({ prefix, collection: { name, author, license }, style }) => {
+    const linked = (text: string, url: string | undefined) =>
+      url === undefined ? text : `[${text}](${url})`;
+    const use = style === undefined ? "training" : `held out: ${style.name}`;
+    return `| ${prefix} | ${name} | ${linked(author.name, author.url)} | ${linked(license.spdx ?? license.title, license.url)} | ${use} |`;
+  });
+  return [
+    "# Licences of the drawings",
+    "",
+    `Rendered from the sets below, as Iconify packs them for npm (\`@iconify/json\` ${version}); each drawing keeps its set's licence. A`,
+    "drawing's key begins with its set.",
+    "",
+    "| set | title | author | licence | used for |",
+    "|---|---|---|---|---|",
+    ...rows,
+    "",
+  ].join("\n");
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { size: { type: "string", default: "64" } } });
+  const start = performance.now();
+  if (!existsSync(path.join(EXAMPLE_FOLDER, "node_modules"))) {
+    process.stderr.write("Fetching the icon sets from npm (about 100 MB) …\n");
+    await installPackages(EXAMPLE_FOLDER, "icon sets");
+  }
+  const summary = await prepare({
+    size: Number(values.size),
+    onProgress: (done, total) => {
+      if (done % 1000 === 0 || done === total) process.stderr.write(`\rDrawing ${done} of ${total} icons`);
+    },
+  });
+  const styles = SHIFTED_STYLES.map(
+    ({ name, about }) => `  ${name}: ${summary.tests[name] ?? 0} (${about})\n`,
+  );
+  process.stdout.write(
+    `\n${summary.trainingPairs} pairs of ${summary.trainingNames} names to train on, of ${summary.sets - SHIFTED_STYLES.length} sets; ` +
+      `${summary.validationPairs} to watch it by\n${summary.classes} classes, ${summary.tests.concepts} drawings of them held out; in styles never trained on:\n` +
+      `${styles.join("")}${summary.copies} drawings of these left out as copies of training drawings; ${summary.broken} that show nothing\n` +
+      `${path.relative(process.cwd(), path.join(EXAMPLE_FOLDER, "data"))}, ${((performance.now() - start) / 1000).toFixed(0)} s\n`,
+  );
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main();

@@ -1,0 +1,9 @@
+/** The commands of `clipwright curate`, in the order of the help. Each is a file beside this one, loaded when it is called. */
+
+import { type CommandEntry, entry } from "../../command.js";
+
+export const curateCommands: readonly CommandEntry[] = [
+  entry("curate score", async () => (await import("./score.js")).scoreCommand),
+  entry("curate review", async () => (await import("./review.js")).reviewCommand),
+  entry("curate show", async () => (await import("./show.js")).showCommand),
+];
