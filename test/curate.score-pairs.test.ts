@@ -8,6 +8,7 @@ import { describe, test } from "node:test";
 import { commands } from "../src/cli/commands.js";
 import { type ScorePairsOptions, scorePairs } from "../src/curate/scores/run/score-pairs.js";
 import { openTables, type SqlRow } from "../src/curate/tables/database.js";
+import { pairUid } from "../src/data/columns/uids.js";
 import { openDataset } from "../src/data/index.js";
 import { picture, pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
@@ -55,7 +56,7 @@ describe("scorePairs", () => {
     assert.deepEqual([rows, added], [15, 15]);
     const found = await rowsOf(
       path,
-      "key, caption_index, words, language, is_file_name, caption_count, original_width, format, duplicate_group, duplicate_count, duplicate_kind, broken, length(uid) AS uid",
+      "key, caption_index, words, language, is_file_name, caption_count, width, format, duplicate_group, duplicate_count, duplicate_kind, broken, length(uid) AS uid",
     );
     assert.deepEqual(
       found.map(Object.values).map((values) => values.join(" ")),
@@ -77,8 +78,11 @@ describe("scorePairs", () => {
         "9 0 4 en false 1   14 1  cannot be decoded (no format known by its first bytes) 32",
       ],
     );
-    const uids = await rowsOf(path, "uid");
-    assert.equal(new Set(uids.map(({ uid }) => uid)).size, 15);
+    const png = readFileSync(join(photos, "0.png"));
+    assert.deepEqual(
+      (await rowsOf(path, "uid, caption")).slice(0, 2).map(({ uid }) => uid),
+      ["a picture with the number 0", "the same in other words"].map((caption) => pairUid(png, caption)),
+    );
     assert(!existsSync(`${path}.scoring`));
   });
 
@@ -100,7 +104,7 @@ describe("scorePairs", () => {
 
     put(folder, "pairs.csv", "filepath,caption\nphotos/0.png,one\nphotos/1.png,two\n");
     const csv = await score(join(folder, "pairs.csv"));
-    assert.deepEqual(await rowsOf(csv.path, "caption, words, original_width AS w"), [
+    assert.deepEqual(await rowsOf(csv.path, "caption, words, width AS w"), [
       { caption: "one", words: 1, w: 60 },
       { caption: "two", words: 1, w: 60 },
     ]);

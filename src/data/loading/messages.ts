@@ -45,6 +45,8 @@ export interface FillTask {
 export interface ExamineTask {
   readonly kind: "examine";
   readonly indices: readonly number[];
+  /** Of each index its captions, whose uids are wanted. */
+  readonly captions?: readonly (readonly string[])[];
   /** Make the perceptual hash too. */
   readonly perceptual?: boolean;
   /** Measure what tells faulty pictures, too, and hash the pixels. */
@@ -70,6 +72,8 @@ export interface Examined {
   readonly sizeBytes: number;
   /** Absent when the bytes cannot be read. */
   readonly sha256?: string;
+  /** Of the captions that were sent along, as `pairUid`. */
+  readonly uids?: readonly string[];
   /** Absent when the image cannot be decoded. */
   readonly picture?: {
     readonly width: number;

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
+import { uidFrom } from "../columns/uids.js";
 import { perceptualHash } from "../copies/perceptual-hash.js";
 import { readImageBytes } from "../image-bytes.js";
 import { measureImage } from "../pixels/measure.js";
@@ -105,7 +106,7 @@ function measure(bytes: Uint8Array, image: Decoded): MeasuredPicture {
 
 async function examine(task: ExamineTask): Promise<readonly Examined[]> {
   const found: Examined[] = [];
-  for (const index of task.indices) {
+  for (const [i, index] of task.indices.entries()) {
     let bytes: Uint8Array;
     try {
       bytes = read(index);
@@ -113,14 +114,14 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
       found.push({ index, sizeBytes: 0, error: reasonOf(error) });
       continue;
     }
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const hash = createHash("sha256").update(bytes);
+    const uids = task.captions?.[i]?.map((caption) => uidFrom(hash, caption));
+    const file = { index, sizeBytes: bytes.length, sha256: hash.digest("hex"), ...(uids && { uids }) };
     try {
       const image = await decodeImage(bytes, ON_WHITE);
       const { width, height, format } = image;
       found.push({
-        index,
-        sizeBytes: bytes.length,
-        sha256,
+        ...file,
         picture: {
           ...{ width, height, format, ...imageSignature(image) },
           ...(task.perceptual === true && { perceptual: perceptualHash(image) }),
@@ -128,7 +129,7 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
         },
       });
     } catch (error) {
-      found.push({ index, sizeBytes: bytes.length, sha256, error: reasonOf(error) });
+      found.push({ ...file, error: reasonOf(error) });
     }
   }
   return found;

@@ -19,6 +19,8 @@ export interface ExamineOptions {
   readonly perceptual?: boolean;
   /** Measure brightness, blur and the like, and hash pixels. Default false. */
   readonly measured?: boolean;
+  /** Make the uids of every caption. Default false. */
+  readonly uids?: boolean;
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -27,13 +29,20 @@ export async function* eachExamined(
   dataset: Dataset,
   options: ExamineOptions = {},
 ): AsyncGenerator<readonly Examined[]> {
-  const { indices, perceptual = false, measured = false, workers, onProgress } = options;
+  const { indices, perceptual = false, measured = false, uids = false, workers, onProgress } = options;
   const total = indices?.length ?? dataset.length;
   const pool = new WorkerPool({ images: dataset.images }, workers);
   const look = async (start: number): Promise<readonly Examined[]> => {
     const length = Math.min(CHUNK, total - start);
     const part = Array.from({ length }, (_, i) => indices?.[start + i] ?? start + i);
-    const { examined } = await pool.run({ kind: "examine", indices: part, perceptual, measured });
+    const captions = uids ? { captions: part.map((i) => dataset.sample(i).captions) } : {};
+    const { examined } = await pool.run({
+      kind: "examine",
+      indices: part,
+      ...captions,
+      perceptual,
+      measured,
+    });
     if (examined === undefined) throw new InternalError("examineImages: a worker answered something else");
     return examined;
   };

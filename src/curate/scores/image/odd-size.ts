@@ -31,7 +31,7 @@ export const oddSizeFamily: TableFamily = {
   source: "CleanVision 0.3.7",
   over: "table",
   byDefault: true,
-  reads: ["original_width", "original_height"],
+  reads: ["width", "height"],
   columns: [
     {
       name: "odd_size_score",
@@ -48,9 +48,9 @@ export const oddSizeFamily: TableFamily = {
     const at: number[] = [];
     const sizes: number[] = [];
     for await (const { row, rows, values } of eachPicture(host, this.reads)) {
-      if (values.original_width === null) continue;
+      if (values.width === null) continue;
       at.push(row, rows);
-      sizes.push(Math.sqrt(Number(values.original_width) * Number(values.original_height)));
+      sizes.push(Math.sqrt(Number(values.width) * Number(values.height)));
     }
     const { scores, threshold } = oddSizes(Float64Array.from(sizes));
     for (const [i, value] of scores.entries()) {

@@ -1,6 +1,5 @@
 /** The first pass: every pair by itself, in the order of the rows, each picture read and decoded once for all scores. */
 
-import { createHash } from "node:crypto";
 import type { Dataset } from "../../../data/dataset.js";
 import { type Examined, eachExamined } from "../../../data/look/examine.js";
 import { pairColumns } from "../../../data/selections/form.js";
@@ -44,7 +43,7 @@ export async function scoreRows(
           source: sourceOf(one.index),
           key: sample.key,
           caption_index: index,
-          uid: uidOf(one, caption),
+          uid: sample.uid ?? one.uids?.[index] ?? null,
           caption,
           label: sample.label ?? null,
           ...ofPicture,
@@ -58,16 +57,6 @@ export async function scoreRows(
   }
 }
 
-/** First 128 bits of the SHA-256 of the picture's SHA-256 and the caption, 32 hex digits; null where it was not read. */
-function uidOf({ sha256 }: Pick<Examined, "sha256">, caption: string | null): string | null {
-  if (sha256 === undefined) return null;
-  const hash = createHash("sha256").update(Buffer.from(sha256, "hex"));
-  return hash
-    .update(caption ?? "")
-    .digest("hex")
-    .slice(0, 32);
-}
-
 /** The samples of rows from `start` on, each once, some at a time; with what is seen in their pictures if they are read. */
 async function* samplesFrom(
   dataset: Dataset,
@@ -78,7 +67,7 @@ async function* samplesFrom(
 ): AsyncGenerator<readonly Examined[]> {
   const indices = rows.sample.subarray(start).filter((sample, i, all) => i === 0 || all[i - 1] !== sample);
   if (read) {
-    yield* eachExamined(dataset, { indices, perceptual: true, measured: true, workers });
+    yield* eachExamined(dataset, { indices, perceptual: true, measured: true, uids: true, workers });
     return;
   }
   for (let at = 0; at < indices.length; at += BATCH) {
