@@ -89,11 +89,11 @@ export const watchCommand = defineCommand({
   brief: ["profile", "make", "scores", "embedWith", "falseAlarms", "html", "json"],
   examples: [
     [
-      "clipwright curate watch photos/ --profile photos.json --make --embed-with runs/photos",
+      "clipwright curate watch photos/ --profile p.json --make --embed-with runs/a",
       "What the data are like now.",
     ],
     [
-      "clipwright curate watch photos/ --profile photos.json --html photos.html",
+      "clipwright curate watch photos/ --profile p.json --html p.html",
       "Every night: what has come since, against it; exit code 3 where it differs.",
     ],
   ],
