@@ -94,7 +94,7 @@ export const watchCommand = defineCommand({
     ],
     [
       "clipwright curate watch photos/ --profile p.json --html p.html",
-      "Every night: what has come since, against it; exit code 3 where it differs.",
+      "Every night: what has come since; exit code 3 where it differs.",
     ],
   ],
   async run({ options, given, positionals, terminal }) {
