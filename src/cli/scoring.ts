@@ -175,7 +175,7 @@ export async function scoreModel(
     });
   }
   const { classnames, templates } = options;
-  const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+  const loaded = await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show });
   using _ = loaded;
   const { step, run } = loaded;
   if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);

@@ -35,10 +35,8 @@ export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary: "Score a run or a checkpoint: zero-shot classification and retrieval, with 95 % intervals.",
   description:
-    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
-  positionals: [
-    { name: "RUN…", doc: "Runs, checkpoints or .safetensors files.", required: false, many: true },
-  ],
+    "RUN is a run's folder, a checkpoint's folder, or another model as clipwright embed takes it: by name, folder or file of weights. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
+  positionals: [{ name: "RUN…", doc: "Runs, checkpoints, or other models.", required: false, many: true }],
   options: {
     Data: { ...scoredDataOptions, ...severalRunsOptions },
     Model: { ...modelOptions, ...featureOptions },
