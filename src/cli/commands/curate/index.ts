@@ -3,5 +3,6 @@
 import { type CommandEntry, entry } from "../../command.js";
 
 export const curateCommands: readonly CommandEntry[] = [
+  entry("curate select", async () => (await import("./select.js")).selectCommand),
   entry("curate show", async () => (await import("./show.js")).showCommand),
 ];
