@@ -10,12 +10,14 @@ import { allOps, families } from "../src/graph/ops/index.js";
 import { type Field, type Fields, kebab } from "../src/settings/fields.js";
 import { recipeGroups } from "../src/train/recipe/recipe.js";
 import { evaluationDocument } from "./evaluation-doc.js";
+import { scoresDocument } from "./scores-doc.js";
 
 /** Generated files by their paths in the project, as they should be. */
 export const generatedFiles = (): Record<string, string> => ({
   "docs/ops.md": opsDocument(),
   "docs/evaluation.md": evaluationDocument(GENERATED),
   "docs/recipe.md": recipeDocument(),
+  "docs/scores.md": scoresDocument(GENERATED),
   "src/train/recipe/input.ts": recipeType(),
 });
 

@@ -21,6 +21,7 @@ export {
   openModel,
   parseClipConfig,
   runTask,
+  scorePairs,
   summarize,
   train,
 } from "./api/checked.js";
@@ -29,6 +30,16 @@ export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export { scoreFamilies } from "./curate/scores/index.js";
+export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
+export type {
+  ScoreColumn,
+  ScoreFamily,
+  ScoreHost,
+  ScoreRow,
+  ScoreValue,
+  ScoreValues,
+} from "./curate/scores/score.js";
 export type { ClassNames } from "./data/class-names.js";
 export type {
   Dataset,
@@ -61,17 +72,17 @@ export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/stor
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel } from "./evaluate/model/load-model.js";
 export type { ModelSource } from "./evaluate/model/locate.js";
+export { type PretrainedModel, pretrainedModels } from "./evaluate/pretrained/catalog.js";
 export type { CorruptedScore, EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
 export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
 export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
 export type { McNemar } from "./evaluate/statistics/many.js";
 export type { CorruptionsInput } from "./evaluate/suites/corruptions.js";
 export type { ImageNetName } from "./evaluate/suites/imagenet.js";
-export type { ScoredTask } from "./evaluate/suites/score.js";
+export type { ScoredTask, SetRole } from "./evaluate/suites/score.js";
 export {
   type ClassNamesInput,
   defineSuite,
-  type SetRole,
   type SuiteInput,
   type SuiteSetInput,
 } from "./evaluate/suites/suite.js";

@@ -1,5 +1,6 @@
 /** The public functions, with their arguments checked. */
 
+import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
   type DatasetOptions,
   formatInspection as formatInspectionOf,
@@ -108,6 +109,35 @@ export const formatInspection = checked("formatInspection", formatInspectionOf, 
   thing("what inspectDataset gives", "samples", "usable"),
 ]);
 
+/**
+ * Scores the pairs of a data set into a Parquet table, a row a pair and a column a score (docs/scores.md). Where the table exists,
+ * what it lacks is added; a call that was stopped goes on when it is made again. Throws `UsageError` for scores that are none, a file
+ * in the way, and half a table of other data.
+ */
+export const scorePairs = checkedAsync(
+  "scorePairs",
+  scoreUnchecked,
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<ScorePairsOptions>(
+      {
+        out: text,
+        scores: listOf(text),
+        settings: object,
+        workers: count(1),
+        processes: object,
+        partRows: count(1),
+        command: text,
+        onProgress: callback,
+        onNote: callback,
+      },
+      ["out"],
+    ),
+  ],
+);
+
 /** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */
 export const loadTokenizer = checked(
   "loadTokenizer",
@@ -148,7 +178,7 @@ export const openEngine = checkedAsync(
 );
 
 /**
- * Opens a trained model for use: a run's folder, a checkpoint, or safetensors with open_clip's names. Throws `UsageError`
+ * Opens a trained model for use: a run's folder, a checkpoint, or what others store a CLIP in (see `ModelSource`). Throws `UsageError`
  * naming what is missing and how to give it.
  */
 export const loadModel = checkedAsync(
@@ -168,6 +198,7 @@ export const loadModel = checkedAsync(
         optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
         workers: count(1),
         say: callback,
+        progress: callback,
       },
       ["path"],
     ),
@@ -195,6 +226,7 @@ export const openModel = checkedAsync(
       ema: flag,
       workers: count(1),
       say: callback,
+      progress: callback,
     }),
   ],
 );

@@ -94,7 +94,7 @@ async function trainedOf(
   all: Dataset,
 ): Promise<Dataset> {
   const train = recipe.valSplit > 0 ? (await splitOf(run, recipe, say, all)).train : all;
-  return takeSelected(train, recipe.select, { onProgress: say });
+  return takeSelected(train, recipe.select, { onProgress: say, weight: recipe.sampleWeight });
 }
 
 async function seenBy(

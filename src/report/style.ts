@@ -1,21 +1,12 @@
 /** The look of a report page, and the few lines of script that show a chart's values under the pointer. */
 
-export const pageStyle = `
-:root{--ink:#1b1e24;--quiet:#5b6474;--paper:#fdfdfb;--card:#fff;--line:#e4e6ea;--grid:#edeff2;--thumb:#fff;
---c0:#2f5fd0;--c1:#b5460f;--c2:#14866d;--c3:#9a4fb0;--right:#14866d;--near:#8f6a00;--wrong:#b8433f;--shadow:0 1px 2px #1b1e2412}
-@media (prefers-color-scheme:dark){:root{--ink:#e6e8ec;--quiet:#98a1b0;--paper:#14161a;--card:#1c1f25;--line:#30343c;--grid:#272b32;--thumb:#f4f4f1;
---c0:#7ea2ff;--c1:#f0905a;--c2:#4fc3a1;--c3:#cf93e2;--right:#4fc3a1;--near:#e3b93f;--wrong:#ef7d77;--shadow:none}}
-*{box-sizing:border-box}
-html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.55 ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums}
-main{max-width:1120px;margin:0 auto;padding:56px 32px 40px}
+import { baseStyle } from "../core/look.js";
+
+export const pageStyle = `${baseStyle}main{max-width:1120px;margin:0 auto;padding:56px 32px 40px}
 h1{font-size:38px;line-height:1.15;letter-spacing:-.022em;margin:0 0 12px;text-wrap:balance}
 h2{font-size:23px;line-height:1.25;letter-spacing:-.012em;margin:0 0 6px}
 h3{font-size:15px;line-height:1.35;margin:0}
 h4{font-size:13.5px;line-height:1.3;margin:0}
-p{margin:0 0 12px;max-width:72ch}
-a{color:var(--c0);text-underline-offset:2px}
-dl,dd,ol,ul,figure{margin:0;padding:0}
 section{margin-top:60px}
 .summary{font-size:18px;line-height:1.5;color:var(--quiet)}
 .lead,.quiet,.chart p,.query figcaption b{color:var(--quiet)}
@@ -96,9 +87,6 @@ line.reference{stroke:var(--quiet);stroke-dasharray:3 4}
 .found figcaption{font-size:13px;line-height:1.3;margin-top:6px;display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden;overflow-wrap:anywhere}
 .found figcaption b{font-weight:400}
 .wide{overflow-x:auto;margin-top:14px}
-table{border-collapse:collapse;font-size:14.5px;min-width:50%}
-th{font-size:13px;font-weight:500;color:var(--quiet);text-align:left}
-th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}th:last-child,td:last-child{padding-right:0}
 .number{text-align:right}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:0 40px;margin-top:14px}
 .facts div{display:flex;justify-content:space-between;gap:16px;padding:7px 0;border-bottom:1px solid var(--line);font-size:14.5px}

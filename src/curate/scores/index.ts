@@ -1,10 +1,28 @@
 /** Every score family, in the order of the table's columns. */
 
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { duplicatesFamily } from "./image/duplicates.js";
+import { oddSizeFamily } from "./image/odd-size.js";
+import { pictureFamily } from "./image/picture.js";
+import { qualityFamily } from "./image/quality.js";
 import type { ScoreColumn, ScoreFamily } from "./score.js";
+import { frequencyFamily } from "./text/frequency.js";
+import { languageFamily } from "./text/language.js";
+import { tokensFamily } from "./text/tokens.js";
+import { wordingFamily } from "./text/wording.js";
 import { wordsFamily } from "./text/words.js";
 
-export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([wordsFamily]);
+export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
+  wordsFamily,
+  languageFamily,
+  wordingFamily,
+  tokensFamily,
+  frequencyFamily,
+  pictureFamily,
+  qualityFamily,
+  oddSizeFamily,
+  duplicatesFamily,
+]);
 
 /** A column of one of the families, by its name. */
 export const findColumn = (name: string): ScoreColumn | undefined =>

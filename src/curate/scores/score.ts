@@ -2,28 +2,14 @@
 
 import type { Dataset, Sample } from "../../data/dataset.js";
 import type { Examined } from "../../data/loading/messages.js";
+import type { TableColumn } from "../../data/selections/form.js";
 import type { Fields } from "../../settings/fields.js";
 
 /**
- * What a column holds: `number` DOUBLE, `count` INTEGER, `flag` BOOLEAN, `class` VARCHAR of few distinct values,
- * `text` VARCHAR of many.
+ * One column of the score table; no other family has its name. `about` is one sentence: what it says of a pair, its range, and
+ * when it is NULL. `better` is the way that is better for training, `source` where the formula is from if not the family's.
  */
-export type ScoreKind = "number" | "count" | "flag" | "class" | "text";
-
-/** One column of the score table. */
-export interface ScoreColumn {
-  /** snake_case; no other family has it. */
-  readonly name: string;
-  /** One sentence: what it says of a pair, its range, and when it is NULL. */
-  readonly about: string;
-  readonly kind: ScoreKind;
-  /** `px`, `bytes`, `share`; left out for bare numbers. */
-  readonly unit?: string;
-  /** Which way is better for training; left out where neither is. */
-  readonly better?: "higher" | "lower";
-  /** Where the formula is from, if it is not the family's source. */
-  readonly source?: string;
-}
+export type ScoreColumn = TableColumn;
 
 /** NULL is what is unknown; never NaN. */
 export type ScoreValue = number | string | boolean | null;

@@ -1,5 +1,5 @@
 /** Identities of pairs, 128 bits each: 32 hex digits for people, four words of 32 bits in memory. */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { shared } from "./numbers.js";
 
 /** What a uid looks like. */
@@ -19,7 +19,11 @@ export const uidOfWords = (words: Uint32Array): string =>
  * and the caption's UTF-8. The same wherever the pair lies.
  */
 export const pairUid = (image: Uint8Array, caption: string): string =>
-  createHash("sha256").update(image).update(caption).digest("hex").slice(0, 32);
+  uidFrom(createHash("sha256").update(image), caption);
+
+/** The same from a SHA-256 that has taken the image's bytes, and can take other captions after. */
+export const uidFrom = (image: Hash, caption: string): string =>
+  image.copy().update(caption).digest("hex").slice(0, 32);
 
 /** Finds positions by uid: a table of slots, 4 bytes each, over words that lie elsewhere. */
 export class UidIndex {

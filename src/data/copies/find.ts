@@ -70,7 +70,7 @@ export async function findCopies(
     if (one.picture !== undefined) pictures.push(one);
   }
   const index = new HashIndex(
-    pictures.map(({ picture }) => picture!.perceptual!.hash),
+    Uint32Array.from(pictures.flatMap(({ picture }) => picture!.perceptual!.hash)),
     maxDistance,
   );
   /** Calls `found` for each picture of the first set that looks like `one`. */

@@ -2,6 +2,7 @@
 import type { Key } from "../../core/random.js";
 import type { PerceptualHash } from "../copies/perceptual-hash.js";
 import type { ImageIndex } from "../image-index.js";
+import type { ImageMeasures } from "../pixels/measure.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
 import type { PackedImages } from "./packed.js";
@@ -44,8 +45,12 @@ export interface FillTask {
 export interface ExamineTask {
   readonly kind: "examine";
   readonly indices: readonly number[];
+  /** Of each index its captions, whose uids are wanted. */
+  readonly captions?: readonly (readonly string[])[];
   /** Make the perceptual hash too. */
   readonly perceptual?: boolean;
+  /** Measure what tells faulty pictures, too, and hash the pixels. */
+  readonly measured?: boolean;
 }
 
 export interface BrokenImage {
@@ -54,12 +59,21 @@ export interface BrokenImage {
   readonly reason: string;
 }
 
+/** What is found out where it is asked for. */
+export interface MeasuredPicture extends ImageMeasures {
+  readonly animated: boolean;
+  /** SHA-256 of width, height and pixels (RGB, on white), 64 hex digits. */
+  readonly pixelSha256: string;
+}
+
 /** What is known of an image after looking at it. */
 export interface Examined {
   readonly index: number;
   readonly sizeBytes: number;
   /** Absent when the bytes cannot be read. */
   readonly sha256?: string;
+  /** Of the captions that were sent along, as `pairUid`. */
+  readonly uids?: readonly string[];
   /** Absent when the image cannot be decoded. */
   readonly picture?: {
     readonly width: number;
@@ -71,6 +85,7 @@ export interface Examined {
     readonly miniature: Uint8Array;
     /** Where it was asked for. */
     readonly perceptual?: PerceptualHash;
+    readonly measured?: MeasuredPicture;
   };
   readonly error?: string;
 }

@@ -3,10 +3,13 @@ import { createHash } from "node:crypto";
 import { parentPort, workerData } from "node:worker_threads";
 import { UsageError } from "../../core/errors.js";
 import type { Key } from "../../core/random.js";
+import { uidFrom } from "../columns/uids.js";
 import { perceptualHash } from "../copies/perceptual-hash.js";
 import { readImageBytes } from "../image-bytes.js";
+import { measureImage } from "../pixels/measure.js";
 import { drawEncoded, drawImage, keepImage, type Pipeline } from "../pixels/pipeline.js";
-import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
+import { isAnimated } from "../pixels/read/animated.js";
+import { type Decoded, decodeImage, ON_WHITE } from "../pixels/read/decode.js";
 import { jpegHeader } from "../pixels/read/jpeg.js";
 import { imageSignature } from "../pixels/read/signature.js";
 import { ImageCache } from "./cache.js";
@@ -16,6 +19,7 @@ import {
   type Examined,
   type ExamineTask,
   type FillTask,
+  type MeasuredPicture,
   READING_WORDS,
   type Reply,
   type Task,
@@ -90,9 +94,19 @@ async function fill(task: FillTask): Promise<readonly BrokenImage[]> {
   return broken;
 }
 
+function measure(bytes: Uint8Array, image: Decoded): MeasuredPicture {
+  const { width, height, data, format } = image;
+  const pixels = createHash("sha256").update(`${width}×${height}:`).update(data);
+  return {
+    ...measureImage(image),
+    animated: isAnimated(bytes, format),
+    pixelSha256: pixels.digest("hex"),
+  };
+}
+
 async function examine(task: ExamineTask): Promise<readonly Examined[]> {
   const found: Examined[] = [];
-  for (const index of task.indices) {
+  for (const [i, index] of task.indices.entries()) {
     let bytes: Uint8Array;
     try {
       bytes = read(index);
@@ -100,21 +114,22 @@ async function examine(task: ExamineTask): Promise<readonly Examined[]> {
       found.push({ index, sizeBytes: 0, error: reasonOf(error) });
       continue;
     }
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    const hash = createHash("sha256").update(bytes);
+    const uids = task.captions?.[i]?.map((caption) => uidFrom(hash, caption));
+    const file = { index, sizeBytes: bytes.length, sha256: hash.digest("hex"), ...(uids && { uids }) };
     try {
       const image = await decodeImage(bytes, ON_WHITE);
       const { width, height, format } = image;
       found.push({
-        index,
-        sizeBytes: bytes.length,
-        sha256,
+        ...file,
         picture: {
           ...{ width, height, format, ...imageSignature(image) },
           ...(task.perceptual === true && { perceptual: perceptualHash(image) }),
+          ...(task.measured === true && { measured: measure(bytes, image) }),
         },
       });
     } catch (error) {
-      found.push({ index, sizeBytes: bytes.length, sha256, error: reasonOf(error) });
+      found.push({ ...file, error: reasonOf(error) });
     }
   }
   return found;

@@ -22,8 +22,8 @@ export interface DuplicateGroup {
   readonly kind: "exact" | "near";
 }
 
-/** Sets that merge. */
-class UnionFind {
+/** Sets that merge; the smallest member stands for each. */
+export class UnionFind {
   private readonly parent: Int32Array;
   constructor(n: number) {
     this.parent = Int32Array.from({ length: n }, (_, i) => i);
@@ -45,7 +45,7 @@ class UnionFind {
 }
 
 /** Ones in a 32-bit word. */
-function popcount(x: number): number {
+export function popcount(x: number): number {
   let v = x - ((x >>> 1) & 0x55555555);
   v = (v & 0x33333333) + ((v >>> 2) & 0x33333333);
   return Math.imul((v + (v >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;

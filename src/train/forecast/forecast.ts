@@ -37,7 +37,7 @@ const TIMED = 3;
 export async function forecast(recipe: Recipe): Promise<Forecast> {
   const { config } = readSizedModel(recipe);
   const whole = await openDataset(recipe.trainData, datasetOptions(recipe));
-  const { length } = await takeSelected(whole, recipe.select);
+  const { length } = await takeSelected(whole, recipe.select, { weight: recipe.sampleWeight });
   const images = Math.round(length * (1 - recipe.valSplit));
   const { totalSteps } = makePlan(recipe, images);
   const { text_cfg } = completeClipConfig(config);

@@ -53,7 +53,8 @@ export async function openRunData(
       ? undefined
       : await openDataset(recipe.probeData, { onProgress });
   // What is held out is not selected: scores of runs with other selections are of the same pairs.
-  const selected = (dataset: Dataset) => takeSelected(dataset, recipe.select, { onProgress });
+  const selected = (dataset: Dataset) =>
+    takeSelected(dataset, recipe.select, { onProgress, weight: recipe.sampleWeight });
   if (recipe.valSplit > 0) {
     const indices = await processes.share("held out", () => heldOutOf(recipe, all, onProgress, run));
     const { train, heldOut } = splitAt(all, indices);

@@ -6,17 +6,20 @@ import type { Engine } from "../../engines/engine.js";
 import { parseXlaFlagWords } from "../../engines/xla/options.js";
 import { type Clip, makeClip } from "../../models/clip.js";
 import type { ParameterSpecs } from "../../nn/parameters.js";
+import { sampleWeights } from "../batches/sample-weights.js";
 import type { Picker } from "../pick/picker.js";
 import { precisionOn } from "../recipe/machine-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { readState } from "../run/state-files.js";
-import { type Phases, phasesOf } from "../schedule/phases.js";
+import { type Phases, phasesOf, withStrategies } from "../schedule/phases.js";
 import { frozenOf, ratesOf } from "../step/frozen.js";
 import { makeOptimizer, type Optimizer } from "../step/optimizer.js";
 import { learning, type StepOptions } from "../step/options.js";
 import { StepRunner } from "../step/runner.js";
 import { initialState } from "../step/state.js";
 import { TwoPassRunner } from "../step/two-pass-runner.js";
+import type { ExtraRows } from "../strategies/strategy.js";
+import { weighted } from "../strategies/weighted.js";
 import type { OpenBatches } from "./batches.js";
 import type { OpenFolder } from "./folder.js";
 import type { Inputs } from "./inputs.js";
@@ -59,7 +62,12 @@ export async function openStep(
     if (teacher !== undefined) held.push(teacher);
     const reference = await referenceOf(recipe, embedding);
     if (reference !== undefined) held.push(reference);
-    const phases = withTeacher(phasesOf(recipe, clip, model.textLength), teacher, recipe);
+    const weights = sampleWeights(data.train, recipe.captions);
+    const phases = withTeacher(
+      withWeights(phasesOf(recipe, clip, model.textLength), weights),
+      teacher,
+      recipe,
+    );
     const phase = phases.at(resumed?.step ?? 0, plan);
     const start = resumed === undefined ? await warmStart(recipe, clip) : undefined;
     const { fresh } = await processes.share("start", () =>
@@ -110,6 +118,9 @@ export async function openStep(
     throw error;
   }
 }
+
+const withWeights = (phases: Phases, weights: ExtraRows | undefined): Phases =>
+  weights === undefined ? phases : withStrategies(phases, (strategy) => weighted(strategy, weights));
 
 /** The model of a recipe. A tower that is locked whole computes without noise. */
 export const clipOf = (recipe: Recipe, config: Inputs["model"]["config"]): Clip =>

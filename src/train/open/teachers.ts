@@ -15,10 +15,11 @@ import { Picker } from "../pick/picker.js";
 import { pickOf } from "../recipe/pick-fields.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { DEFAULT_DISTILL } from "../recipe/teacher-fields.js";
-import { distilledPhases, type Phases } from "../schedule/phases.js";
+import { type Phases, withStrategies } from "../schedule/phases.js";
 import type { StepOptions } from "../step/options.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
+import { distilled } from "../strategies/distill.js";
 import { kindOf } from "../strategies/index.js";
 
 type Embedding = Omit<StoreTeacherOptions, "logs" | "role"> & { readonly processes: Processes };
@@ -44,7 +45,7 @@ export async function teacherOf(recipe: Recipe, embedding: Embedding): Promise<T
 export function withTeacher(phases: Phases, teacher: Teacher | undefined, recipe: Recipe): Phases {
   if (teacher === undefined) return phases;
   const { distill: weight = DEFAULT_DISTILL, teacherScale: scale = teacher.scale } = recipe;
-  return distilledPhases(phases, { ...teacher, weight, scale });
+  return withStrategies(phases, (strategy) => distilled(strategy, { ...teacher, weight, scale }));
 }
 
 /** What the recipe picks pairs by. Throws `UsageError` where it cannot say what the learner's loss asks of it. */

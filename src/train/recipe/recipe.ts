@@ -101,6 +101,10 @@ export const recipeGroups = {
     select: selectField(
       "Parquet or .npy file that says which pairs of the training data are trained on, with which weights and texts; what --val-split holds out is not touched.",
     ),
+    sampleWeight: optional(
+      text("COLUMN"),
+      "Of --select: the column that says how much each pair weighs in the loss (default weight); with it a table of scores is taken, too, and keeps every pair.",
+    ),
     captions: defaulted(
       choice(["random", "first"]),
       "random",
@@ -367,6 +371,10 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
   ...startRules,
   ...teacherRules,
   ...pickRules,
+  ({ select, sampleWeight }) =>
+    sampleWeight !== undefined && select === undefined
+      ? `sampleWeight: names a column of a table; got sampleWeight=${sampleWeight} without select. Add ${says("select")} FILE.`
+      : undefined,
   ({ valData, valSplit }) =>
     valData !== undefined && valSplit > 0
       ? `valSplit: held-out pairs come from one place; got valData=${JSON.stringify(valData)} and valSplit=${valSplit}. Remove one.`

@@ -6,7 +6,6 @@ import { type PickSettings, pickOf, pickWeights } from "../recipe/pick-fields.js
 import { endsOf, type Stages, valueAt } from "../recipe/stages.js";
 import { plainClip } from "../strategies/clip.js";
 import { sampleMacs } from "../strategies/cost.js";
-import { type DistillOptions, distilled } from "../strategies/distill.js";
 import { makeStrategy, type StrategyName } from "../strategies/index.js";
 import type { Strategy, StrategyOptions } from "../strategies/strategy.js";
 import { type Plan, plannedStep } from "./plan.js";
@@ -178,11 +177,9 @@ export function judgedMacs(chosen: PickSettings, clip: Clip, contextLength: numb
   return (pick.superBatch / chosen.batchSize!) * sampleMacs(clip, plainClip(clip), contextLength);
 }
 
-/** The phases of a run, each with the teacher. */
-export function distilledPhases(phases: Phases, options: DistillOptions): Phases {
-  const made = new Map(
-    phases.all.map((phase) => [phase, { ...phase, strategy: distilled(phase.strategy, options) }]),
-  );
+/** The phases of a run, each with another strategy made of its own. */
+export function withStrategies(phases: Phases, change: (strategy: Strategy) => Strategy): Phases {
+  const made = new Map(phases.all.map((phase) => [phase, { ...phase, strategy: change(phase.strategy) }]));
   return {
     ...phases,
     all: [...made.values()],

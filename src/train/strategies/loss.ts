@@ -107,11 +107,16 @@ export const rowsAt = ({ features, imageIds, textIds }: WholeBatch, places: Tens
 /** Most logits of a block of rows against the whole batch where it is taken in blocks: 16 MiB. */
 export const BLOCK_LOGITS = 2 ** 22;
 
-/** What `values`, one a row of `own` f32[b], are of a mean over `all` rows. */
-export const shareOfMean = (values: Tensor, { weights }: Rows, { count }: WholeBatch): Tensor =>
-  weights === undefined
-    ? mul(mean(values), values.shape[0]! / count)
-    : mul(sum(mul(values, weights)), 1 / count);
+/** Name of the pairs' own weights f32[b,1] among the features. */
+export const SAMPLE_WEIGHT = "sampleWeight";
+
+/** What `values`, one a row of `own` f32[b], times the rows' own weights, are of a mean over `all` rows. */
+export function shareOfMean(values: Tensor, { weights, features }: Rows, { count }: WholeBatch): Tensor {
+  const b = values.shape[0]!;
+  const own = features[SAMPLE_WEIGHT];
+  const weighed = own === undefined ? values : mul(values, reshape(own, [b]));
+  return weights === undefined ? mul(mean(weighed), b / count) : mul(sum(mul(weighed, weights)), 1 / count);
+}
 
 /**
  * CLIP's loss (Radford et al. 2021) of every pair, f32[b]: the cross-entropy of its image over the texts and of its text

@@ -1,0 +1,173 @@
+/**
+ * `npm run bench:picking -- --train train.tar --val val.tar`: batches picked from larger ones (JEST) against batches that come
+ * as they come, on pairs of which a share has another pair's caption, at equal steps and at equal compute (multiply-adds of both
+ * passes and of judging, as the graphs count them).
+ *
+ * A part of the pairs is trusted: none of them is swapped, and the reference is trained on them alone. Runs are kept in
+ * runs/picking-*; a finished one is not trained again. Prints a Markdown table: means over the seeds, and the 95 % interval of
+ * the mean by Student's t.
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { keyFromSeed, Random } from "../src/core/random.js";
+import { readImageBytes } from "../src/data/image-bytes.js";
+import { openDataset } from "../src/data/index.js";
+import { parseEvaluation } from "../src/evaluate/records.js";
+import { makeClip } from "../src/models/clip.js";
+import { findPreset } from "../src/models/presets/presets.js";
+import { judgedMacs } from "../src/train/schedule/phases.js";
+import { plainClip } from "../src/train/strategies/clip.js";
+import { sampleMacs } from "../src/train/strategies/cost.js";
+
+const { values } = parseArgs({
+  options: {
+    train: { type: "string" },
+    val: { type: "string" },
+    name: { type: "string", default: "pairs" },
+    swapped: { type: "string", default: "0.3" },
+    trusted: { type: "string", default: "0.2" },
+    steps: { type: "string", default: "300" },
+    batch: { type: "string", default: "64" },
+    seeds: { type: "string", default: "3" },
+    model: { type: "string", default: "clipwright-nano-32" },
+    engine: { type: "string", default: "auto" },
+  },
+});
+
+const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+const METRICS = ["image_retrieval_recall@10", "text_retrieval_recall@10"];
+/** Two-sided 97.5 % points of Student's t, by degrees of freedom. */
+const STUDENT = [12.71, 4.303, 3.182, 2.776, 2.571];
+const name = `picking-${values.name}`;
+const data = join("runs", `${name}-data`);
+const steps = Number(values.steps);
+const batchSize = Number(values.batch);
+
+function clipwright(words: readonly string[]): Promise<string> {
+  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (part) => {
+    out += part;
+  });
+  child.stderr.on("data", (part) => {
+    err += part;
+  });
+  return new Promise((resolve, reject) => {
+    child.once("exit", (code) =>
+      code === 0 ? resolve(out) : reject(new Error(`clipwright ${words.join(" ")}\n${err.slice(-1500)}`)),
+    );
+  });
+}
+
+/** Writes the folders clean, noisy and trusted, unless they are there. */
+async function plant(): Promise<void> {
+  if (existsSync(join(data, "done"))) return;
+  const dataset = await openDataset(values.train!);
+  const order = new Random(keyFromSeed(1)).permutation(dataset.length);
+  const trusted = Math.round(Number(values.trusted) * dataset.length);
+  const swapped = order.slice(trusted, trusted + Math.round(Number(values.swapped) * dataset.length));
+  const captionOf = (i: number) => dataset.sample(i).captions[0]!;
+  const wrong = new Map([...swapped].map((i, n) => [i, captionOf(swapped[(n + 1) % swapped.length]!)]));
+  const isTrusted = new Set(order.slice(0, trusted));
+  for (const folder of ["clean", "noisy", "trusted"]) mkdirSync(join(data, folder), { recursive: true });
+  for (let i = 0; i < dataset.length; i++) {
+    const bytes = readImageBytes(dataset.images, i);
+    const put = (folder: string, caption: string) => {
+      writeFileSync(join(data, folder, `${i}.jpg`), bytes);
+      writeFileSync(join(data, folder, `${i}.txt`), caption);
+    };
+    put("clean", captionOf(i));
+    put("noisy", wrong.get(i) ?? captionOf(i));
+    if (isTrusted.has(i)) put("trusted", captionOf(i));
+  }
+  writeFileSync(join(data, "done"), "");
+}
+
+async function score(run: string): Promise<number[]> {
+  const json = await clipwright(["evaluate", run, "--data", values.val!, "--task", "retrieval", "--json"]);
+  return METRICS.map((metric) => 100 * parseEvaluation(json).find((r) => r.metric === metric)!.value);
+}
+
+async function trainRun(run: string, folder: string, count: number, seed: number, words: readonly string[]) {
+  await clipwright([
+    ...["train", "--model", values.model!, "--train-data", join(data, folder), "--name", run],
+    ...["--steps", String(count), "--batch-size", values.batch!, "--seed", String(seed), "--keep-size", "40"],
+    ...["--lr", "1e-3", "--wd", "0.1", "--warmup", "0.1", "--threads", "1", "--workers", "1"],
+    ...["--save-frequency", "0", "--engine", values.engine!, ...words],
+  ]);
+  return join("runs", run);
+}
+
+const clip = makeClip(findPreset(values.model!).config);
+const T = clip.config.text_cfg.context_length;
+const stepMacs = sampleMacs(clip, plainClip(clip), T, { backward: true });
+const costOf = (pick: "learnability" | "hard" | "easy", pickFilterRatio: number) =>
+  1 + judgedMacs({ pick, pickFilterRatio, batchSize }, clip, T) / stepMacs;
+
+interface Arm {
+  readonly about: string;
+  readonly folder: "clean" | "noisy" | "trusted";
+  readonly cost: number;
+  readonly steps: number;
+  readonly words: readonly string[];
+}
+
+const reference = join("runs", `${name}-reference`);
+function picked(pick: "learnability" | "hard" | "easy", ratio: number): Arm[] {
+  const cost = costOf(pick, ratio);
+  const words = ["--pick", pick, "--pick-filter-ratio", String(ratio)];
+  const arm = (about: string, count: number): Arm => ({
+    about: `${pick}, ${ratio * 100} % left out, ${about}`,
+    folder: "noisy",
+    cost,
+    steps: count,
+    words: pick === "hard" ? words : [...words, "--pick-reference", reference],
+  });
+  const equal = arm("equal steps", steps);
+  return cost === 1 ? [equal] : [equal, arm("equal compute", Math.round(steps / cost))];
+}
+
+const takesWhatComes = (folder: Arm["folder"], about: string): Arm => ({
+  ...{ about, folder, cost: 1, steps, words: [] },
+});
+const arms: readonly Arm[] = [
+  takesWhatComes("noisy", "as it comes"),
+  ...picked("learnability", 0.5),
+  ...picked("learnability", 0.8),
+  ...picked("easy", 0.5),
+  ...picked("hard", 0.5).slice(0, 1),
+  takesWhatComes("clean", "as it comes, without the faults"),
+  takesWhatComes("trusted", "as it comes, the trusted part alone"),
+];
+
+/** Mean and half of its 95 % interval. */
+function meanOf(scores: readonly number[]): string {
+  const n = scores.length;
+  const mean = scores.reduce((a, b) => a + b, 0) / n;
+  if (n === 1) return mean.toFixed(1);
+  const deviation = Math.sqrt(scores.reduce((a, x) => a + (x - mean) ** 2, 0) / (n - 1));
+  return `${mean.toFixed(1)} ± ${((STUDENT[n - 2]! * deviation) / Math.sqrt(n)).toFixed(1)}`;
+}
+
+await plant();
+await trainRun(`${name}-reference`, "trusted", steps, 100, []);
+const scores = arms.map((): number[][] => []);
+for (let seed = 0; seed < Number(values.seeds); seed++) {
+  for (const [i, arm] of arms.entries()) {
+    const run = `${name}-${i}-${seed}`;
+    scores[i]!.push(await score(await trainRun(run, arm.folder, arm.steps, seed, arm.words)));
+    process.stderr.write(`${arm.about}, seed ${seed}: ${scores[i]!.at(-1)!.map((x) => x.toFixed(1))}\n`);
+  }
+}
+const out = (line: string) => process.stdout.write(`${line}\n`);
+out("| batches | cost of a step | steps | text → image R@10 | image → text R@10 |");
+out("| --- | --- | --- | --- | --- |");
+for (const [i, { about, cost, steps: count }] of arms.entries())
+  out(
+    `| ${about} | ${cost.toFixed(2)} × | ${count} | ${METRICS.map((_, m) => meanOf(scores[i]!.map((each) => each[m]!))).join(" | ")} |`,
+  );

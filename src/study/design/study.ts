@@ -1,0 +1,262 @@
+/** A study: runs that differ in what a question asks about and are alike in everything else. */
+
+import { dirname, isAbsolute, join } from "node:path";
+import { z } from "zod";
+import { didYouMean, UsageError } from "../../core/errors.js";
+import { readJson } from "../../core/files.js";
+import { checkSuite, loadSuite, type Suite, type SuiteInput } from "../../evaluate/suites/suite.js";
+import { importProgram } from "../../settings/program.js";
+import { lengthKeys, type RecipeInput, recipeFields } from "../../train/recipe/recipe.js";
+
+/** Which part of the training data a run sees. Parts of one study are nested: the smaller lies in the larger. */
+export type PartInput =
+  /** This share of the pairs, drawn once for the study. */
+  | { readonly random: number }
+  /** The share with the highest scores, of a table that `clipwright curate score` wrote. */
+  | { readonly top: number; readonly scores: string; readonly by: string };
+
+/** What a level changes: settings of the recipe, and the part of the data. */
+export type LevelInput = RecipeInput & { readonly part?: PartInput };
+
+/**
+ * What is varied: levels by name, each with what it changes; or values of the setting that the factor is named after; of a factor named
+ * `part`, shares of the data drawn at random.
+ */
+export type FactorInput = Readonly<Record<string, LevelInput>> | readonly (string | number | boolean)[];
+
+/** How long a run is: passes over its data, samples whatever they are, multiply-adds (10⁹, forward passes), or time. */
+export type RegimeInput =
+  | { readonly epochs: number }
+  | { readonly samples: number }
+  | { readonly gmacs: number }
+  | { readonly time: string };
+
+export interface QuestionInput {
+  /** In words; the page's heading. */
+  readonly text: string;
+  /** The factor that is asked about. */
+  readonly factor: string;
+  /** What a curve is drawn over, where levels of another factor make one. */
+  readonly over?: "samples" | "gmacs" | "seconds";
+  /** `best`: which level is best; arms that fall behind may be stopped. Default `compare`. */
+  readonly kind?: "compare" | "best";
+}
+
+export interface StudyInput {
+  /** Folder of the study under `studies/`. Default: the file's name. */
+  readonly name?: string;
+  readonly question: QuestionInput;
+  /** What all runs have in common; without a length. */
+  readonly recipe: RecipeInput;
+  /** By name; every combination of their levels is a run. */
+  readonly factors: Readonly<Record<string, FactorInput>>;
+  /** One, or several by name: then each combination is run in each. */
+  readonly regime: RegimeInput | Readonly<Record<string, RegimeInput>>;
+  /** How many seeds, or which. Default 3. */
+  readonly seeds?: number | readonly number[];
+  /** What the runs are scored on: a suite's file, or the suite. */
+  readonly suite: string | SuiteInput;
+  /** The score that decides, as `set/metric`, e.g. `concepts/acc1`. */
+  readonly score: string;
+}
+
+export interface Level {
+  readonly name: string;
+  readonly recipe: RecipeInput;
+  readonly part: PartInput | undefined;
+}
+
+export interface Factor {
+  readonly name: string;
+  readonly levels: readonly Level[];
+}
+
+export interface Study {
+  readonly name: string;
+  readonly question: Required<Omit<QuestionInput, "over">> & Pick<QuestionInput, "over">;
+  readonly recipe: RecipeInput;
+  readonly factors: readonly Factor[];
+  readonly regimes: readonly { readonly name: string; readonly length: RegimeInput }[];
+  readonly seeds: readonly number[];
+  readonly suite: Suite;
+  readonly score: { readonly set: string; readonly metric: string };
+}
+
+/** A study in a program, with its types checked by the editor; `clipwright study` takes the file. */
+export const defineStudy = (study: StudyInput): StudyInput => study;
+
+/** The study in a file: `.json`, or a program that exports it as its default. Throws `UsageError` naming file and key. */
+export async function loadStudy(path: string): Promise<Study> {
+  if (!/\.(?:json|[cm]?[jt]s)$/.test(path))
+    throw new UsageError(`${path}: a study is a .json, .js, .mjs, .ts or .mts file. Give one.`, {
+      file: path,
+    });
+  const value = path.endsWith(".json") ? readJson(path) : await importProgram(path, "study");
+  const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");
+  return checkStudy(value, { where: path, base: dirname(path), name });
+}
+
+const share = z.number().gt(0).max(1);
+const part = z.union([
+  z.strictObject({ random: share }),
+  z.strictObject({ top: share, scores: z.string().min(1), by: z.string().min(1) }),
+]);
+const regime = z.union([
+  z.strictObject({ epochs: z.number().positive() }),
+  z.strictObject({ samples: z.int().positive() }),
+  z.strictObject({ gmacs: z.number().positive() }),
+  z.strictObject({ time: z.string().min(1) }),
+]);
+
+const keys = ["name", "question", "recipe", "factors", "regime", "seeds", "suite", "score"] as const;
+const questionKeys = ["text", "factor", "over", "kind"] as const;
+const overs = ["samples", "gmacs", "seconds"] as const;
+const kinds = ["compare", "best"] as const;
+
+/** Checks a study. `where` is named in errors; `base` is the folder that a suite's paths start from. Throws `UsageError`. */
+export async function checkStudy(
+  value: unknown,
+  { where = "study", base = ".", name = "study" } = {},
+): Promise<Study> {
+  const refuse = (key: string, rule: string, got: unknown): never => {
+    throw new UsageError(`${where}: ${key}: ${rule}; got ${JSON.stringify(got) ?? "nothing"}.`, { key });
+  };
+  const input = record(value, keys, "", refuse) as unknown as StudyInput;
+  for (const key of ["question", "recipe", "factors", "regime", "suite", "score"] as const)
+    if (input[key] === undefined) refuse(key, "must be said", undefined);
+  const question = record(input.question, questionKeys, "question.", refuse) as unknown as QuestionInput;
+  if (typeof question.text !== "string" || question.text.trim() === "")
+    refuse("question.text", "must be the question in words", question.text);
+  if (question.over !== undefined && !overs.includes(question.over))
+    refuse("question.over", `must be one of ${overs.join(", ")}`, question.over);
+  if (question.kind !== undefined && !kinds.includes(question.kind))
+    refuse("question.kind", `must be one of ${kinds.join(", ")}`, question.kind);
+
+  const length = lengthKeys.find((key) => input.recipe[key] !== undefined);
+  if (length !== undefined)
+    refuse(`recipe.${length}`, "the regime says how long runs are: leave it out", input.recipe[length]);
+  for (const key of ["seed", "name", "logs"] as const)
+    if (input.recipe[key] !== undefined)
+      refuse(`recipe.${key}`, "the study gives each run its own: leave it out", input.recipe[key]);
+
+  if (Object.keys(input.factors).length === 0) refuse("factors", "must hold what is varied", input.factors);
+  const factors = Object.entries(input.factors).map(([factor, levels]) => ({
+    name: factor,
+    levels: levelsOf(factor, levels, refuse),
+  }));
+  if (!factors.some(({ name: factor }) => factor === question.factor))
+    refuse(
+      "question.factor",
+      `must be one of the factors ${factors.map((f) => f.name).join(", ")}`,
+      question.factor,
+    );
+
+  const { seeds = 3, score } = input;
+  const list = typeof seeds === "number" ? Array.from({ length: seeds }, (_, seed) => seed) : seeds;
+  if (
+    list.length === 0 ||
+    !list.every((seed) => Number.isInteger(seed) && seed >= 0) ||
+    new Set(list).size < list.length
+  )
+    refuse("seeds", "must be how many there are, from 1, or a list of different whole numbers", seeds);
+  const suite =
+    typeof input.suite === "string"
+      ? await loadSuite(isAbsolute(input.suite) ? input.suite : join(base, input.suite))
+      : checkSuite(input.suite, { where: `${where}: suite`, base });
+  const [set, metric, ...more] = typeof score === "string" ? score.split("/") : [];
+  if (set === undefined || metric === undefined || metric === "" || more.length > 0)
+    refuse("score", 'must be "set/metric", e.g. "test/acc1"', score);
+  if (!suite.sets.some((one) => one.name === set))
+    refuse("score", `must name a set of the suite: ${suite.sets.map((one) => one.name).join(", ")}`, score);
+  return {
+    name: input.name ?? name,
+    question: { kind: "compare", ...question },
+    recipe: input.recipe,
+    factors,
+    regimes: regimesOf(input.regime, refuse),
+    seeds: list,
+    suite,
+    score: { set: set!, metric: metric! },
+  };
+}
+
+type Refuse = (key: string, rule: string, got: unknown) => never;
+
+function record(
+  value: unknown,
+  known: readonly string[] | undefined,
+  path: string,
+  refuse: Refuse,
+): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return refuse(path === "" ? "study" : path.slice(0, -1), "must be an object", value);
+  for (const key of Object.keys(value)) {
+    if (known !== undefined && !known.includes(key))
+      refuse(
+        `${path}${key}`,
+        `no such key${didYouMean(key, known)}`,
+        (value as Record<string, unknown>)[key],
+      );
+  }
+  return value as Record<string, unknown>;
+}
+
+const settings = Object.keys(recipeFields);
+
+function levelsOf(factor: string, input: FactorInput, refuse: Refuse): readonly Level[] {
+  const path = `factors.${factor}`;
+  if (Array.isArray(input)) {
+    const values = input as readonly (string | number | boolean)[];
+    if (values.length < 2) refuse(path, "must have at least two levels", input);
+    if (factor === "part")
+      return values.map((value) => ({
+        name: `${Number((100 * Number(value)).toPrecision(6))} %`,
+        recipe: {},
+        part: partOf({ random: value }, path, refuse),
+      }));
+    if (!settings.includes(factor))
+      refuse(
+        path,
+        `a list has values of a setting that the factor is named after${didYouMean(factor, settings)}`,
+        factor,
+      );
+    return values.map((value) => ({ name: String(value), recipe: { [factor]: value }, part: undefined }));
+  }
+  const levels = Object.entries(record(input, undefined, `${path}.`, refuse));
+  if (levels.length < 2) refuse(path, "must have at least two levels", input);
+  return levels.map(([name, level]) => {
+    const at = `${path}.${name}`;
+    const { part: own, ...recipe } = record(level, [...settings, "part"], `${at}.`, refuse) as LevelInput;
+    return { name, recipe, part: own === undefined ? undefined : partOf(own, `${at}.part`, refuse) };
+  });
+}
+
+function partOf(value: unknown, path: string, refuse: Refuse): PartInput {
+  const { success, data } = part.safeParse(value);
+  return success
+    ? data
+    : refuse(
+        path,
+        'must be {"random": share} or {"top": share, "scores": file, "by": column}, shares above 0 up to 1',
+        value,
+      );
+}
+
+function regimesOf(input: StudyInput["regime"], refuse: Refuse): Study["regimes"] {
+  const rule = "must be one of {epochs}, {samples}, {gmacs}, {time}, or several by name";
+  const single = regime.safeParse(input);
+  if (single.success) return [{ name: nameOf(single.data), length: single.data }];
+  const several = Object.entries(record(input, undefined, "regime.", refuse));
+  if (several.length === 0) refuse("regime", rule, input);
+  return several.map(([name, value]) => {
+    const { success, data } = regime.safeParse(value);
+    return success ? { name, length: data } : refuse(`regime.${name}`, rule, value);
+  });
+}
+
+/** A regime in words. */
+function nameOf(length: RegimeInput): string {
+  if ("epochs" in length) return length.epochs === 1 ? "one pass" : `${length.epochs} passes`;
+  if ("samples" in length) return "equal samples";
+  return "gmacs" in length ? "equal compute" : "equal time";
+}

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { cellsOf, runsOf, shardOf } from "../src/study/design/cells.js";
+import { checkStudy, defineStudy, loadStudy, type StudyInput } from "../src/study/design/study.js";
+
+const input: StudyInput = {
+  question: { text: "Which encoder, for how much data?", factor: "model", over: "samples" },
+  recipe: { trainData: ["shapes/"], batchSize: 16 },
+  factors: { model: ["clipwright-nano-32", "clipwright-micro-32"], part: [0.25, 0.5, 1] },
+  regime: { "one pass": { epochs: 1 }, "equal samples": { samples: 1000 } },
+  seeds: 2,
+  suite: { sets: { test: { data: "test/" } } },
+  score: "test/acc1",
+};
+
+/** Multiply-adds: what is asked here is only that they are passed on. */
+const gmacsOf = ({ model }: { model: string | object }) => (model === "clipwright-nano-32" ? 0.01 : 0.04);
+const facts = { pairs: 1000, gmacsOf };
+
+describe("a study", () => {
+  const folder = mkdtempSync(join(tmpdir(), "clipwright-study-"));
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("is every combination in every regime, once", async () => {
+    const study = await checkStudy(defineStudy(input));
+    const cells = cellsOf(study, facts);
+    // 2 models × 3 parts × 2 regimes, of which all data in one pass is equal samples as well.
+    assert.equal(cells.length, 10);
+    const whole = cells.filter(({ regimes }) => regimes.length === 2);
+    assert.deepEqual(
+      whole.map(({ levels, samples }) => [levels.model, levels.part, samples]),
+      [
+        ["clipwright-nano-32", "100 %", 1000],
+        ["clipwright-micro-32", "100 %", 1000],
+      ],
+    );
+    const quarter = cells.find(({ levels, regimes }) => levels.part === "25 %" && regimes[0] === "one pass")!;
+    assert.deepEqual([quarter.pairs, quarter.samples, quarter.gmacs], [250, 250, 2.5]);
+    assert.equal(new Set(cells.map(({ id }) => id)).size, cells.length);
+  });
+
+  it("runs all cells with one seed, cheapest first, before the second", async () => {
+    const study = await checkStudy(input);
+    const cells = cellsOf(study, facts);
+    const runs = runsOf(study, cells);
+    assert.equal(runs.length, 20);
+    assert.deepEqual(
+      runs.map(({ seed }) => seed),
+      [...Array(10).fill(0), ...Array(10).fill(1)],
+    );
+    const costs = runs.slice(0, 10).map(({ cell }) => cell.gmacs!);
+    assert.deepEqual(
+      costs,
+      [...costs].sort((a, b) => a - b),
+    );
+    assert.equal(runs[0]!.name, `${runs[0]!.cell.id}-0`);
+  });
+
+  it("gives each shard its part, and all together all", async () => {
+    const study = await checkStudy(input);
+    const runs = runsOf(study, cellsOf(study, facts));
+    const shards = [1, 2, 3].map((shard) => shardOf(runs, shard, 3));
+    assert.equal(shards.flat().length, 20);
+    assert.equal(new Set(shards.flat()).size, 20);
+    assert.throws(() => shardOf(runs, 4, 3), /i\/n with 1 ≤ i ≤ n; got 4\/3/);
+  });
+
+  it("counts samples by multiply-adds where compute is equal", async () => {
+    const study = await checkStudy({
+      ...input,
+      regime: { gmacs: 20 },
+      factors: { model: input.factors.model! },
+    });
+    assert.deepEqual(
+      cellsOf(study, facts).map(({ samples, gmacs }) => [samples, gmacs]),
+      [
+        [2000, 20],
+        [500, 20],
+      ],
+    );
+  });
+
+  it("leaves the length to the clock where time is equal", async () => {
+    const study = await checkStudy({ ...input, regime: { time: "2m" } });
+    const [cell] = cellsOf(study, facts);
+    assert.deepEqual([cell!.samples, cell!.gmacs, cell!.recipe.time], [undefined, undefined, "2m"]);
+  });
+
+  it("takes levels by name, with a part of the data by quality", async () => {
+    const study = await checkStudy({
+      ...input,
+      question: { text: "Quality?", factor: "quality" },
+      recipe: { ...input.recipe, model: "clipwright-nano-32" },
+      factors: {
+        quality: {
+          "top 40 %": { part: { top: 0.4, scores: "s.parquet", by: "crossfit_score" } },
+          all: {},
+          "random 40 %, dropped words": { captionDropout: 0.2, part: { random: 0.4 } },
+        },
+      },
+      regime: { epochs: 2 },
+    });
+    assert.deepEqual(
+      cellsOf(study, facts).map(({ part, samples, recipe }) => [part, samples, recipe.captionDropout]),
+      [
+        [{ top: 0.4, scores: "s.parquet", by: "crossfit_score" }, 800, undefined],
+        [undefined, 2000, undefined],
+        [{ random: 0.4 }, 800, 0.2],
+      ],
+    );
+  });
+
+  it("identifies a run by what decides its weights", async () => {
+    const idsOf = async (change: Partial<StudyInput>) =>
+      cellsOf(await checkStudy({ ...input, ...change }), facts).map(({ id }) => id);
+    const ids = await idsOf({});
+    assert.deepEqual(await idsOf({ recipe: { ...input.recipe, threads: 2, logEveryNSteps: 3 } }), ids);
+    assert.notDeepEqual(await idsOf({ recipe: { ...input.recipe, batchSize: 32 } }), ids);
+  });
+
+  it("is read from a file, its name the file's, its suite's paths from there", async () => {
+    const path = join(folder, "quantity.json");
+    writeFileSync(path, JSON.stringify(input));
+    const study = await loadStudy(path);
+    assert.equal(study.name, "quantity");
+    assert.deepEqual(study.suite.sets[0]!.data, [join(folder, "test/")]);
+    await assert.rejects(loadStudy(join(folder, "x.yaml")), /a study is a \.json/);
+  });
+
+  const refusals: readonly [string, unknown, RegExp][] = [
+    ["an unknown key", { ...input, seed: 1 }, /seed: no such key.*seeds/],
+    ["no score", { ...input, score: undefined }, /score: must be said/],
+    ["a score without metric", { ...input, score: "acc1" }, /score: must be "set\/metric"/],
+    ["a score of no set", { ...input, score: "other/acc1" }, /score: must name a set of the suite: test/],
+    [
+      "a length in the recipe",
+      { ...input, recipe: { ...input.recipe, epochs: 3 } },
+      /recipe\.epochs: the regime says/,
+    ],
+    [
+      "a seed in the recipe",
+      { ...input, recipe: { ...input.recipe, seed: 3 } },
+      /recipe\.seed: the study gives/,
+    ],
+    [
+      "one level",
+      { ...input, factors: { model: ["clipwright-nano-32"] } },
+      /factors\.model: must have at least two levels/,
+    ],
+    ["a factor of no setting", { ...input, factors: { modle: ["a", "b"] } }, /factors\.modle: .*model/],
+    [
+      "a question about nothing",
+      { ...input, question: { ...input.question, factor: "lr" } },
+      /question\.factor: must be one of the factors model, part/,
+    ],
+    [
+      "a share above 1",
+      { ...input, factors: { ...input.factors, part: [0.5, 2] } },
+      /factors\.part: must be \{"random": share\}/,
+    ],
+    [
+      "a level's setting that there is not",
+      { ...input, factors: { model: { a: { modle: "x" }, b: {} } } },
+      /factors\.model\.a\.modle: no such key.*model/,
+    ],
+    ["two lengths", { ...input, regime: { epochs: 1, samples: 2 } }, /regime\.epochs: must be one of/],
+    ["the same seed twice", { ...input, seeds: [1, 1] }, /seeds: must be how many/],
+  ];
+  for (const [what, value, message] of refusals)
+    it(`refuses ${what}`, async () => {
+      await assert.rejects(checkStudy(value), (error: Error) => {
+        assert.equal(error.name, "UsageError");
+        assert.match(error.message, message);
+        return true;
+      });
+    });
+
+  it("refuses what is no recipe, naming the combination, and a setting of two factors", async () => {
+    const wrong = await checkStudy({
+      ...input,
+      recipe: { ...input.recipe, model: "clipwright-nano-32" },
+      factors: { batch: { none: { batchSize: 0 }, same: {} } },
+      question: { text: "?", factor: "batch" },
+    });
+    assert.throws(() => cellsOf(wrong, facts), /batch=none: batchSize/);
+    const twice = await checkStudy({
+      ...input,
+      factors: { model: input.factors.model!, encoder: { a: { model: "clipwright-nano-32" }, b: {} } },
+    });
+    assert.throws(() => cellsOf(twice, facts), /model is set by another factor too/);
+    const empty = await checkStudy({ ...input, factors: { ...input.factors, part: [0.001, 1] } });
+    assert.throws(() => cellsOf(empty, facts), /two pairs at least; got 1 of 1000/);
+  });
+});
