@@ -103,16 +103,16 @@ export const selectCommand = defineCommand({
   },
   examples: [
     [
-      "clipwright curate select scores.parquet --top clip_score=40% --out best.parquet",
+      "clipwright curate select s.parquet --top clip_score=40% --out best.parquet",
       "The best 40 % by one score.",
     ],
     [
-      "clipwright curate select scores.parquet --preset datacomp-basic --unique duplicate_group --out clean.parquet",
-      "A published filter, and every picture once.",
+      "clipwright curate select s.parquet --unique duplicate_group --out once.npy",
+      "Every picture once, as DataComp's subset of uids.",
     ],
     [
-      "clipwright curate select scores.parquet --ladder 20%,40%,60%,80%,100% --by crossfit_score --random-ladder 20%,40%,60%,80%,100% --out step.parquet",
-      "Nested selections for a study, with random ones of the same sizes.",
+      "clipwright curate select s.parquet --ladder 20%,40% --by clip_score --out x.npy",
+      "Nested selections for a study: x-20.npy, x-40.npy.",
     ],
   ],
   async run({ options, given, positionals, terminal }) {
