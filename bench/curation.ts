@@ -1,124 +1,109 @@
 /**
- * Selecting from a table of ten million pairs: time and memory of three rules, and of reading the selection.
+ * How well cross-fitting finds swapped captions of which the truth is known: plants faults in a set (`bench/planting.ts`),
+ * scores its pairs, and prints the AUC of right against swapped captions for every statistic.
  *
- * `node dist/bench/curation.js [--pairs 10000000] [--threads 2] [--keep FOLDER]`, after `npm run build`; takes 3 GB of disk.
+ *     node dist/bench/curation.js --data 'fashion-*.tar' --out planted/fashion --folds 5 --repeats 2 --seconds 1200
+ *     node dist/bench/curation.js --data 'flickr-*.tar' --out planted/flickr --recipe '{"engine":"openvino"}'
+ *
+ * What was planted and scored is kept in `--out`, so that a run that was cut short goes on.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { version } from "../src/core/version.js";
-import { makeSelection } from "../src/curate/select/select.js";
-import { openTables } from "../src/curate/tables/database.js";
-import { pairColumns, type TableInfo } from "../src/data/selections/form.js";
-import { openParquet, readColumns, rowGroups } from "../src/data/sources/tables/parquet-file.js";
+import { readJsonLines } from "../src/core/files.js";
+import { crossfit } from "../src/curate/fit/crossfit/crossfit.js";
+import { openDataset } from "../src/data/index.js";
+import type { RecipeInput } from "../src/train/recipe/input.js";
+import { plant, type Truth } from "./planting.js";
 
 const { values } = parseArgs({
   options: {
-    pairs: { type: "string", default: "10000000" },
-    threads: { type: "string", default: "2" },
-    keep: { type: "string" },
-    step: { type: "string" },
+    data: { type: "string", multiple: true },
+    out: { type: "string" },
+    captions: { type: "string" },
+    seed: { type: "string", default: "0" },
+    seconds: { type: "string", default: "1200" },
+    folds: { type: "string" },
+    repeats: { type: "string" },
+    drop: { type: "string" },
+    name: { type: "string", default: "crossfit" },
+    recipe: { type: "string", default: "{}" },
   },
 });
-const pairs = Number(values.pairs);
-const folder = values.keep ?? mkdtempSync(join(tmpdir(), "clipwright-curation-"));
-mkdirSync(folder, { recursive: true });
-const scores = join(folder, "scores.parquet");
-const selection = join(folder, "selection.parquet");
+const out = values.out!;
+const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+const print = (line: string) => process.stdout.write(`${line}\n`);
 
-/** A table as `curate score` makes it, from random numbers. */
-async function makeTable(): Promise<void> {
-  const info: TableInfo = {
-    format: 1,
-    kind: "scores",
-    sources: [{ name: "shards", source: "shards/", samples: pairs }],
-    clipwright: version(),
-    made: new Date().toISOString(),
-    columns: [
-      ...pairColumns,
-      { name: "words", kind: "count", about: "Words." },
-      { name: "language", kind: "text", about: "Language." },
-      { name: "clip_score", kind: "number", about: "Cosine.", better: "higher" },
-      { name: "duplicate_group", kind: "count", about: "Group." },
-    ],
-  };
-  // A seed of DuckDB's own: the table is the same every time.
-  const empty = join(fileURLToPath(new URL("../../test/fixtures/curate", import.meta.url)), "scores.parquet");
-  await using database = await openTables({ tables: { any: empty }, writes: [scores] });
-  await database.write(
-    `SELECT 'shards' AS source, printf('%05d%05d', i // 10000, i % 10000) AS key, 0::INTEGER AS caption_index,
-       md5(i::VARCHAR) AS uid,
-       concat_ws(' ', 'a picture of', hash(i) % 5003, 'and', hash(i + 1) % 70001, 'beside', i % 977) AS caption,
-       NULL::VARCHAR AS label,
-       (hash(i, 1) % 20)::INTEGER AS words,
-       CASE WHEN hash(i, 2) % 10 < 6 THEN 'en' ELSE 'de' END AS language,
-       (hash(i, 3) % 1000003) / 1000003.0 AS clip_score,
-       (CASE WHEN hash(i, 4) % 20 = 0 THEN hash(i, 5) % 250000 ELSE i END)::INTEGER AS duplicate_group
-     FROM range(${pairs}) AS t(i)`,
-    scores,
-    info,
+/** Probability that a right pair has a higher score than a wrong one; ties count a half. */
+function areaUnder(right: readonly number[], wrong: readonly number[]): number {
+  const all = [
+    ...right.map((score) => ({ score, right: 1 })),
+    ...wrong.map((score) => ({ score, right: 0 })),
+  ];
+  all.sort((a, b) => a.score - b.score);
+  let sum = 0;
+  for (let start = 0; start < all.length; ) {
+    let end = start;
+    while (end < all.length && all[end]!.score === all[start]!.score) end++;
+    const rank = (start + end + 1) / 2;
+    for (let i = start; i < end; i++) sum += all[i]!.right * rank;
+    start = end;
+  }
+  return (sum - (right.length * (right.length + 1)) / 2) / (right.length * wrong.length);
+}
+
+/** Hanley and McNeil's (1982) standard error of an AUC. */
+function errorOf(auc: number, right: number, wrong: number): number {
+  const [q1, q2] = [auc / (2 - auc), (2 * auc * auc) / (1 + auc)];
+  return Math.sqrt(
+    (auc * (1 - auc) + (wrong - 1) * (q1 - auc * auc) + (right - 1) * (q2 - auc * auc)) / (right * wrong),
   );
 }
 
-/** Peak of the process's memory, MiB. */
-const peakMiB = (): number => process.resourceUsage().maxRSS / 1024;
-
-const report = (what: string, started: number): void =>
-  void process.stdout.write(
-    `${what}: ${((performance.now() - started) / 1000).toFixed(1)} s, at most ${Math.round(peakMiB())} MiB\n`,
-  );
-
-if (values.step === "select") {
-  const started = performance.now();
-  const { kept, rows, rules } = await makeSelection(scores, selection, {
-    rules: [
-      { kind: "where", sql: "language = 'en' AND words > 2" },
-      { kind: "unique", group: "duplicate_group", best: "clip_score" },
-      { kind: "top", score: "clip_score", share: 0.3 },
-    ],
-    threads: Number(values.threads),
+if (!existsSync(join(out, "truth.jsonl"))) {
+  const captions = number(values.captions);
+  await plant(await openDataset(values.data!), out, {
+    seed: Number(values.seed),
+    ...(captions !== undefined && { captions }),
   });
-  report(`three rules over ${rows} pairs, ${kept} kept`, started);
-  for (const { name, drops, dropsAlone } of rules)
-    process.stdout.write(`  ${name}: ${dropsAlone} alone, ${drops} in order\n`);
-} else if (values.step === "read") {
-  const started = performance.now();
-  const parquet = await openParquet(selection);
-  let kept = 0;
-  for (const { rowStart, rowEnd } of rowGroups(parquet.metadata)) {
-    const { keep } = await readColumns(parquet, {
-      rowStart,
-      rowEnd,
-      columns: [
-        "source",
-        "key",
-        "caption_index",
-        "uid",
-        "keep",
-        "weight",
-        "corrected_caption",
-        "corrected_label",
-      ],
-    });
-    for (let r = 0; r < rowEnd - rowStart; r++) if (keep![r] === true) kept++;
-  }
-  report(`reading the selection, ${kept} kept`, started);
-} else {
-  try {
-    if (!existsSync(scores)) {
-      const started = performance.now();
-      await makeTable();
-      report(`made ${pairs} rows, ${Math.round(statSync(scores).size / 2 ** 20)} MiB`, started);
-    }
-    for (const step of ["select", "read"]) {
-      // Each in a process of its own, whose peak is its own.
-      const words = [process.argv[1]!, "--step", step, "--keep", folder, "--threads", values.threads];
-      spawnSync(process.execPath, words, { stdio: "inherit" });
-    }
-  } finally {
-    if (values.keep === undefined) rmSync(folder, { recursive: true, force: true });
-  }
+}
+const truth = readJsonLines(join(out, "truth.jsonl")) as Truth[];
+const dataset = await openDataset(join(out, "pairs.jsonl"));
+const rows = {
+  length: truth.length,
+  sample: Uint32Array.from(truth, ({ row }) => row),
+  caption: Uint16Array.from(truth, ({ captionIndex }) => captionIndex),
+};
+const started = performance.now();
+let told = started;
+const { plan, ...scores } = await crossfit(dataset, rows, {
+  folder: join(out, values.name!),
+  seconds: Number(values.seconds),
+  folds: number(values.folds),
+  repeats: number(values.repeats),
+  drop: number(values.drop),
+  seed: Number(values.seed),
+  recipe: (existsSync(values.recipe!)
+    ? JSON.parse(readFileSync(values.recipe!, "utf8"))
+    : JSON.parse(values.recipe!)) as RecipeInput,
+  onNote: print,
+  onProgress: ({ what, done, total }) => {
+    if (performance.now() - told < 60_000) return;
+    told = performance.now();
+    print(`${what}: ${((100 * done) / total).toFixed(1)} %`);
+  },
+});
+print(
+  `${JSON.stringify({ ...plan, model: undefined })}; ${((performance.now() - started) / 1000).toFixed(0)} s`,
+);
+print("| statistic | AUC of swapped captions |");
+print("| --- | --- |");
+for (const [name, column] of Object.entries(scores)) {
+  const sign = ["score", "neighbours", "cosine"].includes(name) ? 1 : -1;
+  const of = (fault: string) =>
+    truth.flatMap((t, i) => (t.fault === fault && !Number.isNaN(column[i]!) ? [sign * column[i]!] : []));
+  const [right, wrong] = [of("none"), of("swapped")];
+  const auc = areaUnder(right, wrong);
+  print(`| ${name} | ${auc.toFixed(3)} ± ${(1.96 * errorOf(auc, right.length, wrong.length)).toFixed(3)} |`);
 }
