@@ -7,4 +7,5 @@ export const curateCommands: readonly CommandEntry[] = [
   entry("curate select", async () => (await import("./select.js")).selectCommand),
   entry("curate review", async () => (await import("./review.js")).reviewCommand),
   entry("curate show", async () => (await import("./show.js")).showCommand),
+  entry("curate watch", async () => (await import("./watch.js")).watchCommand),
 ];
