@@ -111,7 +111,7 @@ export const selectCommand = defineCommand({
       "Every picture once, as DataComp's subset of uids.",
     ],
     [
-      "clipwright curate select s.parquet --ladder 20%,40% --by clip_score --out x.npy",
+      "clipwright curate select s.parquet --ladder 20%,40% --by words --out x.npy",
       "Nested selections for a study: x-20.npy, x-40.npy.",
     ],
   ],
