@@ -52,8 +52,11 @@ function bytesOf(path: string): string {
 
 describe("scorePairs", () => {
   test("scores captions and pictures; a broken picture is a row with the reason", async () => {
-    const { path, rows, added } = await score(photos);
-    assert.deepEqual([rows, added], [15, 15]);
+    const { path, rows, added, faults } = await score(photos);
+    assert.deepEqual(
+      [rows, added, faults],
+      [15, 15, { broken: 2, is_file_name: 1, is_blurry_issue: 3, is_duplicate: 2 }],
+    );
     const found = await rowsOf(
       path,
       "key, caption_index, words, language, is_file_name, caption_count, width, format, duplicate_group, duplicate_count, duplicate_kind, broken, length(uid) AS uid",
@@ -229,9 +232,15 @@ describe("clipwright curate score", () => {
     const out = join(folder, "cli.parquet");
     const words = ["curate", "score", photos, "--out", out, "--scores", "words,quality", "--workers", "1"];
     const first = await runWords(commands, words);
-    assert.deepEqual([first.code, first.out], [0, `${out}: 15 pairs, 15 of them new, 20 columns new\n`]);
+    assert.deepEqual(
+      [first.code, first.out],
+      [0, `${out}: 15 pairs, 15 scored now, 20 columns new\nFaults, by rows:\n   3  is_blurry_issue\n`],
+    );
     const again = await runWords(commands, [...words, "--json"]);
-    assert.deepEqual(JSON.parse(again.out), { path: out, rows: 15, added: 0, columns: [] });
+    assert.deepEqual(JSON.parse(again.out), {
+      ...{ path: out, rows: 15, added: 0, columns: [] },
+      faults: { is_blurry_issue: 3 },
+    });
     const shown = await runWords(commands, ["curate", "show", out]);
     assert.match(
       shown.out,

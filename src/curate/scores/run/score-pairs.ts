@@ -7,7 +7,7 @@ import { UsageError } from "../../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../../core/files.js";
 import type { Dataset } from "../../../data/dataset.js";
 import { pairColumns, type TableColumn, type TableInfo } from "../../../data/selections/form.js";
-import { openTables, sqlName } from "../../tables/database.js";
+import { type Database, openTables, sqlName } from "../../tables/database.js";
 import { describeTable } from "../../tables/info.js";
 import { TableWriter } from "../../tables/writer.js";
 import { chooseFamilies, scoreFamilies } from "../index.js";
@@ -46,6 +46,8 @@ export interface ScoredPairs {
   readonly added: number;
   /** Columns that were not in it before. */
   readonly columns: readonly string[];
+  /** Rows of the table by what is wrong with them: flags that are better false, and \`broken\`; none that no row has. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 const ALONE = { index: 0, count: 1 };
@@ -78,7 +80,7 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
   const has = known.families;
   const wanted = scores === undefined ? has : chooseFamilies(scores);
   const more = wanted.filter((family) => !has.includes(family));
-  let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [] };
+  let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [], faults: known.faults };
   if (rows.length > 0) {
     result = await run(dataset, options, { mode: "new rows", rows, families: has, columns: known.columns });
   }
@@ -114,11 +116,10 @@ async function lookAt(out: string) {
       { file: out, key: "out" },
     );
   }
-  const [counted] = await database.rows("SELECT count(*) AS n FROM known");
   const names = new Set(info.columns.map(({ name }) => name));
   return {
     has: await pairsOf(database, "known"),
-    rows: Number(counted!.n),
+    ...(await countFaults(database, "known", info.columns)),
     columns: info.columns,
     families: scoreFamilies.filter((family) => family.columns.every(({ name }) => names.has(name))),
   };
@@ -132,7 +133,7 @@ async function run(dataset: Dataset, options: ScorePairsOptions, job: Job): Prom
   const pathOf = (name: string): string => join(folder, `${name}.parquet`);
   const pairs = pathOf("pairs");
   const isJoined = await scoreByThemselves(dataset, job, pairs, info, host, options);
-  if (!isJoined) return { path: out, rows: 0, added: job.rows.length, columns: [] };
+  if (!isJoined) return { path: out, rows: 0, added: job.rows.length, columns: [], faults: {} };
   const files = new Map([["pairs", { path: pairs, columns: passColumns(job).map(({ name }) => name) }]]);
   /** Keeps the columns that `score` gives, unless a killed process has. */
   const keep = async (
@@ -254,17 +255,33 @@ async function finish(job: Job, whole: Aligned, out: string, info: TableInfo): P
   const names = job.columns.map(({ name }) => name);
   const tables = Object.fromEntries([...whole].map(([name, { path }]) => [name, path]));
   await using database = await openTables({ tables, writes: [temporary], threads: 1 });
-  await database.write(besideSql(whole, names), temporary, info);
+  const all = besideSql(whole, names);
+  await database.write(all, temporary, info);
+  const { rows, faults } = await countFaults(database, `(${all})`, job.columns);
   withFileErrors("write", out, () => {
     realDisk.rename(temporary, out);
     realDisk.sync(dirname(out));
   });
-  const [first] = whole.keys();
-  const [counted] = await database.rows(`SELECT count(*) AS n FROM ${sqlName(first!)}`);
   const added = job.mode === "new columns" ? 0 : job.rows.length;
   const columns =
     job.mode === "new rows" ? [] : job.families.flatMap((family) => family.columns.map(({ name }) => name));
-  return { path: out, rows: Number(counted!.n), added, columns };
+  return { path: out, rows, added, columns, faults };
+}
+
+/** Rows of `table`, a name or a question in SQL, and those of each fault. */
+async function countFaults(
+  database: Database,
+  table: string,
+  columns: readonly TableColumn[],
+): Promise<Pick<ScoredPairs, "rows" | "faults">> {
+  const flags = columns.filter(({ kind, better }) => kind === "flag" && better === "lower");
+  const counts = flags.map(({ name }) => `count(*) FILTER (${sqlName(name)}) AS ${sqlName(name)}`);
+  if (columns.some(({ name }) => name === "broken")) counts.unshift("count(broken) AS broken");
+  const [{ all_rows: rows, ...found } = {}] = await database.rows(
+    `SELECT ${["count(*) AS all_rows", ...counts].join(", ")} FROM ${table}`,
+  );
+  const faults = Object.entries(found).filter(([, n]) => Number(n) > 0);
+  return { rows: Number(rows), faults: Object.fromEntries(faults.map(([name, n]) => [name, Number(n)])) };
 }
 
 /** Keeps what is made in the folder, or finds it there as a killed process left it. */
