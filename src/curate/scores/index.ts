@@ -1,6 +1,7 @@
 /** Every score family, in the order of the table's columns. */
 
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { givenFamily } from "./given.js";
 import { duplicatesFamily } from "./image/duplicates.js";
 import { oddSizeFamily } from "./image/odd-size.js";
 import { pictureFamily } from "./image/picture.js";
@@ -17,6 +18,7 @@ export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
   languageFamily,
   wordingFamily,
   tokensFamily,
+  givenFamily,
   frequencyFamily,
   pictureFamily,
   qualityFamily,

@@ -5,11 +5,13 @@ import { dirname, join } from "node:path";
 import { makeFolder, realDisk, textOf } from "../../../core/disk.js";
 import { UsageError } from "../../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../../core/files.js";
+import { givenNames } from "../../../data/columns/given.js";
 import type { Dataset } from "../../../data/dataset.js";
 import { pairColumns, type TableColumn, type TableInfo } from "../../../data/selections/form.js";
 import { type Database, openTables, sqlName } from "../../tables/database.js";
 import { describeTable } from "../../tables/info.js";
 import { TableWriter } from "../../tables/writer.js";
+import { givenAmong, givenFamily } from "../given.js";
 import { chooseFamilies, scoreFamilies } from "../index.js";
 import type { DataFamily, ScoreFamily, ScoreHost } from "../score.js";
 import { type Aligned, besideSql, joinProcesses, openScored, writeColumns } from "./columns.js";
@@ -71,15 +73,15 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
   const { out, scores } = options;
   await removeFinished(out);
   if (!existsSync(out)) {
-    const families = chooseFamilies(scores);
+    const families = familiesFor(dataset, scores);
     const columns = [...pairColumns, ...families.flatMap((family) => family.columns)];
     return run(dataset, options, { mode: "all rows", rows: pairRows(dataset), families, columns });
   }
   const known = await lookAt(out);
   const rows = pairRows(dataset, known.has);
   const has = known.families;
-  const wanted = scores === undefined ? has : chooseFamilies(scores);
-  const more = wanted.filter((family) => !has.includes(family));
+  const wanted = scores === undefined ? has : familiesFor(dataset, scores);
+  const more = wanted.filter(({ name }) => !has.some((family) => family.name === name));
   let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [], faults: known.faults };
   if (rows.length > 0) {
     result = await run(dataset, options, { mode: "new rows", rows, families: has, columns: known.columns });
@@ -91,6 +93,22 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
     result = { ...(await run(dataset, options, job)), added: result.added };
   }
   return result;
+}
+
+/** The families that are asked for; of what the data bring, the columns that they do bring, without being asked, too. */
+function familiesFor(dataset: Dataset, scores: readonly string[] | undefined): readonly ScoreFamily[] {
+  const chosen = chooseFamilies(scores);
+  const given = givenAmong(new Set(dataset.description.flatMap((source) => source.given ?? [])));
+  if (given === undefined && chosen.includes(givenFamily)) {
+    throw new UsageError(
+      `scores: "given" needs data that bring scores of their own; got none of ${givenNames.join(", ")}. Leave it out.`,
+      { key: "scores" },
+    );
+  }
+  return scoreFamilies.flatMap((family) => {
+    if (family === givenFamily) return chosen.includes(family) || scores === undefined ? (given ?? []) : [];
+    return chosen.includes(family) ? family : [];
+  });
 }
 
 /** Removes what a process left that was killed after it had put the table in its place. */
@@ -121,7 +139,10 @@ async function lookAt(out: string) {
     has: await pairsOf(database, "known"),
     ...(await countFaults(database, "known", info.columns)),
     columns: info.columns,
-    families: scoreFamilies.filter((family) => family.columns.every(({ name }) => names.has(name))),
+    families: scoreFamilies.flatMap((family) => {
+      if (family === givenFamily) return givenAmong(names) ?? [];
+      return family.columns.every(({ name }) => names.has(name)) ? family : [];
+    }),
   };
 }
 
