@@ -56,7 +56,7 @@ A suite names data sets. It is a \`.json\` file, or a program (\`.js\`, \`.mjs\`
 | \`classnames\`, \`templates\` | a file, or the names and templates themselves |
 | \`tasks\` | names of tasks; those that suit the data otherwise |
 | \`imagenet\`, \`wnids\`, \`answers\` | see below |
-| \`labelKey\` | the column or field with the class |
+| \`labelKey\` | the column or field with the class, of \`train\` too where that is a source |
 | \`corruptions\` | see below |
 
 \`classnames\`, \`templates\`, \`tasks\`, \`wnids\` and \`corruptions\` beside \`sets\` hold for every set that does not say its own.
@@ -83,8 +83,20 @@ or a map from WordNet id to names. No list comes with Clipwright: openai/CLIP's 
   classes that none of them maps to are masked, and any class that an object maps to is right (imagenet-testbed's protocol;
   CLIP_benchmark's, 113 names of its own and no crop, gives other numbers).
 
-Another number of classes is refused with what was found. Probes know these sets by their WordNet ids; sets with several right
-answers a picture are scored by zero-shot classification alone. Probes may guess classes that a set lacks; zero-shot may not.
+Another number of classes is refused with what was found. Probes know these sets by their WordNet ids: any right answer
+counts, and the masked classes cannot be guessed by them either. Of other sets, probes may guess classes that a set lacks.
+
+## Robustness over a suite
+
+Sets of role \`shift\` are held against the one of role \`reference\`, by every metric that is a share and that all shifts have:
+
+- the mean over the shifts, each weighing the same, as a data set of its own, \`mean of N shifts\`; its interval takes the sets to be
+  drawn independently. \`compare\` compares it like any other score.
+- what is lost (\`acc1_drop\`): the reference less that mean.
+- effective robustness (\`acc1_above_line\`; Taori et al. 2020, Miller et al. 2021), where several runs are given: the line through
+  logit(mean of shifts) over logit(reference), by least squares over the runs themselves, or over those of \`--baseline RUN,…\`, and
+  how far each run lies above it. Its interval is over the runs that draw the line. At least five that span ten points of reference
+  accuracy are needed; otherwise there is none, and that is said: the choice of the baseline decides the result.
 
 ## Corrupted pictures
 

@@ -72,17 +72,17 @@ export { FeatureStore, type FeatureStoreOptions } from "./evaluate/features/stor
 export { Encoder, type EncoderOptions, type ImageFeatures } from "./evaluate/model/encoder.js";
 export type { LoadedModel } from "./evaluate/model/load-model.js";
 export type { ModelSource } from "./evaluate/model/locate.js";
+export { type PretrainedModel, pretrainedModels } from "./evaluate/pretrained/catalog.js";
 export type { CorruptedScore, EvaluationContext, EvaluationRecord } from "./evaluate/records.js";
 export type { BootstrapOptions, Interval } from "./evaluate/statistics/bootstrap.js";
 export type { GroupComparison, Needed } from "./evaluate/statistics/groups.js";
 export type { McNemar } from "./evaluate/statistics/many.js";
 export type { CorruptionsInput } from "./evaluate/suites/corruptions.js";
 export type { ImageNetName } from "./evaluate/suites/imagenet.js";
-export type { ScoredTask } from "./evaluate/suites/score.js";
+export type { ScoredTask, SetRole } from "./evaluate/suites/score.js";
 export {
   type ClassNamesInput,
   defineSuite,
-  type SetRole,
   type SuiteInput,
   type SuiteSetInput,
 } from "./evaluate/suites/suite.js";
@@ -106,5 +106,14 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export {
+  defineStudy,
+  type FactorInput,
+  type LevelInput,
+  type PartInput,
+  type QuestionInput,
+  type RegimeInput,
+  type StudyInput,
+} from "./study/design/study.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";

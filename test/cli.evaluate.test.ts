@@ -240,4 +240,28 @@ suite("clipwright evaluate", () => {
     const probes = await evaluate(model, ...data, "--task", "linear_probe", "--probe-data", data[1]!);
     assert.match(probes.err, /corrupted pictures are scored by tasks that learn nothing; got linear_probe/);
   });
+
+  test("shifts beside a reference: their mean and what is lost, and why two runs draw no line", async () => {
+    const other = join(folder, "other");
+    const sets = {
+      photos: { data: "small", role: "reference" },
+      sketches: { data: "small", role: "shift" },
+    };
+    const file = put(folder, "shifts.json", JSON.stringify({ sets }));
+    const both = [model, other, "--suite", file];
+    const { out, err } = await evaluate(...both);
+    assert.match(out, /^mean of 1 shift {2}top-1 +[\d.]+ % \(/m);
+    assert.match(out, /^mean of 1 shift {2}top-1, lost +0\.0 % \(/m);
+    assert.match(err, /! effective robustness: the baseline needs 5 models .* got 2 that span 0\.0/);
+    const named = lines((await evaluate(...both, "--json")).out);
+    assert.equal(named.filter(({ metric }) => metric === "acc1_drop").length, 2);
+    const wrong = await evaluate(...both, "--baseline", "runs/none");
+    assert.match(wrong.err, /baseline: must be some of the runs; got runs\/none/);
+    const two = { a: { data: "small", role: "reference" }, b: { data: "small", role: "reference" } };
+    const refused = put(folder, "two.json", JSON.stringify({ sets: two }));
+    assert.match(
+      (await evaluate(model, "--suite", refused)).err,
+      /one set is the reference that shifts are held against; got a, b/,
+    );
+  });
 });

@@ -5,7 +5,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { type DownloadLimits, download } from "../src/data/sources/download.js";
+import type { DownloadLimits } from "../src/core/download/download.js";
+import { download } from "../src/data/sources/download.js";
 import { put, scratchFolder, tarOf } from "./data.helpers.js";
 
 const folder = scratchFolder();

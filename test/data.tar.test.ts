@@ -193,3 +193,16 @@ describe("a damaged tar", () => {
     }
   });
 });
+
+test("a tar's label is its .cls, unless a field of the .json is asked for and there", async () => {
+  const parts = [
+    ...[...pair(0), tarMember("0.cls", Buffer.from("7")), tarMember("0.json", Buffer.from('{"name":"cat"}'))],
+    ...[...pair(1), tarMember("1.cls", Buffer.from("8")), END],
+  ];
+  const labels = async (options = {}) => {
+    const dataset = await open(parts, options);
+    return [0, 1].map((i) => dataset.sample(i).label);
+  };
+  assert.deepEqual(await labels(), ["7", "8"]);
+  assert.deepEqual(await labels({ labelKey: "name" }), ["cat", "8"]);
+});

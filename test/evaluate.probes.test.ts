@@ -220,3 +220,70 @@ test("calibration judges the softmax of scaled cosines, and fits each half's tem
   assert.ok(scoreOf(outcome, "nll_fitted") < scoreOf(outcome, "nll") + 0.05);
   assert.match(outcome.notes.join(), /the model has learned 40.0/);
 });
+
+describe("sets whose classes are known", () => {
+  // Class 4 is masked; the first picture's label is wrong, but another of its answers is right; the second has none.
+  const known = NAMES.slice(0, 4);
+  const own = testLabels.map((label) => (label === 4 ? 0 : label));
+  const answers = own.map((label, i) => (i === 0 ? [(label + 1) % 4, label] : i === 1 ? [] : [label]));
+  const part = datasetOf(
+    "part",
+    answers.map((right, i) => NAMES[right[0] ?? own[i]!]!),
+  );
+  const knownClasses = { names: known.map((name) => [name]), labels: known, answers, notes: [] };
+  const sets = new Map([...features, [part, features.get(scored)!]]);
+
+  test("probes count any right answer, leave out pictures without one, and cannot guess masked classes", async () => {
+    const data = { dataset: part, train, classes: knownClasses };
+    for (const task of [neighboursTask, logisticProbeTask, fewShotTask, linearProbeTask]) {
+      const outcome = await task.run({ features: sourceOf(sets), data });
+      sound(task, outcome);
+      const [{ items, score }] = outcome.scores as [(typeof outcome.scores)[number]];
+      assert.equal(score.n, own.length - 1, task.name);
+      assert.ok(!items!.samples.includes(1));
+    }
+    // Among four classes pictures of the fifth must go to one of them: as NumPy's votes without it.
+    const { scores } = await neighboursTask.run({ features: sourceOf(sets), data });
+    const votes = (i: number): number => {
+      const [test, rows] = [features.get(scored)!, features.get(train)!];
+      const cosines = labels.map((_, r) => {
+        let sum = 0;
+        for (let d = 0; d < width; d++) sum += test.data[i * width + d]! * rows.data[r * width + d]!;
+        return sum;
+      });
+      const order = [...labels.keys()].sort((a, b) => cosines[b]! - cosines[a]!).slice(0, 10);
+      const of = new Float64Array(4);
+      for (const r of order) if (labels[r]! < 4) of[labels[r]!]! += Math.exp(cosines[r]! / 0.07);
+      return of.indexOf(Math.max(...of));
+    };
+    const wantedRight = answers.flatMap((right, i) => (i === 1 ? [] : [right.includes(votes(i)) ? 1 : 0]));
+    assert.deepEqual([...scores[0]!.items!.values], wantedRight);
+  });
+
+  test("calibration takes several right answers as one class", async () => {
+    const logits = Float64Array.from([2, 1, 0, -1, 0, 0, 3, 1]);
+    const judged = { logits, labels: [0, 2], classes: 4 };
+    const two = calibration({ ...judged, answers: [[0, 1], [2]] });
+    // Merged by hand: e² + e¹ stand for one logit.
+    const merged = calibration({
+      logits: Float64Array.from([Math.log(Math.E ** 2 + Math.E), 0, -1]),
+      labels: [0],
+      classes: 3,
+    });
+    const single = calibration({ logits: logits.slice(4), labels: [2], classes: 4 });
+    const near = (a: number, b: number) => assert.ok(Math.abs(a - b) < 1e-12, `${a} is not ${b}`);
+    near(two.negativeLogLikelihood, (merged.negativeLogLikelihood + single.negativeLogLikelihood) / 2);
+    near(two.brier, (merged.brier + single.brier) / 2);
+    const prompts = normalise(
+      Float32Array.from({ length: 4 * width }, (_, i) => Math.sin(i)),
+      width,
+      "p",
+    );
+    const outcome = await calibrationTask.run({
+      features: sourceOf(sets, prompts),
+      data: { dataset: part, classes: knownClasses, templates: "plain" },
+    });
+    assert.equal(scoreOf(outcome, "nll") > 0, true);
+    assert.equal(outcome.scores[0]!.score.n, own.length - 1);
+  });
+});

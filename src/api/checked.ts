@@ -178,7 +178,7 @@ export const openEngine = checkedAsync(
 );
 
 /**
- * Opens a trained model for use: a run's folder, a checkpoint, or safetensors with open_clip's names. Throws `UsageError`
+ * Opens a trained model for use: a run's folder, a checkpoint, or what others store a CLIP in (see `ModelSource`). Throws `UsageError`
  * naming what is missing and how to give it.
  */
 export const loadModel = checkedAsync(
@@ -198,6 +198,7 @@ export const loadModel = checkedAsync(
         optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
         workers: count(1),
         say: callback,
+        progress: callback,
       },
       ["path"],
     ),
@@ -225,6 +226,7 @@ export const openModel = checkedAsync(
       ema: flag,
       workers: count(1),
       say: callback,
+      progress: callback,
     }),
   ],
 );

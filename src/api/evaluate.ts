@@ -5,8 +5,9 @@ import { type FeatureSource, freshFeatures, type Progress } from "../evaluate/fe
 import type { LoadedModel } from "../evaluate/model/load-model.js";
 import { scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { openSuite } from "../evaluate/suites/open.js";
-import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
-import { checkSuite, loadSuite, type SetRole, type SuiteInput } from "../evaluate/suites/suite.js";
+import { chooseTasks, type ScoredTask, type SetRole, scoreSet } from "../evaluate/suites/score.js";
+import { shiftScores, shiftTasks } from "../evaluate/suites/shifts.js";
+import { checkSuite, loadSuite, type SuiteInput } from "../evaluate/suites/suite.js";
 import { findMetric } from "../evaluate/tasks/index.js";
 
 export interface EvaluateOptions {
@@ -18,7 +19,7 @@ export interface EvaluateOptions {
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
-/** What a suite's set came to by one task. */
+/** What a suite's set came to by one task; corrupted pictures, and the mean of the shifts, are sets of role `test`. */
 export interface SuiteScore extends ScoredTask {
   readonly role: SetRole;
 }
@@ -39,9 +40,11 @@ export async function evaluate(
     const scored = await scoreSet(source, set, chooseTasks(set.tasks ?? ["auto"], set), { onScored });
     const { role, corruptions } = set;
     const harmed = corruptions && (await scoreCorrupted(source, set, scored, corruptions));
-    scores.push(...[...scored, ...(harmed ?? [])].map((one) => ({ ...one, role })));
+    scores.push(...scored.map((one) => ({ ...one, role })));
+    scores.push(...(harmed ?? []).map((one) => ({ ...one, role: "test" as const })));
   }
-  return scores;
+  const shifted = shiftTasks(shiftScores(scores));
+  return [...scores, ...shifted.map((one) => ({ ...one, role: "test" as const }))];
 }
 
 export const compare = (runs: readonly ScoredRun[]): MetricComparison[] => compareRuns(runs, findMetric);

@@ -17,6 +17,7 @@ import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
 import { allCorruptions, type Corruptions, scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../evaluate/suites/score.js";
+import { type ShiftScore, shiftScores, shiftTasks } from "../evaluate/suites/shifts.js";
 import { loadSuite } from "../evaluate/suites/suite.js";
 import { choicesTask } from "../evaluate/tasks/choices.js";
 import { tasks } from "../evaluate/tasks/index.js";
@@ -120,11 +121,33 @@ export const scoredDataOptions = {
   ...dataFields,
 };
 
+/** Options of commands that score several runs. */
+export const severalRunsOptions = {
+  baseline: optional(
+    list(text("RUN"), { separator: "," }),
+    "Of a suite with shifts: those of the runs through which the line of effective robustness goes; all otherwise.",
+  ),
+};
+
+/** Throws `UsageError` for a baseline that is none of the runs. */
+export function baselineOf(
+  { baseline }: Values<typeof severalRunsOptions>,
+  runs: readonly string[],
+): readonly string[] {
+  const unknown = baseline?.find((run) => !runs.includes(run));
+  if (unknown === undefined) return baseline ?? runs;
+  throw new UsageError(`baseline: must be some of the runs; got ${unknown}. Name it among them too.`, {
+    key: "baseline",
+  });
+}
+
 export type ScoringOptions = Values<typeof scoredDataOptions & typeof modelOptions & typeof featureOptions>;
 
 export interface ScoredModel {
   readonly run: string | undefined;
   readonly scored: readonly ScoredTask[];
+  /** Of a suite with shifted sets. */
+  readonly shifts: readonly ShiftScore[];
   /** What was found of each set's pictures in the training data, in words; empty unless it was asked for. */
   readonly leaks: readonly string[];
 }
@@ -146,7 +169,7 @@ export async function scoreModel(
     });
   }
   const { classnames, templates } = options;
-  const loaded = await loadModel(engine, { path, ...options, say: progress.say });
+  const loaded = await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show });
   using _ = loaded;
   const { step, run } = loaded;
   if (step !== undefined) progress.say(`${loaded.weights}, step ${step}`);
@@ -182,7 +205,7 @@ export async function scoreModel(
       for (const note of notes) told.add(note);
     };
     const scored = await scoreSet(features, data, chosen, { name, where, onScored });
-    all.push(...scored);
+    all.push(...scored.map((one) => ({ ...one, ...(set.role && { role: set.role }) })));
     const { corruptions = corruptionsOf(options) } = set;
     if (corruptions !== undefined) {
       all.push(...(await scoreCorrupted(features, data, scored, corruptions, { name, where })));
@@ -213,7 +236,9 @@ export async function scoreModel(
       ),
     );
   }
-  return { run, scored: all, leaks };
+  const shifts = shiftScores(all);
+  all.push(...shiftTasks(shifts, step === undefined ? {} : { step }));
+  return { run, scored: all, shifts, leaks };
 }
 
 /** The corruptions that are asked for. */

@@ -70,12 +70,12 @@ export function compareRuns(
   const open: Omit<MetricComparison, "pairs">[] = [];
   const found: { at: number; pair: Omit<PairComparison, "adjusted" | "verdict"> }[] = [];
   for (const { dataset, task, metric, members } of commonMetrics(runs, metrics)) {
-    const { samples, values } = commonItems(members);
+    const { samples, values, weights } = commonItems(members);
     const groups = names.map((recipe) => {
       const own = members.filter((member) => member.recipe === recipe);
       return { recipe, runs: own.map(({ run }) => run), values: own.map((member) => values.get(member)!) };
     });
-    const options = { level, clusters: samples };
+    const options = { level, clusters: samples, ...(weights && { weights }) };
     found.push(
       ...pairsOf(groups).map(([a, b]) => {
         const comparison = compareGroups(a.values, b.values, options);
@@ -180,6 +180,7 @@ function commonMetrics(runs: readonly ScoredRun[], metrics: (name: string) => Me
 function commonItems(members: readonly Member[]): {
   samples: Uint32Array;
   values: Map<Member, Float64Array>;
+  weights: Float64Array | undefined;
 } {
   // An item is a sample's first, second, … query.
   const keysOf = ({ items }: Member): string[] => {
@@ -200,7 +201,12 @@ function commonItems(members: readonly Member[]): {
       Float64Array.from(common, (key) => member.items.values[places[m]!.get(key)!]!),
     ]),
   );
-  return { samples: Uint32Array.from(common, (key) => Number(key.split(":")[0])), values };
+  const { weights } = members[0]!.items;
+  return {
+    samples: Uint32Array.from(common, (key) => Number(key.split(":")[0])),
+    values,
+    weights: weights && Float64Array.from(common, (key) => weights[places[0]!.get(key)!]!),
+  };
 }
 
 const isBinary = (values: Float64Array): boolean => values.every((value) => value === 0 || value === 1);

@@ -121,9 +121,14 @@ function parseLine(line: string): EvaluationRecord | undefined {
   return complete ? (value as EvaluationRecord) : undefined;
 }
 
+/** What is made of a metric over a suite's shifts, by the ending of its name: see `suites/shifts.ts`. */
+const DERIVED: Readonly<Record<string, string>> = { _drop: "lost", _above_line: "above the line" };
+
 /** A metric's name for people: `acc1` is `top-1`, `image_retrieval_recall@5` is `text → image R@5`. */
 export function metricWords(metric: string): string {
   if (metric === "val_loss") return "held-out loss";
+  for (const [ending, words] of Object.entries(DERIVED))
+    if (metric.endsWith(ending)) return `${metricWords(metric.slice(0, -ending.length))}, ${words}`;
   return findMetric(metric)?.words ?? metric.replaceAll("_", " ");
 }
 

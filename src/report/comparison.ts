@@ -1,6 +1,8 @@
 /** The page about recipes compared: scores and paired differences with their intervals, verdicts, and what sets recipes apart. */
 
 import { comparedNumber, type MetricComparison, verdictWords } from "../evaluate/compare.js";
+import { metricWords } from "../evaluate/records.js";
+import type { EffectiveScores } from "../evaluate/suites/shifts.js";
 import type { Metric } from "../evaluate/tasks/task.js";
 import { type Html, html } from "./html.js";
 import { type IntervalAxis, intervalChart } from "./intervals.js";
@@ -14,12 +16,20 @@ export interface ComparisonPage {
   /** What differs between them: a row each, the setting's name first, then a value for each of `groups`. */
   readonly differences: readonly (readonly string[])[];
   readonly comparisons: readonly MetricComparison[];
+  /** Of a suite with shifts, where the runs draw a line. */
+  readonly robustness?: readonly EffectiveScores[];
   /** The command line that makes the page. */
   readonly command?: string;
 }
 
 /** The comparison as one HTML document that loads nothing. */
-export function writeComparison({ groups, differences, comparisons, command }: ComparisonPage): string {
+export function writeComparison({
+  groups,
+  differences,
+  comparisons,
+  robustness = [],
+  command,
+}: ComparisonPage): string {
   const names = groups.map(({ name }) => name);
   const title = `${names.slice(0, -1).join(", ")} and ${names.at(-1)!} compared`;
   const pairs = comparisons.flatMap((comparison) => comparison.pairs);
@@ -33,6 +43,7 @@ export function writeComparison({ groups, differences, comparisons, command }: C
       single && " Each recipe has one run: this speaks of these runs, not of their recipes with another seed."
     }</p></header>
 ${comparisons.map(metricSection)}
+${robustness.map((scores) => tableSection(robustnessTable(scores)))}
 ${
   differences.length > 0 &&
   tableSection({
@@ -87,6 +98,27 @@ function metricSection({ dataset, metric, n, recipes, pairs }: MetricComparison)
 ${intervalChart(differences, axisOf([...pairs, { low: 0, high: 0 }], metric))}
 <ul class="verdicts">${pairs.map((pair) => html`<li>${verdictWords(pair, metric)}.</li>`)}</ul></div></section>`;
 }
+
+/** Each run's scores on reference and shifts, and how far it lies above the runs' line. */
+export function robustnessTable({ metric, dataset, line, models }: EffectiveScores) {
+  const percent = (share: number): string => (100 * share).toFixed(1);
+  const [slope, intercept] = [line.slope.toFixed(2), signed(line.intercept, 2)];
+  return {
+    title: `Effective robustness: ${dataset}, ${metricWords(metric)}`,
+    sentence: `The line through ${line.models} runs: logit(shifts) = ${slope} · logit(reference) ${intercept}, which explains ${percent(line.r2)} % of what varies. Intervals are over the runs that draw it.`,
+    columns: ["", "reference, %", "shifts, %", "above the line, points", "95 % interval"],
+    rows: models.map(({ name, reference, shifted, above }) => [
+      name,
+      percent(reference),
+      percent(shifted),
+      signed(100 * above.value, 1),
+      `${signed(100 * above.low, 1)} to ${signed(100 * above.high, 1)}`,
+    ]),
+  };
+}
+
+const signed = (x: number, digits: number): string =>
+  `${x < 0 ? "\u2212" : "+"}${Math.abs(x).toFixed(digits)}`;
 
 /** An axis around all of the intervals. */
 function axisOf(

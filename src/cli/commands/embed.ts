@@ -39,9 +39,9 @@ export const embedCommand = defineCommand({
   name: "embed",
   summary: "Write the vectors of images and texts, as JSON lines or .npy.",
   description:
-    'MODEL is a run, a folder as open_clip saves models for the Hugging Face hub, or a .safetensors file with open_clip\'s names (with --model and --tokenizer). Vectors have length 1; images come first, then texts, each in order. A JSON line is {"key","kind","embedding"}. Keys are unique: the second of its name is NAME#2. Images that cannot be read are named and left out.',
+    'MODEL is a run, a name (clipwright models --pretrained, hf-hub:OWNER/NAME), a folder of open_clip\'s or of Hugging Face\'s CLIPModel, or a file of weights, .safetensors, .pt or .bin (with --model and --tokenizer). Vectors have length 1; images come first, then texts, each in order. A JSON line is {"key","kind","embedding"}. Keys are unique: the second of its name is NAME#2. Images that cannot be read are named and left out.',
   positionals: [
-    { name: "MODEL", doc: "Run, checkpoint, model folder or .safetensors file.", required: true },
+    { name: "MODEL", doc: "Run, checkpoint, model folder, name, or file of weights.", required: true },
   ],
   options: {
     Input: {
@@ -94,7 +94,9 @@ export const embedCommand = defineCommand({
       ...options,
       onChoice: (line) => terminal.err(`${line}\n`),
     });
-    using encoder = (await loadModel(engine, { path, ...options, say: progress.say })).encoder;
+    using encoder = (
+      await loadModel(engine, { path, ...options, say: progress.say, progress: progress.show })
+    ).encoder;
     const width = encoder.options.clip.config.embed_dim;
     using sink = openSink(output, width, (lines) => terminal.out(lines));
     const unique = uniqueKeys();

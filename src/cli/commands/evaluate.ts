@@ -12,6 +12,7 @@ import {
 } from "../../evaluate/records.js";
 import { benchmarkCsv, benchmarkResults } from "../../evaluate/suites/benchmark-results.js";
 import { corruptionTables } from "../../evaluate/suites/corruptions.js";
+import { effectiveRecords, effectiveScores, type ShiftScore } from "../../evaluate/suites/shifts.js";
 import { tasks } from "../../evaluate/tasks/index.js";
 import type { Task } from "../../evaluate/tasks/task.js";
 import { choice, defaulted, flag, optional, text } from "../../settings/fields.js";
@@ -19,7 +20,14 @@ import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
 import { leakOptions } from "../leaks.js";
 import { ProgressLine } from "../progress-line.js";
-import { featureOptions, modelOptions, scoredDataOptions, scoreModel } from "../scoring.js";
+import {
+  baselineOf,
+  featureOptions,
+  modelOptions,
+  scoredDataOptions,
+  scoreModel,
+  severalRunsOptions,
+} from "../scoring.js";
 
 const formats = ["table", "jsonl", "clip-benchmark", "clip-benchmark-csv"] as const;
 
@@ -27,12 +35,10 @@ export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary: "Score a run or a checkpoint: zero-shot classification and retrieval, with 95 % intervals.",
   description:
-    "RUN is a run's folder, a checkpoint's folder, or a .safetensors file with open_clip's names. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
-  positionals: [
-    { name: "RUN…", doc: "Runs, checkpoints or .safetensors files.", required: false, many: true },
-  ],
+    "RUN is a run's folder, a checkpoint's folder, or another model as clipwright embed takes it: by name, folder or file of weights. Without --data a run is scored on what it held out; with them, pictures that it was trained on are found (exact copies) and told. Scores of a run are also appended to its evaluation.jsonl. Beside each stands what guessing gives.",
+  positionals: [{ name: "RUN…", doc: "Runs, checkpoints, or other models.", required: false, many: true }],
   options: {
-    Data: scoredDataOptions,
+    Data: { ...scoredDataOptions, ...severalRunsOptions },
     Model: { ...modelOptions, ...featureOptions },
     Leaks: leakOptions,
     Output: {
@@ -98,6 +104,7 @@ export const evaluateCommand = defineCommand({
       ...options,
       onChoice: (line) => terminal.err(`${line}\n`),
     });
+    const baseline = baselineOf(options, paths);
     const models: ScoredModel[] = [];
     const told = new Set<string>();
     const found: string[] = [];
@@ -105,7 +112,7 @@ export const evaluateCommand = defineCommand({
       const name = shortName(path, paths);
       const { saveFeatures: folder } = options;
       const saveFeatures = folder === undefined || paths.length === 1 ? folder : join(folder, name);
-      const { run, scored, leaks } = await scoreModel(
+      const { run, scored, shifts, leaks } = await scoreModel(
         engine,
         path,
         { ...options, saveFeatures },
@@ -115,11 +122,20 @@ export const evaluateCommand = defineCommand({
       found.push(...leaks);
       const records = scored.flatMap((one) => one.records);
       if (run !== undefined) remember(run, records);
-      models.push({ path, name, records });
+      models.push({ path, name, records, shifts });
     }
     progress.clear();
+    const { scores, refused } = effectiveScores(
+      models.map(({ path, shifts }) => ({ name: path, shifts })),
+      baseline,
+    );
+    if (refused !== undefined) progress.say(`  ! ${refused}`);
     const format = options.json ? "jsonl" : options.format;
-    terminal.out(resultText(models, format));
+    const all = models.map((model) => ({
+      ...model,
+      records: [...model.records, ...effectiveRecords(scores, model.path)],
+    }));
+    terminal.out(resultText(all, format));
     // Beside the lines of --json they would be no JSON.
     for (const words of found) (format === "table" ? terminal.out : terminal.err)(`\n${words}`);
     return 0;
@@ -130,6 +146,7 @@ interface ScoredModel {
   readonly path: string;
   readonly name: string;
   readonly records: readonly EvaluationRecord[];
+  readonly shifts: readonly ShiftScore[];
 }
 
 /** The last part of a path, unless another of the paths ends the same. */
@@ -138,7 +155,10 @@ function shortName(path: string, paths: readonly string[]): string {
   return paths.some((other) => other !== path && basename(other) === name) ? path.replaceAll("/", "_") : name;
 }
 
-function resultText(models: readonly ScoredModel[], format: (typeof formats)[number]): string {
+function resultText(
+  models: readonly Omit<ScoredModel, "shifts">[],
+  format: (typeof formats)[number],
+): string {
   const several = models.length > 1;
   if (format === "table") {
     const scores = several ? modelsTable(models) : evaluationTable(models[0]!.records);

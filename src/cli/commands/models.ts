@@ -1,10 +1,11 @@
 /** `clipwright models`: what can be trained, with sizes and costs. */
 
+import { pretrainedModels } from "../../evaluate/pretrained/catalog.js";
 import { summarize } from "../../models/presets/catalog.js";
 import { presets } from "../../models/presets/presets.js";
 import { amount, defaulted, flag, optional } from "../../settings/fields.js";
 import { alignColumns } from "../columns.js";
-import { defineCommand } from "../command.js";
+import { defineCommand, type Terminal } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
 
 /** Models this far from the wanted cost still match. */
@@ -24,9 +25,41 @@ batch.
 
 Which to take: for a first try, or some thousand pairs on a CPU,
 clipwright-nano-32 or clipwright-tiny-64; with more pairs and hours,
-clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and up. To go on
-from open_clip's weights, the preset of their name.
+clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and up. Weights to
+start from: clipwright models --pretrained.
 `;
+
+const PRETRAINED_HEAD = ["name", "M", "px", "ImageNet", "licence", "trained on", "from"];
+
+const PRETRAINED_NOTES = `
+M: parameters of both towers in millions. ImageNet: zero-shot top-1 in per cent,
+as published (sources with --json). Each name goes where a model does, e.g.
+clipwright train --pretrained NAME, clipwright embed NAME: it is fetched once from
+the Hugging Face hub, checked by its hash, and kept in the cache folder. Any other
+model of the hub: hf-hub:OWNER/NAME. HF_ENDPOINT names a mirror, HF_TOKEN opens
+what is closed.
+`;
+
+/** The models that others trained, by name. */
+function listPretrained(part: string, json: boolean, terminal: Terminal): number {
+  const named = pretrainedModels.filter(({ name }) => name.toLowerCase().includes(part.toLowerCase()));
+  if (json) {
+    terminal.out(`${JSON.stringify(named, null, 2)}\n`);
+    return 0;
+  }
+  const rows = named.map((m) => [
+    m.name,
+    m.parametersM.toFixed(1),
+    `${m.imageSize}`,
+    m.imagenet.toFixed(1),
+    m.license,
+    m.data,
+    m.repository,
+  ]);
+  terminal.out(alignColumns([PRETRAINED_HEAD, ...rows]));
+  terminal.out(PRETRAINED_NOTES);
+  return named.length > 0 ? 0 : 1;
+}
 
 export const modelsCommand = defineCommand({
   name: "models",
@@ -34,6 +67,7 @@ export const modelsCommand = defineCommand({
   positionals: [{ name: "NAME", doc: "Only models whose name contains it.", required: false }],
   options: {
     Choice: {
+      pretrained: defaulted(flag(), false, "List models that others trained, which are fetched by name."),
       match: optional(amount(), "Only models whose image tower costs so much, within a tenth: 50M, 1.3G."),
     },
     Output: { json: defaulted(flag(), false, "Print a JSON array.") },
@@ -41,9 +75,11 @@ export const modelsCommand = defineCommand({
   examples: [
     ["clipwright models --match 200M", "One model of every family at 200 M multiply-adds an image."],
     ["clipwright models --json", "Every preset, for a script."],
+    ["clipwright models --pretrained", "Weights to start from, or to use, with licence and score."],
   ],
   async run({ options, positionals, terminal }) {
     const [part = ""] = positionals;
+    if (options.pretrained) return listPretrained(part, options.json, terminal);
     using progress = new ProgressLine(terminal);
     const named = presets.filter((p) => p.name.toLowerCase().includes(part.toLowerCase()));
     const rows = named

@@ -68,7 +68,12 @@ export const reportCommand = defineCommand({
         ...options,
         onChoice: (line) => terminal.err(`${line}\n`),
       });
-      const loaded = await loadModel(engine, { path: run, ...options, say: progress.say });
+      const loaded = await loadModel(engine, {
+        path: run,
+        ...options,
+        say: progress.say,
+        progress: progress.show,
+      });
       using _ = loaded.encoder;
       const { classnames, templates } = options;
       const words = { ...(classnames && { classnames }), ...(templates && { templates }) };

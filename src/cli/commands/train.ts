@@ -14,6 +14,7 @@ import {
 } from "../../train/recipe/recipe.js";
 import { formatClock, Progress, type Screen } from "../../train/watch/progress.js";
 import { type Command, defineCommand, notesOn, type Terminal } from "../command.js";
+import { ProgressLine } from "../progress-line.js";
 import { scoreLines } from "../scores.js";
 
 /** Options of the short help. */
@@ -132,10 +133,12 @@ async function recipeOf(
   trust: boolean,
   terminal: Terminal,
 ): Promise<{ readonly recipe: Recipe; readonly chosen: boolean }> {
+  using line = new ProgressLine(terminal);
+  const fetching = { say: line.say, progress: line.show };
   if (nameOrPath !== undefined || overrides.model !== undefined || overrides.trainData === undefined)
-    return { recipe: await resolveRecipe(nameOrPath, overrides, { trust }), chosen: false };
+    return { recipe: await resolveRecipe(nameOrPath, overrides, { trust, ...fetching }), chosen: false };
   const { completeRecipe } = await import("../../train/forecast/choose.js");
-  const { recipe, reasons } = await completeRecipe(overrides);
+  const { recipe, reasons } = await completeRecipe(overrides, fetching);
   for (const line of reasons) terminal.err(`${line}\n`);
   return { recipe, chosen: reasons.length > 0 };
 }

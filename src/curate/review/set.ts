@@ -16,7 +16,7 @@ export interface ReviewItem {
   /** How much it counts in training. Default 1. */
   readonly weight?: number | undefined;
   /** Pairs taken for copies of each other share a number. */
-  readonly group?: number | undefined;
+  readonly group?: number | string | undefined;
 }
 
 export interface ReviewScore extends ScoreColumnValues {
@@ -60,7 +60,7 @@ export function classesOf(items: readonly ReviewItem[]): string[] {
 
 /** Groups of two items or more that are taken for copies, in the order of their first; in each the kept and first come first. */
 export function copyGroups(items: readonly ReviewItem[]): number[][] {
-  const groups = new Map<number, number[]>();
+  const groups = new Map<number | string, number[]>();
   for (const [i, { group }] of items.entries()) {
     if (group === undefined) continue;
     const members = groups.get(group);

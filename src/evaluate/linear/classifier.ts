@@ -17,13 +17,21 @@ export interface LinearClassifier {
 /** Rows that go through the engine at once: 4,096 × 1,000 logits are 16 MB. */
 export const BLOCK = 4096;
 
-/** The `k` likeliest classes of each row, best first, of equal ones the first: `indices` and logits `scores` [N,k]. */
+/**
+ * The `k` likeliest classes of each row, best first, of equal ones the first: `indices` and logits `scores` [N,k]. With `allowed`,
+ * ascending, the other classes are masked.
+ */
 export async function guessClasses(
   engine: Engine,
   classifier: LinearClassifier,
   features: Rows,
   k: number,
+  allowed?: Uint32Array,
 ): Promise<Nearest> {
+  if (allowed !== undefined) {
+    const { indices, ...found } = await guessClasses(engine, only(classifier, allowed), features, k);
+    return { ...found, indices: indices.map((at) => allowed[at]!) };
+  }
   const { width: D, classes: C } = classifier;
   const depth = Math.min(k, C);
   const B = Math.min(BLOCK, features.rows);
@@ -53,6 +61,14 @@ export async function guessClasses(
   return { indices, scores, k: depth };
 }
 
+/** The classifier of some classes. */
+function only({ weight, bias, width, classes }: LinearClassifier, allowed: Uint32Array): LinearClassifier {
+  const part = new Float32Array(width * allowed.length);
+  for (let k = 0; k < width; k++)
+    for (const [at, c] of allowed.entries()) part[k * allowed.length + at] = weight[k * classes + c]!;
+  return { weight: part, bias: Float32Array.from(allowed, (c) => bias[c]!), width, classes: allowed.length };
+}
+
 /** Inserts each of `row` among the best `depth` from `first` on. */
 function keepBest(
   row: Float32Array,
@@ -80,7 +96,8 @@ export const predict = async (
   engine: Engine,
   classifier: LinearClassifier,
   features: Rows,
-): Promise<Uint32Array> => (await guessClasses(engine, classifier, features, 1)).indices;
+  allowed?: Uint32Array,
+): Promise<Uint32Array> => (await guessClasses(engine, classifier, features, 1, allowed)).indices;
 
 /** `count` rows from `start` as [block, width], with rows of zeros behind. */
 export function blockOf({ data, width }: Rows, start: number, count: number, block: number): Float32Array {

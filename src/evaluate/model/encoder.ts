@@ -177,6 +177,7 @@ export class Encoder implements Disposable {
     const size = this.imageType.shape.slice(1).reduce((n, d) => n * d, 1);
     const E = this.options.clip.config.embed_dim;
     const n = images.length / size;
+    if (n === 0) return new Float32Array();
     const B = this.imageType.shape[0]!;
     if (!Number.isInteger(n) || n > B)
       throw new InternalError(`encoder: got ${images.length} bytes for [${this.imageType.shape}]`);
@@ -189,20 +190,29 @@ export class Encoder implements Disposable {
   }
 
   /**
-   * Unit vectors of a data set's images batch by batch, in order, so that memory does not grow with the set; `indices`
-   * limits them.
+   * Unit vectors of a data set's images batch by batch, in order, so that memory does not grow with the set; `chosen`
+   * samples alone where it is given.
    */
-  async *embedBatches(dataset: Dataset, indices?: ArrayLike<number>): AsyncGenerator<ImageBatchFeatures> {
+  async *embedBatches(dataset: Dataset, chosen?: ArrayLike<number>): AsyncGenerator<ImageBatchFeatures> {
     const { pipeline, workers } = this.options;
     const batches = evaluationBatches(dataset, {
       batchSize: this.imageType.shape[0]!,
       pipeline,
       ...(workers === undefined ? {} : { workers }),
-      ...(indices === undefined ? {} : { indices }),
+      ...(chosen === undefined ? {} : { indices: chosen }),
     });
-    for await (const batch of batches) {
-      const vectors = batch.indices.length === 0 ? new Float32Array() : await this.embedPixels(batch.images);
-      yield { vectors, indices: batch.indices, skipped: batch.skipped };
+    // The engine is at the next batch while the caller takes this one.
+    let running: Promise<ImageBatchFeatures> | undefined;
+    try {
+      for await (const { images, indices, skipped } of batches) {
+        const before = await running;
+        running = this.embedPixels(images).then((vectors) => ({ vectors, indices, skipped }));
+        running.catch(() => undefined); // thrown when its turn comes
+        if (before !== undefined) yield before;
+      }
+      if (running !== undefined) yield await running;
+    } finally {
+      await running?.catch(() => undefined);
     }
   }
 

@@ -31,7 +31,7 @@ export interface LoadedModel extends Disposable {
 
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
 export async function loadModel(engine: Engine, source: ModelSource): Promise<LoadedModel> {
-  const located = locateModel(source);
+  const located = await locateModel(source);
   const { weights, step, run, config, preprocess, clean } = located;
   const clip = makeClip(config);
   const tokenizer = openTokenizer(located.tokenizer, config, clean);

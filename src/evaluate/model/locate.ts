@@ -10,14 +10,15 @@ import type { ClipConfig } from "../../models/config/config.js";
 import { isModelFile, MODEL_FILES, readModelFile } from "../../models/config/model-file.js";
 import type { PreprocessConfig } from "../../models/config/preprocess.js";
 import { findPreset } from "../../models/presets/presets.js";
-import { refuseForeignPlace } from "../../models/weights/foreign.js";
 import { flawOfFile } from "../../storage/checkpoint.js";
 import { chooseCheckpoint, parseChoice } from "../../storage/choose.js";
+import { localPath } from "../pretrained/local.js";
 
 export interface ModelSource {
   /**
    * A run's folder, a checkpoint's folder, a folder of open_clip's or of Hugging Face's CLIPModel, or a file of weights:
-   * safetensors, or PyTorch's own form, under the names of either.
+   * safetensors, or PyTorch's own form, under the names of either. A name, `hf-hub:OWNER/NAME[@REVISION]` or one of
+   * `pretrainedModels`, is fetched into the cache folder, once.
    */
   readonly path: string;
   /** Preset or model JSON; needed for a lone file without open_clip_config.json or config.json beside it. */
@@ -31,8 +32,10 @@ export interface ModelSource {
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
-  /** Told in one line of a checkpoint that is passed over: damaged, or newer than the best. */
+  /** Told in one line of a checkpoint that is passed over, damaged or newer than the best, and of what is fetched. */
   readonly say?: ((line: string) => void) | undefined;
+  /** Told how far a file that is fetched has come, in bytes. */
+  readonly progress?: ((at: { what: string; done: number; total: number }) => void) | undefined;
 }
 
 /** Where a model's parts lie. */
@@ -51,14 +54,15 @@ export interface LocatedModel {
 }
 
 /** Finds a model without opening it. Throws `UsageError` naming what is missing and how to give it. */
-export function locateModel(source: ModelSource): LocatedModel {
+export async function locateModel(named: ModelSource): Promise<LocatedModel> {
+  const source = { ...named, path: await localPath(named.path, named) };
   const { weights, run, step, folders } = findWeights(source);
   return { weights, run, step, ...findConfig(source, folders), tokenizer: findTokenizer(source, folders) };
 }
 
 /** The file with the weights of a run, a checkpoint, a model's folder, or the file itself. */
-export const weightsFile = (path: string, say?: (line: string) => void): string =>
-  findWeights({ path, say }).weights;
+export const weightsFile = async (path: string, say?: (line: string) => void): Promise<string> =>
+  findWeights({ path: await localPath(path, { say }), say }).weights;
 
 /** Files that say what weights at `path` are of, where they lie beside them. */
 export function filesBeside(path: string): {
@@ -94,7 +98,6 @@ const WEIGHTS = [
 ];
 
 function findWeights({ path, ema = true, checkpoint, say = () => {} }: ModelSource): Found {
-  refuseForeignPlace(path);
   const isFolder = withFileErrors("read", path, () => statSync(path)).isDirectory();
   if (!isFolder) return { weights: path, ...soundPlaceOf(path) };
   const of = (folder: string) =>

@@ -6,6 +6,8 @@ import { UsageError } from "../../core/errors.js";
 export interface Judged {
   readonly logits: Float32Array | Float64Array;
   readonly labels: ArrayLike<number>;
+  /** All classes that are right of each row, taken together as one; default its label. */
+  readonly answers?: readonly (readonly number[])[];
   readonly classes: number;
 }
 
@@ -46,7 +48,7 @@ export interface Judgement {
 
 /** Judges softmax(logits / temperature), item by item. Throws a `UsageError` where there is nothing to judge. */
 export function judge(judged: Judged, temperature = 1): Judgement {
-  const { labels, classes } = judged;
+  const { classes } = judged;
   const n = requireJudged(judged);
   const confidence = new Float64Array(n);
   const right = new Uint8Array(n);
@@ -56,9 +58,12 @@ export function judge(judged: Judged, temperature = 1): Judgement {
     let best = 0;
     for (let c = 1; c < classes; c++) if (p[c]! > p[best]!) best = c;
     confidence[i] = p[best]!;
-    right[i] = best === labels[i] ? 1 : 0;
-    likelihood[i] = logOfSum - row[labels[i]!]!;
-    for (let c = 0; c < classes; c++) brier[i]! += (p[c]! - (c === labels[i] ? 1 : 0)) ** 2;
+    const own = answersOf(judged, i);
+    right[i] = own.includes(best) ? 1 : 0;
+    likelihood[i] = logOfSum - logSum(own, row);
+    const found = own.reduce((sum, c) => sum + p[c]!, 0);
+    brier[i] = (found - 1) ** 2;
+    for (let c = 0; c < classes; c++) if (!own.includes(c)) brier[i]! += p[c]! ** 2;
   });
   const expectedErrorOf = (items: Uint32Array): number => {
     const bins = new Float64Array(BINS);
@@ -66,6 +71,16 @@ export function judge(judged: Judged, temperature = 1): Judgement {
     return bins.reduce((sum, gap) => sum + Math.abs(gap), 0) / items.length;
   };
   return { confidence, right, likelihood, brier, expectedErrorOf };
+}
+
+const answersOf = ({ answers, labels }: Judged, i: number): readonly number[] => answers?.[i] ?? [labels[i]!];
+
+/** log Σ e^row over some classes. */
+function logSum(classes: readonly number[], row: Float64Array): number {
+  const [first] = classes;
+  if (classes.length === 1) return row[first!]!;
+  const top = Math.max(...classes.map((c) => row[c]!));
+  return top + Math.log(classes.reduce((sum, c) => sum + Math.exp(row[c]! - top), 0));
 }
 
 const widthBin = (confidence: number): number => Math.min(BINS - 1, Math.floor(confidence * BINS));
@@ -98,14 +113,14 @@ export function calibration(judged: Judged, temperature = 1): Calibration {
 
 /**
  * The temperature T that makes softmax(logits / T) likeliest: by golden section on log T in ±5, where the loss is convex in
- * 1/T and so has one minimum. Take it from held-out items. It changes no ranking, hence no accuracy and no recall.
+ * 1/T and so has one minimum where rows have one right class. Take it from held-out items. It changes no ranking, hence no accuracy and no recall.
  */
 export function fitTemperature(judged: Judged): number {
   const n = requireJudged(judged);
   const loss = (logT: number): number => {
     let sum = 0;
     eachRow(judged, Math.exp(logT), (i, _, logOfSum, row) => {
-      sum += logOfSum - row[judged.labels[i]!]!;
+      sum += logOfSum - logSum(answersOf(judged, i), row);
     });
     return sum / n;
   };

@@ -61,16 +61,18 @@ export async function openImageNet(
     ? [...new Set(answers.flat())].sort((a, b) => a - b)
     : Array.from({ length: CLASSES }, (_, c) => c);
   const place = new Map(allowed.map((c, i) => [c, i]));
+  const labelOf = (c: number): string => wnids?.[c] ?? `${c}`;
   const unlabelled = answers.filter((own) => own.length === 0).length;
   const border = variant === "objectnet" ? OBJECTNET_BORDER : undefined;
   return {
     dataset: relabelled(
       raw,
-      (_, i) => (answers[i]!.length === 0 ? undefined : (wnids?.[answers[i]![0]!] ?? `${answers[i]![0]}`)),
+      (_, i) => (answers[i]!.length === 0 ? undefined : labelOf(answers[i]![0]!)),
       border,
     ),
     classes: {
       names: allowed.map((c) => all[c]!),
+      labels: allowed.map(labelOf),
       answers: answers.map((own) => own.map((c) => place.get(c)!)),
       notes: [
         ...(masked

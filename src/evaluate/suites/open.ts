@@ -6,7 +6,8 @@ import type { EvaluationSet } from "../tasks/task.js";
 import { type BenchmarkFolder, benchmarkFolder } from "./clip-benchmark.js";
 import type { Corruptions } from "./corruptions.js";
 import { openImageNet } from "./imagenet.js";
-import type { SetRole, Suite, SuiteSet } from "./suite.js";
+import type { SetRole } from "./score.js";
+import type { Suite, SuiteSet } from "./suite.js";
 
 export interface OpenSet extends EvaluationSet {
   readonly role: SetRole;
@@ -32,7 +33,7 @@ export async function openSuite(suite: Suite, options: DatasetOptions = {}): Pro
       learned.set(other.name, known);
       part = await known;
     } else if (train !== undefined) {
-      part = await openDataset(train.data, options);
+      part = await openDataset(train.data, { ...options, ...(set.labelKey && { labelKey: set.labelKey }) });
     }
     const { role, tasks, corruptions } = set;
     open.push({ ...found, train: part, role, tasks, corruptions });

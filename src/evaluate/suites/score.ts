@@ -10,10 +10,15 @@ import { retrievalTask } from "../tasks/retrieval.js";
 import type { EvaluationSet, Task } from "../tasks/task.js";
 import { zeroshotTask } from "../tasks/zeroshot.js";
 
+/** What a set is for: scored by itself, the one that shifts are held against, such a shift, or only learned from. */
+export type SetRole = "test" | "reference" | "shift" | "train";
+
 /** A model's scores on one data set by one task. */
 export interface ScoredTask extends TaskRun<unknown> {
   readonly dataset: string;
   readonly task: string;
+  /** Of a suite's set: what it is for. */
+  readonly role?: SetRole;
   /** Of pictures that were corrupted: see `scoreCorrupted`. */
   readonly corruption?: Pick<CorruptedScore, "of" | "kind">;
 }
@@ -21,11 +26,10 @@ export interface ScoredTask extends TaskRun<unknown> {
 /** The tasks of these names, each once, in their order; `auto` stands for those that suit the set. */
 export function chooseTasks(wanted: readonly string[], set: EvaluationSet): readonly Task[] {
   const { zeroshot, retrieval } = suitableTasks(set.dataset);
-  const several = set.classes?.answers.some((right) => right.length > 1) === true;
   const suits = (task: Task): boolean => {
     if (task === zeroshotTask) return zeroshot;
     if (task === retrievalTask) return retrieval && set.classes === undefined;
-    return zeroshot && !several && set.train !== undefined && task.needs.includes("train");
+    return zeroshot && set.train !== undefined && task.needs.includes("train");
   };
   return tasks.filter((task) => wanted.includes(task.name) || (wanted.includes("auto") && suits(task)));
 }

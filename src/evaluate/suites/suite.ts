@@ -10,9 +10,7 @@ import { importProgram } from "../../settings/program.js";
 import { findTask, tasks } from "../tasks/index.js";
 import { allCorruptions, type Corruptions, type CorruptionsInput } from "./corruptions.js";
 import { type ImageNetName, imagenetNames } from "./imagenet.js";
-
-/** What a set is for: scored by itself, the one that shifts are held against, such a shift, or only learned from. */
-export type SetRole = "test" | "reference" | "shift" | "train";
+import type { SetRole } from "./score.js";
 
 const roles: readonly SetRole[] = ["test", "reference", "shift", "train"];
 
@@ -150,6 +148,12 @@ export function checkSuite(value: unknown, { where = "suite", base = "." } = {})
   const learned = inputs.filter(([, { role }]) => role === "train").map(([name]) => name);
   if (learned.length === inputs.length) {
     throw new UsageError(`${where}: a set must be scored; got only sets of role train. Add one.`);
+  }
+  const references = inputs.filter(([, { role }]) => role === "reference").map(([name]) => name);
+  if (references.length > 1) {
+    throw new UsageError(
+      `${where}: one set is the reference that shifts are held against; got ${references.join(", ")}. Give the others role test.`,
+    );
   }
   const place = (source: string): string =>
     source

@@ -15,7 +15,6 @@ import {
   type Judged,
   judge,
 } from "../statistics/calibration.js";
-import { requireOneAnswer } from "./labelled.js";
 import type { Metric, Task, TaskScore } from "./task.js";
 import { zeroshotTask } from "./zeroshot.js";
 
@@ -41,7 +40,7 @@ const number = (name: string, words: string, doc: string): Metric => ({
 export const calibrationTask: Task<CalibrationDetails> = {
   name: "calibration",
   doc: "Whether the probabilities of zero-shot classes can be believed, as trained and with one fitted temperature.",
-  how: "Probabilities are the softmax of cosines times the learned scale; 15 bins of equal width over the first guess's. The fitted temperature is each half's likeliest, applied to the other half. It changes no guess.",
+  how: "Probabilities are the softmax of cosines times the learned scale; 15 bins of equal width over the first guess's. The fitted temperature is each half's likeliest, applied to the other half. It changes no guess. Where several answers are right they count as one class, of the sum of their probabilities; masked classes have none.",
   source: "Guo et al. 2017",
   needs: ["labels"],
   metrics: [
@@ -61,9 +60,8 @@ export const calibrationTask: Task<CalibrationDetails> = {
   ],
   async run(context) {
     const { features, bootstrap } = context;
-    requireOneAnswer(context.data, this.name);
     const { details: zeroshot, notes } = await zeroshotTask.run(context);
-    const { labels, rows, indices, classFeatures } = zeroshot;
+    const { labels, answers, rows, indices, classFeatures } = zeroshot;
     const classes = classFeatures.rows;
     const scale = await features.scale();
     const logits = new Float32Array(rows.length * classes);
@@ -77,7 +75,7 @@ export const calibrationTask: Task<CalibrationDetails> = {
         }
       }
     });
-    const all: Judged = { logits, labels, classes };
+    const all: Judged = { logits, labels, answers, classes };
     const order = new Random(foldIn(keyFromSeed(0), "halves")).permutation(rows.length);
     const halves = [order.filter((_, i) => i % 2 === 0), order.filter((_, i) => i % 2 === 1)].map((half) =>
       half.sort(),
@@ -90,7 +88,7 @@ export const calibrationTask: Task<CalibrationDetails> = {
         for (const row of half) for (let c = 0; c < classes; c++) cooled[row * classes + c]! /= temperature;
       }
     }
-    const fitted: Judged = { logits: cooled, labels, classes };
+    const fitted: Judged = { logits: cooled, labels, answers, classes };
     const scores = [
       ...scoresOf(all, "", indices, bootstrap),
       ...scoresOf(fitted, "_fitted", indices, bootstrap).filter(({ metric }) => !metric.startsWith("brier")),
@@ -105,12 +103,17 @@ export const calibrationTask: Task<CalibrationDetails> = {
   },
 };
 
-function part({ logits, labels, classes }: Judged, rows: Uint32Array): Judged {
+function part({ logits, labels, answers, classes }: Judged, rows: Uint32Array): Judged {
   const out = new Float32Array(rows.length * classes);
   rows.forEach((row, i) => {
     out.set(logits.subarray(row * classes, (row + 1) * classes), i * classes);
   });
-  return { logits: out, labels: rows.map((row) => labels[row]!), classes };
+  return {
+    logits: out,
+    labels: rows.map((row) => labels[row]!),
+    ...(answers && { answers: Array.from(rows, (row) => answers[row]!) }),
+    classes,
+  };
 }
 
 function scoresOf(

@@ -9,7 +9,7 @@ import { pick, rowsAt } from "../linear/logistic.js";
 import { fitRidge } from "../linear/ridge.js";
 import { SoftmaxRegression } from "../linear/softmax-regression.js";
 import { groupMean } from "../statistics/groups.js";
-import { chanceOf } from "./guesses.js";
+import { chanceOf, rightOf } from "./guesses.js";
 import { probeData } from "./labelled.js";
 import type { Task, TaskScore } from "./task.js";
 
@@ -39,7 +39,7 @@ function shotsTask(
       better: "higher" as const,
     })),
     async run(context) {
-      const { train, test, classes, names, notes } = await probeData(context, told.name);
+      const { train, test, answers, allowed, classes, names, notes } = await probeData(context, told.name);
       const { engine } = context.features;
       const order = drawOrders(train.labels, classes);
       // Counts for which most classes have enough; the others give all that they have.
@@ -53,9 +53,9 @@ function shotsTask(
           const chosen = byClass.flatMap((rows) => rows.slice(0, shots));
           const features = rowsAt(train.features, chosen);
           const classifier = await fit(engine, features, pick(train.labels, chosen), classes);
-          const guesses = await predict(engine, classifier, test.features);
-          runs.push(Float64Array.from(guesses, (guess, i) => (guess === test.labels[i] ? 1 : 0)));
-          chance += chanceOf(guesses, test.labels, names.length) / DRAWS;
+          const guesses = await predict(engine, classifier, test.features, allowed);
+          runs.push(rightOf(guesses, answers));
+          chance += chanceOf(guesses, answers, names.length) / DRAWS;
         }
         const values = runs[0]!.map((_, i) => runs.reduce((sum, run) => sum + run[i]!, 0) / runs.length);
         const { value, low, high, n } = groupMean(runs);

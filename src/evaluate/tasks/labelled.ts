@@ -6,7 +6,7 @@ import type { Dataset } from "../../data/dataset.js";
 import { allRows, type EmbeddedImages } from "../features/source.js";
 import type { Rows } from "../linear/cholesky.js";
 import { rowsAt } from "../linear/logistic.js";
-import type { EvaluationSet, TaskContext } from "./task.js";
+import type { TaskContext } from "./task.js";
 
 /** Embedded images with labels: row i is sample `samples[i]`, of class `labels[i]`. */
 export interface LabelledRows {
@@ -18,6 +18,10 @@ export interface LabelledRows {
 export interface ProbeData {
   readonly train: LabelledRows;
   readonly test: LabelledRows;
+  /** All classes that are right of each scored row, its label first. */
+  readonly answers: readonly (readonly number[])[];
+  /** The learned classes that can be guessed, ascending; undefined: all. */
+  readonly allowed: Uint32Array | undefined;
   /** How many classes there are to learn: those of the training part, which come first. */
   readonly classes: number;
   /** The labels of the training part in order, then others of the scored part, as words; a class is its place here. */
@@ -26,19 +30,18 @@ export interface ProbeData {
 }
 
 /**
- * The training part and the scored part of a probe, each embedded once. Images of classes that the training part lacks cannot
- * be right; they are counted, and told. Throws `UsageError` where a part or its labels are missing, or none is in both.
+ * The training part and the scored part of a probe, each embedded once. Of a set whose classes are known the others are masked:
+ * they cannot be guessed. Images of classes that the training part lacks cannot be right; they are counted, and told. Throws `UsageError` where a part or its labels are missing, or none is in both.
  */
 export async function probeData({ features, data }: TaskContext, task: string): Promise<ProbeData> {
-  const { dataset, train } = data;
-  requireOneAnswer(data, task);
+  const { dataset, train, classes: known } = data;
   if (train === undefined) {
     throw new UsageError(
       `evaluate ${dataset.name}: ${task} needs labelled images to learn from, apart from those that are scored; got none. Give --probe-data SOURCE.`,
     );
   }
   const learned = labelsOf(samplesOf(train));
-  const scored = labelsOf(samplesOf(dataset));
+  const scored = known?.labels ?? labelsOf(samplesOf(dataset));
   for (const [set, found] of [
     [train, learned],
     [dataset, scored],
@@ -57,12 +60,21 @@ export async function probeData({ features, data }: TaskContext, task: string): 
   }
   const labels = [...learned, ...strangers];
   const indexOf = new Map(labels.map((label, i) => [label, i]));
-  const part = async (set: Dataset) => labelled(await features.images(set), set, indexOf);
-  const parts = { train: await part(train), test: await part(dataset) };
-  const lost = parts.test.labels.filter((label) => label >= learned.length).length;
-  const unseen = labels.length - scored.length;
+  const part = async (set: Dataset, labelOf = (sample: number) => set.sample(sample).label) =>
+    labelled(await features.images(set), labelOf, indexOf);
+  const labelOf = known && ((sample: number) => known.labels[known.answers[sample]![0]!]);
+  const parts = { train: await part(train), test: await part(dataset, labelOf) };
+  const places = known?.labels.map((label) => indexOf.get(label)!);
+  const answers = Array.from(parts.test.samples, (sample, row) =>
+    places === undefined ? [parts.test.labels[row]!] : known!.answers[sample]!.map((c) => places[c]!),
+  );
+  const allowed = places?.filter((c) => c < learned.length).sort((a, b) => a - b);
+  const lost = answers.filter((right) => right.every((c) => c >= learned.length)).length;
+  const unseen = known === undefined ? labels.length - scored.length : 0;
   return {
     ...parts,
+    answers,
+    allowed: allowed && Uint32Array.from(allowed),
     classes: learned.length,
     names: labels.map(classNameOf),
     notes: [
@@ -78,25 +90,16 @@ export async function probeData({ features, data }: TaskContext, task: string): 
   };
 }
 
-/** Throws `UsageError` where a picture has several right answers, which a task of single labels cannot score. */
-export function requireOneAnswer({ dataset, classes }: EvaluationSet, task: string): void {
-  const at = classes?.answers.findIndex((right) => right.length > 1) ?? -1;
-  if (at < 0) return;
-  throw new UsageError(
-    `evaluate ${dataset.name}: ${task} needs one right answer a picture; got ${classes!.answers[at]!.length} for ${dataset.sample(at).key}. Score it by zeroshot_classification.`,
-  );
-}
-
 /** The rows whose samples have one of the labels. */
-export function labelled(
+function labelled(
   { features, indices }: EmbeddedImages,
-  dataset: Dataset,
+  labelOf: (sample: number) => string | undefined,
   indexOf: ReadonlyMap<string, number>,
 ): LabelledRows {
   const rows: number[] = [];
   const labels: number[] = [];
   for (const [row, sample] of indices.entries()) {
-    const { label } = dataset.sample(sample);
+    const label = labelOf(sample);
     const at = label === undefined ? undefined : indexOf.get(label);
     if (at === undefined) continue;
     rows.push(row);

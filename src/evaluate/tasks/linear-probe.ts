@@ -63,9 +63,9 @@ function probeTask(
     metrics: metricsOf(prefix, words),
     async run(context): Promise<TaskOutcome<ProbeDetails>> {
       const data = await probeData(context, told.name);
-      const { test, names } = data;
+      const { test, answers, names } = data;
       const { guesses, chosen, tried, notes } = await fit(context, data);
-      const result = evaluateZeroshot(test.labels, names, guesses, context.bootstrap);
+      const result = evaluateZeroshot(test.labels, names, guesses, { ...context.bootstrap, answers });
       const items = (values: Uint8Array) => ({ values: Float64Array.from(values), samples: test.samples });
       return {
         scores: [
@@ -105,10 +105,10 @@ export const linearProbeTask: Task<ProbeDetails> = probeTask({
     "Li, Xie, Cubuk 2024, §3.2 (zero start, rate swept a model); CLIP_benchmark, linear_probe.py (the rest)",
   prefix: "lp",
   words: "linear probe",
-  async fit({ features: { engine } }, { train, test, classes }) {
+  async fit({ features: { engine } }, { train, test, classes, allowed }) {
     const probe = await fitSgdProbe(engine, train.features, train.labels, classes);
     return {
-      guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES),
+      guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES, allowed),
       chosen: probe.rate,
       tried: probe.tried.map(({ rate, accuracy }) => ({ value: rate, accuracy })),
       notes: probe.atEnd ? [atEnd("learning rate", probe.rate)] : [],
@@ -123,10 +123,10 @@ export const logisticProbeTask: Task<ProbeDetails> = probeTask({
   source: "Radford et al. 2021, appendix A.3 (L-BFGS, swept penalty)",
   prefix: "logistic",
   words: "logistic probe",
-  async fit({ features: { engine } }, { train, test, classes }) {
+  async fit({ features: { engine } }, { train, test, classes, allowed }) {
     const probe = await fitLogistic(engine, train.features, train.labels, classes);
     return {
-      guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES),
+      guesses: await guessClasses(engine, probe.classifier, test.features, GUESSES, allowed),
       chosen: probe.penalty,
       tried: probe.tried.map(({ penalty, accuracy }) => ({ value: penalty, accuracy })),
       notes: probe.atEnd ? [atEnd("C", probe.penalty)] : [],

@@ -5,7 +5,7 @@ import { eachTileOn } from "../features/products.js";
 import { rowsInMemory } from "../features/source.js";
 import { NEIGHBOURS, neighbourVotes } from "../linear/neighbours.js";
 import { meanInterval } from "../statistics/bootstrap.js";
-import { chanceOf } from "./guesses.js";
+import { chanceOf, rightOf } from "./guesses.js";
 import { probeData } from "./labelled.js";
 import type { Task } from "./task.js";
 
@@ -23,7 +23,7 @@ export const neighboursTask: Task = {
     better: "higher" as const,
   })),
   async run(context) {
-    const { train, test, classes, names, notes } = await probeData(context, this.name);
+    const { train, test, answers, allowed, classes, names, notes } = await probeData(context, this.name);
     const { width } = train.features;
     const candidates = unitFeatures(train.features.data, width, "training pictures");
     const queries = unitFeatures(test.features.data, width, "scored pictures");
@@ -32,12 +32,12 @@ export const neighboursTask: Task = {
     await eachTileOn(context.features.engine, rowsInMemory(queries), candidates, search.visit);
     const nearest = search.result();
     const scores = NEIGHBOURS.filter((k, i) => i === 0 || k <= candidates.rows).map((k) => {
-      const guesses = neighbourVotes(nearest, train.labels, classes, k);
-      const values = Float64Array.from(guesses, (guess, i) => (guess === test.labels[i] ? 1 : 0));
+      const guesses = neighbourVotes(nearest, train.labels, classes, k, { ...(allowed && { allowed }) });
+      const values = rightOf(guesses, answers);
       return {
         metric: `knn_acc1@${k}`,
         score: meanInterval(values, context.bootstrap),
-        chance: chanceOf(guesses, test.labels, names.length),
+        chance: chanceOf(guesses, answers, names.length),
         items: { values, samples: test.samples },
       };
     });

@@ -25,6 +25,8 @@ export type Need = "labels" | "captions" | "train" | "choices";
 export interface KnownClasses {
   /** Names of each class; several are synonyms. Only these classes can be guessed. */
   readonly names: readonly (readonly string[])[];
+  /** What training parts call each class. */
+  readonly labels: readonly string[];
   /** What is right for each sample, as positions in `names`, its own class first; one without any is not scored. */
   readonly answers: readonly (readonly number[])[];
   readonly notes: readonly string[];
@@ -57,8 +59,15 @@ export interface TaskScore {
   readonly score: Interval;
   /** What guessing gives, in the metric's unit; left out where there is no such thing. */
   readonly chance?: number;
-  /** What was averaged, for paired comparisons of runs: one value an item, and the sample that each item belongs to. */
-  readonly items?: { readonly values: Float64Array; readonly samples: Uint32Array };
+  /**
+   * What was averaged, for paired comparisons of runs: one value an item, the sample that each item belongs to, and what items
+   * count where they do not count alike.
+   */
+  readonly items?: {
+    readonly values: Float64Array;
+    readonly samples: Uint32Array;
+    readonly weights?: Float64Array;
+  };
 }
 
 export interface TaskOutcome<Details = unknown> {

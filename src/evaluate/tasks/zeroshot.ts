@@ -224,6 +224,8 @@ export interface ZeroshotDetails {
   readonly rows: Uint32Array;
   readonly indices: Uint32Array;
   readonly labels: Uint32Array;
+  /** All that is right for each image, its label first. */
+  readonly answers: readonly (readonly number[])[];
 }
 
 export const zeroshotTask: Task<ZeroshotDetails> = {
@@ -298,7 +300,7 @@ export const zeroshotTask: Task<ZeroshotDetails> = {
         ...cutNotes("prompts", prompts, texts.cut),
         ...twinNotes("classes", classes.names, classFeatures),
       ],
-      details: { result, classes, classFeatures, images, rows, indices, labels },
+      details: { result, classes, classFeatures, images, rows, indices, labels, answers },
     };
   },
 };

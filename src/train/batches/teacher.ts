@@ -88,7 +88,7 @@ export async function storeTeacher(source: ModelSource, options: StoreTeacherOpt
   const { dataset, logs, say, role = "teacher" } = options;
   const what = names[role];
   const named: ModelSource = { ...source, optionPrefix: `${kebab(role)}-` };
-  const located = locateModel({ ...named, say });
+  const located = await locateModel({ ...named, say });
   const folder = join(logs, FOLDER, keyOf(located, dataset));
   if (existsSync(join(folder, "teacher.json"))) {
     say(`The ${what}'s embeddings are there: ${folder}.`);

@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import { datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
 import { takeSelected } from "../../data/selections/select.js";
+import type { FetchOptions } from "../../evaluate/pretrained/hub.js";
 import { summarize } from "../../models/presets/catalog.js";
 import { findPreset } from "../../models/presets/presets.js";
 import { withPretrained } from "../recipe/pretrained.js";
@@ -36,8 +37,9 @@ export interface Choice {
 /** The checked recipe of a caller who may have named no model: what `chooseModel` makes of it, and its reasons. */
 export async function completeRecipe(
   input: RecipeInput,
+  fetching?: FetchOptions,
 ): Promise<{ readonly recipe: Recipe; readonly reasons: Choice["reasons"] }> {
-  const { recipe, reasons } = await chooseModel(input);
+  const { recipe, reasons } = await chooseModel(input, undefined, fetching);
   return { recipe: checkRecipe(recipe), reasons };
 }
 
@@ -46,8 +48,12 @@ export async function completeRecipe(
  * One that names a model, or weights that bring theirs, stays as it is.
  * @param cores of the machine. Default: those that there are.
  */
-export async function chooseModel(input: RecipeInput, cores = cpus().length): Promise<Choice> {
-  const recipe = withPretrained(input);
+export async function chooseModel(
+  input: RecipeInput,
+  cores = cpus().length,
+  fetching?: FetchOptions,
+): Promise<Choice> {
+  const recipe = await withPretrained(input, fetching);
   if (recipe.model !== undefined || recipe.trainData === undefined) return { recipe, reasons: [] };
   const { trainData, batchSize, ...rest } = checkRecipe({
     ...recipe,

@@ -28,7 +28,7 @@ export async function warmStart(start: Start, clip: Clip): Promise<WarmStart | u
   const { pretrained, pretrainedImage } = start;
   const path = pretrained ?? pretrainedImage;
   if (path === undefined) return undefined;
-  const file = weightsFile(path);
+  const file = await weightsFile(path);
   const values = await (pretrained === undefined ? readImageTower(file, clip) : readWhole(file, clip));
   const fresh = Object.keys(clip.variables).filter((name) => values[name] === undefined);
   const own = fresh.filter((name) => pretrained !== undefined || towerOf(name) === "image");
@@ -45,7 +45,7 @@ export async function requireWeights(
   say?: (line: string) => void,
 ): Promise<void> {
   const path = pretrained ?? pretrainedImage;
-  if (path !== undefined) await namesOf(weightsFile(path, say));
+  if (path !== undefined) await namesOf(await weightsFile(path, say));
 }
 
 /** All of a CLIP. A bias of the logits may be missing or superfluous: it belongs to the loss. */

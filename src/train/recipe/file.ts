@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { missingFile, readJson } from "../../core/files.js";
 import { pluginSets } from "../../engines/install/plugins.js";
+import type { FetchOptions } from "../../evaluate/pretrained/hub.js";
 import { importProgram } from "../../settings/program.js";
 import { withPretrained } from "./pretrained.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "./recipe.js";
@@ -31,15 +32,16 @@ export const recipeNames = (): string[] =>
  * the recipe, whatever its unit.
  * @param nameOrPath a shipped recipe's name, a file, a run's folder (another length then extends the run),
  *   or undefined when the overrides say everything.
- * @param options `trust`: a recipe in JSON may name a library to load. Default false.
+ * @param options `trust`: a recipe in JSON may name a library to load. Default false. `say`, `progress`: told of weights that
+ *   are fetched.
  * @throws UsageError naming the file or key, with the nearest spelling.
  */
 export async function resolveRecipe(
   nameOrPath: string | undefined,
   overrides: RecipeInput = {},
-  { trust = false }: { readonly trust?: boolean } = {},
+  { trust = false, ...fetching }: { readonly trust?: boolean } & FetchOptions = {},
 ): Promise<Recipe> {
-  if (nameOrPath === undefined) return checkRecipe(withPretrained(overrides));
+  if (nameOrPath === undefined) return checkRecipe(await withPretrained(overrides, fetching));
   const base = isRun(nameOrPath) ? ofRun(nameOrPath) : await loadRecipe(nameOrPath);
   const isData = isRun(nameOrPath) || nameOrPath.endsWith(".json");
   if (isData && !trust && overrides.plugin === undefined) refuseLibrary(base, nameOrPath);
@@ -52,7 +54,7 @@ export async function resolveRecipe(
   Object.assign(merged, Object.fromEntries(set));
   try {
     return checkRecipe(
-      withPretrained(merged as RecipeInput),
+      await withPretrained(merged as RecipeInput, fetching),
       basename(nameOrPath).replace(/\.(?:js|mjs|json|ts|mts)$/, ""),
     );
   } catch (error) {

@@ -90,8 +90,9 @@ export interface RecipeInput {
   // Start
 
   /**
-   * Start from a whole CLIP: a run, a folder of open_clip's or of Hugging Face's CLIPModel, or a file of
-   * weights, .safetensors or PyTorch's. Needs its tokenizer; its logit scale is taken, too.
+   * Start from a whole CLIP: a run, a name (clipwright models --pretrained, hf-hub:OWNER/NAME), a folder of
+   * open_clip's or of Hugging Face's CLIPModel, or a file of weights, .safetensors or PyTorch's. Needs its
+   * tokenizer; its logit scale is taken, too.
    */
   readonly pretrained?: string | undefined;
 
@@ -143,8 +144,8 @@ export interface RecipeInput {
   // Teacher
 
   /**
-   * Learn from a CLIP, too: a run, a model's folder, or a .safetensors file. Its embeddings of the training
-   * set are made once, kept under --logs, and used again.
+   * Learn from a CLIP, too: a run, or another as --pretrained takes it, by name, folder or file. Its
+   * embeddings of the training set are made once, kept under --logs, and used again.
    */
   readonly teacher?: string | undefined;
 

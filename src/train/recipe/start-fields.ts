@@ -5,8 +5,8 @@ import { kindOf, type StrategyName } from "../strategies/index.js";
 
 export const startFields = {
   pretrained: optional(
-    text("RUN|FILE"),
-    "Start from a whole CLIP: a run, a folder of open_clip's or of Hugging Face's CLIPModel, or a file of weights, .safetensors or PyTorch's. Needs its tokenizer; its logit scale is taken, too.",
+    text("RUN|NAME|FILE"),
+    "Start from a whole CLIP: a run, a name (clipwright models --pretrained, hf-hub:OWNER/NAME), a folder of open_clip's or of Hugging Face's CLIPModel, or a file of weights, .safetensors or PyTorch's. Needs its tokenizer; its logit scale is taken, too.",
   ),
   pretrainedImage: optional(
     text("RUN|FILE"),

@@ -8,7 +8,7 @@ export const DEFAULT_DISTILL = 1;
 export const teacherFields = {
   teacher: optional(
     text("RUN|FILE"),
-    "Learn from a CLIP, too: a run, a model's folder, or a .safetensors file. Its embeddings of the training set are made once, kept under --logs, and used again.",
+    "Learn from a CLIP, too: a run, or another as --pretrained takes it, by name, folder or file. Its embeddings of the training set are made once, kept under --logs, and used again.",
   ),
   teacherModel: optional(text("NAME|FILE"), "Of --teacher: preset or model file, where none lies beside it."),
   teacherTokenizer: optional(text("FILE"), "Of --teacher: its tokenizer, where none lies beside it."),

@@ -129,7 +129,7 @@ function resume(folder: string, input: FuzzInput): void {
 
 /** Opens its model for scores or vectors, as far as there is no need for an engine. */
 async function openModel(folder: string): Promise<void> {
-  const located = locateModel({ path: join(folder, "run"), say: () => {} });
+  const located = await locateModel({ path: join(folder, "run"), say: () => {} });
   const values = await readWeights(located.weights, makeClip(located.config).variables);
   for (const value of Object.values(values)) assert.ok(value.every(Number.isFinite));
   loadTokenizer(located.tokenizer).encode("two cats");

@@ -4,5 +4,6 @@ import { type CommandEntry, entry } from "../../command.js";
 
 export const curateCommands: readonly CommandEntry[] = [
   entry("curate score", async () => (await import("./score.js")).scoreCommand),
+  entry("curate review", async () => (await import("./review.js")).reviewCommand),
   entry("curate show", async () => (await import("./show.js")).showCommand),
 ];

@@ -114,7 +114,7 @@ class TarsReader {
     }
     const cls = entry.members.get("cls");
     let label = cls === undefined ? undefined : labelOf(this.textOf(file, cls));
-    if (label !== undefined) this.labelFrom.add(".cls members");
+    let labelFrom = ".cls members";
     let own: Given = {};
     const json = entry.members.get("json");
     if (json !== undefined) {
@@ -125,11 +125,13 @@ class TarsReader {
         if (annotation.captionField !== undefined)
           this.textFrom.add(`field "${annotation.captionField}" of .json members`);
       }
-      if (label === undefined && annotation.label !== undefined) {
+      // A field that was asked for comes before what is there anyway.
+      if (annotation.label !== undefined && (label === undefined || this.options.labelKey !== undefined)) {
         label = annotation.label;
-        this.labelFrom.add(`field "${annotation.labelField}" of .json members`);
+        labelFrom = `field "${annotation.labelField}" of .json members`;
       }
     }
+    if (label !== undefined) this.labelFrom.add(labelFrom);
     const { pieces, size } = image;
     const place =
       pieces === undefined
