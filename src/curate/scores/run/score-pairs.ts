@@ -71,6 +71,7 @@ interface Job {
  */
 export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): Promise<ScoredPairs> {
   const { out, scores } = options;
+  if (/[/\\]$/.test(out)) throw inTheWay(out);
   await removeFinished(out);
   if (!existsSync(out)) {
     const families = familiesFor(dataset, scores);
@@ -124,16 +125,19 @@ async function removeFinished(out: string): Promise<void> {
 
 const PLAN = "plan.json";
 
+const inTheWay = (out: string, cause?: UsageError): UsageError =>
+  new UsageError(
+    `scores: out must be a new file, or a table of scores that Clipwright made; got ${out}. Write elsewhere, or remove what is there.`,
+    { file: out, key: "out", cause },
+  );
+
 /** What a table holds that exists already. */
 async function lookAt(out: string) {
-  await using database = await openTables({ tables: { known: out } });
+  await using database = await openTables({ tables: { known: out } }).catch((error: unknown) => {
+    throw error instanceof UsageError ? inTheWay(out, error) : error;
+  });
   const info = database.infos.known;
-  if (info?.kind !== "scores") {
-    throw new UsageError(
-      `scores: ${out} exists and is no table of scores that Clipwright made. Write elsewhere, or remove it.`,
-      { file: out, key: "out" },
-    );
-  }
+  if (info?.kind !== "scores") throw inTheWay(out);
   const names = new Set(info.columns.map(({ name }) => name));
   return {
     has: await pairsOf(database, "known"),
