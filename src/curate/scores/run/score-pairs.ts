@@ -42,7 +42,7 @@ export interface ScorePairsOptions {
 
 export interface ScoredPairs {
   readonly path: string;
-  /** Rows of the table now. */
+  /** Rows of the table now; 0 in a process that leaves the joining to process 0. */
   readonly rows: number;
   /** Of these, rows that were scored now and stand behind the others. */
   readonly added: number;
@@ -158,7 +158,10 @@ async function run(dataset: Dataset, options: ScorePairsOptions, job: Job): Prom
   const pathOf = (name: string): string => join(folder, `${name}.parquet`);
   const pairs = pathOf("pairs");
   const isJoined = await scoreByThemselves(dataset, job, pairs, info, host, options);
-  if (!isJoined) return { path: out, rows: 0, added: job.rows.length, columns: [], faults: {} };
+  if (!isJoined) {
+    const { length } = rowsOfProcess(job.rows, options.processes ?? ALONE);
+    return { path: out, rows: 0, added: length, columns: [], faults: {} };
+  }
   const files = new Map([["pairs", { path: pairs, columns: passColumns(job).map(({ name }) => name) }]]);
   /** Keeps the columns that `score` gives, unless a killed process has. */
   const keep = async (
