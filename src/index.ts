@@ -7,9 +7,12 @@
  */
 
 export {
+  agreementOf,
   compare,
+  dawidSkene,
   evaluate,
   evaluationTable,
+  faultsLeft,
   findPreset,
   formatInspection,
   inspectDataset,
@@ -19,7 +22,9 @@ export {
   openDataset,
   openEngine,
   openModel,
+  openReview,
   parseClipConfig,
+  readReviewLog,
   runTask,
   scorePairs,
   summarize,
@@ -30,6 +35,19 @@ export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export {
+  type DawidSkene,
+  type DawidSkeneOptions,
+  dawidSkene,
+} from "./curate/review/agreement/dawid-skene.js";
+export type { Agreement, Rating } from "./curate/review/agreement/measures.js";
+export type { ReviewerReport, ReviewReport } from "./curate/review/agreement/report.js";
+export type { ReadVerdicts } from "./curate/review/log/log.js";
+export type { PairId, Verdict } from "./curate/review/log/verdict.js";
+export type { FaultsLeft, Stratum } from "./curate/review/order/faults-left.js";
+export type { Decision, Outcome } from "./curate/review/outcome.js";
+export type { Review, ReviewOptions } from "./curate/review/review.js";
+export type { ReviewServer, ServeOptions } from "./curate/review/server/serve.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
