@@ -35,11 +35,7 @@ export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
-export {
-  type DawidSkene,
-  type DawidSkeneOptions,
-  dawidSkene,
-} from "./curate/review/agreement/dawid-skene.js";
+export type { DawidSkene, DawidSkeneOptions } from "./curate/review/agreement/dawid-skene.js";
 export type { Agreement, Rating } from "./curate/review/agreement/measures.js";
 export type { ReviewerReport, ReviewReport } from "./curate/review/agreement/report.js";
 export type { ReadVerdicts } from "./curate/review/log/log.js";
