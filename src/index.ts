@@ -7,12 +7,13 @@
  */
 
 export {
-  agreementOf,
   compare,
-  dawidSkene,
+  crossfit,
+  evaluate,
   evaluate,
   evaluationTable,
-  faultsLeft,
+  evaluationTable,
+  findLabelFaults,
   findPreset,
   formatInspection,
   inspectDataset,
@@ -22,9 +23,7 @@ export {
   openDataset,
   openEngine,
   openModel,
-  openReview,
   parseClipConfig,
-  readReviewLog,
   runTask,
   scorePairs,
   summarize,
@@ -32,9 +31,13 @@ export {
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
+export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
+export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
+export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
 export type { DawidSkene, DawidSkeneOptions } from "./curate/review/agreement/dawid-skene.js";
 export type { Agreement, Rating } from "./curate/review/agreement/measures.js";
 export type { ReviewerReport, ReviewReport } from "./curate/review/agreement/report.js";

@@ -1,13 +1,18 @@
 /** The public functions, with their arguments checked. */
 
-import { type DawidSkeneOptions, dawidSkene as skillsOf } from "../curate/review/agreement/dawid-skene.js";
-import { agreementOf as agreementOfRatings } from "../curate/review/agreement/measures.js";
-import { readReviewLog as readLog } from "../curate/review/log/log.js";
-import { faultsLeft as faultsIn } from "../curate/review/order/faults-left.js";
-import { reviewOrders } from "../curate/review/order/priority.js";
-import { openReview as openReviewUnchecked, type ReviewOptions } from "../curate/review/review.js";
+import {
+  findLabelFaults as faultsUnchecked,
+  type LabelFaults,
+} from "../curate/fit/accuracy/confident-learning.js";
+import {
+  type CrossfitOptions,
+  type CrossfitScores,
+  crossfit as crossfitRows,
+} from "../curate/fit/crossfit/crossfit.js";
+import { pairRows } from "../curate/scores/run/rows.js";
 import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
+  type Dataset,
   type DatasetOptions,
   formatInspection as formatInspectionOf,
   type InspectOptions,
@@ -144,64 +149,50 @@ export const scorePairs = checkedAsync(
   ],
 );
 
-const share = real("a number from 0 to 1", (x) => x >= 0 && x <= 1);
-
 /**
- * Opens a review of a selection, of a table of scores, or of both, by people together: `serve` shows its page, `report` says how
- * they agree, `export` writes what they decided as a selection (docs/review.md). Throws `UsageError` for tables that are none, data
- * that have none of their pairs, and a log that cannot be written.
+ * Scores every pair of a data set by small CLIPs that are trained here, none of which has seen the pair or a copy of its picture
+ * (docs/curation.md). Values of a pair each, in the order of the samples and of their captions; a sample without a caption has one, NaN.
+ * Called again with the same folder it goes on. Throws `UsageError` for time that is too short, other data in the folder, and what
+ * training refuses.
  */
-export const openReview = checkedAsync(
-  "openReview",
-  openReviewUnchecked,
+export const crossfit = checkedAsync(
+  "crossfit",
+  (of: Dataset, how: CrossfitOptions): Promise<CrossfitScores> => crossfitRows(of, pairRows(of), how),
   2,
-  ["tables", either(text, listOf(text))],
   ["dataset", dataset],
   [
     "options",
-    options<ReviewOptions>({
-      log: text,
-      where: text,
-      limit: count(1),
-      order: oneOf(reviewOrders),
-      opinions: count(1),
-      overlap: share,
-      repeats: share,
-      audit: share,
-      gold: text,
-      stopAt: share,
-    }),
+    options<CrossfitOptions>(
+      {
+        folder: text,
+        seconds: real("a number above 0", (x) => x > 0),
+        folds: count(2),
+        repeats: count(1),
+        drop: real("a number from 0 to below 1", (x) => x >= 0 && x < 1),
+        seed: count(0),
+        recipe: object,
+        workers: count(1),
+        onProgress: callback,
+        onNote: callback,
+      },
+      ["folder", "seconds"],
+    ),
   ],
 );
 
-const ratings = listOf(thing("a rating", "item", "rater", "label"));
-
-/** Raw agreement, kappas and Krippendorff's alpha of ratings; answers may be missing. */
-export const agreementOf = checked("agreementOf", agreementOfRatings, 1, ["ratings", ratings]);
-
-/** What is true where raters disagree, and how good each rater is: Dawid and Skene's model (1979). */
-export const dawidSkene = checked(
-  "dawidSkene",
-  skillsOf,
-  1,
-  ["ratings", ratings],
-  ["options", options<DawidSkeneOptions>({ rounds: count(1), tolerance: real("a number", () => true) })],
-);
-
 /**
- * Faults expected among the items that nobody has seen, by a random audit of each stratum, with an interval; undefined while fewer
- * than five were audited.
+ * Labels that are likely another class's, by confident learning as cleanlab 2.9 has it. `probabilities` [N, K] row-major are of a
+ * classifier that has not seen the row; `labels` [N] are 0 … K-1. Throws `UsageError` for lengths or labels that do not fit.
  */
-export const faultsLeft = checked(
-  "faultsLeft",
-  faultsIn,
-  1,
-  ["strata", listOf(thing("a stratum", "unseen", "audited", "faults"))],
-  ["level", real("a number between 0 and 1", (x) => x > 0 && x < 1)],
+export const findLabelFaults = checked(
+  "findLabelFaults",
+  (probabilities: ArrayLike<number>, labels: ArrayLike<number>, classes: number): LabelFaults =>
+    faultsUnchecked(probabilities, labels, classes),
+  3,
+  ["probabilities", numbers],
+  ["labels", numbers],
+  ["classes", count(1)],
 );
-
-/** All verdicts of a review's log. Throws a `UsageError` where there is none. */
-export const readReviewLog = checked("readReviewLog", readLog, 1, ["path", text]);
 
 /** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */
 export const loadTokenizer = checked(
