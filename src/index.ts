@@ -10,8 +10,6 @@ export {
   compare,
   crossfit,
   evaluate,
-  evaluate,
-  evaluationTable,
   evaluationTable,
   findLabelFaults,
   findPreset,
