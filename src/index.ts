@@ -22,10 +22,12 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  profileData,
   runTask,
   scorePairs,
   summarize,
   train,
+  watchData,
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
@@ -55,6 +57,9 @@ export type {
   ScoreValue,
   ScoreValues,
 } from "./curate/scores/score.js";
+export type { DriftThresholds } from "./curate/watch/compare.js";
+export type { DataProfile } from "./curate/watch/profile.js";
+export type { DriftCheck, ProfileOptions, WatchModel, WatchOptions } from "./curate/watch/watch.js";
 export type { ClassNames } from "./data/class-names.js";
 export type {
   Dataset,
