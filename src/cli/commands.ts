@@ -11,6 +11,7 @@ export const commands: readonly CommandEntry[] = Object.freeze([
   entry("evaluate", async () => (await import("./commands/evaluate.js")).evaluateCommand),
   entry("compare", async () => (await import("./commands/compare.js")).compareCommand),
   entry("embed", async () => (await import("./commands/embed.js")).embedCommand),
+  entry("export", async () => (await import("./commands/export.js")).exportCommand),
   entry("report", async () => (await import("./commands/report.js")).reportCommand),
   entry("models", async () => (await import("./commands/models.js")).modelsCommand),
   entry("strategies", async () => (await import("./commands/strategies.js")).strategiesCommand),
