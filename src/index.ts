@@ -106,5 +106,14 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export {
+  defineStudy,
+  type FactorInput,
+  type LevelInput,
+  type PartInput,
+  type QuestionInput,
+  type RegimeInput,
+  type StudyInput,
+} from "./study/design/study.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";

@@ -3,7 +3,7 @@
  * bigints; memory is not copied unless a function says so.
  */
 
-import type { LibraryHandle } from "koffi";
+import type { KoffiFunc, LibraryHandle } from "koffi";
 import { UsageError } from "../core/errors.js";
 import koffi from "../core/native.js";
 
@@ -29,6 +29,26 @@ export function loadForever(path: string, engine: string, remedy: string): Libra
     );
   }
   return koffi.load(path);
+}
+
+/**
+ * Gives the system back what was freed, which glibc keeps for what comes next; on a thread of libuv's pool. Nothing
+ * where the C library has no such call.
+ */
+export function returnFreedMemory(): Promise<void> {
+  trim ??= findTrim();
+  const { async: call } = trim ?? {};
+  return new Promise((resolve) => (call === undefined ? resolve() : call(0, () => resolve())));
+}
+
+let trim: KoffiFunc<(pad: number) => number> | null | undefined;
+
+function findTrim() {
+  try {
+    return cLibrary().func("malloc_trim", "int", ["size_t"]) as KoffiFunc<(pad: number) => number>;
+  } catch {
+    return null;
+  }
 }
 
 /** The address of a memory block, 0 for an empty one. */

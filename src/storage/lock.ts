@@ -15,6 +15,8 @@ import { type Disk, namesIn, removeQuietly, textOf } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import { withFileErrors } from "../core/files.js";
 
+/** The code of the error that says that another process writes to the run. */
+export const RUN_IS_HELD = "ERR_RUN_IS_HELD";
 /** A holder on another machine whose lock is older than this is gone. */
 export const LEASE_MS = 60_000;
 const RENEW_MS = 10_000;
@@ -53,7 +55,7 @@ export class LeasedElsewhere extends UsageError {
     /** Until the lease is over, if nobody renews it. */
     readonly leftMs: number,
   ) {
-    super(message);
+    super(message, { code: RUN_IS_HELD });
   }
 }
 
@@ -167,6 +169,7 @@ function refuseLive(
   if (here === "here") {
     throw new UsageError(
       `run: another process writes to it; got ${what} in ${path}. Wait for it, or choose another --name.`,
+      { code: RUN_IS_HELD },
     );
   }
   const leftMs = timeMs + leaseMs - now;

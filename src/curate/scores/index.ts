@@ -1,6 +1,11 @@
 /** Every score family, in the order of the table's columns. */
 
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { labelsFamily, neighboursFamily } from "../fit/accuracy/families.js";
+import { siblingsFamily } from "../fit/accuracy/siblings.js";
+import { crossfitFamily } from "../fit/crossfit/family.js";
+import { clustersFamily, targetsFamily } from "../fit/diversity/families.js";
+import { clipFamily } from "../fit/relevance/family.js";
 import { duplicatesFamily } from "./image/duplicates.js";
 import { oddSizeFamily } from "./image/odd-size.js";
 import { pictureFamily } from "./image/picture.js";
@@ -22,6 +27,13 @@ export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
   qualityFamily,
   oddSizeFamily,
   duplicatesFamily,
+  siblingsFamily,
+  crossfitFamily,
+  clipFamily,
+  neighboursFamily,
+  labelsFamily,
+  clustersFamily,
+  targetsFamily,
 ]);
 
 /** A column of one of the families, by its name. */

@@ -5,16 +5,15 @@
  */
 
 import { writeFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { allocate, type DType, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { openVinoDialect } from "../../graph/emit/dialect.js";
 import { emitOnnx } from "../../graph/emit/onnx.js";
-import { type Graph, makeGraph } from "../../graph/graph.js";
-import { inputTensor, mul } from "../../graph/ops/index.js";
+import type { Graph } from "../../graph/graph.js";
 import { optimize } from "../../graph/passes.js";
 import { requireCapabilities } from "../capabilities.js";
-import { overwritable } from "../donation.js";
 import type {
   Capabilities,
   CompileOptions,
@@ -23,10 +22,11 @@ import type {
   Engine,
   Executable,
 } from "../engine.js";
-import { addressOf, type Pointer } from "../native.js";
+import { addressOf, type Pointer, returnFreedMemory } from "../native.js";
 import { processor } from "../processor.js";
 import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
-import { elementType, OpenVinoLibrary, type Properties } from "./library.js";
+import { elementType, type KernelTime, OpenVinoLibrary, type Properties } from "./library.js";
+import { asWritten, passedOn, scalar } from "./written.js";
 
 export interface OpenVinoOptions {
   /** Path of `libopenvino_c` among the wheel's libraries. */
@@ -39,7 +39,7 @@ export interface OpenVinoOptions {
   readonly properties?: CompilerFlags | undefined;
   /** Whether its products of bf16 are to be trusted here. Default true. */
   readonly bf16?: boolean | undefined;
-  /** Writes what each kernel of the last run took to `PREFIX_<name>.json` when a graph is disposed. */
+  /** Writes what each kernel took in the mean of the runs after the first to `PREFIX_<name>.json` when a graph is disposed. */
   readonly profile?: string | undefined;
 }
 
@@ -88,6 +88,9 @@ class HostBuffer implements DeviceBuffer {
   }
 }
 
+/** Inputs of fewer bytes are not worth the call. */
+const WORTH_RELEASING_BYTES = 2 ** 26;
+
 /** Where an output of a run goes. */
 interface Target {
   readonly name: string;
@@ -101,6 +104,9 @@ interface Target {
 
 class Program implements Executable {
   private alive = true;
+  private runs = 0;
+  /** Where a profile is wanted: the first run's, which has to set things up. */
+  private firstTimes: readonly KernelTime[] | undefined;
   private readonly targets: readonly Target[];
   /** Memory of donated inputs, which the next run's outputs of the same name are written to. */
   private readonly spare = new Map<string, TypedArray>();
@@ -147,7 +153,8 @@ class Program implements Executable {
           this.tell("output", index, data, tensor);
           this.owner.library.free("tensor", tensor);
         }
-        done = this.owner.start(this.request, this.name, [held, outputs]);
+        done = this.owner.start(this.request, this.name, [held, outputs], () => this.noteFirst());
+        if (this.runs++ === 0) void this.releaseInputs(done);
       }
       const results: Record<string, DeviceBuffer> = {};
       for (const { name, type, data, donates } of outputs) {
@@ -158,6 +165,23 @@ class Program implements Executable {
       }
       return results;
     });
+  }
+
+  /**
+   * A compiled model has memory of its own for every input, filled with zeros, and frees it when its first run takes
+   * ours. Given back to the system at once, it is there for what the run computes.
+   */
+  private async releaseInputs(done: Promise<void>): Promise<void> {
+    const sizes = this.graph.inputs.map(({ tensor }) => sizeOfShape(tensor.shape) * sizeOf(tensor.dtype));
+    if (sizes.reduce((n, size) => n + size, 0) < WORTH_RELEASING_BYTES) return;
+    const ended = done.then(
+      () => true,
+      () => true,
+    );
+    for (let waitMs = 10, over = false; !over; waitMs *= 4) {
+      over = await Promise.race([ended, delay(waitMs, false, { ref: false })]);
+      await returnFreedMemory();
+    }
   }
 
   private collect(inputs: Readonly<Record<string, DeviceBuffer>>): Map<string, HostBuffer> {
@@ -194,6 +218,23 @@ class Program implements Executable {
     return spare ?? allocate(type.dtype, sizeOfShape(type.shape));
   }
 
+  private noteFirst(): void {
+    if (this.profile !== undefined && this.runs === 1)
+      this.firstTimes = this.owner.library.profile(this.request!);
+  }
+
+  /** What each kernel took in the mean of the runs after the first; of one run alone where there was only that. */
+  private kernelTimes(): KernelTime[] {
+    // OpenVINO gives means of all runs.
+    const means = this.owner.library.profile(this.request!);
+    const [n, first] = [this.runs, this.firstTimes];
+    if (n < 2 || first === undefined) return means;
+    return means.map((mean, i) => ({
+      ...mean,
+      microseconds: (n * mean.microseconds - first[i]!.microseconds) / (n - 1),
+    }));
+  }
+
   private tell(side: "input" | "output", index: number, data: TypedArray, tensor: Pointer): void {
     this.owner.library.setTensor(this.request!, side, index, tensor);
     this.told[side].set(index, data);
@@ -206,7 +247,7 @@ class Program implements Executable {
       const { library } = this.owner;
       if (this.request !== undefined) {
         if (this.profile !== undefined) {
-          writeFileSync(`${this.profile}_${this.name}.json`, JSON.stringify(library.profile(this.request)));
+          writeFileSync(`${this.profile}_${this.name}.json`, JSON.stringify(this.kernelTimes()));
         }
         library.free("infer_request", this.request);
         library.free("compiled_model", this.model);
@@ -235,41 +276,6 @@ function explained(error: Error): Error {
           "Correct it or leave it out.",
       );
 }
-
-const ONE = "clipwright.one";
-const scalar: TensorType = { dtype: "f32", shape: [] };
-
-/**
- * The graph as OpenVINO gets it: without inputs that nothing reads, which its reader drops, and without outputs that
- * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows. So it has
- * one reader, the output, and is written where that lies; and its kernel has an operand with several readers, so that
- * OpenVINO does not let it share its memory with what is computed before, while the input is still being read.
- */
-function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<string> } {
-  const computed = graph.outputs.filter(({ tensor }) => passedOn(graph, tensor.node.id) === undefined);
-  const candidates = overwritable(graph);
-  const over = computed.filter(({ name, tensor }) => candidates.has(name) && tensor.dtype === "f32");
-  // A single one would have the operand for itself.
-  const inPlace = new Set(over.length > 1 ? over.map(({ name }) => name) : []);
-  const one = inputTensor(ONE, scalar);
-  const outputs = computed.map((output) =>
-    inPlace.has(output.name) ? { ...output, tensor: mul(output.tensor, one) } : output,
-  );
-  const inputs = [...graph.inputs, { name: ONE, tensor: one }];
-  const { nodes } = makeGraph(inputs, outputs);
-  const read = new Set(nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
-  return {
-    written: makeGraph(
-      inputs.filter(({ tensor }) => read.has(tensor.node.id)),
-      outputs,
-    ),
-    inPlace,
-  };
-}
-
-/** The name of the input that node `id` is. */
-const passedOn = (graph: Graph, id: number): string | undefined =>
-  graph.inputs.find(({ tensor }) => tensor.node.id === id)?.name;
 
 function copyOf(type: TensorType, data: TypedArray): TypedArray {
   const copy = allocate(type.dtype, data.length);
@@ -447,9 +453,9 @@ export class OpenVino implements Engine {
     return mine;
   }
 
-  /** Starts a run on `kept`, which stays in memory until its end. */
-  start(request: Pointer, name: string, kept: unknown): Promise<void> {
-    const done = this.library.run(request, name);
+  /** Starts a run on `kept`, which stays in memory until its end; then does `ended`. */
+  start(request: Pointer, name: string, kept: unknown, ended: () => void): Promise<void> {
+    const done = this.library.run(request, name).then(ended);
     this.running = { done, kept };
     // Whoever waits for it is told; until somebody does, a failure is not unhandled.
     done.catch(() => {});

@@ -83,42 +83,15 @@ const WARM_UP = 2;
  * `UsageError` where the step seems faster than the device's products, which cannot be.
  */
 export async function benchStep(engine: Engine, options: StepBenchOptions): Promise<StepBenchResult> {
-  const { batchSize, steps = 5, precision = "f32", rematerialize = false, flags, microBatch } = options;
-  const { strategy: strategyName = "clip" } = options;
-  const { device, replicas, devices } = engine.capabilities;
-  const config = withLogits(options.config, strategyName);
-  const step = stepOptions(config, strategyName, {
-    rematerialize,
-    batchSize,
-    replicas,
-    precision,
-    device: options.attention === "plain" ? undefined : device,
-  });
-  const { clip, strategy, optimizer, contextLength } = step;
-  const initial = initialState({ clip, strategy }, keyFromSeed(0));
-  const before = performance.now();
-  using runner =
-    microBatch === undefined
-      ? await StepRunner.create(engine, step, initial, { flags })
-      : await TwoPassRunner.create(engine, { ...step, microBatch }, initial, { flags });
-  const compileSeconds = (performance.now() - before) / 1000;
+  const { batchSize, steps = 5, precision = "f32", rematerialize = false, microBatch } = options;
+  const { strategy = "clip" } = options;
+  using prepared = await prepareStep(engine, options);
+  const { step, runner, compileSeconds } = prepared;
   using products = await MatmulRate.create(engine, precision);
-  const imageSize = clip.config.vision_cfg.image_size;
-  // This process uploads the rows of its own devices.
-  const rows = ((microBatch ?? batchSize) / replicas) * devices;
-  const batch = {
-    ...randomBatch(rows, imageSize, contextLength, clip.config.text_cfg.vocab_size, strategy.views),
-    noise: drawNoise(strategy.noise, keyFromSeed(0), rows),
-  };
-  const take = (scalars: Readonly<Record<string, number>>) =>
-    runner instanceof StepRunner
-      ? runner.step(batch, scalars)
-      : runner.step({ part: async () => batch }, scalars);
-
   const seconds: number[] = [];
   for (let i = 1; i <= WARM_UP + steps; i++) {
     const start = performance.now();
-    await take(optimizer.scalars(i, 1e-4));
+    await prepared.take(i);
     if (i <= WARM_UP) continue;
     seconds.push((performance.now() - start) / 1000);
     await products.measure();
@@ -129,19 +102,19 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
   const asWritten =
     attention === "plain" && !rematerialize && runner instanceof StepRunner
       ? runner.graph
-      : plainStep(config, strategyName, step);
+      : plainStep(step, strategy);
   const { macs } = costOf(asWritten);
   const gflops = (2 * macs) / median(seconds) / 1e9;
   const onDevice = engine.peakMemory();
   const planned = runner instanceof StepRunner ? runner.plannedMemory() : undefined;
   return {
     batchSize,
-    imageSize,
-    contextLength,
+    imageSize: step.clip.config.vision_cfg.image_size,
+    contextLength: step.contextLength,
     precision,
-    devices: replicas,
+    devices: engine.capabilities.replicas,
     attention,
-    strategy: strategyName,
+    strategy,
     microBatch,
     imagesPerSecond: batchSize / median(seconds),
     seconds,
@@ -155,6 +128,53 @@ export async function benchStep(engine: Engine, options: StepBenchOptions): Prom
     plannedBytes: planned && totalBytes(planned),
     predictedPeakBytes: Math.max(...graphs.map((graph) => costOf(graph).peakBytes)),
     compileSeconds,
+  };
+}
+
+interface PreparedStep extends Disposable {
+  readonly step: StepOptions & { readonly strategy: Strategy };
+  readonly runner: StepRunner | TwoPassRunner;
+  readonly compileSeconds: number;
+  /** Takes step `i`, from 1, on the same random batch, and reads its loss. */
+  take(i: number): Promise<void>;
+}
+
+/** A compiled train step with its state and a batch. */
+export async function prepareStep(engine: Engine, options: StepBenchOptions): Promise<PreparedStep> {
+  const { batchSize, precision = "f32", rematerialize = false, flags, microBatch } = options;
+  const { strategy: strategyName = "clip" } = options;
+  const { device, replicas, devices } = engine.capabilities;
+  const step = stepOptions(withLogits(options.config, strategyName), strategyName, {
+    rematerialize,
+    batchSize,
+    replicas,
+    precision,
+    device: options.attention === "plain" ? undefined : device,
+  });
+  const { clip, strategy, optimizer, contextLength } = step;
+  const initial = initialState({ clip, strategy }, keyFromSeed(0));
+  const before = performance.now();
+  const runner =
+    microBatch === undefined
+      ? await StepRunner.create(engine, step, initial, { flags })
+      : await TwoPassRunner.create(engine, { ...step, microBatch }, initial, { flags });
+  const compileSeconds = (performance.now() - before) / 1000;
+  // This process uploads the rows of its own devices.
+  const rows = ((microBatch ?? batchSize) / replicas) * devices;
+  const { image_size } = clip.config.vision_cfg;
+  const batch = {
+    ...randomBatch(rows, image_size, contextLength, clip.config.text_cfg.vocab_size, strategy.views),
+    noise: drawNoise(strategy.noise, keyFromSeed(0), rows),
+  };
+  return {
+    ...{ step, runner, compileSeconds },
+    async take(i) {
+      const scalars = optimizer.scalars(i, 1e-4);
+      await (runner instanceof StepRunner
+        ? runner.step(batch, scalars)
+        : runner.step({ part: async () => batch }, scalars));
+    },
+    [Symbol.dispose]: () => runner[Symbol.dispose](),
   };
 }
 
@@ -199,8 +219,8 @@ function stepOptions(
 }
 
 /** The step in one pass, with nothing recomputed and attention as products. */
-function plainStep(config: ClipConfig, strategy: StrategyName, step: StepOptions): Graph {
-  const clip = makeClip(config);
+function plainStep(step: StepOptions, strategy: StrategyName): Graph {
+  const clip = makeClip(step.clip.config);
   const plain = { ...step, clip, strategy: makeStrategy(strategy, clip), device: undefined };
   return optimize(trainStep(plain), "stablehlo");
 }

@@ -279,6 +279,11 @@ class Page {
     submit(edit, () => this.saveEdit());
     submit(filter, () => void this.once(() => this.restart()));
     submit(byId("class-form"), () => void this.judgeClass(byId<HTMLInputElement>("class").value.trim()));
+    // What is chosen from a list holds at once; what is typed when Enter says so.
+    for (const name of ["status", "reason"]) {
+      const choice = filter.elements.namedItem(name) as HTMLSelectElement;
+      choice.addEventListener("change", () => void this.once(() => this.restart()));
+    }
     filter.addEventListener("reset", () => setTimeout(() => void this.once(() => this.restart())));
     document.addEventListener("keydown", (event) => this.key(event));
   }

@@ -1,0 +1,304 @@
+/** What a study's runs say to its question: levels against each other, curves over what was spent, and the runs worth their cost. */
+
+import { UsageError } from "../../core/errors.js";
+import { comparedNumber, compareRuns, type PairComparison, verdictWords } from "../../evaluate/compare.js";
+import type { Interval } from "../../evaluate/statistics/bootstrap.js";
+import { groupMean } from "../../evaluate/statistics/groups.js";
+import { holm } from "../../evaluate/statistics/many.js";
+import { findMetric } from "../../evaluate/tasks/index.js";
+import type { Metric } from "../../evaluate/tasks/task.js";
+import type { Cell } from "../design/cells.js";
+import type { Study } from "../design/study.js";
+import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
+import { fitLaw, type LawFit } from "../laws/fit.js";
+import { type LawPoint, powerLaw } from "../laws/law.js";
+import type { RunResult } from "../run/results.js";
+
+/** A run that is done. */
+export interface DoneRun {
+  readonly cell: Cell;
+  readonly seed: number;
+  readonly result: RunResult;
+}
+
+/** A cell's runs together. */
+export interface CellScore {
+  readonly cell: Cell;
+  readonly level: string;
+  readonly seeds: readonly number[];
+  /** Mean over seeds; its interval is over seeds and test items where there are two seeds, else over items alone. */
+  readonly score: Interval;
+  readonly samples: number;
+  readonly gmacs: number;
+  readonly seconds: number;
+}
+
+/** The levels of the factor that is asked about, everything else alike. */
+export interface Panel {
+  readonly regime: string;
+  /** Levels of the other factors. */
+  readonly others: Readonly<Record<string, string>>;
+  readonly rows: readonly CellScore[];
+  /** Corrected (Holm) over all panels together. */
+  readonly pairs: readonly PairComparison[];
+}
+
+/** One level's errors over what was spent. */
+export interface Curve {
+  readonly regime: string;
+  readonly level: string;
+  readonly points: readonly LawPoint[];
+  readonly fit: LawFit | { readonly refused: string };
+}
+
+export interface CurveCrossing {
+  readonly regime: string;
+  readonly first: string;
+  readonly second: string;
+  readonly found: Crossing | { readonly unknown: string };
+}
+
+export interface Answer {
+  readonly metric: Metric;
+  readonly panels: readonly Panel[];
+  readonly curves: readonly Curve[];
+  readonly crossings: readonly CurveCrossing[];
+  /** Cells that no other beats for the same compute, by ascending compute. */
+  readonly frontier: readonly CellScore[];
+}
+
+/** Reads the answer out of the runs that are done. Throws `UsageError` where no run is, or none has the study's score. */
+export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
+  const { set, metric: name } = study.score;
+  const metric = findMetric(name);
+  if (metric === undefined)
+    throw new UsageError(`score: no task gives ${name}. clipwright evaluate --list tells what there is.`, {
+      key: "score",
+    });
+  if (runs.length === 0) throw new UsageError("study: no run is done yet. Run the study first.");
+  const byCell = new Map<Cell, DoneRun[]>();
+  for (const run of runs) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
+  const { factor } = study.question;
+  const scores = new Map([...byCell].map(([cell, own]) => [cell, cellScore(study, metric, cell, own)]));
+  const panels = panelsOf(study, [...scores.values()]).map((panel) => ({
+    ...panel,
+    pairs: pairsOf(study, panel.rows, byCell, set),
+  }));
+  const curves = study.question.over === undefined ? [] : curvesOf(study, metric, runs);
+  return {
+    metric,
+    panels: corrected(panels, metric),
+    curves,
+    crossings: crossingsOf(curves),
+    frontier: frontier(
+      [...scores.values()].map((one) => ({
+        one,
+        cost: one.gmacs,
+        score: metric.better === "higher" ? one.score.value : -one.score.value,
+      })),
+    ).map(({ one }) => one),
+  };
+
+  function cellScore(of: Study, which: Metric, cell: Cell, own: readonly DoneRun[]): CellScore {
+    const found = own.map(({ result, seed }) => {
+      const task = result.scored.find(
+        ({ dataset, scores: all }) => dataset === of.score.set && all.some((s) => s.metric === which.name),
+      );
+      const score = task?.scores.find((s) => s.metric === which.name);
+      if (score === undefined) {
+        const there = result.scored.flatMap(({ dataset, scores: all }) =>
+          all.map((s) => `${dataset}/${s.metric}`),
+        );
+        throw new UsageError(
+          `score: the runs have no ${of.score.set}/${which.name} (seed ${seed}); got ${[...new Set(there)].join(", ")}. Name one of these.`,
+          { key: "score" },
+        );
+      }
+      return score;
+    });
+    const items = found.map((score) => score.items);
+    const score =
+      items.every((one) => one !== undefined) &&
+      items.every((one) => one.values.length === items[0]!.values.length)
+        ? groupMean(
+            items.map((one) => one.values),
+            { clusters: items[0]!.samples },
+          )
+        : meanOf(found.map((one) => one.score));
+    const mean = (value: (result: RunResult) => number): number =>
+      own.reduce((sum, { result }) => sum + value(result), 0) / own.length;
+    return {
+      cell,
+      level: cell.levels[factor]!,
+      seeds: own.map(({ seed }) => seed),
+      score:
+        which.kind === "share"
+          ? { ...score, low: Math.max(0, score.low), high: Math.min(1, score.high) }
+          : score,
+      samples: mean((r) => r.samples),
+      gmacs: mean((r) => r.gmacs),
+      seconds: mean((r) => r.seconds),
+    };
+  }
+}
+
+/** Scores that are no means over items: their mean, between the least low and the highest high. */
+const meanOf = (scores: readonly Interval[]): Interval => ({
+  value: scores.reduce((sum, { value }) => sum + value, 0) / scores.length,
+  low: Math.min(...scores.map(({ low }) => low)),
+  high: Math.max(...scores.map(({ high }) => high)),
+  n: scores[0]!.n,
+});
+
+/** One panel a regime and combination of the other factors, with at least two levels. */
+function panelsOf(study: Study, scores: readonly CellScore[]): readonly Omit<Panel, "pairs">[] {
+  const { factor } = study.question;
+  const order = study.factors.find(({ name }) => name === factor)!.levels.map(({ name }) => name);
+  const panels = new Map<string, { regime: string; others: Record<string, string>; rows: CellScore[] }>();
+  for (const { name: regime } of study.regimes) {
+    for (const row of scores) {
+      if (!row.cell.regimes.includes(regime)) continue;
+      const { [factor]: _, ...others } = row.cell.levels;
+      const key = JSON.stringify([regime, others]);
+      const panel = panels.get(key) ?? { regime, others, rows: [] };
+      panel.rows.push(row);
+      panels.set(key, panel);
+    }
+  }
+  return [...panels.values()]
+    .filter(({ rows }) => rows.length > 1)
+    .map(({ rows, ...rest }) => ({
+      ...rest,
+      rows: rows.sort((a, b) => order.indexOf(a.level) - order.indexOf(b.level)),
+    }));
+}
+
+function pairsOf(
+  study: Study,
+  rows: readonly CellScore[],
+  byCell: ReadonlyMap<Cell, readonly DoneRun[]>,
+  set: string,
+): readonly PairComparison[] {
+  const runs = rows.flatMap(({ cell, level }) =>
+    byCell.get(cell)!.flatMap(({ seed, result }) =>
+      result.scored
+        .filter(({ dataset }) => dataset === set)
+        .map((one) => ({
+          ...one,
+          run: `${cell.id}-${seed}`,
+          recipe: level,
+          scores: one.scores.filter(({ metric }) => metric === study.score.metric),
+        }))
+        .filter(({ scores }) => scores.length > 0),
+    ),
+  );
+  try {
+    return compareRuns(runs, findMetric).flatMap(({ pairs }) => pairs);
+  } catch (error) {
+    // A metric that is no mean over items has no paired differences.
+    if (error instanceof UsageError) return [];
+    throw error;
+  }
+}
+
+/** The verdicts once all pairs of all panels are corrected together. */
+function corrected(panels: readonly Panel[], metric: Metric): readonly Panel[] {
+  const adjusted = holm(panels.flatMap(({ pairs }) => pairs.map(({ p }) => p)));
+  let at = 0;
+  return panels.map((panel) => ({
+    ...panel,
+    pairs: panel.pairs.map((pair) => {
+      const p = adjusted[at++]!;
+      const better = pair.value > 0 === (metric.better === "higher") ? "first" : "second";
+      return { ...pair, adjusted: p, verdict: p < 0.05 ? better : "cannot be told apart" };
+    }),
+  }));
+}
+
+/** Errors of each level over what was spent, a point a run, with the law through them. */
+function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): readonly Curve[] {
+  const { factor, over } = study.question;
+  const curves: Curve[] = [];
+  for (const { name: regime } of study.regimes) {
+    for (const { name: level } of study.factors.find(({ name }) => name === factor)!.levels) {
+      const own = runs.filter(({ cell }) => cell.levels[factor] === level && cell.regimes.includes(regime));
+      const points = own.flatMap(({ cell, result }): LawPoint[] => {
+        const score = result.scored
+          .filter(({ dataset }) => dataset === study.score.set)
+          .flatMap(({ scores }) => scores)
+          .find((one) => one.metric === metric.name);
+        if (score === undefined) return [];
+        const y =
+          metric.kind === "share" && metric.better === "higher" ? 1 - score.score.value : score.score.value;
+        return [{ x: result[over!], y, unique: cell.pairs }];
+      });
+      if (points.length === 0) continue;
+      curves.push({ regime, level, points, fit: tryFit(points) });
+    }
+  }
+  return curves;
+}
+
+function tryFit(points: readonly LawPoint[]): Curve["fit"] {
+  try {
+    return fitLaw(powerLaw, points);
+  } catch (error) {
+    if (error instanceof UsageError) return { refused: error.message };
+    throw error;
+  }
+}
+
+function crossingsOf(curves: readonly Curve[]): readonly CurveCrossing[] {
+  return curves.flatMap((first, at) =>
+    curves.slice(at + 1).flatMap((second): CurveCrossing[] => {
+      if (first.regime !== second.regime || "refused" in first.fit || "refused" in second.fit) return [];
+      const found = crossingOf(first.fit, second.fit);
+      return [{ regime: first.regime, first: first.level, second: second.level, found }];
+    }),
+  );
+}
+
+/** The answer in lines for a terminal. */
+export function answerLines({
+  metric,
+  panels,
+  curves,
+  crossings,
+  frontier: best,
+}: Answer): readonly string[] {
+  const number = (x: number): string => comparedNumber(metric, x);
+  const words = ({ value, low, high }: Interval): string =>
+    `${number(value)} (${number(low)} to ${number(high)})`;
+  const lines: string[] = [];
+  for (const { regime, others, rows, pairs } of panels) {
+    const fixed = Object.entries(others).map(([factor, level]) => `${factor} ${level}`);
+    lines.push([regime, ...fixed].join(", "));
+    for (const { level, score, seeds } of rows)
+      lines.push(`  ${level}  ${words(score)}, ${seeds.length === 1 ? "1 seed" : `${seeds.length} seeds`}`);
+    for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
+  }
+  for (const { regime, level, fit } of curves) {
+    if ("refused" in fit) lines.push(`${level}, ${regime}: ${fit.refused}`);
+    else {
+      const numbers = fit.parameters.map(
+        ({ name, value, low, high, unknown }) =>
+          `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
+      );
+      lines.push(`${level}, ${regime}: ${fit.law.formula}; ${numbers.join("; ")}`);
+    }
+  }
+  for (const { regime, first, second, found } of crossings)
+    lines.push(
+      "unknown" in found
+        ? `${first} and ${second}, ${regime}: ${found.unknown}`
+        : `${found.overtakes === "second" ? second : first} overtakes ${found.overtakes === "second" ? first : second} at ${found.x.toPrecision(2)} (${found.low.toPrecision(2)} to ${found.high.toPrecision(2)}), ${regime}`,
+    );
+  if (best.length > 0) {
+    lines.push("Worth their compute (no run is as good for as few multiply-adds):");
+    for (const { cell, score, gmacs } of best)
+      lines.push(
+        `  ${Object.values(cell.levels).join(", ")}: ${words(score)} for ${(gmacs / 1000).toPrecision(3)} · 10¹² multiply-adds`,
+      );
+  }
+  return lines;
+}

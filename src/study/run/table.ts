@@ -1,0 +1,77 @@
+/** A study's results as one table, a row a run: `study.csv` and `study.parquet`, which pandas and DuckDB read. */
+
+import { join } from "node:path";
+import { writeFileAtomic } from "../../core/files.js";
+import { type Batch, parquetBytes, type Cell as Value } from "../../curate/tables/parquet.js";
+import type { TableColumn } from "../../data/selections/form.js";
+import type { DoneRun } from "../answer/answer.js";
+import type { Study } from "../design/study.js";
+
+/** A row by column. */
+export type Row = Readonly<Record<string, Value>>;
+
+/** The rows, with the columns that any of them has; scores are named `set/metric` with `…/low` and `…/high`. */
+export function tableOf(
+  study: Study,
+  runs: readonly DoneRun[],
+): { columns: readonly TableColumn[]; rows: readonly Row[] } {
+  const columns = new Map<string, TableColumn>();
+  const add = (name: string, kind: TableColumn["kind"], about: string, unit?: string): void => {
+    if (!columns.has(name)) columns.set(name, { name, kind, about, ...(unit !== undefined && { unit }) });
+  };
+  add("run", "text", "Folder of the run.");
+  for (const { name } of study.factors) add(name, "text", "Level of this factor.");
+  add("regime", "text", "How long runs are; several where regimes share a run.");
+  add("seed", "count", "Seed of the training.");
+  add("pairs", "count", "Pairs of its part of the data.");
+  add("samples", "number", "Samples seen.");
+  add("gmacs", "number", "Multiply-adds of the forward passes.", "10⁹");
+  add("seconds", "number", "Time of training.", "s");
+  const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
+  for (const setting of settings) add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
+  const rows = runs.map(({ cell, seed, result }): Row => {
+    const row: Record<string, Value> = {
+      run: `${cell.id}-${seed}`,
+      ...cell.levels,
+      regime: cell.regimes.join("; "),
+      seed,
+      pairs: cell.pairs,
+      samples: result.samples,
+      gmacs: result.gmacs,
+      seconds: result.seconds,
+    };
+    for (const [setting, value] of Object.entries(cell.recipe))
+      row[`recipe.${setting}`] = value === undefined ? undefined : JSON.stringify(value);
+    for (const { dataset, metric, value, low, high } of result.records) {
+      const name = `${dataset}/${metric}`;
+      for (const [ending, number] of Object.entries({ "": value, "/low": low, "/high": high })) {
+        add(
+          name + ending,
+          "number",
+          `${metric} on ${dataset}${ending === "" ? "" : ", end of the 95 % interval over test items"}.`,
+        );
+        row[name + ending] = number;
+      }
+    }
+    return row;
+  });
+  return { columns: [...columns.values()], rows };
+}
+
+/** A field of CSV (RFC 4180): in quotes where it must be. */
+const field = (value: Value): string => {
+  const text = value === undefined || value === null ? "" : String(value);
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+};
+
+/** Writes both files into the study's folder. */
+export function writeTable(folder: string, study: Study, runs: readonly DoneRun[]): void {
+  const { columns, rows } = tableOf(study, runs);
+  const lines = [columns.map(({ name }) => name), ...rows.map((row) => columns.map(({ name }) => row[name]))];
+  writeFileAtomic(
+    join(folder, "study.csv"),
+    `${lines.map((line) => line.map(field).join(",")).join("\r\n")}\r\n`,
+  );
+  const batch: Batch = Object.fromEntries(columns.map(({ name }) => [name, rows.map((row) => row[name])]));
+  writeFileAtomic(join(folder, "study.parquet"), parquetBytes(columns, [batch]));
+}

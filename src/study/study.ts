@@ -1,0 +1,113 @@
+/** A study at work: its runs, what they take here, their running, and what they say. */
+
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { makeFolder } from "../core/disk.js";
+import { UsageError } from "../core/errors.js";
+import type { Engine } from "../engines/engine.js";
+import { freshFeatures } from "../evaluate/features/source.js";
+import { loadModel } from "../evaluate/model/load-model.js";
+import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
+import { chooseTasks, scoreSet } from "../evaluate/suites/score.js";
+import { type Answer, answerOf, type DoneRun } from "./answer/answer.js";
+import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
+import type { Study } from "./design/study.js";
+import { type Probe, predictedSeconds, probeAll, shapeOf } from "./run/costs.js";
+import { factsOf } from "./run/facts.js";
+import { readResult } from "./run/results.js";
+import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
+import { writeTable } from "./run/table.js";
+
+export interface OpenStudyOptions {
+  /** The study's folder: runs, parts of the data, the table. */
+  readonly folder: string;
+  /** What scores run on; training opens its own, as the recipe says. */
+  readonly engine: Engine;
+  readonly onNote?: (line: string) => void;
+  readonly onProbe?: (at: number, total: number) => void;
+}
+
+/** What a run is expected to take. */
+export interface Prediction {
+  readonly run: PlannedRun;
+  /** Training and scoring. */
+  readonly seconds: number;
+  readonly state: "done" | "failed" | "open";
+}
+
+export interface RunOptions {
+  /** Begin no run that would end later than so long from now. */
+  readonly budgetSeconds?: number;
+  readonly wait?: boolean;
+  readonly signal?: AbortSignal;
+  readonly hooks?: Omit<RunnerHooks, "signal">;
+}
+
+export interface OpenStudy {
+  readonly study: Study;
+  readonly cells: readonly Cell[];
+  /** All runs in order, or those of one shard, `i/n`. */
+  runsOf(shard?: string): readonly PlannedRun[];
+  predictions(runs: readonly PlannedRun[]): readonly Prediction[];
+  run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
+  /** Writes the table of the runs that are done, and reads the answer; undefined while none is done. */
+  finish(): Answer | undefined;
+}
+
+/** Opens a study: checks every recipe, opens data and suite, and times what was not timed before. Throws `UsageError`. */
+export async function openStudy(study: Study, options: OpenStudyOptions): Promise<OpenStudy> {
+  const { folder, engine, onNote, onProbe } = options;
+  const facts = await factsOf(study);
+  const cells = cellsOf(study, facts);
+  const planned = runsOf(study, cells);
+  const sets = await openSuite(study.suite, { ...(onNote && { onProgress: onNote }) });
+  const runs = join(folder, "runs");
+  makeFolder(runs);
+  const folderOf = (run: PlannedRun): string => join(runs, run.name);
+  const probes = await probeAll(folder, planned, (run) => scoreOnce(engine, run, sets), onProbe);
+  const secondsOf = (run: PlannedRun): number => predictedSeconds(run, probeOf(probes, run));
+  return {
+    study,
+    cells,
+    runsOf(shard) {
+      if (shard === undefined) return planned;
+      const [i, n, ...more] = shard.split("/").map(Number);
+      return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
+    },
+    predictions: (some) =>
+      some.map((run) => ({ run, seconds: secondsOf(run), state: stateOf(folderOf(run)).kind })),
+    run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
+      const started = performance.now();
+      const mayBegin = (run: PlannedRun): boolean =>
+        budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
+      const context = { runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait };
+      const selectionOf = async ({ cell }: PlannedRun) =>
+        cell.part === undefined ? undefined : refuseParts();
+      return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });
+    },
+    finish() {
+      const done = planned.flatMap((run): DoneRun[] => {
+        const result = readResult(folderOf(run));
+        return result === undefined ? [] : [{ cell: run.cell, seed: run.seed, result }];
+      });
+      if (done.length === 0) return undefined;
+      writeTable(folder, study, done);
+      return answerOf(study, done);
+    },
+  };
+}
+
+function probeOf(probes: ReadonlyMap<string, Probe>, { cell }: PlannedRun): Probe {
+  return probes.get(shapeOf(cell.recipe))!;
+}
+
+const refuseParts = (): never => {
+  throw new UsageError("part: not yet");
+};
+
+/** Scores a run on every set, for the time that it takes. */
+async function scoreOnce(engine: Engine, run: string, sets: readonly OpenSet[]): Promise<void> {
+  using model = await loadModel(engine, { path: run });
+  const features = freshFeatures(model.encoder);
+  for (const set of sets) await scoreSet(features, set, chooseTasks(set.tasks ?? ["auto"], set));
+}

@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { parquetReadObjects } from "hyparquet";
+import { keyFromSeed, Random } from "../src/core/random.js";
+import { recordOf } from "../src/evaluate/records.js";
+import { answerLines, answerOf, type DoneRun } from "../src/study/answer/answer.js";
+import { cellsOf } from "../src/study/design/cells.js";
+import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
+import { type RunResult, readResult, writeResult } from "../src/study/run/results.js";
+import { tableOf, writeTable } from "../src/study/run/table.js";
+
+const N = 400;
+
+const input: StudyInput = {
+  question: { text: "Which encoder?", factor: "encoder", over: "samples" },
+  recipe: { trainData: ["shapes/"], batchSize: 16 },
+  factors: {
+    encoder: { small: { model: "clipwright-nano-32" }, large: { model: "clipwright-micro-32" } },
+    part: [0.01, 0.03, 0.1, 0.3, 1],
+  },
+  regime: { epochs: 1 },
+  seeds: 2,
+  suite: { sets: { test: { data: "test/" } } },
+  score: "test/acc1",
+};
+
+/** A run whose share of right answers is `share`, on items of which some are harder. */
+function resultOf(share: number, seed: number, samples: number, gmacs: number): RunResult {
+  const random = new Random(keyFromSeed(1000 + seed));
+  const values = Float64Array.from({ length: N }, (_, i) =>
+    random.uniform() < share + 0.1 * Math.sin(i) ? 1 : 0,
+  );
+  const value = values.reduce((a, b) => a + b, 0) / N;
+  const score = { value, low: value - 0.04, high: value + 0.04, n: N };
+  return {
+    samples,
+    gmacs,
+    seconds: 10,
+    records: [recordOf({ dataset: "test", task: "zeroshot_classification", metric: "acc1", ...score })],
+    scored: [
+      {
+        dataset: "test",
+        task: "zeroshot_classification",
+        scores: [
+          { metric: "acc1", score, items: { values, samples: Uint32Array.from({ length: N }, (_, i) => i) } },
+        ],
+      },
+    ],
+  };
+}
+
+/** The large one starts lower and ends higher. */
+const errorOf = (encoder: string, samples: number): number =>
+  encoder === "small" ? 0.45 + 8 * samples ** -0.4 : 0.15 + 8 * samples ** -0.29;
+
+async function example(): Promise<{ study: Study; runs: DoneRun[] }> {
+  const study = await checkStudy(input);
+  const cells = cellsOf(study, {
+    pairs: 100_000,
+    gmacsOf: ({ model }) => (model === "clipwright-nano-32" ? 0.02 : 0.13),
+  });
+  const runs = study.seeds.flatMap((seed) =>
+    cells.map((cell, at): DoneRun => {
+      const share = 1 - errorOf(cell.levels.encoder!, cell.samples!);
+      return { cell, seed, result: resultOf(share, 100 * seed + at, cell.samples!, cell.gmacs!) };
+    }),
+  );
+  return { study, runs };
+}
+
+describe("the answer of a study", () => {
+  it("compares the levels with everything else alike, and says what cannot be told", async () => {
+    const { study, runs } = await example();
+    const { panels } = answerOf(study, runs);
+    assert.equal(panels.length, 5);
+    const last = panels.find(({ others }) => others.part === "100 %")!;
+    assert.deepEqual(
+      last.rows.map(({ level, seeds }) => [level, seeds]),
+      [
+        ["small", [0, 1]],
+        ["large", [0, 1]],
+      ],
+    );
+    assert.equal(last.pairs[0]!.verdict, "second");
+    // The curves cross near here.
+    const middle = panels.find(({ others }) => others.part === "10 %")!;
+    assert.ok(middle.pairs[0]!.adjusted >= middle.pairs[0]!.p);
+    const all = panels.flatMap(({ pairs }) => pairs);
+    assert.equal(all.length, 5);
+  });
+
+  it("draws curves over samples, finds where they cross, and the runs worth their cost", async () => {
+    const { study, runs } = await example();
+    const { curves, crossings, frontier } = answerOf(study, runs);
+    assert.deepEqual(
+      curves.map(({ level, points }) => [level, points.length]),
+      [
+        ["small", 10],
+        ["large", 10],
+      ],
+    );
+    assert.equal(crossings.length, 1);
+    assert.ok(frontier.length >= 3);
+    const costs = frontier.map(({ gmacs }) => gmacs);
+    assert.deepEqual(
+      costs,
+      [...costs].sort((a, b) => a - b),
+    );
+    const scores = frontier.map(({ score }) => score.value);
+    assert.deepEqual(
+      scores,
+      [...scores].sort((a, b) => a - b),
+    );
+  });
+
+  it("is told in lines", async () => {
+    const { study, runs } = await example();
+    const text = answerLines(answerOf(study, runs)).join("\n");
+    assert.match(text, /one pass, part 100 %\n {2}small {2}\d+\.\d \(.*2 seeds\n {2}large/);
+    assert.match(text, /small, one pass: E \+ B·x\^-β; β/);
+    assert.match(text, /Worth their compute/);
+  });
+
+  it("goes by the runs that there are", async () => {
+    const { study, runs } = await example();
+    const { panels, curves } = answerOf(study, runs.slice(0, 3));
+    assert.equal(panels.length, 0);
+    assert.ok("refused" in curves[0]!.fit && /needs at least 5 runs/.test(curves[0]!.fit.refused));
+    assert.throws(() => answerOf(study, []), /no run is done/);
+  });
+
+  it("names the scores that there are where the study's is not among them", async () => {
+    const { study, runs } = await example();
+    const other = { ...study, score: { set: "test", metric: "acc5" } };
+    assert.throws(() => answerOf(other, runs), /have no test\/acc5 .*got test\/acc1/);
+    assert.throws(
+      () => answerOf({ ...study, score: { set: "test", metric: "accuracy1" } }, runs),
+      /no task gives accuracy1/,
+    );
+  });
+});
+
+describe("results of runs", () => {
+  const folder = mkdtempSync(join(tmpdir(), "clipwright-results-"));
+  after(() => rmSync(folder, { recursive: true }));
+
+  it("are read as they were written", () => {
+    const result = resultOf(0.5, 3, 1000, 2.5);
+    assert.equal(readResult(folder), undefined);
+    writeResult(folder, result);
+    assert.deepEqual(readResult(folder), result);
+  });
+
+  it("are refused when damaged, with the remedy", () => {
+    writeFileSync(join(folder, "result.json"), '{"format": 1');
+    assert.throws(() => readResult(folder), /result\.json: must hold a run's result.*Remove it/);
+  });
+
+  it("are one table, in CSV and Parquet", async () => {
+    const { study, runs } = await example();
+    const { columns, rows } = tableOf(study, runs);
+    assert.equal(rows.length, 20);
+    assert.ok(columns.some(({ name }) => name === "test/acc1/low"));
+    writeTable(folder, study, runs);
+    const lines = readFileSync(join(folder, "study.csv"), "utf8").trim().split("\r\n");
+    assert.equal(lines.length, 21);
+    assert.match(lines[0]!, /^run,encoder,part,regime,seed,pairs,samples,gmacs,seconds,/);
+    // A list in a recipe has quotes, which CSV doubles.
+    assert.match(lines[1]!, /"\[""shapes\/""\]"/);
+    const bytes = readFileSync(join(folder, "study.parquet"));
+    const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+    const read = await parquetReadObjects({ file });
+    assert.equal(read.length, 20);
+    assert.equal(read[0]!.encoder, rows[0]!.encoder);
+    assert.equal(read[7]!["test/acc1"], rows[7]!["test/acc1"]);
+  });
+});
