@@ -12,6 +12,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { readJsonLines } from "../src/core/files.js";
+import { siblingsFamily } from "../src/curate/fit/accuracy/siblings.js";
 import { crossfit } from "../src/curate/fit/crossfit/crossfit.js";
 import { openDataset } from "../src/data/index.js";
 import type { RecipeInput } from "../src/train/recipe/input.js";
@@ -75,6 +76,31 @@ const rows = {
   sample: Uint32Array.from(truth, ({ row }) => row),
   caption: Uint16Array.from(truth, ({ captionIndex }) => captionIndex),
 };
+
+function printAuc(name: string, column: ArrayLike<number>, sign = 1): void {
+  const of = (fault: string) =>
+    truth.flatMap((t, i) => (t.fault === fault && !Number.isNaN(column[i]!) ? [sign * column[i]!] : []));
+  const [right, wrong] = [of("none"), of("swapped")];
+  if (right.length === 0 || wrong.length === 0) return;
+  const auc = areaUnder(right, wrong);
+  print(`| ${name} | ${auc.toFixed(3)} ± ${(1.96 * errorOf(auc, right.length, wrong.length)).toFixed(3)} |`);
+}
+
+print("| statistic | AUC of swapped captions |");
+print("| --- | --- |");
+const table = {
+  source: truth.map(() => ""),
+  key: truth.map(({ row }) => String(row)),
+  caption: truth.map(({ row, captionIndex }) => dataset.sample(row).captions[captionIndex]!),
+};
+const { sibling_agreement } = await siblingsFamily.score({
+  settings: {},
+  length: truth.length,
+  async *scan() {
+    yield { start: 0, length: truth.length, columns: table };
+  },
+});
+printAuc("sibling_agreement", sibling_agreement as Float64Array);
 const started = performance.now();
 let told = started;
 const { plan, ...scores } = await crossfit(dataset, rows, {
@@ -97,13 +123,5 @@ const { plan, ...scores } = await crossfit(dataset, rows, {
 print(
   `${JSON.stringify({ ...plan, model: undefined })}; ${((performance.now() - started) / 1000).toFixed(0)} s`,
 );
-print("| statistic | AUC of swapped captions |");
-print("| --- | --- |");
-for (const [name, column] of Object.entries(scores)) {
-  const sign = ["score", "neighbours", "cosine"].includes(name) ? 1 : -1;
-  const of = (fault: string) =>
-    truth.flatMap((t, i) => (t.fault === fault && !Number.isNaN(column[i]!) ? [sign * column[i]!] : []));
-  const [right, wrong] = [of("none"), of("swapped")];
-  const auc = areaUnder(right, wrong);
-  print(`| ${name} | ${auc.toFixed(3)} ± ${(1.96 * errorOf(auc, right.length, wrong.length)).toFixed(3)} |`);
-}
+for (const [name, column] of Object.entries(scores))
+  printAuc(name, column, ["score", "neighbours", "cosine"].includes(name) ? 1 : -1);

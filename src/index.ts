@@ -8,8 +8,10 @@
 
 export {
   compare,
+  crossfit,
   evaluate,
   evaluationTable,
+  findLabelFaults,
   findPreset,
   formatInspection,
   inspectDataset,
@@ -20,16 +22,21 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  profileData,
   runTask,
   scorePairs,
   summarize,
   train,
+  watchData,
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
+export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
+export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
@@ -40,6 +47,9 @@ export type {
   ScoreValue,
   ScoreValues,
 } from "./curate/scores/score.js";
+export type { DriftThresholds } from "./curate/watch/compare.js";
+export type { DataProfile } from "./curate/watch/profile.js";
+export type { DriftCheck, ProfileOptions, WatchModel, WatchOptions } from "./curate/watch/watch.js";
 export type { ClassNames } from "./data/class-names.js";
 export type {
   Dataset,

@@ -1,7 +1,24 @@
 /** The public functions, with their arguments checked. */
 
+import {
+  findLabelFaults as faultsUnchecked,
+  type LabelFaults,
+} from "../curate/fit/accuracy/confident-learning.js";
+import {
+  type CrossfitOptions,
+  type CrossfitScores,
+  crossfit as crossfitRows,
+} from "../curate/fit/crossfit/crossfit.js";
+import { pairRows } from "../curate/scores/run/rows.js";
 import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
+  type ProfileOptions,
+  profileData as profileUnchecked,
+  type WatchOptions,
+  watchData as watchUnchecked,
+} from "../curate/watch/watch.js";
+import {
+  type Dataset,
   type DatasetOptions,
   formatInspection as formatInspectionOf,
   type InspectOptions,
@@ -135,6 +152,89 @@ export const scorePairs = checkedAsync(
       },
       ["out"],
     ),
+  ],
+);
+
+/**
+ * Scores every pair of a data set by small CLIPs that are trained here, none of which has seen the pair or a copy of its picture
+ * (docs/curation.md). Values of a pair each, in the order of the samples and of their captions; a sample without a caption has one, NaN.
+ * Called again with the same folder it goes on. Throws `UsageError` for time that is too short, other data in the folder, and what
+ * training refuses.
+ */
+export const crossfit = checkedAsync(
+  "crossfit",
+  (of: Dataset, how: CrossfitOptions): Promise<CrossfitScores> => crossfitRows(of, pairRows(of), how),
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<CrossfitOptions>(
+      {
+        folder: text,
+        seconds: real("a number above 0", (x) => x > 0),
+        folds: count(2),
+        repeats: count(1),
+        drop: real("a number from 0 to below 1", (x) => x >= 0 && x < 1),
+        seed: count(0),
+        recipe: object,
+        workers: count(1),
+        onProgress: callback,
+        onNote: callback,
+      },
+      ["folder", "seconds"],
+    ),
+  ],
+);
+
+/**
+ * Labels that are likely another class's, by confident learning as cleanlab 2.9 has it. `probabilities` [N, K] row-major are of a
+ * classifier that has not seen the row; `labels` [N] are 0 … K-1. Throws `UsageError` for lengths or labels that do not fit.
+ */
+export const findLabelFaults = checked(
+  "findLabelFaults",
+  (probabilities: ArrayLike<number>, labels: ArrayLike<number>, classes: number): LabelFaults =>
+    faultsUnchecked(probabilities, labels, classes),
+  3,
+  ["probabilities", numbers],
+  ["labels", numbers],
+  ["classes", count(1)],
+);
+
+const watchedOptions = {
+  profile: text,
+  table: text,
+  model: thing("a model that embeds", "encoder", "path", "key"),
+  settings: object,
+  workers: count(1),
+  command: text,
+  onProgress: callback,
+  onNote: callback,
+};
+
+/**
+ * Writes a profile of a data set: how its scores, captions and embeddings are distributed (docs/watching.md). Its table of scores is
+ * made, or brought up to date, first. Throws `UsageError` for data without a picture, and for what scoring refuses.
+ */
+export const profileData = checkedAsync(
+  "profileData",
+  profileUnchecked,
+  2,
+  ["dataset", dataset],
+  ["options", options<ProfileOptions>({ ...watchedOptions, scores: listOf(text) }, ["profile", "table"])],
+);
+
+/**
+ * Scores the pairs of a data set that the profile's table lacks, and compares them with the profile; undefined where nothing is new.
+ * Throws `UsageError` where the model is not the profile's.
+ */
+export const watchData = checkedAsync(
+  "watchData",
+  watchUnchecked,
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<WatchOptions>({ ...watchedOptions, thresholds: object, log: text }, ["profile", "table"]),
   ],
 );
 

@@ -50,6 +50,11 @@ export interface CrossfitOptions {
   readonly onNote?: ((line: string) => void) | undefined;
 }
 
+export interface CrossfitScores extends CombinedScores {
+  /** What was planned, or kept from before. */
+  readonly plan: CrossfitPlan;
+}
+
 /** Checkpoints of a run that score its fold: after a quarter, a half, three quarters, and all. */
 const CHECKPOINTS = 4;
 const DROP = 0.2;
@@ -62,7 +67,7 @@ export async function crossfit(
   dataset: Dataset,
   rows: PairRows,
   options: CrossfitOptions,
-): Promise<CombinedScores & { readonly plan: CrossfitPlan }> {
+): Promise<CrossfitScores> {
   const { folder, seed = 0, drop = DROP, onNote } = options;
   makeFolder(folder);
   const { plan, groups } = await prepare(dataset, options);
