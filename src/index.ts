@@ -8,8 +8,10 @@
 
 export {
   compare,
+  crossfit,
   evaluate,
   evaluationTable,
+  findLabelFaults,
   findPreset,
   formatInspection,
   inspectDataset,
@@ -30,6 +32,9 @@ export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
+export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
+export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {

@@ -1,7 +1,18 @@
 /** The public functions, with their arguments checked. */
 
+import {
+  findLabelFaults as faultsUnchecked,
+  type LabelFaults,
+} from "../curate/fit/accuracy/confident-learning.js";
+import {
+  type CrossfitOptions,
+  type CrossfitScores,
+  crossfit as crossfitRows,
+} from "../curate/fit/crossfit/crossfit.js";
+import { pairRows } from "../curate/scores/run/rows.js";
 import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
+  type Dataset,
   type DatasetOptions,
   formatInspection as formatInspectionOf,
   type InspectOptions,
@@ -136,6 +147,51 @@ export const scorePairs = checkedAsync(
       ["out"],
     ),
   ],
+);
+
+/**
+ * Scores every pair of a data set by small CLIPs that are trained here, none of which has seen the pair or a copy of its picture
+ * (docs/curation.md). Values of a pair each, in the order of the samples and of their captions; a sample without a caption has one, NaN.
+ * Called again with the same folder it goes on. Throws `UsageError` for time that is too short, other data in the folder, and what
+ * training refuses.
+ */
+export const crossfit = checkedAsync(
+  "crossfit",
+  (of: Dataset, how: CrossfitOptions): Promise<CrossfitScores> => crossfitRows(of, pairRows(of), how),
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<CrossfitOptions>(
+      {
+        folder: text,
+        seconds: real("a number above 0", (x) => x > 0),
+        folds: count(2),
+        repeats: count(1),
+        drop: real("a number from 0 to below 1", (x) => x >= 0 && x < 1),
+        seed: count(0),
+        recipe: object,
+        workers: count(1),
+        onProgress: callback,
+        onNote: callback,
+      },
+      ["folder", "seconds"],
+    ),
+  ],
+);
+
+/**
+ * Labels that are likely another class's, by confident learning as cleanlab 2.9 has it. `probabilities` [N, K] row-major are of a
+ * classifier that has not seen the row; `labels` [N] are 0 … K-1. Throws `UsageError` for lengths or labels that do not fit.
+ */
+export const findLabelFaults = checked(
+  "findLabelFaults",
+  (probabilities: ArrayLike<number>, labels: ArrayLike<number>, classes: number): LabelFaults =>
+    faultsUnchecked(probabilities, labels, classes),
+  3,
+  ["probabilities", numbers],
+  ["labels", numbers],
+  ["classes", count(1)],
 );
 
 /** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */

@@ -1,6 +1,7 @@
 /** Training, from a recipe to a run's folder, in this process alone or in each of several. */
 
 import { performance } from "node:perf_hooks";
+import type { Dataset } from "../data/dataset.js";
 import { type Processes, type TogetherOptions, together } from "../engines/group.js";
 import type { TrainHooks, TrainResult } from "./hooks.js";
 import { loop } from "./loop.js";
@@ -12,6 +13,11 @@ import { openWatch } from "./open/watch.js";
 import type { Recipe } from "./recipe/recipe.js";
 import { resultOfDone } from "./watch/supervisor.js";
 
+export interface TrainOptions extends TogetherOptions {
+  /** Trained on instead of what the recipe's `trainData` names: a part of it, say. A run that goes on needs the same again. */
+  readonly trainSet?: Dataset | undefined;
+}
+
 /**
  * Trains what the recipe says, in the folder `LOGS/NAME`; run again, it goes on from the latest checkpoint. Where a
  * launcher started several processes, each calls it: process 0 alone writes the folder and calls the hooks, the others
@@ -22,10 +28,15 @@ import { resultOfDone } from "./watch/supervisor.js";
 export function train(
   recipe: Recipe,
   hooks: TrainHooks = {},
-  options: TogetherOptions = {},
+  options: TrainOptions = {},
 ): Promise<TrainResult> {
   const started = performance.now();
-  return together(recipe.engine, (processes) => trainHere(recipe, hooks, processes, started), options);
+  const { trainSet } = options;
+  return together(
+    recipe.engine,
+    (processes) => trainHere(recipe, hooks, processes, started, trainSet),
+    options,
+  );
 }
 
 async function trainHere(
@@ -33,6 +44,7 @@ async function trainHere(
   hooks: TrainHooks,
   processes: Processes,
   started: number,
+  trainSet: Dataset | undefined,
 ): Promise<TrainResult> {
   using folder = await openFolder(recipe, hooks, processes);
   const { run, resumed, done } = folder;
@@ -44,7 +56,7 @@ async function trainHere(
     );
     return processes.share("result", () => resultOfDone(run!));
   }
-  const inputs = await openInputs(folder);
+  const inputs = await openInputs(folder, trainSet);
   await using batches = await openBatches(folder, inputs);
   using step = await openStep(folder, inputs, batches);
   using watch = run && (await openWatch({ ...folder, run }, inputs, batches, step, started));

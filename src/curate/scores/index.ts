@@ -1,6 +1,12 @@
 /** Every score family, in the order of the table's columns. */
 
 import { didYouMean, UsageError } from "../../core/errors.js";
+import { labelsFamily, neighboursFamily } from "../fit/accuracy/families.js";
+import { siblingsFamily } from "../fit/accuracy/siblings.js";
+import { crossfitFamily } from "../fit/crossfit/family.js";
+import { clustersFamily, targetsFamily } from "../fit/diversity/families.js";
+import { clipFamily } from "../fit/relevance/family.js";
+import { givenFamily } from "./given.js";
 import { duplicatesFamily } from "./image/duplicates.js";
 import { oddSizeFamily } from "./image/odd-size.js";
 import { pictureFamily } from "./image/picture.js";
@@ -17,11 +23,19 @@ export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
   languageFamily,
   wordingFamily,
   tokensFamily,
+  givenFamily,
   frequencyFamily,
   pictureFamily,
   qualityFamily,
   oddSizeFamily,
   duplicatesFamily,
+  siblingsFamily,
+  crossfitFamily,
+  clipFamily,
+  neighboursFamily,
+  labelsFamily,
+  clustersFamily,
+  targetsFamily,
 ]);
 
 /** A column of one of the families, by its name. */

@@ -8,8 +8,10 @@ interface Distributions {
   readonly beta: { inv(p: number, a: number, b: number): number };
   readonly normal: { inv(p: number, mean: number, sd: number): number };
   ibeta(x: number, a: number, b: number): number;
+  lowRegGamma(a: number, x: number): number;
+  erfc(x: number): number;
 }
-const { studentt, beta, normal, ibeta } = jstat as unknown as Distributions;
+const { studentt, beta, normal, ibeta, lowRegGamma, erfc } = jstat as unknown as Distributions;
 
 /** The t below which a share `p` of Student's distribution with `df` degrees of freedom lies; normal where `df` is infinite. */
 export const studentQuantile = (p: number, df: number): number =>
@@ -23,6 +25,13 @@ export function studentTails(t: number, df: number): number {
 }
 
 export const normalQuantile = (p: number): number => normal.inv(p, 0, 1);
+
+/** The chance of a normal number as far from 0 as `z`, on either side. */
+export const normalTails = (z: number): number => erfc(Math.abs(z) / Math.SQRT2);
+
+/** The chance of a χ² of at least `x` with `df` degrees of freedom. */
+export const chiSquareTail = (x: number, df: number): number =>
+  x <= 0 || df === 0 ? 1 : Math.max(0, 1 - lowRegGamma(df / 2, x / 2));
 
 /** The chance of at most `k` successes in `n` tries of chance `p`: I₁₋ₚ(n − k, k + 1). */
 export const binomialAtMost = (k: number, n: number, p: number): number =>

@@ -23,21 +23,22 @@ export interface RunData {
 
 /**
  * Opens what the recipe names; holds out `valSplit` of the training images, duplicates on one side, and of the others takes
- * what is selected. Process 0 looks at the images for that, and it alone opens what is evaluated.
+ * what is selected. Process 0 looks at the images for that, and it alone opens what is evaluated. `trainSet` stands in the
+ * place of `trainData`.
  */
 export async function openRunData(
   recipe: Recipe,
   onProgress: (line: string) => void,
   processes: Pick<Processes, "index" | "share">,
   run?: Run,
+  trainSet?: Dataset,
 ): Promise<RunData> {
   const evaluates = processes.index === 0;
   const options = { onProgress, ...datasetOptions(recipe) };
   const weights = recipe.trainDataUpsamplingFactors;
-  const all = await openDataset(recipe.trainData, {
-    ...options,
-    ...(weights === undefined ? {} : { weights }),
-  });
+  const all =
+    trainSet ??
+    (await openDataset(recipe.trainData, { ...options, ...(weights === undefined ? {} : { weights }) }));
   requireCaptions(all, "trainData");
   const zeroshot =
     recipe.zeroshotData === undefined || !evaluates

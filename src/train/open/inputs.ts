@@ -14,10 +14,14 @@ export interface Inputs {
   readonly pipelines: Pipelines;
 }
 
-/** Opens the data, and learns or loads the tokenizer. A run that goes on keeps the one in its folder. */
-export async function openInputs(folder: OpenFolder): Promise<Inputs> {
+/**
+ * Opens the data, and learns or loads the tokenizer. A run that goes on keeps the one in its folder. `trainSet` stands in the
+ * place of the recipe's `trainData`.
+ */
+export async function openInputs(folder: OpenFolder, trainSet?: Dataset): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
-  const data = await openRunData(recipe, (line) => hooks.onMessage?.(line, "note"), processes, run);
+  const say = (line: string) => hooks.onMessage?.(line, "note");
+  const data = await openRunData(recipe, say, processes, run, trainSet);
   const pairs = data.train.length;
   if (run !== undefined && resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
     hooks.onMessage?.(

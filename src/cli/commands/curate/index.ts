@@ -6,4 +6,5 @@ export const curateCommands: readonly CommandEntry[] = [
   entry("curate score", async () => (await import("./score.js")).scoreCommand),
   entry("curate review", async () => (await import("./review.js")).reviewCommand),
   entry("curate show", async () => (await import("./show.js")).showCommand),
+  entry("curate watch", async () => (await import("./watch.js")).watchCommand),
 ];

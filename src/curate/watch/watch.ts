@@ -1,0 +1,127 @@
+/** Watching a source: new pairs are scored, and compared with the profile of those before. */
+
+import { existsSync } from "node:fs";
+import { UsageError } from "../../core/errors.js";
+import { appendLineDurably, readJsonRecords } from "../../core/files.js";
+import type { Dataset } from "../../data/dataset.js";
+import type { Encoder } from "../../evaluate/model/encoder.js";
+import { type ScorePairsOptions, scorePairs } from "../scores/run/score-pairs.js";
+import { openTables } from "../tables/database.js";
+import { compareWith, type Findings, type Thresholds } from "./compare.js";
+import { type Profile, profileNow, readProfile, writeProfile } from "./profile.js";
+import { profileOf, vectorsOf } from "./spaces.js";
+import { type Window, windowOf } from "./window.js";
+
+/** What embeds pictures and captions, and what tells it from every other model. */
+export interface WatchModel {
+  readonly encoder: Encoder;
+  readonly path: string;
+  readonly key: string;
+}
+
+export interface ProfileOptions
+  extends Pick<ScorePairsOptions, "scores" | "settings" | "workers" | "command" | "onProgress" | "onNote"> {
+  /** The profile, JSON. */
+  readonly profile: string;
+  /** The table of scores, which is made or brought up to date. */
+  readonly table: string;
+  /** Default: no embeddings but those of the captions' words. */
+  readonly model?: WatchModel | undefined;
+}
+
+export interface WatchOptions extends Omit<ProfileOptions, "scores"> {
+  readonly thresholds?: Partial<Thresholds> | undefined;
+  /** Gets a line for each check, JSON; tells which rows were checked. Default `logBeside(profile)`. */
+  readonly log?: string | undefined;
+}
+
+/** Where the checks against the profile at `path` are kept unless somebody says otherwise. */
+export const logBeside = (path: string): string => `${path.replace(/\.json$/, "")}.log.jsonl`;
+
+/** One check, as the log keeps it. */
+export interface Check extends Findings {
+  /** ISO 8601, UTC. */
+  readonly time: string;
+  readonly sources: readonly string[];
+  /** Rows of the table then: those before are checked. */
+  readonly rows: number;
+}
+
+const UNREADABLE = "Remove it: a new one is begun.";
+
+/**
+ * Scores what the table lacks of `dataset`, and writes a profile of all its rows. Throws `UsageError` for data without a picture,
+ * and for what scoring refuses.
+ */
+export async function makeProfile(dataset: Dataset, options: ProfileOptions): Promise<Profile> {
+  const { model, profile: path, table } = options;
+  const { rows } = await scorePairs(dataset, { ...options, out: table });
+  const window = await windowFrom(table, 0);
+  if (window.pictures === 0) {
+    throw new UsageError(
+      `watch: a profile needs pictures; got none in "${dataset.name}". Name a source that has some.`,
+    );
+  }
+  const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
+  const profile: Profile = {
+    ...profileNow(),
+    sources: dataset.sources.map(({ name }) => name),
+    rows,
+    model: model && { path: model.path, key: model.key },
+    ...profileOf(window, vectors),
+  };
+  writeProfile(path, profile);
+  return profile;
+}
+
+/**
+ * Scores those pairs of `dataset` that the table lacks, nothing else, and compares those with the profile that no check has seen: what
+ * a killed check has scored is checked by the next. Undefined where nothing is new. Throws `UsageError` where the model is not the profile's.
+ */
+export async function watch(dataset: Dataset, options: WatchOptions): Promise<Check | undefined> {
+  const { model, table, thresholds, log = logBeside(options.profile) } = options;
+  const profile = readProfile(options.profile);
+  if (profile.model?.key !== model?.key) {
+    throw new UsageError(
+      `watch: embeddings must be of the profile's model; got ${model?.path ?? "none"}, the profile has ${profile.model?.path ?? "none"}. Give that, or make the profile again with --make.`,
+      { file: options.profile },
+    );
+  }
+  const { rows, added } = await scorePairs(dataset, { ...options, out: table });
+  const checked = Math.max(profile.rows, readChecks(log).at(-1)?.rows ?? 0);
+  // A table that was removed has been made again.
+  const start = Math.min(checked, rows - added);
+  if (start === rows) return undefined;
+  const window = await windowFrom(table, start);
+  const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
+  const check: Check = {
+    time: new Date().toISOString(),
+    sources: dataset.sources.map(({ name }) => name),
+    rows,
+    ...compareWith(profile, window, vectors, thresholds),
+  };
+  appendLineDurably(log, JSON.stringify(check));
+  return check;
+}
+
+/** The checks of a log, oldest first; none where there is no log. Throws `UsageError` for lines that are none. */
+export const readChecks = (log: string): readonly Check[] =>
+  existsSync(log)
+    ? (readJsonRecords(
+        log,
+        ({ time, rows, columns }) =>
+          typeof time === "string" && Number.isInteger(rows) && Array.isArray(columns),
+        "a check",
+      ) as unknown as Check[])
+    : [];
+
+async function windowFrom(table: string, start: number): Promise<Window> {
+  await using database = await openTables({ tables: { scores: table } });
+  const columns = database.infos.scores?.columns;
+  if (columns === undefined) {
+    throw new UsageError(`watch: ${table} must be a table of scores that Clipwright made. ${UNREADABLE}`, {
+      file: table,
+    });
+  }
+  return await windowOf(database, "scores", columns, { start });
+}
