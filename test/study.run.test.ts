@@ -73,8 +73,8 @@ const declared = {
     engine: "onnxruntime",
     saveFrequency: "3 steps",
   },
-  factors: { width: { narrow: { model: model(16) }, wide: { model: model(32) } } },
-  regime: { few: { samples: 64 }, more: { samples: 160 } },
+  factors: { width: { narrow: { model: model(16) }, wide: { model: model(32) } }, part: [0.5, 1] },
+  regime: { samples: 80 },
   seeds: 1,
   suite: { sets: { test: { data: join(folder, "test"), tasks: ["zeroshot_classification"] } } },
   score: "test/acc1",
@@ -102,7 +102,7 @@ suite("clipwright study", () => {
     const { code, out, err } = await study(["whole.json"]);
     assert.equal(code, 0, err);
     assert.match(err, /4 of 4 runs to do/);
-    assert.match(out, /few\n {2}narrow {2}\d/);
+    assert.match(out, /equal samples, part 50 %\n {2}narrow {2}\d/);
     assert.equal(tableOf("whole").length, 4);
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
