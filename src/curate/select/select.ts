@@ -48,6 +48,8 @@ export interface SelectionReport {
   readonly rows: number;
   readonly kept: number;
   readonly rules: readonly RuleOutcome[];
+  /** Where the pairs are from, as whoever made the table wrote it. */
+  readonly sources: readonly string[];
   readonly examples: readonly ExampleGroup[];
 }
 
@@ -133,8 +135,8 @@ async function withTable<T>(
   await using database = await openTables({
     tables: { scores },
     writes: outs.map(temporaryOf),
-    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
-    ...(threads === undefined ? {} : { threads }),
+    memoryLimitBytes,
+    threads,
   });
   const info = database.infos.scores;
   const better = new Map<string, "higher" | "lower">();
@@ -241,7 +243,8 @@ async function writeSelection(
     throw error;
   }
   const examples = await examplesOf(table, rules, verdicts, options.examples ?? 0);
-  return { path: out, rows: total, kept: left, rules: outcomes, examples };
+  const sources = (info?.sources ?? []).map(({ source }) => source);
+  return { path: out, rows: total, kept: left, rules: outcomes, sources, examples };
 }
 
 /** Every row with its decision, in the order of the table. */
