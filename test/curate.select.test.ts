@@ -161,6 +161,7 @@ suite("makeSelection: rules in order", () => {
         ["top 60% by score", 1, 0, 1],
       ],
     );
+    assert.match(report.rules[0]!.notes[0]!, /^Of 1 pairs it says neither, as a value is not known/);
     assert.deepEqual(
       decided.map(({ reason }) => reason),
       [null, "few words", "language = 'en'", "few words", "few words"],

@@ -192,8 +192,9 @@ async function compileAll(table: Table, rules: readonly Rule[]): Promise<ReadyRu
 
 /** SQL of every row with the verdicts of the rules: `p0`, `p1`, … and, of rules alone, `a0`, …. */
 function verdicts({ view }: Table, rules: readonly ReadyRule[], columns: readonly string[]): string {
-  const parts = rules.flatMap(({ passes, alone }, k) => [
+  const parts = rules.flatMap(({ passes, alone, unknown }, k) => [
     `${passes} AS p${k}`,
+    ...(unknown === undefined ? [] : [`${unknown} AS u${k}`]),
     ...(alone === undefined ? [] : [`${alone} AS a${k}`]),
   ]);
   return `(SELECT ${[...columns, ...parts, "row"].join(", ")} FROM ${view})`;
@@ -210,7 +211,8 @@ async function writeSelection(
   options: SelectionOptions,
 ): Promise<SelectionReport> {
   const { database } = table;
-  const counts = rules.flatMap(({ alone }, k) => [
+  const counts = rules.flatMap(({ alone, unknown }, k) => [
+    ...(unknown === undefined ? [] : [`count(*) FILTER (u${k}) AS unknown${k}`]),
     `count(*) FILTER (NOT ${alone === undefined ? `p${k}` : `a${k}`}) AS alone${k}`,
     `count(*) FILTER (${passesUpTo(k)} AND NOT p${k}) AS drops${k}`,
   ]);
@@ -219,9 +221,12 @@ async function writeSelection(
   );
   const total = Number(counted.total);
   let left = total;
-  const outcomes = rules.map(({ name, rule, border, notes }, k): RuleOutcome => {
+  const outcomes = rules.map(({ name, rule, border, ...rest }, k): RuleOutcome => {
     const drops = Number(counted[`drops${k}`]);
     left -= drops;
+    const unknown = Number(counted[`unknown${k}`] ?? 0);
+    const words = `Of ${unknown.toLocaleString("en-US")} pairs it says neither, as a value is not known (NULL): they are dropped by it.`;
+    const notes = unknown === 0 ? rest.notes : [...rest.notes, words];
     return { name, kind: rule.kind, dropsAlone: Number(counted[`alone${k}`]), drops, left, border, notes };
   });
   const temporary = temporaryOf(out);
