@@ -20,6 +20,12 @@ import {
 import { type ReadTableOptions, readTable as rowsOf } from "../curate/tables/read.js";
 import { summarizeTable as summaryOfTable } from "../curate/tables/summary.js";
 import {
+  type ProfileOptions,
+  profileData as profileUnchecked,
+  type WatchOptions,
+  watchData as watchUnchecked,
+} from "../curate/watch/watch.js";
+import {
   type Dataset,
   type DatasetOptions,
   formatInspection as formatInspectionOf,
@@ -201,6 +207,44 @@ export const findLabelFaults = checked(
   ["probabilities", numbers],
   ["labels", numbers],
   ["classes", count(1)],
+);
+
+const watchedOptions = {
+  profile: text,
+  table: text,
+  model: thing("a model that embeds", "encoder", "path", "key"),
+  settings: object,
+  workers: count(1),
+  command: text,
+  onProgress: callback,
+  onNote: callback,
+};
+
+/**
+ * Writes a profile of a data set: how its scores, captions and embeddings are distributed (docs/watching.md). Its table of scores is
+ * made, or brought up to date, first. Throws `UsageError` for data without a picture, and for what scoring refuses.
+ */
+export const profileData = checkedAsync(
+  "profileData",
+  profileUnchecked,
+  2,
+  ["dataset", dataset],
+  ["options", options<ProfileOptions>({ ...watchedOptions, scores: listOf(text) }, ["profile", "table"])],
+);
+
+/**
+ * Scores the pairs of a data set that the profile's table lacks, and compares them with the profile; undefined where nothing is new.
+ * Throws `UsageError` where the model is not the profile's.
+ */
+export const watchData = checkedAsync(
+  "watchData",
+  watchUnchecked,
+  2,
+  ["dataset", dataset],
+  [
+    "options",
+    options<WatchOptions>({ ...watchedOptions, thresholds: object, log: text }, ["profile", "table"]),
+  ],
 );
 
 /** Opens a tokenizer.json, a vocabulary that was learned here, CLIP's, or the folder of one of them. */
