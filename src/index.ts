@@ -31,12 +31,22 @@ export {
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
+export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
 export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
 export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
 export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
+export type { DawidSkene, DawidSkeneOptions } from "./curate/review/agreement/dawid-skene.js";
+export type { Agreement, Rating } from "./curate/review/agreement/measures.js";
+export type { ReviewerReport, ReviewReport } from "./curate/review/agreement/report.js";
+export type { ReadVerdicts } from "./curate/review/log/log.js";
+export type { PairId, Verdict } from "./curate/review/log/verdict.js";
+export type { FaultsLeft, Stratum } from "./curate/review/order/faults-left.js";
+export type { Decision, Outcome } from "./curate/review/outcome.js";
+export type { Review, ReviewOptions } from "./curate/review/review.js";
+export type { ReviewServer, ServeOptions } from "./curate/review/server/serve.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
