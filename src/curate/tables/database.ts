@@ -52,7 +52,12 @@ export async function openTables(options: DatabaseOptions): Promise<Database> {
     threads = availableParallelism(),
   } = options;
   const paths = Object.values(tables);
-  for (const path of paths) withFileErrors("read", path, () => statSync(path));
+  for (const path of paths) {
+    if (!withFileErrors("read", path, () => statSync(path)).isDirectory()) continue;
+    throw new UsageError(`table ${path}: must be a Parquet file; got a folder. Name the file in it.`, {
+      file: path,
+    });
+  }
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const spill = mkdtempSync(join(tmpdir(), "clipwright-tables-"));
   const instance = await DuckDBInstance.create(":memory:", {
