@@ -205,7 +205,9 @@ describe("scorePairs", () => {
   test("refuses a file that is no table of its own, half a table of other settings, names of no score", async () => {
     const taken = join(folder, "taken.parquet");
     writeFileSync(taken, "something else");
-    await assert.rejects(score(photos, { out: taken }), /taken\.parquet: is not a whole Parquet file/);
+    const wrong = /out must be a new file, or a table of scores that Clipwright made; got .*/;
+    for (const out of [taken, photos, `${folder}/new/`]) await assert.rejects(score(photos, { out }), wrong);
+    assert.equal(readFileSync(taken, "utf8"), "something else");
     const out = join(folder, "half.parquet");
     await assert.rejects(
       score(photos, {
