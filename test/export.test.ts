@@ -104,7 +104,11 @@ describe("an export", () => {
     writeRun(run, config, { interpolation: "bilinear", resize_mode: "squash", mean: [0.5, 0.4, 0.3] });
     writeFileSync(
       join(run, "config.json"),
-      JSON.stringify({ trainData: "/home/me/photos", batchSize: 64, strategy: "clip" }),
+      JSON.stringify({
+        trainData: ["/home/me/photos", "/home/me/more.tar"],
+        batchSize: 64,
+        strategy: "clip",
+      }),
     );
     const score = {
       dataset: "va|l",
@@ -174,8 +178,9 @@ describe("an export", () => {
       /^---\nlicense: mit\nlibrary_name: transformers\npipeline_tag: zero-shot-image-classification\n/,
     );
     assert.match(card, /# me\/cats\n/);
-    assert.match(card, /\| trainData \| photos \|/);
+    assert.match(card, /\| trainData \| photos, more\.tar \|/);
     assert.ok(!card.includes("/home/me"));
+    assert.match(card, /A CLIP trained with Clipwright, 4 steps: images of 16 × 16 pixels/);
     assert.match(
       card,
       /\| va l \| zeroshot_classification \| acc1 \| 0\.500 \| 0\.400 … 0\.600 \| 0\.100 \| 100 \|/,
@@ -256,6 +261,10 @@ describe("an export", () => {
   test("of CLIP's own form of vocabulary: a tokenizer.json with the same ids", async () => {
     const out = join(scratch, "from-open-clip");
     await exportModel({ path: fixture("embed") }, { to: "hf", out });
+    assert.match(
+      readFileSync(join(out, "README.md"), "utf8"),
+      /another layout; who trained it stands with the original/,
+    );
     const [from, to] = [fixture("embed"), out].map((folder) => loadTokenizer(folder, { contextLength: 16 }));
     for (const words of ["a photo of a cat", "the same long word of captions", "x", "12 km"])
       assert.deepEqual(to!.encode(words), from!.encode(words));

@@ -49,7 +49,7 @@ export function cardOf(model: Exported, form: ExportForm, license: string | unde
     "",
     `# ${name}`,
     "",
-    `A CLIP trained with Clipwright${located.step === undefined ? "" : `, ${located.step.toLocaleString("en-US")} steps`}: images of ${size.imageSize} × ${size.imageSize} pixels and texts of up to ${size.contextLength} tokens become vectors of ${size.embedDim} numbers.`,
+    `${madeBy(located)}: images of ${size.imageSize} × ${size.imageSize} pixels and texts of up to ${size.contextLength} tokens become vectors of ${size.embedDim} numbers.`,
     ...(license === undefined ? ["", "Its maker has not stated a licence."] : []),
     ...section("Size", [
       "| | parameters | 10⁹ multiply-adds |",
@@ -68,8 +68,24 @@ export function cardOf(model: Exported, form: ExportForm, license: string | unde
   ].join("\n");
 }
 
+const madeBy = ({ run, step }: Exported["located"]): string =>
+  run === undefined
+    ? "A CLIP that Clipwright wrote down in another layout; who trained it stands with the original"
+    : `A CLIP trained with Clipwright${step === undefined ? "" : `, ${step.toLocaleString("en-US")} steps`}`;
+
 const sizeOf = (name: string, config: ClipConfig) =>
   summarize({ name, family: "clipwright", about: "", config, preprocess: openaiPreprocess });
+
+/** Texts by what stands behind their last slash, and lists as one text of them. */
+const withoutFolders = (value: unknown): unknown =>
+  typeof value === "string"
+    ? value
+        .split("::")
+        .map((each) => basename(each))
+        .join(", ")
+    : Array.isArray(value)
+      ? value.map(withoutFolders).join(", ")
+      : value;
 
 /** A cell of a table: no bar or line's end of somebody's name may end it. */
 const cell = (value: unknown): string =>
@@ -79,15 +95,9 @@ function recipeOf(run: string | undefined): string[] {
   const file = run === undefined ? undefined : join(run, "config.json");
   if (file === undefined || !existsSync(file)) return [];
   const recipe = readJsonObject(file);
-  const rows = TOLD.filter((key) => recipe[key] !== undefined && recipe[key] !== null).map((key) => {
-    const value = recipe[key];
-    const lastPart = (path: string) =>
-      path
-        .split("::")
-        .map((each) => basename(each))
-        .join("::");
-    return `| ${key} | ${cell(typeof value === "string" ? lastPart(value) : value)} |`;
-  });
+  const rows = TOLD.filter((key) => recipe[key] !== undefined && recipe[key] !== null).map(
+    (key) => `| ${key} | ${cell(withoutFolders(recipe[key]))} |`,
+  );
   return rows.length === 0 ? [] : ["| setting | value |", "| --- | --- |", ...rows];
 }
 

@@ -1,6 +1,6 @@
 /** Writes a trained model down as other libraries read it. */
 
-import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { makeFolder } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
@@ -68,7 +68,7 @@ export async function exportModel(source: ModelSource, options: ExportOptions): 
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     }
     try {
-      makeFolder(making, (path) => mkdirSync(path));
+      makeFolder(making);
       form.write(model, making);
       writeFileAtomic(join(making, "README.md"), cardOf(model, form, license));
       renameSync(making, out);
