@@ -16,8 +16,9 @@ import {
 import { ReviewLog, readReviewLog } from "../src/curate/review/log/log.js";
 import { Standing } from "../src/curate/review/log/standing.js";
 import { makeVerdict, type Verdict } from "../src/curate/review/log/verdict.js";
-import { openReview, tellTables } from "../src/curate/review/open.js";
+import { openReviewSet, tellTables } from "../src/curate/review/open.js";
 import { isFault, outcomeOf } from "../src/curate/review/outcome.js";
+import { copyGroups } from "../src/curate/review/set.js";
 import { openTables } from "../src/curate/tables/database.js";
 import { describeTable } from "../src/curate/tables/info.js";
 import { TableWriter } from "../src/curate/tables/writer.js";
@@ -88,6 +89,35 @@ suite("outcomeOf", () => {
         [true, undefined],
         [true, undefined],
       ],
+    );
+  });
+
+  test("copies are pictures: captions of one are no copies of each other, and go with it", () => {
+    // Two captions each of pictures 0, 1 and 2; 0 and 2 look alike.
+    const items = set.items.slice(0, 6).map((item, i) => {
+      const { group: _, ...rest } = item;
+      const row = i >> 1;
+      return {
+        ...rest,
+        id: { ...item.id, key: `${row}.png`, captionIndex: i % 2 },
+        row,
+        keep: true,
+        group: row === 1 ? 7 : 3,
+      };
+    });
+    assert.deepEqual(copyGroups(items), [[0, 4]]);
+    const verdict = makeVerdict({
+      item: items[0]!.id,
+      other: items[4]!.id,
+      question: "duplicate",
+      answer: "same",
+      reviewer: "Ada",
+      tool: "test",
+    });
+    const { decisions } = outcomeOf({ items }, new Standing([verdict]));
+    assert.deepEqual(
+      decisions.map(({ keep }) => keep),
+      [true, true, true, true, false, false],
     );
   });
 
@@ -285,7 +315,7 @@ suite("clipwright curate review", () => {
   test("opens scores, a selection, or both, in any order", async () => {
     const { dataset, scores, selection } = await tablesIn(scratchFolder());
     assert.deepEqual(await tellTables([scores, selection]), { scores, selection });
-    const open = async (...paths: string[]) => (await openReview(await tellTables(paths), dataset)).set;
+    const open = async (...paths: string[]) => (await openReviewSet(await tellTables(paths), dataset)).set;
     const of = await open(selection, scores);
     assert.deepEqual(
       of.scores.map(({ name, better, about }) => [name, better, about]),
@@ -303,25 +333,25 @@ suite("clipwright curate review", () => {
     );
     assert.deepEqual([of.selected, (await open(scores)).selected], [true, false]);
     assert.equal((await open(selection)).items[11]!.caption, "another 5");
-    const some = await openReview({ scores, selection: undefined }, dataset, {
+    const some = await openReviewSet({ scores, selection: undefined }, dataset, {
       where: "clip_score > 0.3",
       limit: 3,
     });
     assert.deepEqual([some.set.items.length, some.rows], [3, 5]);
     await assert.rejects(tellTables([scores, scores]), /both scores\. Name one/);
-    const nothing = openReview({ scores, selection: undefined }, dataset, { where: "clip_score > 9" });
+    const nothing = openReviewSet({ scores, selection: undefined }, dataset, { where: "clip_score > 9" });
     await assert.rejects(nothing, /leaves none/);
     const folder = scratchFolder();
     put(folder, "other/x.png", await pngOf(1));
     put(folder, "other/x.txt", "x");
     const other = await openDataset(join(folder, "other"));
-    await assert.rejects(openReview({ scores, selection: undefined }, other), /they have none of its 12/);
+    await assert.rejects(openReviewSet({ scores, selection: undefined }, other), /they have none of its 12/);
   });
 
   test("--export writes the selection that training takes, --summary tells how people agree", async () => {
     const folder = scratchFolder();
     const { dataset, scores, selection, source } = await tablesIn(folder);
-    const { set: open } = await openReview({ selection, scores }, dataset);
+    const { set: open } = await openReviewSet({ selection, scores }, dataset);
     const session = sampleSession(folder, open);
     session.judge("Ada", { item: 0, answer: "keep" });
     session.judge("Ben", { item: 0, answer: "keep" });

@@ -17,9 +17,9 @@ export interface DatabaseOptions {
   /** Files that `write` may write. */
   readonly writes?: readonly string[];
   /** Of DuckDB; what does not fit is laid down on the disk meanwhile. Default 1 GiB. */
-  readonly memoryLimitBytes?: number;
+  readonly memoryLimitBytes?: number | undefined;
   /** Default: all cores. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /** A value as SQL gives it. */
@@ -52,7 +52,12 @@ export async function openTables(options: DatabaseOptions): Promise<Database> {
     threads = availableParallelism(),
   } = options;
   const paths = Object.values(tables);
-  for (const path of paths) withFileErrors("read", path, () => statSync(path));
+  for (const path of paths) {
+    if (!withFileErrors("read", path, () => statSync(path)).isDirectory()) continue;
+    throw new UsageError(`table ${path}: must be a Parquet file; got a folder. Name the file in it.`, {
+      file: path,
+    });
+  }
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const spill = mkdtempSync(join(tmpdir(), "clipwright-tables-"));
   const instance = await DuckDBInstance.create(":memory:", {

@@ -20,6 +20,7 @@ import {
 import { alignColumns } from "../../columns.js";
 import { defineCommand, notesOn } from "../../command.js";
 import { commandLine } from "../../command-line.js";
+import { writeSelectionPage } from "../../selection-page.js";
 
 export const ruleOptions = {
   preset: optional(
@@ -97,6 +98,15 @@ export const selectCommand = defineCommand({
     Ladders: ladderOptions,
     Output: {
       out: optional(text("FILE"), "The selection: .parquet, or .npy for DataComp's subset."),
+      page: optional(
+        text("FILE"),
+        "Also an HTML page: the best, the worst, those at the border, and those that each rule drops.",
+      ),
+      data: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Where the page's pictures are; where they were scored otherwise.",
+      ),
+      examples: defaulted(integer(1, 1000), 24, "Pairs of each kind on the page."),
       json: defaulted(flag(), false, "Print what each rule did as JSON."),
       list: defaulted(flag(), false, "List the presets with their rules."),
       memory: defaulted(integer(64), 1024, "Most memory for the table, MiB."),
@@ -140,10 +150,15 @@ export const selectCommand = defineCommand({
           key: "out",
         },
       );
+    const { page, data } = options;
+    if (page !== undefined && !/\.html?$/.test(page))
+      throw new UsageError(`--page: must end in .html; got ${page}. Write page.html.`, { key: "page" });
+    const command = commandLine("curate select", positionals, given);
     const settings = {
       rules: rulesOf(options),
       combine: combinationOf(options.combine),
-      command: commandLine("curate select", positionals, given),
+      command,
+      examples: page === undefined ? 0 : options.examples,
       memoryLimitBytes: memory * 2 ** 20,
       threads,
     };
@@ -152,7 +167,8 @@ export const selectCommand = defineCommand({
       ladder === undefined
         ? [await makeSelection(scores, out, settings)]
         : await makeLadder(scores, out, ladder, settings);
-    if (json) terminal.out(`${JSON.stringify(ladder === undefined ? reports[0] : reports, null, 2)}\n`);
+    const told = reports.map(({ examples: _, ...rest }) => rest);
+    if (json) terminal.out(`${JSON.stringify(ladder === undefined ? told[0] : told, null, 2)}\n`);
     else {
       for (const report of reports) terminal.out(reportText(report));
       const notes = new Set(
@@ -161,6 +177,11 @@ export const selectCommand = defineCommand({
         ),
       );
       for (const note of notes) notesOn(terminal)(`  ! ${note}`);
+    }
+    if (page !== undefined) {
+      const say = notesOn(terminal);
+      await writeSelectionPage(page, reports[0]!, { data, command, say });
+      say(`Shown in ${page}`);
     }
     return reports.every(({ kept }) => kept > 0) ? 0 : 1;
   },

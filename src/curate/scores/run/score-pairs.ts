@@ -42,7 +42,7 @@ export interface ScorePairsOptions {
 
 export interface ScoredPairs {
   readonly path: string;
-  /** Rows of the table now. */
+  /** Rows of the table now; 0 in a process that leaves the joining to process 0. */
   readonly rows: number;
   /** Of these, rows that were scored now and stand behind the others. */
   readonly added: number;
@@ -71,6 +71,7 @@ interface Job {
  */
 export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): Promise<ScoredPairs> {
   const { out, scores } = options;
+  if (/[/\\]$/.test(out)) throw inTheWay(out);
   await removeFinished(out);
   if (!existsSync(out)) {
     const families = familiesFor(dataset, scores);
@@ -84,7 +85,22 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
   const more = wanted.filter(({ name }) => !has.some((family) => family.name === name));
   let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [], faults: known.faults };
   if (rows.length > 0) {
-    result = await run(dataset, options, { mode: "new rows", rows, families: has, columns: known.columns });
+    // Models and trainings only where they are asked for: they may be of other data, or take hours.
+    const asked = new Set(scores === undefined ? [] : wanted.map(({ name }) => name));
+    const [families, left] = [true, false].map((computed) =>
+      has.filter(({ name, over }) => (over !== "data" || asked.has(name)) === computed),
+    ) as [ScoreFamily[], ScoreFamily[]];
+    if (left.length > 0) {
+      const names = left.map(({ name }) => name).join(",");
+      options.onNote?.(
+        `${names}: left NULL for new pairs. Name them with --scores, with their options, to compute them.`,
+      );
+    }
+    result = await run(dataset, options, { mode: "new rows", rows, families, columns: known.columns });
+  } else if (scores !== undefined && more.length === 0) {
+    options.onNote?.(
+      `${out} has these scores of all pairs already. For other settings, score into another table.`,
+    );
   }
   if (more.length > 0) {
     const added = more.flatMap((family) => family.columns);
@@ -124,16 +140,19 @@ async function removeFinished(out: string): Promise<void> {
 
 const PLAN = "plan.json";
 
+const inTheWay = (out: string, cause?: UsageError): UsageError =>
+  new UsageError(
+    `scores: out must be a new file, or a table of scores that Clipwright made; got ${out}. Write elsewhere, or remove what is there.`,
+    { file: out, key: "out", cause },
+  );
+
 /** What a table holds that exists already. */
 async function lookAt(out: string) {
-  await using database = await openTables({ tables: { known: out } });
+  await using database = await openTables({ tables: { known: out } }).catch((error: unknown) => {
+    throw error instanceof UsageError ? inTheWay(out, error) : error;
+  });
   const info = database.infos.known;
-  if (info?.kind !== "scores") {
-    throw new UsageError(
-      `scores: ${out} exists and is no table of scores that Clipwright made. Write elsewhere, or remove it.`,
-      { file: out, key: "out" },
-    );
-  }
+  if (info?.kind !== "scores") throw inTheWay(out);
   const names = new Set(info.columns.map(({ name }) => name));
   return {
     has: await pairsOf(database, "known"),
@@ -154,7 +173,10 @@ async function run(dataset: Dataset, options: ScorePairsOptions, job: Job): Prom
   const pathOf = (name: string): string => join(folder, `${name}.parquet`);
   const pairs = pathOf("pairs");
   const isJoined = await scoreByThemselves(dataset, job, pairs, info, host, options);
-  if (!isJoined) return { path: out, rows: 0, added: job.rows.length, columns: [], faults: {} };
+  if (!isJoined) {
+    const { length } = rowsOfProcess(job.rows, options.processes ?? ALONE);
+    return { path: out, rows: 0, added: length, columns: [], faults: {} };
+  }
   const files = new Map([["pairs", { path: pairs, columns: passColumns(job).map(({ name }) => name) }]]);
   /** Keeps the columns that `score` gives, unless a killed process has. */
   const keep = async (
