@@ -8,7 +8,7 @@
  * of all n cores for the forward pass, no arrangement gives more than f / (f + d/n) of its rate: that share is told too.
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
@@ -16,6 +16,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { keyFromSeed, Random } from "../src/core/random.js";
+import { subset } from "../src/data/dataset.js";
 import { openDataset } from "../src/data/index.js";
 import { evaluationPipeline, preprocessImage } from "../src/data/pixels/pipeline.js";
 import { loadTokenizer } from "../src/data/tokenizer/load.js";
@@ -33,6 +34,8 @@ const { values } = parseArgs({
     images: { type: "string", default: "512" },
     /** Of the JPEGs; their height is three quarters of it. */
     width: { type: "string", default: "500" },
+    /** Pictures to embed instead of made ones, the first `--images` of them. */
+    data: { type: "string" },
     rounds: { type: "string", default: "3" },
     /** Images in one run of the graph. */
     batch: { type: "string", default: "32" },
@@ -44,18 +47,26 @@ const [count, width, rounds, imageBatch] = [values.images, values.width, values.
 const height = Math.round(0.75 * width);
 const folder = mkdtempSync(join(tmpdir(), "embedding-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-const files: string[] = [];
-for (let i = 0; i < count; i++) {
-  // Noise enlarged has about the detail of a photograph: files of some 60 kB.
-  const random = new Random(keyFromSeed(i));
-  const [w, h] = [Math.ceil(width / 4), Math.ceil(height / 4)];
-  const data = Uint8Array.from({ length: w * h * 3 }, () => random.integer(256));
-  const small = sharp(data, { raw: { width: w, height: h, channels: 3 } });
-  const file = join(folder, `${i}.jpg`);
-  writeFileSync(file, await small.resize(width, height, { fit: "fill" }).jpeg({ quality: 85 }).toBuffer());
-  files.push(file);
+
+/** JPEGs of noise, enlarged so that they have about the detail of a photograph: files of some 75 kB. */
+async function madePictures(): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const random = new Random(keyFromSeed(i));
+    const [w, h] = [Math.ceil(width / 4), Math.ceil(height / 4)];
+    const data = Uint8Array.from({ length: w * h * 3 }, () => random.integer(256));
+    const large = sharp(data, { raw: { width: w, height: h, channels: 3 } }).resize(width, height, {
+      fit: "fill",
+    });
+    writeFileSync(join(folder, `${i}.jpg`), await large.jpeg({ quality: 85 }).toBuffer());
+  }
 }
-const dataset = await openDataset(folder, { captionsOptional: true });
+
+if (values.data === undefined) await madePictures();
+const all = await openDataset(values.data ?? folder, { captionsOptional: true });
+const dataset = subset(
+  all,
+  Array.from({ length: Math.min(count, all.length) }, (_, i) => i),
+);
 
 await using engine = await openEngine(values.engine, {});
 const { config, preprocess } = findPreset(values.model);
@@ -84,7 +95,7 @@ const secondsOf = async (body: () => Promise<unknown>): Promise<number> => {
   await body();
   return (performance.now() - start) / 1000;
 };
-const bytes = files.slice(0, 64).map((file) => readFileSync(file));
+const bytes = await Promise.all(Array.from({ length: 64 }, (_, i) => dataset.readBytes(i)));
 const size = bytes.reduce((sum, { length }) => sum + length, 0) / bytes.length;
 const decodeAll = async () => {
   for (const one of bytes) await preprocessImage(one, pipeline);
@@ -92,18 +103,18 @@ const decodeAll = async () => {
 const pixels = new Uint8Array(imageBatch * pipeline.size ** 2 * 3).fill(100);
 const cores = availableParallelism();
 console.error(
-  `${values.model} on ${engine.name}, ${count} JPEGs of ${width} × ${height} (${(size / 1000).toFixed(0)} kB), ${cpus()[0]?.model}, ${cores} cores, load ${loadavg()[0]?.toFixed(1)}`,
+  `${values.model} on ${engine.name}, ${dataset.length} pictures of ${(size / 1000).toFixed(0)} kB, ${cpus()[0]?.model}, ${cores} cores, load ${loadavg()[0]?.toFixed(1)}`,
 );
 await decodeAll();
 await encoder.embedPixels(pixels);
 for (let turn = 0; turn < rounds; turn++) {
   const d = (await secondsOf(decodeAll)) / bytes.length;
   const forward = await secondsOf(async () => {
-    for (let at = 0; at < count; at += imageBatch) await encoder.embedPixels(pixels);
+    for (let at = 0; at < dataset.length; at += imageBatch) await encoder.embedPixels(pixels);
   });
-  const f = forward / (Math.ceil(count / imageBatch) * imageBatch);
+  const f = forward / (Math.ceil(dataset.length / imageBatch) * imageBatch);
   using store = new FeatureStore(encoder, { folder: join(folder, `store-${turn}`), model: `${turn}` });
-  const embedded = (await secondsOf(() => store.images(dataset))) / count;
+  const embedded = (await secondsOf(() => store.images(dataset))) / dataset.length;
   console.error(
     `forward alone ${(1 / f).toFixed(0)} images/s, embedding ${(1 / embedded).toFixed(0)}: ${((100 * f) / embedded).toFixed(0)} %; decoding ${(1000 * d).toFixed(1)} ms a picture, so ${((100 * f) / (f + d / cores)).toFixed(0)} % at most`,
   );

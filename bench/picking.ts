@@ -34,6 +34,8 @@ const { values } = parseArgs({
     batch: { type: "string", default: "64" },
     seeds: { type: "string", default: "3" },
     model: { type: "string", default: "clipwright-nano-32" },
+    /** Rows of the table by number, joined with commas; all otherwise. */
+    arms: { type: "string" },
     engine: { type: "string", default: "auto" },
   },
 });
@@ -157,8 +159,10 @@ function meanOf(scores: readonly number[]): string {
 await plant();
 await trainRun(`${name}-reference`, "trusted", steps, 100, []);
 const scores = arms.map((): number[][] => []);
+const asked = values.arms?.split(",").map(Number) ?? [...arms.keys()];
 for (let seed = 0; seed < Number(values.seeds); seed++) {
-  for (const [i, arm] of arms.entries()) {
+  for (const i of asked) {
+    const arm = arms[i]!;
     const run = `${name}-${i}-${seed}`;
     scores[i]!.push(await score(await trainRun(run, arm.folder, arm.steps, seed, arm.words)));
     process.stderr.write(`${arm.about}, seed ${seed}: ${scores[i]!.at(-1)!.map((x) => x.toFixed(1))}\n`);
@@ -167,7 +171,9 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
 const out = (line: string) => process.stdout.write(`${line}\n`);
 out("| batches | cost of a step | steps | text → image R@10 | image → text R@10 |");
 out("| --- | --- | --- | --- | --- |");
-for (const [i, { about, cost, steps: count }] of arms.entries())
+for (const i of asked) {
+  const { about, cost, steps: count } = arms[i]!;
   out(
     `| ${about} | ${cost.toFixed(2)} × | ${count} | ${METRICS.map((_, m) => meanOf(scores[i]!.map((each) => each[m]!))).join(" | ")} |`,
   );
+}

@@ -45,11 +45,17 @@ pandas and DuckDB, and says in its metadata (\`clipwright\`, JSON) what made it 
   changed. What counts over the whole table (\`frequency\`, \`odd_size\`, \`duplicates\`) is then counted anew. A picture that was
   replaced under its name is not noticed.
 - **Stopped**: \`TABLE.scoring/\` holds what is done, a part a minute; the same command goes on, to the same bytes.
-- **Several processes**: under torchrun, srun or the like each scores its share of the rows, and process 0 joins them.
+- **Several processes**: under torchrun, srun or the like each scores its share of the rows by themselves, and process 0 joins them and
+  does what needs the table, a model or a training.
 - **Memory**: pairs go by. What stays is the data set's index (about the bytes of the captions), and for ${scoreFamilies
   .filter(({ over }) => over === "table")
   .map(({ name }) => `\`${name}\``)
   .join(", ")} at most 80 bytes a picture and 24 a caption.
+
+- **Cost**, in CPU time of one core (Xeon, 2 cores, busy with other work): captions 20,000 a second for \`words\`, \`wording\` and
+  \`frequency\` (43 s for a CSV of 1,000,000), 10,000 a second for \`language\` after 2 s and 0.4 GB of loading; pictures of 150 pixels with
+  all that is seen in them 450 a second. The 5,315 pairs of 1,063 photos take 6 s with all default scores. A million captions peak at 0.73 GB,
+  a quarter of a million at 0.60 GB: 0.13 KB a pair, which is the index.
 
 Every table begins with these:
 

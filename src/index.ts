@@ -7,6 +7,7 @@
  */
 
 export {
+  applySelection,
   compare,
   crossfit,
   evaluate,
@@ -18,23 +19,39 @@ export {
   loadModel,
   loadTokenizer,
   makeClip,
+  makeLadder,
+  makeSelection,
   openDataset,
   openEngine,
   openModel,
   parseClipConfig,
+  profileData,
+  readTable,
   runTask,
   scorePairs,
   summarize,
+  summarizeTable,
   train,
+  watchData,
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
+export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
 export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
 export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
 export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
+export type { DawidSkene, DawidSkeneOptions } from "./curate/review/agreement/dawid-skene.js";
+export type { Agreement, Rating } from "./curate/review/agreement/measures.js";
+export type { ReviewerReport, ReviewReport } from "./curate/review/agreement/report.js";
+export type { ReadVerdicts } from "./curate/review/log/log.js";
+export type { PairId, Verdict } from "./curate/review/log/verdict.js";
+export type { FaultsLeft, Stratum } from "./curate/review/order/faults-left.js";
+export type { Decision, Outcome } from "./curate/review/outcome.js";
+export type { Review, ReviewOptions } from "./curate/review/review.js";
+export type { ReviewServer, ServeOptions } from "./curate/review/server/serve.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
@@ -45,6 +62,16 @@ export type {
   ScoreValue,
   ScoreValues,
 } from "./curate/scores/score.js";
+export type { ExampleGroup } from "./curate/select/examples.js";
+export type { Rule } from "./curate/select/rules.js";
+export type { Combination } from "./curate/select/score.js";
+export type { Ladder, RuleOutcome, SelectionOptions, SelectionReport } from "./curate/select/select.js";
+export type { SqlRow } from "./curate/tables/database.js";
+export type { ReadTableOptions } from "./curate/tables/read.js";
+export type { ColumnSummary, TableSummary } from "./curate/tables/summary.js";
+export type { DriftThresholds } from "./curate/watch/compare.js";
+export type { DataProfile } from "./curate/watch/profile.js";
+export type { DriftCheck, ProfileOptions, WatchModel, WatchOptions } from "./curate/watch/watch.js";
 export type { ClassNames } from "./data/class-names.js";
 export type {
   Dataset,
@@ -57,6 +84,8 @@ export type {
   SourceSpec,
 } from "./data/index.js";
 export type { CorruptionName } from "./data/pixels/corrupt/corruption.js";
+export type { TableColumn, TableInfo } from "./data/selections/form.js";
+export type { Selected, SelectOptions } from "./data/selections/select.js";
 export type { LoadTokenizerOptions } from "./data/tokenizer/load.js";
 export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenizer/tokenizer.js";
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";

@@ -45,6 +45,12 @@ const cases: readonly (readonly [call: string, mistake: () => unknown, line: str
     "options",
   ],
   [
+    "openReview",
+    () => loose.openReview("scores.parquet", data, { overlap: 2 }),
+    "openReview: overlap must be a number from 0 to 1; got overlap=2.",
+    "overlap",
+  ],
+  [
     "inspectDataset",
     () => loose.inspectDataset("photos"),
     'inspectDataset: dataset must be a data set, as openDataset gives; got dataset="photos".',

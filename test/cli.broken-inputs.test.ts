@@ -384,7 +384,7 @@ const cases: readonly Case[] = [
   {
     fault: "weights with a NaN in them",
     words: () => [
-      ...["embed", at("nan.safetensors"), "--model", at("runs/good/open_clip_config.json")],
+      ...["embed", at("nan.safetensors"), "--model", at("runs/good/model.json")],
       ...["--tokenizer", at("runs/good"), "--text", "a"],
     ],
     tells: /nan\.safetensors: weights must be finite; got NaN or infinity in "logit_scale"/,

@@ -16,7 +16,7 @@ import {
 import { ReviewLog, readReviewLog } from "../src/curate/review/log/log.js";
 import { Standing } from "../src/curate/review/log/standing.js";
 import { makeVerdict, type Verdict } from "../src/curate/review/log/verdict.js";
-import { openReview, tellTables } from "../src/curate/review/open.js";
+import { openReviewSet, tellTables } from "../src/curate/review/open.js";
 import { isFault, outcomeOf } from "../src/curate/review/outcome.js";
 import { openTables } from "../src/curate/tables/database.js";
 import { describeTable } from "../src/curate/tables/info.js";
@@ -285,7 +285,7 @@ suite("clipwright curate review", () => {
   test("opens scores, a selection, or both, in any order", async () => {
     const { dataset, scores, selection } = await tablesIn(scratchFolder());
     assert.deepEqual(await tellTables([scores, selection]), { scores, selection });
-    const open = async (...paths: string[]) => (await openReview(await tellTables(paths), dataset)).set;
+    const open = async (...paths: string[]) => (await openReviewSet(await tellTables(paths), dataset)).set;
     const of = await open(selection, scores);
     assert.deepEqual(
       of.scores.map(({ name, better, about }) => [name, better, about]),
@@ -303,25 +303,25 @@ suite("clipwright curate review", () => {
     );
     assert.deepEqual([of.selected, (await open(scores)).selected], [true, false]);
     assert.equal((await open(selection)).items[11]!.caption, "another 5");
-    const some = await openReview({ scores, selection: undefined }, dataset, {
+    const some = await openReviewSet({ scores, selection: undefined }, dataset, {
       where: "clip_score > 0.3",
       limit: 3,
     });
     assert.deepEqual([some.set.items.length, some.rows], [3, 5]);
     await assert.rejects(tellTables([scores, scores]), /both scores\. Name one/);
-    const nothing = openReview({ scores, selection: undefined }, dataset, { where: "clip_score > 9" });
+    const nothing = openReviewSet({ scores, selection: undefined }, dataset, { where: "clip_score > 9" });
     await assert.rejects(nothing, /leaves none/);
     const folder = scratchFolder();
     put(folder, "other/x.png", await pngOf(1));
     put(folder, "other/x.txt", "x");
     const other = await openDataset(join(folder, "other"));
-    await assert.rejects(openReview({ scores, selection: undefined }, other), /they have none of its 12/);
+    await assert.rejects(openReviewSet({ scores, selection: undefined }, other), /they have none of its 12/);
   });
 
   test("--export writes the selection that training takes, --summary tells how people agree", async () => {
     const folder = scratchFolder();
     const { dataset, scores, selection, source } = await tablesIn(folder);
-    const { set: open } = await openReview({ selection, scores }, dataset);
+    const { set: open } = await openReviewSet({ selection, scores }, dataset);
     const session = sampleSession(folder, open);
     session.judge("Ada", { item: 0, answer: "keep" });
     session.judge("Ben", { item: 0, answer: "keep" });

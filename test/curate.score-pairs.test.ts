@@ -52,8 +52,11 @@ function bytesOf(path: string): string {
 
 describe("scorePairs", () => {
   test("scores captions and pictures; a broken picture is a row with the reason", async () => {
-    const { path, rows, added } = await score(photos);
-    assert.deepEqual([rows, added], [15, 15]);
+    const { path, rows, added, faults } = await score(photos);
+    assert.deepEqual(
+      [rows, added, faults],
+      [15, 15, { broken: 2, is_file_name: 1, is_blurry_issue: 3, is_duplicate: 2 }],
+    );
     const found = await rowsOf(
       path,
       "key, caption_index, words, language, is_file_name, caption_count, width, format, duplicate_group, duplicate_count, duplicate_kind, broken, length(uid) AS uid",
@@ -162,6 +165,35 @@ describe("scorePairs", () => {
     assert.deepEqual(await rowsOf(path, columns), await rowsOf(all.path, columns));
   });
 
+  test("takes over the scores that tables, tars and JSON bring, without being asked", async () => {
+    const uid = "0123456789abcdef0123456789abcdef";
+    put(
+      folder,
+      "given.csv",
+      "filepath,caption,clip_b32_similarity_score\nphotos/0.png,one,0.31\nphotos/1.png,two,\n",
+    );
+    const csv = await score(join(folder, "given.csv"));
+    assert.deepEqual(await rowsOf(csv.path, "clip_b32_similarity_score AS s"), [{ s: 0.31 }, { s: null }]);
+
+    const json = (numbers: object): string => JSON.stringify({ caption: "in a tar", uid, ...numbers });
+    const members: [string, string | Buffer][] = [];
+    for (const [i, numbers] of [
+      { original_width: 640, original_height: "480" },
+      { similarity: 0.28 },
+    ].entries())
+      members.push([`${i}.png`, await pngOf(i)], [`${i}.json`, json(numbers)]);
+    put(folder, "given.tar", tarOf(members));
+    const tar = await score(join(folder, "given.tar"), { scores: ["given"] });
+    const columns = "uid, original_width AS w, original_height AS h, similarity AS s";
+    assert.deepEqual(await rowsOf(tar.path, columns), [
+      { uid, w: 640, h: 480, s: null },
+      { uid, w: null, h: null, s: 0.28 },
+    ]);
+    const asked = await score(join(folder, "given.csv"), { scores: ["words"] });
+    assert.deepEqual(asked.columns.includes("clip_b32_similarity_score"), false);
+    await assert.rejects(score(photos, { scores: ["given"] }), /needs data that bring scores of their own/);
+  });
+
   test("gives the same table by several processes", async () => {
     const alone = await score(photos);
     const out = join(folder, "together.parquet");
@@ -173,7 +205,9 @@ describe("scorePairs", () => {
   test("refuses a file that is no table of its own, half a table of other settings, names of no score", async () => {
     const taken = join(folder, "taken.parquet");
     writeFileSync(taken, "something else");
-    await assert.rejects(score(photos, { out: taken }), /taken\.parquet: is not a whole Parquet file/);
+    const wrong = /out must be a new file, or a table of scores that Clipwright made; got .*/;
+    for (const out of [taken, photos, `${folder}/new/`]) await assert.rejects(score(photos, { out }), wrong);
+    assert.equal(readFileSync(taken, "utf8"), "something else");
     const out = join(folder, "half.parquet");
     await assert.rejects(
       score(photos, {
@@ -229,9 +263,15 @@ describe("clipwright curate score", () => {
     const out = join(folder, "cli.parquet");
     const words = ["curate", "score", photos, "--out", out, "--scores", "words,quality", "--workers", "1"];
     const first = await runWords(commands, words);
-    assert.deepEqual([first.code, first.out], [0, `${out}: 15 pairs, 15 of them new, 20 columns new\n`]);
+    assert.deepEqual(
+      [first.code, first.out],
+      [0, `${out}: 15 pairs, 15 scored now, 20 columns new\nFaults, by rows:\n   3  is_blurry_issue\n`],
+    );
     const again = await runWords(commands, [...words, "--json"]);
-    assert.deepEqual(JSON.parse(again.out), { path: out, rows: 15, added: 0, columns: [] });
+    assert.deepEqual(JSON.parse(again.out), {
+      ...{ path: out, rows: 15, added: 0, columns: [] },
+      faults: { is_blurry_issue: 3 },
+    });
     const shown = await runWords(commands, ["curate", "show", out]);
     assert.match(
       shown.out,

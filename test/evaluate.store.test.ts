@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, utimesSync } from "node:fs";
+import { readdirSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { openDataset } from "../src/data/index.js";
@@ -21,6 +21,7 @@ suite("FeatureStore", () => {
     name: string,
     body: (store: FeatureStore, told: Progress[], encoder: Encoder) => Promise<T>,
     onProgress: (progress: Progress) => void = () => {},
+    limitBytes?: number,
   ): Promise<T> {
     await using engine = new OnnxRuntime({ threads: 1 });
     const { encoder, key } = await loadModel(engine, { path: model, workers: 1 });
@@ -29,6 +30,7 @@ suite("FeatureStore", () => {
     using store = new FeatureStore(encoder, {
       folder: join(folder, name),
       model: key(),
+      limitBytes,
       onProgress: (progress) => {
         told.push(progress);
         onProgress(progress);
@@ -104,5 +106,31 @@ suite("FeatureStore", () => {
       const long = Array.from({ length: encoder.options.tokenizer.contextLength }, () => "word").join(" ");
       assert.deepEqual((await store.texts(["short", long], "texts")).cut, [1]);
     });
+  });
+
+  test("the longest unused entries go beyond the limit; those that are in use stay, and what is gone is made again", async () => {
+    const words = (of: string) => Array.from({ length: 50 }, (_, i) => `${of} ${i}`);
+    const entries = () => new Set(readdirSync(join(folder, "small")));
+    const fill = (of: string, limitBytes?: number) =>
+      inStore("small", (store) => store.texts(words(of), of), undefined, limitBytes);
+    await fill("first");
+    const [first] = entries();
+    const past = new Date(Date.now() - 60_000);
+    for (const file of readdirSync(join(folder, "small", first!)))
+      utimesSync(join(folder, "small", first!, file), past, past);
+    await fill("second");
+    assert.equal(entries().size, 2);
+    await fill("first"); // used again: the second is now the older one
+    const size = readdirSync(join(folder, "small", first!)).reduce(
+      (sum, file) => sum + statSync(join(folder, "small", first!, file)).size,
+      0,
+    );
+    await fill("third", 2.5 * size);
+    assert.equal(entries().size, 2);
+    assert.ok(entries().has(first!));
+    await fill("fourth", 0);
+    assert.equal(entries().size, 1, "what was just made stays");
+    await fill("first");
+    assert.ok(entries().has(first!));
   });
 });

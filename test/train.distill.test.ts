@@ -332,8 +332,7 @@ describe("train with --teacher", () => {
     const put = (name: string) => {
       const path = join(logs, name, "checkpoints");
       cpSync(join(path, readdirSync(path).sort().at(-1)!), moving, { recursive: true });
-      for (const file of ["open_clip_config.json", "tokenizer.json"])
-        cpSync(join(logs, name, file), join(moving, file));
+      for (const file of ["model.json", "tokenizer.json"]) cpSync(join(logs, name, file), join(moving, file));
     };
     put("teacher");
     const stop = new AbortController();

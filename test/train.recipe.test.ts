@@ -109,6 +109,16 @@ suite("checkRecipe", () => {
       /^cooldown: .*fit/,
     ],
     ["class names without images", { zeroshotClassnames: "c.txt" }, /^zeroshotData: .*--zeroshot-classnames/],
+    [
+      "a best by a score that is misspelt",
+      { keepBest: "val/image_retrieval_recal@5", valSplit: 0.1 },
+      /^keepBest: must be a score that the run gets; got keepBest=val\/image_retrieval_recal@5\. Did you mean "image_retrieval_recall@5"\?/,
+    ],
+    [
+      "a best by a task that is not asked for",
+      { keepBest: "knn_acc1@10", zeroshotData: "set" },
+      /^keepBest: must be a score .*got keepBest=knn_acc1@10\. There are acc1, acc5, mean_per_class_recall\./,
+    ],
     ["a best of nothing", { keepBest: "val/loss" }, /^keepBest: needs something that is evaluated/],
     ["a name that is a path", { name: "../x" }, /^name: must be one folder name/],
   ];

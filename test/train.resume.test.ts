@@ -116,7 +116,7 @@ function assertSameRun(name: string, reference: string): void {
   for (const file of ["metrics.jsonl", "evaluation.jsonl"]) {
     assert.deepEqual(withoutClock(linesOf(name, file)), withoutClock(linesOf(reference, file)), file);
   }
-  for (const file of ["tokenizer.json", "open_clip_config.json", "plan.json"]) {
+  for (const file of ["tokenizer.json", "model.json", "plan.json"]) {
     assert.equal(
       readFileSync(join(runFolder(name), file), "utf8"),
       readFileSync(join(runFolder(reference), file), "utf8"),

@@ -207,11 +207,11 @@ suite("Run", () => {
   });
 
   test("keeps the last few, and the best by score", () => {
-    const recipe = recipeFor({ keepLast: 2, keepBest: "val/loss", valSplit: 0.1 });
+    const recipe = recipeFor({ keepLast: 2, keepBest: "val/val_loss", valSplit: 0.1 });
     using run = Run.open(recipe);
     const losses = [3, 1, 2, 1, Number.NaN];
     losses.forEach((value, i) => {
-      run.saveCheckpoint(i + 1, filesAt(i), {}, { metric: "val/loss", value });
+      run.saveCheckpoint(i + 1, filesAt(i), {}, { metric: "val/val_loss", value });
     });
     assert.deepEqual(
       run.listCheckpoints().map(({ step }) => step),

@@ -101,9 +101,7 @@ suite("train with a strategy", () => {
       [...numbersOf("slip", "params.safetensors").keys()].every((name) => !name.startsWith("image_mlp")),
     );
     assert.ok(numbersOf("siglip", "params.safetensors").has("logit_bias"));
-    const { model_cfg } = JSON.parse(
-      readFileSync(join(folder, "runs", "siglip", "open_clip_config.json"), "utf8"),
-    );
+    const { model_cfg } = JSON.parse(readFileSync(join(folder, "runs", "siglip", "model.json"), "utf8"));
     assert.equal(model_cfg.init_logit_bias, -10);
     assert.ok(Math.abs(model_cfg.init_logit_scale - Math.log(10)) < 1e-12);
   });

@@ -12,6 +12,7 @@ export const commands: readonly CommandEntry[] = Object.freeze([
   entry("compare", async () => (await import("./commands/compare.js")).compareCommand),
   entry("study", async () => (await import("./commands/study.js")).studyCommand),
   entry("embed", async () => (await import("./commands/embed.js")).embedCommand),
+  entry("export", async () => (await import("./commands/export.js")).exportCommand),
   entry("report", async () => (await import("./commands/report.js")).reportCommand),
   entry("models", async () => (await import("./commands/models.js")).modelsCommand),
   entry("strategies", async () => (await import("./commands/strategies.js")).strategiesCommand),

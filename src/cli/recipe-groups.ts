@@ -2,9 +2,9 @@
 
 import { basename, join } from "node:path";
 import { UsageError } from "../core/errors.js";
-import { readJson } from "../core/files.js";
+import { filesBeside } from "../evaluate/model/locate.js";
 import { makeClip } from "../models/clip.js";
-import { parseClipConfig } from "../models/config/config.js";
+import { RUN_MODEL_FILE, readModelFile } from "../models/config/model-file.js";
 import { type Recipe, recipeToJson } from "../train/recipe/recipe.js";
 import { planIn, readLines } from "../train/run/folder.js";
 import { phasesOf } from "../train/schedule/phases.js";
@@ -82,8 +82,8 @@ function courseOf(path: string, recipe: Recipe): Record<string, unknown> {
 
 /** Multiply-adds of the forward passes of `steps` steps of a run. */
 function macsOf(path: string, recipe: Recipe, steps: number): number {
-  const file = join(path, "open_clip_config.json");
-  const clip = makeClip(parseClipConfig(readJson(file), file));
+  const { config } = filesBeside(path);
+  const clip = makeClip(readModelFile(config ?? join(path, RUN_MODEL_FILE)).config);
   return (
     recipe.batchSize * phasesOf(recipe, clip).forwardMacs(steps, planIn(path) ?? { totalSteps: undefined })
   );

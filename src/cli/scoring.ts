@@ -12,7 +12,7 @@ import { takeSelected } from "../data/selections/select.js";
 import type { Engine } from "../engines/engine.js";
 import { saveFeatures } from "../evaluate/features/save.js";
 import { type FeatureSource, freshFeatures } from "../evaluate/features/source.js";
-import { FeatureStore } from "../evaluate/features/store.js";
+import { FEATURES_LIMIT_BYTES, FeatureStore } from "../evaluate/features/store.js";
 import { type LoadedModel, loadModel } from "../evaluate/model/load-model.js";
 import { allCorruptions, type Corruptions, scoreCorrupted } from "../evaluate/suites/corruptions.js";
 import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
@@ -58,19 +58,25 @@ export const featureOptions = {
   keepFeatures: defaulted(
     flag(),
     true,
-    "Keep what was embedded under $CLIPWRIGHT_CACHE, and take from there what was kept.",
+    "Keep what was embedded under $CLIPWRIGHT_CACHE, and take from there what was kept. Delete the folder features there to clear it.",
+  ),
+  featuresDisk: defaulted(
+    integer(0),
+    FEATURES_LIMIT_BYTES / 2 ** 20,
+    "MiB of disk that kept features of all models and data may take; the longest unused go.",
   ),
 };
 
 /** Features of a model, kept in the cache folder or, with `keepFeatures` off, made anew. */
 export function openFeatures(
   { encoder, key }: LoadedModel,
-  { keepFeatures }: { readonly keepFeatures: boolean },
+  { keepFeatures, featuresDisk }: Values<typeof featureOptions>,
   progress: ProgressLine,
 ): FeatureSource & Disposable {
   if (keepFeatures) {
     const folder = join(cacheFolder(), "features");
-    return new FeatureStore(encoder, { folder, model: key(), onProgress: progress.show });
+    const limitBytes = featuresDisk * 2 ** 20;
+    return new FeatureStore(encoder, { folder, model: key(), onProgress: progress.show, limitBytes });
   }
   return { ...freshFeatures(encoder, progress.show), [Symbol.dispose]: () => {} };
 }
@@ -299,10 +305,14 @@ async function setsOf(
   const reading = { ...datasetOptions(options), onProgress: say };
   const probeData = options.probeData && (await openDataset(options.probeData, reading));
   if (options.choices !== undefined) {
-    if (options.data !== undefined) {
-      throw new UsageError("evaluate: questions bring their pictures; got --choices and --data. Keep one.", {
-        key: "choices",
-      });
+    const other = (["data", "suite"] as const).find((key) => options[key] !== undefined);
+    if (other !== undefined) {
+      throw new UsageError(
+        `evaluate: questions bring their pictures; got --choices and --${other}. Keep one.`,
+        {
+          key: "choices",
+        },
+      );
     }
     return { sets: questionSets(options.choices, options), probeData };
   }

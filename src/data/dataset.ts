@@ -46,6 +46,8 @@ export interface SourceDescription {
   readonly emptyClasses?: readonly string[];
   /** Share of the samples drawn, when the caller gave weights. */
   readonly weight?: number;
+  /** Names of the numbers that it brings for its pairs, such as `clip_b32_similarity_score`; absent without any. */
+  readonly given?: readonly string[];
   /** What a person should know: captions without image, a fallback that was taken. */
   readonly notes: readonly string[];
   /** What is damaged or cannot be read, counted, the first ones named; with `strict` there is none. */
@@ -130,7 +132,15 @@ export function makeDataset(
   description: SourceWords,
 ): Dataset {
   const { length, captionCount: captions, classes } = samples;
-  const full: SourceDescription = { problems: [], ...description, samples: length, captions, classes };
+  const given = samples.given.size === 0 ? {} : { given: [...samples.given.keys()] };
+  const full: SourceDescription = {
+    problems: [],
+    ...description,
+    ...given,
+    samples: length,
+    captions,
+    classes,
+  };
   const images = { containers, ...samples.places };
   return new IndexedDataset(name, [full], [{ name, start: 0, length }], images, samples);
 }

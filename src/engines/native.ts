@@ -12,6 +12,9 @@ export type Pointer = bigint;
 const RTLD_NOW = 2;
 const RTLD_NODELETE = process.platform === "darwin" ? 0x80 : 0x1000;
 
+/** What compiled programs of one engine may take on disk. */
+export const PROGRAMS_LIMIT_BYTES = 4 * 2 ** 30;
+
 export const cLibrary = (): LibraryHandle =>
   koffi.load(process.platform === "darwin" ? "libSystem.B.dylib" : "libc.so.6");
 

@@ -7,14 +7,14 @@ import { Pairs, SampleFinder } from "../../data/selections/pairs.js";
 import { type Database, openTables, type SqlRow, sqlName } from "../tables/database.js";
 import type { ReviewItem, ReviewScore, ReviewSet } from "./set.js";
 
-export interface OpenReviewOptions {
+export interface OpenSetOptions {
   /** A condition in SQL over the columns of the tables. */
   readonly where?: string | undefined;
   /** Pairs at most; of more so many are drawn at random. Default 20,000. */
   readonly limit?: number | undefined;
 }
 
-export interface OpenedReview {
+export interface OpenedSet {
   readonly set: ReviewSet;
   /** Pairs that the tables have and `where` lets through. */
   readonly rows: number;
@@ -63,11 +63,11 @@ export async function tellTables(paths: readonly string[]): Promise<ReviewTables
  * Opens the tables for a review of pictures of `dataset`. Every numeric column but those of the identity is a score;
  * `duplicate_group` says what is taken for copies.
  */
-export async function openReview(
+export async function openReviewSet(
   { selection, scores }: ReviewTables,
   dataset: Dataset,
-  { where, limit = 20_000 }: OpenReviewOptions = {},
-): Promise<OpenedReview> {
+  { where, limit = 20_000 }: OpenSetOptions = {},
+): Promise<OpenedSet> {
   const tables = {
     ...(selection !== undefined && { selection }),
     ...(scores !== undefined && { scores }),

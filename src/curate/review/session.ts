@@ -86,7 +86,7 @@ export class ReviewSession {
 
   constructor(
     readonly set: ReviewSet,
-    private readonly log: ReviewLog,
+    private readonly log: Pick<ReviewLog, "append" | "read">,
     { order = "useful", handout, gold = new Map(), stopAt = 0.02, now }: SessionSettings = {},
   ) {
     const { items, scores, selected } = set;

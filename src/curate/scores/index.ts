@@ -6,6 +6,7 @@ import { siblingsFamily } from "../fit/accuracy/siblings.js";
 import { crossfitFamily } from "../fit/crossfit/family.js";
 import { clustersFamily, targetsFamily } from "../fit/diversity/families.js";
 import { clipFamily } from "../fit/relevance/family.js";
+import { givenFamily } from "./given.js";
 import { duplicatesFamily } from "./image/duplicates.js";
 import { oddSizeFamily } from "./image/odd-size.js";
 import { pictureFamily } from "./image/picture.js";
@@ -22,6 +23,7 @@ export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
   languageFamily,
   wordingFamily,
   tokensFamily,
+  givenFamily,
   frequencyFamily,
   pictureFamily,
   qualityFamily,

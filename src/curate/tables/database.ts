@@ -17,9 +17,9 @@ export interface DatabaseOptions {
   /** Files that `write` may write. */
   readonly writes?: readonly string[];
   /** Of DuckDB; what does not fit is laid down on the disk meanwhile. Default 1 GiB. */
-  readonly memoryLimitBytes?: number;
+  readonly memoryLimitBytes?: number | undefined;
   /** Default: all cores. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /** A value as SQL gives it. */
@@ -52,7 +52,12 @@ export async function openTables(options: DatabaseOptions): Promise<Database> {
     threads = availableParallelism(),
   } = options;
   const paths = Object.values(tables);
-  for (const path of paths) withFileErrors("read", path, () => statSync(path));
+  for (const path of paths) {
+    if (!withFileErrors("read", path, () => statSync(path)).isDirectory()) continue;
+    throw new UsageError(`table ${path}: must be a Parquet file; got a folder. Name the file in it.`, {
+      file: path,
+    });
+  }
   const { DuckDBInstance } = await import("@duckdb/node-api");
   const spill = mkdtempSync(join(tmpdir(), "clipwright-tables-"));
   const instance = await DuckDBInstance.create(":memory:", {
@@ -140,6 +145,17 @@ export class Database implements AsyncDisposable {
     }
   }
 
+  /** Makes the temporary table `name` of one column, `row`. */
+  async putRows(name: string, rows: AsyncIterable<number>): Promise<void> {
+    await this.run(`CREATE TEMP TABLE ${sqlName(name)} (row BIGINT)`);
+    const appender = await this.connection.createAppender(name);
+    for await (const row of rows) {
+      appender.appendBigInt(BigInt(row));
+      appender.endRow();
+    }
+    appender.closeSync();
+  }
+
   /** The columns of a table as SQL sees it, without `row`. */
   async columns(table: string): Promise<SqlColumn[]> {
     const rows = await this.rows(
@@ -153,16 +169,29 @@ export class Database implements AsyncDisposable {
 
   /**
    * Checks a condition that a person wrote: one expression over the columns of `table` that is true or false of a row. Gives it
-   * as SQL to put into a question. Throws `UsageError`, which begins with `where` and says what DuckDB says.
+   * as SQL to put into a question. Throws `UsageError`, which begins with `label` and says what DuckDB says.
    */
-  async condition(table: string, where: string, label = "where"): Promise<string> {
+  condition(table: string, where: string, label = "where"): Promise<string> {
+    return this.expression(table, where, {
+      label,
+      type: "BOOLEAN",
+      rule: "must be a condition over the table's columns, in SQL",
+      remedy: `Write for instance "words > 2 AND language = 'en'".`,
+    });
+  }
+
+  /** The same of any expression; `type` is what it is cast to. */
+  async expression(
+    table: string,
+    text: string,
+    { label, type, rule, remedy }: Record<"label" | "type" | "rule" | "remedy", string>,
+  ): Promise<string> {
     const refuse = (why: string): never => {
-      throw new UsageError(
-        `${label}: must be a condition over the table's columns, in SQL; got "${where}": ${why}. Write for instance "words > 2 AND language = 'en'".`,
-        { key: label.replace(/^--/, "") },
-      );
+      throw new UsageError(`${label}: ${rule}; got "${text}": ${why}. ${remedy}`, {
+        key: label.replace(/^--/, ""),
+      });
     };
-    const [parsed] = await this.rows(`SELECT json_serialize_sql(${sqlText(`SELECT ${where}\n`)}) AS tree`);
+    const [parsed] = await this.rows(`SELECT json_serialize_sql(${sqlText(`SELECT ${text}\n`)}) AS tree`);
     const tree = JSON.parse(String(parsed?.tree)) as SerializedSql;
     if (tree.error) return refuse(tree.error_message ?? "it is no SQL");
     const [node, ...more] = tree.statements!.map((statement) => statement.node);
@@ -178,9 +207,12 @@ export class Database implements AsyncDisposable {
       node.having === null &&
       node.qualify === null;
     if (!alone) return refuse("it is more than one expression");
-    const sql = `(${where}\n)`;
+    const sql = `CAST((${text}\n) AS ${type})`;
     try {
-      const prepared = await this.connection.prepare(`SELECT 1 FROM ${sqlName(table)} WHERE ${sql} LIMIT 1`);
+      // In a condition an expression can be of one row alone: no aggregate, no window.
+      const prepared = await this.connection.prepare(
+        `SELECT 1 FROM ${sqlName(table)} WHERE ${sql} IS NULL LIMIT 1`,
+      );
       prepared.destroySync();
     } catch (error) {
       return refuse(firstLine(error));

@@ -3,13 +3,13 @@
 import { keyFromSeed } from "../../core/random.js";
 import { holm } from "../../evaluate/statistics/many.js";
 import { classesApart, type Difference, numbersApart } from "./distributions.js";
-import type { ColumnProfile, Profile } from "./profile.js";
+import type { ColumnProfile, DataProfile } from "./profile.js";
 import type { Vectors } from "./spaces.js";
 import { along, domainAuc, mmd } from "./vectors.js";
 import type { Window, WindowColumn } from "./window.js";
 
 /** From what on a difference is told. */
-export interface Thresholds {
+export interface DriftThresholds {
   /** Of a score's PSI: 0.1 is moderate. Default 0.1. */
   readonly psi: number;
   /** Of the classifier that tells new embeddings from old. Default 0.55 (Evidently). */
@@ -20,7 +20,7 @@ export interface Thresholds {
   readonly falseAlarms: number;
 }
 
-export const defaultThresholds: Thresholds = { psi: 0.1, auc: 0.55, mmd: 0.015, falseAlarms: 0.05 };
+export const defaultThresholds: DriftThresholds = { psi: 0.1, auc: 0.55, mmd: 0.015, falseAlarms: 0.05 };
 
 export interface ColumnFinding extends Difference {
   readonly name: string;
@@ -70,10 +70,10 @@ const PERMUTATIONS = 499;
  * correction.
  */
 export function compareWith(
-  profile: Pick<Profile, "columns" | "spaces">,
+  profile: Pick<DataProfile, "columns" | "spaces">,
   window: Window,
   vectors: Vectors,
-  thresholds: Partial<Thresholds> = {},
+  thresholds: Partial<DriftThresholds> = {},
 ): Findings {
   const { psi, auc, mmd: mmdLeast, falseAlarms } = { ...defaultThresholds, ...thresholds };
   const tooFew = window.pictures < LEAST_PICTURES;

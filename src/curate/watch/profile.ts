@@ -34,7 +34,7 @@ export interface SpaceProfile {
   readonly sample: Rows;
 }
 
-export interface Profile {
+export interface DataProfile {
   readonly made: string;
   readonly clipwright: string;
   readonly sources: readonly string[];
@@ -97,7 +97,7 @@ const schema = z.object({
 });
 
 /** Reads the profile at `path`. Throws `UsageError` where it is none, or not whole. */
-export function readProfile(path: string): Profile {
+export function readProfile(path: string): DataProfile {
   const remedy = "Make it again: clipwright curate watch SOURCE --profile FILE --make.";
   const { format: _, spaces, ...rest } = readCheckedJson(path, schema, remedy);
   return {
@@ -117,7 +117,7 @@ export function readProfile(path: string): Profile {
   };
 }
 
-export function writeProfile(path: string, { spaces, ...rest }: Profile): void {
+export function writeProfile(path: string, { spaces, ...rest }: DataProfile): void {
   const text = (values: Float32Array) =>
     Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
   writeJsonAtomic(path, {
@@ -132,7 +132,7 @@ export function writeProfile(path: string, { spaces, ...rest }: Profile): void {
 }
 
 /** What a new profile says of itself. */
-export const profileNow = (): Pick<Profile, "made" | "clipwright"> => ({
+export const profileNow = (): Pick<DataProfile, "made" | "clipwright"> => ({
   made: new Date().toISOString(),
   clipwright: version(),
 });

@@ -4,7 +4,7 @@ import { type Key, keyFromSeed, Random } from "../../core/random.js";
 import { type Dataset, subset } from "../../data/dataset.js";
 import type { Rows } from "../../evaluate/linear/cholesky.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
-import type { ColumnProfile, Profile, SpaceProfile } from "./profile.js";
+import type { ColumnProfile, DataProfile, SpaceProfile } from "./profile.js";
 import { along, mainDirections } from "./vectors.js";
 import type { DrawnPicture, Window, WindowColumn } from "./window.js";
 
@@ -99,7 +99,7 @@ function profileSpaces(vectors: Vectors, key: Key = keyFromSeed(0)): SpaceProfil
 export const profileOf = (
   window: Window,
   vectors: Vectors,
-): Pick<Profile, "pictures" | "columns" | "spaces"> => ({
+): Pick<DataProfile, "pictures" | "columns" | "spaces"> => ({
   pictures: window.pictures,
   columns: window.columns.map((column) => profileColumn(column, window.pictures)),
   spaces: profileSpaces(vectors),

@@ -7,8 +7,8 @@ import type { Dataset } from "../../data/dataset.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
 import { type ScorePairsOptions, scorePairs } from "../scores/run/score-pairs.js";
 import { openTables } from "../tables/database.js";
-import { compareWith, type Findings, type Thresholds } from "./compare.js";
-import { type Profile, profileNow, readProfile, writeProfile } from "./profile.js";
+import { compareWith, type DriftThresholds, type Findings } from "./compare.js";
+import { type DataProfile, profileNow, readProfile, writeProfile } from "./profile.js";
 import { profileOf, vectorsOf } from "./spaces.js";
 import { type Window, windowOf } from "./window.js";
 
@@ -30,7 +30,7 @@ export interface ProfileOptions
 }
 
 export interface WatchOptions extends Omit<ProfileOptions, "scores"> {
-  readonly thresholds?: Partial<Thresholds> | undefined;
+  readonly thresholds?: Partial<DriftThresholds> | undefined;
   /** Gets a line for each check, JSON; tells which rows were checked. Default `logBeside(profile)`. */
   readonly log?: string | undefined;
 }
@@ -39,7 +39,7 @@ export interface WatchOptions extends Omit<ProfileOptions, "scores"> {
 export const logBeside = (path: string): string => `${path.replace(/\.json$/, "")}.log.jsonl`;
 
 /** One check, as the log keeps it. */
-export interface Check extends Findings {
+export interface DriftCheck extends Findings {
   /** ISO 8601, UTC. */
   readonly time: string;
   readonly sources: readonly string[];
@@ -53,7 +53,7 @@ const UNREADABLE = "Remove it: a new one is begun.";
  * Scores what the table lacks of `dataset`, and writes a profile of all its rows. Throws `UsageError` for data without a picture,
  * and for what scoring refuses.
  */
-export async function makeProfile(dataset: Dataset, options: ProfileOptions): Promise<Profile> {
+export async function profileData(dataset: Dataset, options: ProfileOptions): Promise<DataProfile> {
   const { model, profile: path, table } = options;
   const { rows } = await scorePairs(dataset, { ...options, out: table });
   const window = await windowFrom(table, 0);
@@ -63,7 +63,7 @@ export async function makeProfile(dataset: Dataset, options: ProfileOptions): Pr
     );
   }
   const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
-  const profile: Profile = {
+  const profile: DataProfile = {
     ...profileNow(),
     sources: dataset.sources.map(({ name }) => name),
     rows,
@@ -78,7 +78,7 @@ export async function makeProfile(dataset: Dataset, options: ProfileOptions): Pr
  * Scores those pairs of `dataset` that the table lacks, nothing else, and compares those with the profile that no check has seen: what
  * a killed check has scored is checked by the next. Undefined where nothing is new. Throws `UsageError` where the model is not the profile's.
  */
-export async function watch(dataset: Dataset, options: WatchOptions): Promise<Check | undefined> {
+export async function watchData(dataset: Dataset, options: WatchOptions): Promise<DriftCheck | undefined> {
   const { model, table, thresholds, log = logBeside(options.profile) } = options;
   const profile = readProfile(options.profile);
   if (profile.model?.key !== model?.key) {
@@ -94,7 +94,7 @@ export async function watch(dataset: Dataset, options: WatchOptions): Promise<Ch
   if (start === rows) return undefined;
   const window = await windowFrom(table, start);
   const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
-  const check: Check = {
+  const check: DriftCheck = {
     time: new Date().toISOString(),
     sources: dataset.sources.map(({ name }) => name),
     rows,
@@ -105,14 +105,14 @@ export async function watch(dataset: Dataset, options: WatchOptions): Promise<Ch
 }
 
 /** The checks of a log, oldest first; none where there is no log. Throws `UsageError` for lines that are none. */
-export const readChecks = (log: string): readonly Check[] =>
+export const readChecks = (log: string): readonly DriftCheck[] =>
   existsSync(log)
     ? (readJsonRecords(
         log,
         ({ time, rows, columns }) =>
           typeof time === "string" && Number.isInteger(rows) && Array.isArray(columns),
         "a check",
-      ) as unknown as Check[])
+      ) as unknown as DriftCheck[])
     : [];
 
 async function windowFrom(table: string, start: number): Promise<Window> {

@@ -1,4 +1,5 @@
 /** Samples in columns: what the index of a data set holds takes about the bytes of its texts. */
+import { type GivenColumns, GivenWriter, givenAt } from "./given.js";
 import { TextLookup } from "./lookup.js";
 import { GrowingColumn, shared } from "./numbers.js";
 import { anyHolds, type Texts, TextsWriter, textAt } from "./texts.js";
@@ -12,6 +13,8 @@ export interface Sample {
   readonly label?: string;
   /** The data's own identity of the pair, 32 hex digits, as DataComp has it. */
   readonly uid?: string;
+  /** Numbers that the data bring for it, by `givenFields`' names. */
+  readonly given?: Readonly<Record<string, number>>;
   /** Of each caption, in the loss; absent: 1 each. */
   readonly weights?: readonly number[];
 }
@@ -107,6 +110,8 @@ export class SampleColumns implements Samples {
     },
     /** [4 · length] of each sample's uid the words, first digits first; zeros of one that has none. Absent: none has. */
     private readonly uids?: Uint32Array,
+    /** Numbers that the data bring. */
+    readonly given: GivenColumns = new Map(),
   ) {}
 
   get length(): number {
@@ -134,11 +139,13 @@ export class SampleColumns implements Samples {
     for (let c = i === 0 ? 0 : ends[i - 1]!; c < ends[i]!; c++) captions.push(textAt(texts, at?.[c] ?? c));
     const label = this.labels?.at[i] ?? -1;
     const words = this.uidAt(i);
+    const given = givenAt(this.given, i);
     return {
       key: this.keyAt(i),
       captions,
       ...(label < 0 ? {} : { label: textAt(this.labels!.texts, label) }),
       ...(words === undefined ? {} : { uid: uidOfWords(words) }),
+      ...(given === undefined ? {} : { given }),
     };
   }
 
@@ -176,7 +183,7 @@ export class SampleColumns implements Samples {
       ends[i] = at.length;
     }
     const captions = { texts: texts.done(), ends, at: at.done() };
-    return new SampleColumns(this.keys, captions, this.labels, this.places, this.uids);
+    return new SampleColumns(this.keys, captions, this.labels, this.places, this.uids, this.given);
   }
 }
 
@@ -193,6 +200,7 @@ export class SampleWriter {
   private readonly offset = new GrowingColumn(shared.f64);
   private readonly size = new GrowingColumn(shared.f64);
   private readonly uids = new GrowingColumn(shared.u32);
+  private readonly given = new GivenWriter();
 
   get length(): number {
     return this.keys.length;
@@ -207,7 +215,7 @@ export class SampleWriter {
   }
 
   /** Gives the sample's position. */
-  add({ key, captions, label, uid, container, offset, size }: LocatedSample): number {
+  add({ key, captions, label, uid, given, container, offset, size }: LocatedSample): number {
     const i = this.keys.push(key);
     for (const caption of captions) this.addCaption(i, caption);
     this.labelOf.push(label === undefined ? -1 : this.positionOf(label));
@@ -219,6 +227,7 @@ export class SampleWriter {
       while (this.uids.length < 4 * i) this.uids.push(0);
       for (const word of wordsOfUid(uid)) this.uids.push(word);
     } else if (this.uids.length > 0) for (let w = 0; w < 4; w++) this.uids.push(0);
+    this.given.add(i, given);
     return i;
   }
 
@@ -237,7 +246,8 @@ export class SampleWriter {
       size: this.size.done(),
     };
     const uids = this.uids.length === 0 ? undefined : this.uids.done();
-    return new SampleColumns(this.keys.done(), this.groupedCaptions(), labels, places, uids);
+    const given = this.given.done(this.length);
+    return new SampleColumns(this.keys.done(), this.groupedCaptions(), labels, places, uids, given);
   }
 
   private positionOf(label: string): number {

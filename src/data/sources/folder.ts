@@ -8,7 +8,7 @@ import { textsOf } from "../columns/texts.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "./options.js";
 import { splitName, tellUnread } from "./pictures.js";
 import { Problems } from "./problems.js";
-import { annotationOf, captionLines } from "./tables/columns.js";
+import { annotationOf, captionLines, type Given } from "./tables/columns.js";
 import { parseJson } from "./tables/json.js";
 import { TextReader } from "./text.js";
 
@@ -71,7 +71,7 @@ export function readFolder(
   for (const [offset, { path, stem }] of images.entries()) {
     let captions: string[] = [];
     let label: string | undefined;
-    let uid: string | undefined;
+    let own: Given = {};
     const text = texts.get(stem);
     if (text !== undefined) {
       captions = captionLines(read(text) ?? "");
@@ -86,7 +86,7 @@ export function readFolder(
           textFrom.add(`field "${annotation.captionField}" of .json files`);
       }
       label = annotation.label;
-      uid = annotation.uid;
+      own = annotation.own;
       if (label !== undefined) labelFrom.add(`field "${annotation.labelField}" of .json files`);
     }
     if (classes && label === undefined && paired === 0) {
@@ -94,7 +94,7 @@ export function readFolder(
       labelFrom.add("folder names");
     }
     const located = { key: stem.replaceAll(sep, "/"), captions, container: 0, offset, size: -1 };
-    samples.add({ ...located, ...(label !== undefined && { label }), ...(uid !== undefined && { uid }) });
+    samples.add({ ...located, ...(label !== undefined && { label }), ...own });
   }
   if (paired === 0 && !classes && options.captionsOptional !== true) {
     throw new UsageError(

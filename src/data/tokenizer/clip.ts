@@ -8,6 +8,7 @@ import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { BytePairs, byteCharacters, type Merge, WordCache } from "./byte-pairs.js";
 import { type Cleaning, cleanings } from "./clean.js";
+import { clipTokenizerJson } from "./hugging-face/clip-files.js";
 import {
   checkContextLength,
   fitBatch,
@@ -79,6 +80,7 @@ export class ClipTokenizer implements Tokenizer {
   readonly startTokenId: number;
   readonly endTokenId: number;
   readonly padTokenId = 0;
+  private readonly merges: readonly Merge[];
   private readonly pairs: BytePairs;
   private readonly words: WordCache;
   private readonly clean: (text: string) => string;
@@ -93,6 +95,7 @@ export class ClipTokenizer implements Tokenizer {
     checkContextLength(path, this.contextLength, 2);
     this.clean = cleanings[options.clean ?? "lower"];
     const merges = parseMerges(vocabulary, path);
+    this.merges = merges;
     this.pairs = new BytePairs(merges);
     this.startTokenId = 512 + merges.length;
     this.endTokenId = this.startTokenId + 1;
@@ -126,6 +129,20 @@ export class ClipTokenizer implements Tokenizer {
   /** Writes the vocabulary file as it was read; gzipped when `path` ends in .gz, as open_clip wants it. */
   save(path: string): void {
     writeFileAtomic(path, path.endsWith(".gz") ? gzipSync(this.vocabulary) : this.vocabulary);
+  }
+
+  /** The contents of a tokenizer.json with these ids, where padding is the end token and texts are not repaired first. */
+  toHuggingFace(): Record<string, unknown> {
+    const tokens: string[] = [];
+    for (const [byte, id] of byteIds.entries()) {
+      tokens[id] = byteCharacters[byte]!;
+      tokens[id + 256] = `${byteCharacters[byte]}</w>`;
+    }
+    const pairs = this.merges.map(({ left, right, id }): [string, string] => {
+      tokens[id] = `${tokens[left]}${tokens[right]}`;
+      return [tokens[left]!, tokens[right]!];
+    });
+    return clipTokenizerJson(tokens, pairs);
   }
 
   private body(text: string): number[] {

@@ -117,8 +117,11 @@ function openLearned(
     );
   };
   const lowercase = same(true) ? true : same(false) ? false : undefined;
-  const added = file.added_tokens as { content?: string }[] | undefined;
-  const ours = Array.isArray(added) && added.map(({ content }) => content).join() === specialTokens.join();
+  const added = file.added_tokens as { id?: number; content?: string }[] | undefined;
+  const ours =
+    Array.isArray(added) &&
+    added.length === specialTokens.length &&
+    added.every((token, id) => token?.id === id && token.content === specialTokens[id]);
   if (lowercase === undefined || !ours || options.endToken !== undefined || options.padToken !== undefined) {
     return undefined;
   }

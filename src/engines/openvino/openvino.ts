@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { allocate, type DType, sizeOf, type TypedArray } from "../../core/dtype.js";
 import { InternalError, UsageError } from "../../core/errors.js";
+import { prune } from "../../core/prune.js";
 import { formatType, sameType, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { openVinoDialect } from "../../graph/emit/dialect.js";
 import { emitOnnx } from "../../graph/emit/onnx.js";
@@ -22,9 +23,8 @@ import type {
   Engine,
   Executable,
 } from "../engine.js";
-import { addressOf, type Pointer, returnFreedMemory } from "../native.js";
+import { addressOf, type Pointer, PROGRAMS_LIMIT_BYTES, returnFreedMemory } from "../native.js";
 import { processor } from "../processor.js";
-import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
 import { elementType, type KernelTime, OpenVinoLibrary, type Properties } from "./library.js";
 import { asWritten, passedOn, scalar } from "./written.js";
 
@@ -369,7 +369,7 @@ export class OpenVino implements Engine {
         .catch((error) => {
           throw explained(error);
         });
-      if (cache !== undefined) prune(cache, KEPT_SUFFIX, PROGRAMS_LIMIT_BYTES);
+      if (cache !== undefined) prune(cache, PROGRAMS_LIMIT_BYTES, { suffix: KEPT_SUFFIX });
       model = program;
       if (inputs !== written.inputs.length || outputs !== written.outputs.length) {
         this.library.free("compiled_model", program);

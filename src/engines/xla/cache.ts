@@ -1,9 +1,10 @@
 /** Compiled programs on disk: a folder of files named by what they were compiled from, for what and by what. */
 
 import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { PROGRAMS_LIMIT_BYTES, prune } from "../prune.js";
+import { prune, touch } from "../../core/prune.js";
+import { PROGRAMS_LIMIT_BYTES } from "../native.js";
 
 const HASH_BYTES = 32;
 const SUFFIX = ".xla";
@@ -37,8 +38,7 @@ export class ProgramCache {
         rmSync(path, { force: true });
         return undefined;
       }
-      const now = new Date();
-      utimesSync(path, now, now);
+      touch(path);
       return bytes;
     } catch {
       return undefined;
@@ -52,7 +52,7 @@ export class ProgramCache {
       mkdirSync(this.folder, { recursive: true });
       writeFileSync(temporary, Buffer.concat([sha256(bytes), bytes]));
       renameSync(temporary, join(this.folder, key + SUFFIX));
-      prune(this.folder, SUFFIX, this.limitBytes);
+      prune(this.folder, this.limitBytes, { suffix: SUFFIX });
       return true;
     } catch {
       rmSync(temporary, { force: true });

@@ -6,11 +6,12 @@
 
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { makeFolder, realDisk } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { appendLineDurably, readJsonRecords, withFileErrors, writeJsonAtomic } from "../../core/files.js";
 import { NpyRows, NpyWriter } from "../../core/npy.js";
+import { prune, touch } from "../../core/prune.js";
 import type { Dataset } from "../../data/dataset.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
 import { fingerprintOf } from "../../data/look/fingerprint.js";
@@ -39,12 +40,19 @@ export interface FeatureStoreOptions {
   /** Tells this model from every other: see `modelKey`. */
   readonly model: string;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** What all entries may take; the longest unused go, those that this store has used apart. Default 16 GiB. */
+  readonly limitBytes?: number | undefined;
 }
+
+/** What the entries of all models may take unless it is said. */
+export const FEATURES_LIMIT_BYTES = 16 * 2 ** 30;
 
 /** Embedded images and texts of one model, from the folder where they are there. Hold it with `using`. */
 export class FeatureStore implements FeatureSource, Disposable {
   readonly engine: Engine;
   private readonly open: NpyRows[] = [];
+  /** Names of the entries that were used. */
+  private readonly used = new Set<string>();
 
   constructor(
     private readonly encoder: Encoder,
@@ -98,7 +106,11 @@ export class FeatureStore implements FeatureSource, Disposable {
     total: number,
     embed: (from: number) => AsyncGenerator<Embedded>,
   ): Promise<boolean> {
-    if (existsSync(join(entry, "entry.json"))) return true;
+    this.used.add(basename(entry));
+    if (existsSync(join(entry, "entry.json"))) {
+      touch(join(entry, "entry.json"));
+      return true;
+    }
     withFileErrors("write", entry, () => makeFolder(entry));
     const lock = lockOf(entry);
     if (lock === undefined) return false;
@@ -122,6 +134,8 @@ export class FeatureStore implements FeatureSource, Disposable {
     }
     rows.close();
     writeJsonAtomic(join(entry, "entry.json"), { version: VERSION, model: this.options.model, what, total });
+    const { folder, limitBytes = FEATURES_LIMIT_BYTES } = this.options;
+    prune(folder, limitBytes, { keep: this.used });
     return true;
   }
 

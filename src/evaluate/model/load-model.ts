@@ -67,7 +67,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
   };
 }
 
-function openTokenizer(path: string, { text_cfg: text }: ClipConfig, clean: Cleaning): Tokenizer {
+/** The tokenizer of a model, as long as its texts and no longer than its vocabulary. */
+export function openTokenizer(path: string, { text_cfg: text }: ClipConfig, clean: Cleaning): Tokenizer {
   const { context_length: contextLength, vocab_size: vocabSize } = { ...clipDefaults.text_cfg, ...text };
   const tokenizer = loadTokenizer(path, { contextLength, vocabSize });
   if (tokenizer.kind !== "huggingface") return tokenizer;

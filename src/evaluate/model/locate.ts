@@ -7,7 +7,7 @@ import { withFileErrors } from "../../core/files.js";
 import { type Cleaning, cleanings } from "../../data/tokenizer/clean.js";
 import { usualNames } from "../../data/tokenizer/load.js";
 import type { ClipConfig } from "../../models/config/config.js";
-import { isModelFile, MODEL_FILES, readModelFile } from "../../models/config/model-file.js";
+import { isModelFile, MODEL_FILES, RUN_MODEL_FILE, readModelFile } from "../../models/config/model-file.js";
 import type { PreprocessConfig } from "../../models/config/preprocess.js";
 import { findPreset } from "../../models/presets/presets.js";
 import { flawOfFile } from "../../storage/checkpoint.js";
@@ -157,7 +157,10 @@ function findConfig(
 function modelFileIn(folders: readonly string[]): string | undefined {
   const [ours, theirs] = MODEL_FILES;
   const other = firstThere(folders, [theirs]);
-  return firstThere(folders, [ours]) ?? (other !== undefined && isModelFile(other) ? other : undefined);
+  return (
+    firstThere(folders, [RUN_MODEL_FILE, ours]) ??
+    (other !== undefined && isModelFile(other) ? other : undefined)
+  );
 }
 
 /**

@@ -15,7 +15,10 @@ export interface ModelFile {
   readonly clean: unknown;
 }
 
-/** Names of such files in a model's folder, the wanted first. A run's own config.json stands beside the first. */
+/** A run's own. Under open_clip's name it would take the run's folder for a model, and start that from nothing. */
+export const RUN_MODEL_FILE = "model.json";
+
+/** Names of such files in a model's folder, the wanted first: of others, and of a run (by open_clip's name before). */
 export const MODEL_FILES = ["open_clip_config.json", "config.json"] as const;
 
 /** Names of the files that say what is done with pictures. */

@@ -5,7 +5,7 @@ import { UsageError } from "../../core/errors.js";
 import { writeJsonAtomic } from "../../core/files.js";
 import { normalizations } from "../../data/normalizations.js";
 import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
-import { readModelFile } from "../../models/config/model-file.js";
+import { RUN_MODEL_FILE, readModelFile } from "../../models/config/model-file.js";
 import { openaiPreprocess, type PreprocessConfig } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
 import { findPreset } from "../../models/presets/presets.js";
@@ -111,12 +111,10 @@ export function readModel(model: Recipe["model"]): { config: ClipConfig; preproc
   return readModelFile(model);
 }
 
-const MODEL_FILE = "open_clip_config.json";
-
-/** Writes `open_clip_config.json`, from which the run's weights can be used, here and in open_clip. */
+/** Writes `model.json`, which says what the run's weights are, in open_clip's words. */
 export function saveModelConfig(path: (name: string) => string, model: RunModel): void {
   const { config, preprocess, tokenizer } = model;
-  const file = path(MODEL_FILE);
+  const file = path(RUN_MODEL_FILE);
   if (existsSync(file)) return;
   // Texts reach a Hugging Face tokenizer as they are, which open_clip's schema has no word for.
   const cleaning = tokenizer.kind === "huggingface" ? { tokenizer_cfg: { clean: "none" } } : {};

@@ -1,6 +1,7 @@
 /** Settings of a recipe on what a run is scored by on the way. */
 
 import { tasks } from "../../evaluate/tasks/index.js";
+import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, duration, list, optional, text, type Values } from "../../settings/fields.js";
 
@@ -59,6 +60,16 @@ export const evaluationFields = {
 } as const;
 
 type Checked = Values<typeof evaluationFields>;
+
+/** Names of the metrics that a run is scored by on the way, `heldOut` telling whether pairs are held out. */
+export function scoredMetrics({ zeroshotData, evalTasks }: Checked, heldOut: boolean): string[] {
+  const metricsOf = (names: readonly string[]) =>
+    tasks
+      .filter(({ name }) => names.includes(name))
+      .flatMap(({ metrics }) => metrics.map(({ name }) => name));
+  const own = heldOut ? ["val_loss", ...metricsOf([retrievalTask.name, zeroshotTask.name])] : [];
+  return [...new Set([...own, ...(zeroshotData === undefined ? [] : metricsOf(evalTasks))])];
+}
 
 /** What must hold between them; each gives the message or undefined. */
 export const evaluationRules: readonly ((recipe: Checked) => string | undefined)[] = [

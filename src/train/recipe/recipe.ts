@@ -5,7 +5,7 @@
  * Names follow open_clip where the meaning is the same: camelCase in files, kebab-case on the command line.
  */
 
-import { UsageError } from "../../core/errors.js";
+import { didYouMean, UsageError } from "../../core/errors.js";
 import { dataFields, policyName, selectField } from "../../data/fields.js";
 import { policyList } from "../../data/pixels/augment/policies.js";
 import {
@@ -27,7 +27,7 @@ import {
   type Values,
 } from "../../settings/fields.js";
 import { strategyNames } from "../strategies/index.js";
-import { evaluationFields, evaluationRules } from "./evaluation-fields.js";
+import { evaluationFields, evaluationRules, scoredMetrics } from "./evaluation-fields.js";
 import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
@@ -457,6 +457,15 @@ const rules: readonly ((recipe: Recipe, given: Checked) => string | undefined)[]
     zeroshotData === undefined
       ? `keepBest: needs something that is evaluated; got keepBest=${keepBest}. Add ${says("valSplit")} 0.05, ${says("valData")} or ${says("zeroshotData")}.`
       : undefined,
+  (recipe) => {
+    const { keepBest, valData, valSplit } = recipe;
+    if (keepBest === undefined || keepBest === NO_BEST) return undefined;
+    const known = scoredMetrics(recipe, valData !== undefined || valSplit > 0);
+    const metric = keepBest.split("/").at(-1)!;
+    if (known.includes(metric)) return undefined;
+    const hint = didYouMean(metric, known) || ` There are ${known.join(", ")}.`;
+    return `keepBest: must be a score that the run gets; got keepBest=${keepBest}.${hint}`;
+  },
   ({ name }) =>
     /^[\w][\w.@+=-]*$/.test(name)
       ? undefined

@@ -7,6 +7,7 @@
  *     held-out.json      of a run with a valSplit: which samples were held out, of which data
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
+ *     model.json         what its weights are, and what is done with pictures
  *     tokenizer.json     and whatever else the run needs to be used later
  *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
  *     lock-7.json        while a process writes: the run's seventh
@@ -94,7 +95,7 @@ const heldOutSchema: z.ZodType<HeldOut> = z.object({
 
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|start|held-out|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
 
 /** What a lock that was let go leaves. */
 const LOCK_REMAINS = /^\.lock-\d+\.free$/;

@@ -36,7 +36,7 @@ const plan = { totalSteps: 6, samplesPerEpoch: 12, batchSize: 4, measuredSteps: 
 function writeRun(logs: string): void {
   using run = Run.open(recipeIn(logs));
   tokenizer.save(run.file(tokenizer.fileName));
-  run.writeFile("open_clip_config.json", JSON.stringify({ model_cfg: config }));
+  run.writeFile("model.json", JSON.stringify({ model_cfg: config }));
   run.savePlan(plan);
   for (let step = 1; step <= 4; step++) {
     run.appendMetrics({

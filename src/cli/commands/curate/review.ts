@@ -2,25 +2,14 @@
 
 import { resolve } from "node:path";
 import { UsageError } from "../../../core/errors.js";
-import { writeJsonAtomic } from "../../../core/files.js";
 import {
   agreementSentences,
   REVIEWER_COLUMNS,
   reviewerRow,
-  reviewReport,
 } from "../../../curate/review/agreement/report.js";
-import { toArgilla } from "../../../curate/review/exchange/argilla.js";
-import { importVerdicts } from "../../../curate/review/exchange/import.js";
-import { toLabelStudio } from "../../../curate/review/exchange/label-studio.js";
-import { exportOutcome } from "../../../curate/review/export.js";
-import { readGold } from "../../../curate/review/gold.js";
-import { ReviewLog } from "../../../curate/review/log/log.js";
-import { openReview, tellTables } from "../../../curate/review/open.js";
 import { handoutDefaults } from "../../../curate/review/order/handout.js";
 import { reviewOrders } from "../../../curate/review/order/priority.js";
-import { serveReview } from "../../../curate/review/server/serve.js";
-import { ReviewSession } from "../../../curate/review/session.js";
-import { ItemIndex } from "../../../curate/review/set.js";
+import { openReview, type Review } from "../../../curate/review/review.js";
 import { openTables } from "../../../curate/tables/database.js";
 import { dataFields, datasetOptions } from "../../../data/fields.js";
 import { openDataset } from "../../../data/index.js";
@@ -113,88 +102,78 @@ export const reviewCommand = defineCommand({
     ["clipwright curate review scores.parquet --export reviewed.parquet", "What it came to, as a selection."],
   ],
   async run({ options, given, positionals, terminal }) {
-    const {
-      trainData,
-      log: logPath,
-      where,
-      limit,
-      order,
-      opinions,
-      overlap,
-      repeats,
-      audit,
-      ...rest
-    } = options;
-    const { gold, stopAt, host, port, export: exported, summary, json, labelStudio, argilla, ...more } = rest;
-    const { import: imported, ...reading } = more;
+    const { trainData, host, port, export: exported, summary, json, labelStudio, argilla, ...rest } = options;
+    const { import: imported, log, where, limit, order, opinions, overlap, repeats, audit, ...more } = rest;
+    const { gold, stopAt, ...reading } = more;
     using progress = new ProgressLine(terminal);
-    const tables = await tellTables(positionals);
     const dataset = await openDataset(trainData ?? (await sourcesOf(positionals)), {
       ...datasetOptions(reading),
       captionsOptional: true,
       onProgress: progress.say,
     });
-    const { set, rows, missing } = await openReview(tables, dataset, { where, limit });
-    const path = logPath ?? `${positionals[0]!.replace(/\.parquet$/, "")}.review.jsonl`;
-    using log = new ReviewLog(path);
-    const number = (n: number): string => n.toLocaleString("en-US");
+    const settings = { log, where, limit, order, opinions, overlap, repeats, audit, gold, stopAt };
+    using review = await openReview(positionals, dataset, settings);
+    progress.clear();
     if (imported !== undefined) {
-      const { from, verdicts, added } = importVerdicts(imported, log);
-      terminal.out(`${path}: ${number(added)} of ${number(verdicts)} verdicts from ${from} are new\n`);
+      const { from, verdicts, added } = review.import(imported);
+      terminal.out(
+        `${review.logPath}: ${number(added)} of ${number(verdicts)} verdicts from ${from} are new\n`,
+      );
       return 0;
     }
-    const source = dataset.sources.length === 1 ? dataset.sources[0]!.name : "";
-    const known = gold === undefined ? undefined : readGold(gold, new ItemIndex(set.items), source);
-    const session = new ReviewSession(set, log, {
-      order,
-      stopAt,
-      handout: { opinions, overlap, repeats, audit },
-      ...(known !== undefined && { gold: known }),
-    });
-    const { standing, damaged, foreign } = session;
-    progress.clear();
-    if (rows > set.items.length) {
-      progress.say(
-        `${number(set.items.length)} of ${number(rows)} pairs, drawn at random; --limit takes more.`,
-      );
-    }
-    if (missing > 0)
-      progress.say(`${number(missing)} pairs of the table are not in the data: no picture is shown.`);
-    if (damaged > 0)
-      progress.say(`${path}: ${number(damaged)} lines hold no whole verdict and are passed over.`);
-    if (foreign > 0)
-      progress.say(`${path}: ${number(foreign)} verdicts are on pairs that are not reviewed here.`);
-    if (labelStudio !== undefined) writeJsonAtomic(labelStudio, toLabelStudio(set, standing));
-    if (argilla !== undefined) writeJsonAtomic(argilla, toArgilla(set, standing));
-    for (const file of [labelStudio, argilla]) {
-      if (file !== undefined) terminal.out(`${file}: ${number(set.items.length)} pairs\n`);
-    }
+    for (const note of notesOf(review)) progress.say(note);
+    const pairs = number(review.opened.set.items.length);
+    if (labelStudio !== undefined) review.writeLabelStudio(labelStudio);
+    if (argilla !== undefined) review.writeArgilla(argilla);
+    for (const file of [labelStudio, argilla])
+      if (file !== undefined) terminal.out(`${file}: ${pairs} pairs\n`);
     if (exported !== undefined) {
       refuseOverwrite(exported, positionals);
-      const command = commandLine("curate review", positionals, given);
-      const { kept, outcome, ...all } = await exportOutcome(exported, {
-        tables,
-        dataset,
-        set,
-        standing,
-        command,
-      });
+      const { kept, rows, outcome } = await review.export(
+        exported,
+        commandLine("curate review", positionals, given),
+      );
       const { reviewed, dropped, restored, corrected, undecided } = outcome.counts;
       terminal.out(
-        `${exported}: keeps ${number(kept)} of ${number(all.rows)} pairs. People decided ${number(reviewed)}: ` +
+        `${exported}: keeps ${number(kept)} of ${number(rows)} pairs. People decided ${number(reviewed)}: ` +
           `${number(dropped)} dropped, ${number(restored)} brought back, ${number(corrected)} corrected; on ${number(undecided)} they are level.\n`,
       );
     }
-    if (summary) tellSummary(session, json, terminal);
+    if (summary) tellSummary(review, json, terminal);
     if (summary || exported !== undefined || labelStudio !== undefined || argilla !== undefined) return 0;
-    await using server = await serveReview(session, { host, port, onProblem: progress.say });
+    await using server = await review.serve({ host, port, onProblem: progress.say });
     terminal.out(
-      `${number(set.items.length)} pairs of ${dataset.name} to review; verdicts go to ${path}\n${server.urls.join("\n")}\nCtrl-C ends it; nothing is lost.\n`,
+      `${pairs} pairs of ${dataset.name} to review; verdicts go to ${review.logPath}\n${server.urls.join("\n")}\nCtrl-C ends it; nothing is lost.\n`,
     );
     await interrupted();
     return 0;
   },
 });
+
+const number = (n: number): string => n.toLocaleString("en-US");
+
+/** What a person should know before, a line each. */
+function notesOf({
+  opened: { set, rows, missing },
+  session: { damaged, foreign },
+  logPath,
+}: Review): string[] {
+  const some = set.items.length;
+  return [
+    ...(rows > some
+      ? [`${number(some)} of ${number(rows)} pairs, drawn at random; --limit takes more.`]
+      : []),
+    ...(missing > 0
+      ? [`${number(missing)} pairs of the table are not in the data: no picture is shown.`]
+      : []),
+    ...(damaged > 0
+      ? [`${logPath}: ${number(damaged)} lines hold no whole verdict and are passed over.`]
+      : []),
+    ...(foreign > 0
+      ? [`${logPath}: ${number(foreign)} verdicts are on pairs that are not reviewed here.`]
+      : []),
+  ];
+}
 
 /** What the tables say that they were made of. */
 async function sourcesOf(paths: readonly string[]): Promise<string[]> {
@@ -216,8 +195,9 @@ function refuseOverwrite(path: string, tables: readonly string[]): void {
   });
 }
 
-function tellSummary(session: ReviewSession, json: boolean, terminal: Terminal): void {
-  const report = reviewReport(session);
+function tellSummary(review: Review, json: boolean, terminal: Terminal): void {
+  const report = review.report();
+  const { session } = review;
   const progress = session.progress();
   if (json) {
     terminal.out(`${JSON.stringify({ progress, ...report }, null, 2)}\n`);

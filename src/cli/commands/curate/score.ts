@@ -74,25 +74,31 @@ export const scoreCommand = defineCommand({
     const settings = Object.fromEntries(
       Object.keys(familyFields).map((key) => [key, (rest as Record<string, unknown>)[key]]),
     );
+    const processes = processGroup();
     const result = await scorePairs(dataset, {
       out,
       scores,
       settings,
       workers,
-      processes: processGroup(),
+      processes,
       command: commandLine("curate score", positionals, given),
       onProgress: progress.show,
       onNote: progress.say,
     });
     progress.clear();
-    const { rows, added, columns } = result;
+    const { rows, added, columns, faults } = result;
     const number = (n: number): string => n.toLocaleString("en-US");
     const more = columns.length === 0 ? "" : `, ${columns.length} columns new`;
-    terminal.out(
-      json
-        ? `${JSON.stringify(result, null, 2)}\n`
-        : `${out}: ${number(rows)} pairs, ${number(added)} of them new${more}\n`,
-    );
+    if (json) terminal.out(`${JSON.stringify(result, null, 2)}\n`);
+    else if (processes !== undefined && processes.index > 0) {
+      const { index, count } = processes;
+      terminal.out(`Process ${index} of ${count} has scored ${number(added)} pairs; process 0 joins them.\n`);
+    } else {
+      const found = Object.entries(faults).sort((a, b) => b[1] - a[1]);
+      const lines = found.map(([name, n]) => `  ${number(n).padStart(number(rows).length)}  ${name}\n`);
+      const head = `${out}: ${number(rows)} pairs, ${number(added)} scored now${more}\n`;
+      terminal.out(`${head}${lines.length === 0 ? "" : `Faults, by rows:\n${lines.join("")}`}`);
+    }
     return 0;
   },
 });

@@ -6,12 +6,12 @@ import { writeFileAtomic } from "../../../core/files.js";
 import { defaultThresholds, LEAST_PICTURES } from "../../../curate/watch/compare.js";
 import { readProfile } from "../../../curate/watch/profile.js";
 import {
-  type Check,
+  type DriftCheck,
   logBeside,
-  makeProfile,
+  profileData,
   readChecks,
   type WatchModel,
-  watch,
+  watchData,
 } from "../../../curate/watch/watch.js";
 import { dataFields, datasetOptions } from "../../../data/fields.js";
 import { openDataset } from "../../../data/index.js";
@@ -115,13 +115,13 @@ export const watchCommand = defineCommand({
     const thresholds = { psi, auc, mmd, falseAlarms };
     const work = async (opened: WatchModel | undefined): Promise<number> => {
       if (make) {
-        const made = await makeProfile(dataset, { ...base, scores, model: opened });
+        const made = await profileData(dataset, { ...base, scores, model: opened });
         progress.clear();
         const of = [`${made.columns.length} scores`, ...made.spaces.map(({ name }) => `vectors of ${name}`)];
         terminal.out(`${path}: ${of.join(", ")} of ${made.pictures.toLocaleString("en-US")} pictures\n`);
         return 0;
       }
-      const check = await watch(dataset, { ...base, model: opened, thresholds, log });
+      const check = await watchData(dataset, { ...base, model: opened, thresholds, log });
       progress.clear();
       const checks = readChecks(log);
       if (html !== undefined && checks.length > 0)
@@ -154,7 +154,7 @@ function refuseStray({ make }: { readonly make: boolean }, given: Readonly<Recor
   );
 }
 
-function textOf({ pictures, columns, spaces, tooFew, drifted }: Check): string {
+function textOf({ pictures, columns, spaces, tooFew, drifted }: DriftCheck): string {
   const head = `${pictures.toLocaleString("en-US")} new pictures`;
   if (tooFew) return `${head}: fewer than ${LEAST_PICTURES} tell nothing.\n`;
   const shown = (value: number) => String(Number(value.toPrecision(3)));

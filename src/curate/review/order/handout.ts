@@ -130,16 +130,19 @@ export class Handout {
       if (item !== undefined) return { item, drawn: "free", repeat: true };
     }
     const fresh = (item: number): boolean => !taken.has(item) && !this.inputs.opinionsOf(item).has(past.name);
-    if (isTurn(gold)) {
+    const known = (): Handed | undefined => {
       for (const item of this.inputs.gold) if (fresh(item)) return { item, drawn: "gold", repeat: false };
-    }
+      return undefined;
+    };
+    const asked = isTurn(gold) ? known() : undefined;
+    if (asked !== undefined) return asked;
     const open = (item: number): boolean => fresh(item) && this.isOpen(item, past.name);
     const first = isTurn(audit) ? ("audit" as const) : ("order" as const);
     for (const drawn of [first, first === "audit" ? "order" : "audit"] as const) {
       const item = (drawn === "audit" ? this.audit : order).find(open);
       if (item !== undefined) return { item, drawn, repeat: false };
     }
-    return undefined;
+    return gold > 0 ? known() : undefined;
   }
 
   private repetition(

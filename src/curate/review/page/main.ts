@@ -162,7 +162,7 @@ class Page {
       this.progress(progress);
       const words = { keep: "Kept", drop: "Dropped" }[answer as "keep" | "drop"];
       const [changed] = Object.values(corrected);
-      tell(`${words}${changed === undefined ? "" : ` as “${changed}”`}. U takes it back.`);
+      tell(`${words}${changed === undefined ? "" : ` as “${changed}”`}. U or Undo takes it back.`);
       await this.step();
     });
   }

@@ -87,7 +87,8 @@ dialog::backdrop{background:#0008}
 #who{width:min(420px,94vw)}
 #who form{display:grid;gap:10px}
 #who p{margin:0;color:var(--quiet)}
-dialog form{margin-top:16px}
+dialog form:not(#who-form){margin-top:16px}
+.keys+p{margin-top:16px}
 .keys{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:4px 28px;font-size:14.5px}
 .keys div{display:flex;gap:12px;align-items:baseline;padding:3px 0}
 .keys dt{flex:none;min-width:96px}

@@ -46,8 +46,9 @@ export const duplicatesFamily: TableFamily = {
   about:
     "Pictures that stand in the set more than once: equal files, equal pixels, or the same picture saved anew.",
   how:
-    "Near duplicates have perceptual hashes at most --duplicate-bits apart and miniatures that differ by less than 8 of 255 and an eighth of their " +
-    "contrast. Groups are closed: what is alike to one of a group belongs to it. Captions of one picture are no duplicates.",
+    "Near duplicates have perceptual hashes at most --duplicate-bits apart and miniatures that differ by less than 4 of 255 and a sixteenth of their " +
+    "contrast: that finds pictures saved again or resized, not crops or mirror images, which lie near by embedding. " +
+    "Groups are closed: what is alike to one of a group belongs to it. Captions of one picture are no duplicates.",
   source: "Zauner 2010 (perceptual hash), Norouzi et al. 2012 (finding them)",
   over: "table",
   byDefault: true,
@@ -73,6 +74,12 @@ export const duplicatesFamily: TableFamily = {
       about: "Pictures in the group; 1 where it is alone.",
     },
     {
+      name: "is_duplicate",
+      kind: "flag",
+      better: "lower",
+      about: "Another picture of the group stands before it.",
+    },
+    {
       name: "duplicate_kind",
       kind: "text",
       about: "Surest likeness to another of the group: “bytes”, “pixels” or “near”; NULL where it is alone.",
@@ -96,15 +103,22 @@ export const duplicatesFamily: TableFamily = {
     await tellPlaceholders(host, counts, rows);
     const group = new Float64Array(host.length).fill(Number.NaN);
     const count = new Float64Array(host.length).fill(Number.NaN);
+    const later: (boolean | null)[] = new Array(host.length).fill(null);
     const kind: (Likeness | null)[] = new Array(host.length).fill(null);
     for (const [at, root] of first.entries()) {
       if (root < 0) continue;
       const [from, to] = [rows[at]!, rows[at]! + found.lengths.values[at]!];
       group.fill(rows[root]!, from, to);
       count.fill(counts.get(root)!, from, to);
+      later.fill(root !== at, from, to);
       kind.fill(likeness.get(at) ?? null, from, to);
     }
-    return { duplicate_group: group, duplicate_count: count, duplicate_kind: kind };
+    return {
+      duplicate_group: group,
+      duplicate_count: count,
+      is_duplicate: later,
+      duplicate_kind: kind,
+    };
   },
 };
 

@@ -5,11 +5,13 @@ import { dirname, join } from "node:path";
 import { makeFolder, realDisk, textOf } from "../../../core/disk.js";
 import { UsageError } from "../../../core/errors.js";
 import { withFileErrors, writeJsonAtomic } from "../../../core/files.js";
+import { givenNames } from "../../../data/columns/given.js";
 import type { Dataset } from "../../../data/dataset.js";
 import { pairColumns, type TableColumn, type TableInfo } from "../../../data/selections/form.js";
-import { openTables, sqlName } from "../../tables/database.js";
+import { type Database, openTables, sqlName } from "../../tables/database.js";
 import { describeTable } from "../../tables/info.js";
 import { TableWriter } from "../../tables/writer.js";
+import { givenAmong, givenFamily } from "../given.js";
 import { chooseFamilies, scoreFamilies } from "../index.js";
 import type { DataFamily, ScoreFamily, ScoreHost } from "../score.js";
 import { type Aligned, besideSql, joinProcesses, openScored, writeColumns } from "./columns.js";
@@ -40,12 +42,14 @@ export interface ScorePairsOptions {
 
 export interface ScoredPairs {
   readonly path: string;
-  /** Rows of the table now. */
+  /** Rows of the table now; 0 in a process that leaves the joining to process 0. */
   readonly rows: number;
   /** Of these, rows that were scored now and stand behind the others. */
   readonly added: number;
   /** Columns that were not in it before. */
   readonly columns: readonly string[];
+  /** Rows of the table by what is wrong with them: flags that are better false, and \`broken\`; none that no row has. */
+  readonly faults: Readonly<Record<string, number>>;
 }
 
 const ALONE = { index: 0, count: 1 };
@@ -67,18 +71,19 @@ interface Job {
  */
 export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): Promise<ScoredPairs> {
   const { out, scores } = options;
+  if (/[/\\]$/.test(out)) throw inTheWay(out);
   await removeFinished(out);
   if (!existsSync(out)) {
-    const families = chooseFamilies(scores);
+    const families = familiesFor(dataset, scores);
     const columns = [...pairColumns, ...families.flatMap((family) => family.columns)];
     return run(dataset, options, { mode: "all rows", rows: pairRows(dataset), families, columns });
   }
   const known = await lookAt(out);
   const rows = pairRows(dataset, known.has);
   const has = known.families;
-  const wanted = scores === undefined ? has : chooseFamilies(scores);
-  const more = wanted.filter((family) => !has.includes(family));
-  let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [] };
+  const wanted = scores === undefined ? has : familiesFor(dataset, scores);
+  const more = wanted.filter(({ name }) => !has.some((family) => family.name === name));
+  let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [], faults: known.faults };
   if (rows.length > 0) {
     result = await run(dataset, options, { mode: "new rows", rows, families: has, columns: known.columns });
   }
@@ -89,6 +94,22 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
     result = { ...(await run(dataset, options, job)), added: result.added };
   }
   return result;
+}
+
+/** The families that are asked for; of what the data bring, the columns that they do bring, without being asked, too. */
+function familiesFor(dataset: Dataset, scores: readonly string[] | undefined): readonly ScoreFamily[] {
+  const chosen = chooseFamilies(scores);
+  const given = givenAmong(new Set(dataset.description.flatMap((source) => source.given ?? [])));
+  if (given === undefined && chosen.includes(givenFamily)) {
+    throw new UsageError(
+      `scores: "given" needs data that bring scores of their own; got none of ${givenNames.join(", ")}. Leave it out.`,
+      { key: "scores" },
+    );
+  }
+  return scoreFamilies.flatMap((family) => {
+    if (family === givenFamily) return chosen.includes(family) || scores === undefined ? (given ?? []) : [];
+    return chosen.includes(family) ? family : [];
+  });
 }
 
 /** Removes what a process left that was killed after it had put the table in its place. */
@@ -104,23 +125,28 @@ async function removeFinished(out: string): Promise<void> {
 
 const PLAN = "plan.json";
 
+const inTheWay = (out: string, cause?: UsageError): UsageError =>
+  new UsageError(
+    `scores: out must be a new file, or a table of scores that Clipwright made; got ${out}. Write elsewhere, or remove what is there.`,
+    { file: out, key: "out", cause },
+  );
+
 /** What a table holds that exists already. */
 async function lookAt(out: string) {
-  await using database = await openTables({ tables: { known: out } });
+  await using database = await openTables({ tables: { known: out } }).catch((error: unknown) => {
+    throw error instanceof UsageError ? inTheWay(out, error) : error;
+  });
   const info = database.infos.known;
-  if (info?.kind !== "scores") {
-    throw new UsageError(
-      `scores: ${out} exists and is no table of scores that Clipwright made. Write elsewhere, or remove it.`,
-      { file: out, key: "out" },
-    );
-  }
-  const [counted] = await database.rows("SELECT count(*) AS n FROM known");
+  if (info?.kind !== "scores") throw inTheWay(out);
   const names = new Set(info.columns.map(({ name }) => name));
   return {
     has: await pairsOf(database, "known"),
-    rows: Number(counted!.n),
+    ...(await countFaults(database, "known", info.columns)),
     columns: info.columns,
-    families: scoreFamilies.filter((family) => family.columns.every(({ name }) => names.has(name))),
+    families: scoreFamilies.flatMap((family) => {
+      if (family === givenFamily) return givenAmong(names) ?? [];
+      return family.columns.every(({ name }) => names.has(name)) ? family : [];
+    }),
   };
 }
 
@@ -132,7 +158,10 @@ async function run(dataset: Dataset, options: ScorePairsOptions, job: Job): Prom
   const pathOf = (name: string): string => join(folder, `${name}.parquet`);
   const pairs = pathOf("pairs");
   const isJoined = await scoreByThemselves(dataset, job, pairs, info, host, options);
-  if (!isJoined) return { path: out, rows: 0, added: job.rows.length, columns: [] };
+  if (!isJoined) {
+    const { length } = rowsOfProcess(job.rows, options.processes ?? ALONE);
+    return { path: out, rows: 0, added: length, columns: [], faults: {} };
+  }
   const files = new Map([["pairs", { path: pairs, columns: passColumns(job).map(({ name }) => name) }]]);
   /** Keeps the columns that `score` gives, unless a killed process has. */
   const keep = async (
@@ -254,17 +283,33 @@ async function finish(job: Job, whole: Aligned, out: string, info: TableInfo): P
   const names = job.columns.map(({ name }) => name);
   const tables = Object.fromEntries([...whole].map(([name, { path }]) => [name, path]));
   await using database = await openTables({ tables, writes: [temporary], threads: 1 });
-  await database.write(besideSql(whole, names), temporary, info);
+  const all = besideSql(whole, names);
+  await database.write(all, temporary, info);
+  const { rows, faults } = await countFaults(database, `(${all})`, job.columns);
   withFileErrors("write", out, () => {
     realDisk.rename(temporary, out);
     realDisk.sync(dirname(out));
   });
-  const [first] = whole.keys();
-  const [counted] = await database.rows(`SELECT count(*) AS n FROM ${sqlName(first!)}`);
   const added = job.mode === "new columns" ? 0 : job.rows.length;
   const columns =
     job.mode === "new rows" ? [] : job.families.flatMap((family) => family.columns.map(({ name }) => name));
-  return { path: out, rows: Number(counted!.n), added, columns };
+  return { path: out, rows, added, columns, faults };
+}
+
+/** Rows of `table`, a name or a question in SQL, and those of each fault. */
+async function countFaults(
+  database: Database,
+  table: string,
+  columns: readonly TableColumn[],
+): Promise<Pick<ScoredPairs, "rows" | "faults">> {
+  const flags = columns.filter(({ kind, better }) => kind === "flag" && better === "lower");
+  const counts = flags.map(({ name }) => `count(*) FILTER (${sqlName(name)}) AS ${sqlName(name)}`);
+  if (columns.some(({ name }) => name === "broken")) counts.unshift("count(broken) AS broken");
+  const [{ all_rows: rows, ...found } = {}] = await database.rows(
+    `SELECT ${["count(*) AS all_rows", ...counts].join(", ")} FROM ${table}`,
+  );
+  const faults = Object.entries(found).filter(([, n]) => Number(n) > 0);
+  return { rows: Number(rows), faults: Object.fromEntries(faults.map(([name, n]) => [name, Number(n)])) };
 }
 
 /** Keeps what is made in the folder, or finds it there as a killed process left it. */

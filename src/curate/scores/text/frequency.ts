@@ -19,7 +19,7 @@ const FREQUENT = 0.01;
 const LEAST = 20;
 
 /** Phrases whose counts are held; where there are more, those met once since are forgotten, as lossy counting does. */
-const MOST_PHRASES = 2 ** 23;
+const MOST_PHRASES = 2 ** 21;
 
 /** Hashes of the phrases of a caption, any number standing for any other; one a position. */
 function phrasesOf(text: string): number[] {

@@ -1,5 +1,6 @@
 /** Which column, or JSON field, holds the image, the captions and the label, from the names that the field uses. */
 import { didYouMean, UsageError } from "../../../core/errors.js";
+import { givenNumbers } from "../../columns/given.js";
 import { isUid } from "../../columns/uids.js";
 import { IMAGE_ENDINGS } from "../options.js";
 
@@ -212,17 +213,26 @@ export function labelOf(value: unknown): string | undefined {
   return typeof value === "string" && value.trim() !== "" ? value.trim() : undefined;
 }
 
-/** The uid in a row or a JSON object, if it has one as DataComp does. */
-export function uidOf(record: Row): { readonly uid?: string } {
-  const { uid } = record;
-  return isUid(uid) ? { uid: uid.toLowerCase() } : {};
+/** What a row or a JSON object says of a pair beside its texts: a uid, as DataComp has it, and numbers. */
+export interface Given {
+  readonly uid?: string;
+  readonly given?: Readonly<Record<string, number>>;
 }
 
-/** Captions, label and uid in a JSON object beside an image, with the fields they came from. */
+export function givenOf(record: Row): Given {
+  const { uid } = record;
+  const given = givenNumbers(record);
+  return {
+    ...(isUid(uid) && { uid: uid.toLowerCase() }),
+    ...(given !== undefined && { given }),
+  };
+}
+
+/** Captions, label, uid and numbers in a JSON object beside an image, with the fields they came from. */
 export function annotationOf(
   record: Row,
   options: { readonly jsonCaptionKey?: string; readonly labelKey?: string },
-): { captions: string[]; captionField?: string; label?: string; labelField?: string; uid?: string } {
+): { captions: string[]; captionField?: string; label?: string; labelField?: string; own: Given } {
   const fields = Object.keys(record);
   const captionField =
     options.jsonCaptionKey ??
@@ -240,7 +250,7 @@ export function annotationOf(
     captions,
     ...(captions.length > 0 && captionField !== undefined ? { captionField } : {}),
     ...(label !== undefined && labelField !== undefined ? { label, labelField } : {}),
-    ...uidOf(record),
+    own: givenOf(record),
   };
 }
 

@@ -20,6 +20,7 @@ import { type FileMetaData, parquetSchema, type SchemaTree } from "hyparquet";
 import { cacheFolder } from "../../../core/cache-folder.js";
 import { makeFolder } from "../../../core/disk.js";
 import { UsageError } from "../../../core/errors.js";
+import { givenNames } from "../../columns/given.js";
 import type { Container } from "../../image-index.js";
 import type { DatasetOptions, SourceReading } from "../options.js";
 import { resolveColumns } from "./columns.js";
@@ -66,7 +67,7 @@ async function readTable(
     ...new Set([
       ...captions,
       ...(label === undefined ? [] : [label]),
-      ...["key", "id", "image_id", "uid"].filter((c) => all.includes(c)),
+      ...["key", "id", "image_id", "uid", ...givenNames].filter((c) => all.includes(c)),
       ...(hasBytes ? [] : [image]),
     ]),
   ];

@@ -8,7 +8,7 @@ import type { SourceKind } from "../../dataset.js";
 import type { Container } from "../../image-index.js";
 import type { DatasetOptions, SourceReading } from "../options.js";
 import { Problems } from "../problems.js";
-import { type Columns, captionsOf, labelOf, looksLikeBase64, uidOf } from "./columns.js";
+import { type Columns, captionsOf, givenOf, labelOf, looksLikeBase64 } from "./columns.js";
 
 /** Where a row's own image bytes lie, when the table holds bytes and not paths. */
 export interface BytesPlace {
@@ -73,7 +73,7 @@ export class TableReader {
     this.rows++;
     const captions = columns.captions.flatMap((c) => captionsOf(row.values[c]));
     const label = columns.label === undefined ? undefined : labelOf(row.values[columns.label]);
-    const named = { ...(label === undefined ? {} : { label }), ...uidOf(row.values) };
+    const named = { ...(label === undefined ? {} : { label }), ...givenOf(row.values) };
     if (row.bytes !== undefined) {
       this.usesBytes = true;
       const container = this.containerIndex(row.bytes.container);

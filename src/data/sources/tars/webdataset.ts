@@ -9,7 +9,7 @@ import type { Container } from "../../image-index.js";
 import { unreadEndings } from "../../pixels/read/format.js";
 import { type DatasetOptions, endings, IMAGE_ENDINGS, type SourceReading } from "../options.js";
 import { Problems } from "../problems.js";
-import { annotationOf, captionLines, labelOf } from "../tables/columns.js";
+import { annotationOf, captionLines, type Given, labelOf } from "../tables/columns.js";
 import { parseJson } from "../tables/json.js";
 import { TextReader } from "../text.js";
 import { readTar, type TarMember } from "./tar.js";
@@ -115,11 +115,11 @@ class TarsReader {
     const cls = entry.members.get("cls");
     let label = cls === undefined ? undefined : labelOf(this.textOf(file, cls));
     let labelFrom = ".cls members";
-    let uid: string | undefined;
+    let own: Given = {};
     const json = entry.members.get("json");
     if (json !== undefined) {
       const annotation = annotationOf(this.recordOf(file, json), this.options);
-      uid = annotation.uid;
+      own = annotation.own;
       if (captions.length === 0 || this.options.jsonCaptionKey !== undefined) {
         captions = annotation.captions;
         if (annotation.captionField !== undefined)
@@ -141,11 +141,10 @@ class TarsReader {
             offset: 0,
             size,
           };
-    const located = { key: entry.key, captions, ...place };
     this.samples.add({
-      ...located,
+      ...{ key: entry.key, captions, ...place },
       ...(label !== undefined && { label }),
-      ...(uid !== undefined && { uid }),
+      ...own,
     });
   }
 

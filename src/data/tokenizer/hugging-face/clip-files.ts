@@ -39,6 +39,16 @@ export function ofVocabulary(
   if (pairs.length === 0) {
     throw new UsageError(`${mergesPath}: must hold the merges of ${path}; it has none. Get the file again.`);
   }
+  return tokenizerJson(vocab, pairs);
+}
+
+/** What a tokenizer.json would hold of tokens by their id, without start and end, and of merges in their order. */
+export const clipTokenizerJson = (
+  tokens: readonly string[],
+  merges: readonly (readonly [string, string])[],
+) => tokenizerJson(Object.fromEntries([...tokens, START, END].map((token, id) => [token, id])), merges);
+
+function tokenizerJson(vocab: Json, merges: readonly (readonly [string, string])[]): Record<string, unknown> {
   const special = (content: string) => ({
     id: vocab[content],
     content,
@@ -82,7 +92,7 @@ export function ofVocabulary(
       fuse_unk: false,
       byte_fallback: false,
       vocab,
-      merges: pairs,
+      merges,
     },
   };
 }

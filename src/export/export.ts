@@ -1,0 +1,80 @@
+/** Writes a trained model down as other libraries read it. */
+
+import { readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { makeFolder } from "../core/disk.js";
+import { UsageError } from "../core/errors.js";
+import { withFileErrors, writeFileAtomic } from "../core/files.js";
+import { openTokenizer } from "../evaluate/model/load-model.js";
+import { locateModel, type ModelSource } from "../evaluate/model/locate.js";
+import { makeClip } from "../models/clip.js";
+import { readWeights } from "../models/weights/weights.js";
+import { cardOf } from "./card.js";
+import type { Exported, ExportForm } from "./form.js";
+import { huggingFaceForm } from "./hugging-face.js";
+import { openClipForm } from "./open-clip.js";
+
+/** The forms by name. */
+export const exportForms = Object.freeze({
+  open_clip: openClipForm,
+  hf: huggingFaceForm,
+} satisfies Record<string, ExportForm>);
+
+export type ExportFormName = keyof typeof exportForms;
+
+export interface ExportOptions {
+  readonly to: ExportFormName;
+  /** The folder to make; it may be there if it is empty. */
+  readonly out: string;
+  /** OWNER/NAME on the hub, or a name, for the card. Default: the folder's own. */
+  readonly name?: string | undefined;
+  /** For the card, as the hub names it, e.g. `mit`. Default: none is stated. */
+  readonly license?: string | undefined;
+}
+
+/**
+ * Exports the model of `source`; gives the files. They appear all at once.
+ * @throws UsageError where the form cannot say what the model is, with the reasons, or the folder is in use
+ */
+export async function exportModel(source: ModelSource, options: ExportOptions): Promise<string[]> {
+  const { to, out, license } = options;
+  const form = exportForms[to];
+  const located = await locateModel(source);
+  const clip = makeClip(located.config);
+  const model: Exported = {
+    located,
+    config: clip.config,
+    tokenizer: openTokenizer(located.tokenizer, located.config, located.clean),
+    values: await readWeights(located.weights, clip.variables, { quickGelu: clip.config.quick_gelu }),
+    shapes: Object.fromEntries(Object.entries(clip.variables).map(([name, { shape }]) => [name, shape])),
+    name: options.name ?? basename(resolve(out)),
+  };
+  const refusals = form.refusals(model);
+  if (refusals.length > 0) {
+    throw new UsageError(
+      `export: ${to} cannot say what ${source.path} is: it has ${refusals.join(", ")}. ${form.remedy}.`,
+      { key: "to" },
+    );
+  }
+  const making = `${resolve(out)}.${process.pid}.tmp`;
+  return withFileErrors("write", out, () => {
+    try {
+      if (readdirSync(out).length > 0)
+        throw new UsageError(`export: ${out} must be a new folder; it holds files. Give another --out.`, {
+          key: "out",
+        });
+      rmdirSync(out);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+    try {
+      makeFolder(making);
+      form.write(model, making);
+      writeFileAtomic(join(making, "README.md"), cardOf(model, form, license));
+      renameSync(making, out);
+    } finally {
+      rmSync(making, { recursive: true, force: true });
+    }
+    return readdirSync(out).sort();
+  });
+}
