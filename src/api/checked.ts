@@ -213,6 +213,7 @@ const watchedOptions = {
   profile: text,
   table: text,
   model: thing("a model that embeds", "encoder", "path", "key"),
+  selection: text,
   settings: object,
   workers: count(1),
   command: text,
@@ -229,7 +230,13 @@ export const profileData = checkedAsync(
   profileUnchecked,
   2,
   ["dataset", dataset],
-  ["options", options<ProfileOptions>({ ...watchedOptions, scores: listOf(text) }, ["profile", "table"])],
+  [
+    "options",
+    options<ProfileOptions>(
+      { ...watchedOptions, scores: listOf(text), rules: listOf(thing("a rule", "kind")) },
+      ["profile", "table"],
+    ),
+  ],
 );
 
 /**
