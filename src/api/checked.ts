@@ -12,6 +12,14 @@ import {
 import { pairRows } from "../curate/scores/run/rows.js";
 import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
+  type Ladder,
+  makeLadder as ladderUnchecked,
+  type SelectionOptions,
+  makeSelection as selectUnchecked,
+} from "../curate/select/select.js";
+import { type ReadTableOptions, readTable as rowsOf } from "../curate/tables/read.js";
+import { summarizeTable as summaryOfTable } from "../curate/tables/summary.js";
+import {
   type ProfileOptions,
   profileData as profileUnchecked,
   type WatchOptions,
@@ -25,6 +33,7 @@ import {
   inspectDataset as inspect,
   openDataset as open,
 } from "../data/index.js";
+import { type SelectOptions, selectFrom } from "../data/selections/select.js";
 import { cleanings } from "../data/tokenizer/clean.js";
 import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
@@ -205,6 +214,7 @@ const watchedOptions = {
   profile: text,
   table: text,
   model: thing("a model that embeds", "encoder", "path", "key"),
+  selection: text,
   settings: object,
   workers: count(1),
   command: text,
@@ -221,7 +231,13 @@ export const profileData = checkedAsync(
   profileUnchecked,
   2,
   ["dataset", dataset],
-  ["options", options<ProfileOptions>({ ...watchedOptions, scores: listOf(text) }, ["profile", "table"])],
+  [
+    "options",
+    options<ProfileOptions>(
+      { ...watchedOptions, scores: listOf(text), rules: listOf(thing("a rule", "kind")) },
+      ["profile", "table"],
+    ),
+  ],
 );
 
 /**
@@ -253,6 +269,85 @@ export const loadTokenizer = checked(
       endToken: text,
       padToken: text,
       clean: oneOf(Object.keys(cleanings)),
+    }),
+  ],
+);
+
+const tableLimits = { memoryLimitBytes: count(2 ** 24), threads: count(1) };
+const selecting = options<SelectionOptions>(
+  {
+    rules: listOf(thing("a rule with its kind", "kind")),
+    combine: thing("columns with their weights", "columns"),
+    command: text,
+    ...tableLimits,
+    examples: count(0),
+  },
+  ["rules"],
+);
+
+/**
+ * Chooses pairs of a table of scores by rules, and writes the selection: Parquet, or `.npy` as DataComp's subset. Says what each rule
+ * drops, alone and in order. Throws `UsageError` for a rule that the table cannot answer.
+ */
+export const makeSelection = checkedAsync(
+  "makeSelection",
+  selectUnchecked,
+  3,
+  ["scores", text],
+  ["out", text],
+  ["options", selecting],
+);
+
+/** Writes nested selections, a file a step: the best shares by a score, and random ones as large. */
+export const makeLadder = checkedAsync(
+  "makeLadder",
+  ladderUnchecked,
+  4,
+  ["scores", text],
+  ["out", text],
+  [
+    "ladder",
+    options<Ladder>({
+      quality: thing("a score and shares", "by", "shares"),
+      random: thing("a seed and shares", "seed", "shares"),
+    }),
+  ],
+  ["options", selecting],
+);
+
+/**
+ * Applies a selection (Parquet, or DataComp's .npy) to a data set: what is left of it, with weights and corrected texts. Throws
+ * `UsageError` where it names nothing of the data, or a pair twice.
+ */
+export const applySelection = checkedAsync(
+  "applySelection",
+  selectFrom,
+  2,
+  ["dataset", dataset],
+  ["path", text],
+  ["options", options<SelectOptions>({ weight: text, onProgress: callback })],
+);
+
+/** The rows of a Parquet table of scores, or of a selection, some thousand at a time. Throws `UsageError` for what is no table. */
+export const readTable = checked(
+  "readTable",
+  rowsOf,
+  1,
+  ["path", text],
+  ["options", options<ReadTableOptions>({ columns: listOf(text), where: text, ...tableLimits })],
+);
+
+/** What a table holds, column by column: how much is known, and its range. */
+export const summarizeTable = checkedAsync(
+  "summarizeTable",
+  summaryOfTable,
+  1,
+  ["path", text],
+  [
+    "options",
+    options<Pick<ReadTableOptions, "where" | "memoryLimitBytes" | "threads">>({
+      where: text,
+      ...tableLimits,
     }),
   ],
 );
