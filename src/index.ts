@@ -7,10 +7,12 @@
  */
 
 export {
+  applySelection,
   compare,
   crossfit,
   evaluate,
   evaluationTable,
+  exportModel,
   findLabelFaults,
   findPreset,
   formatInspection,
@@ -18,14 +20,18 @@ export {
   loadModel,
   loadTokenizer,
   makeClip,
+  makeLadder,
+  makeSelection,
   openDataset,
   openEngine,
   openModel,
   parseClipConfig,
   profileData,
+  readTable,
   runTask,
   scorePairs,
   summarize,
+  summarizeTable,
   train,
   watchData,
 } from "./api/checked.js";
@@ -57,6 +63,13 @@ export type {
   ScoreValue,
   ScoreValues,
 } from "./curate/scores/score.js";
+export type { ExampleGroup } from "./curate/select/examples.js";
+export type { Rule } from "./curate/select/rules.js";
+export type { Combination } from "./curate/select/score.js";
+export type { Ladder, RuleOutcome, SelectionOptions, SelectionReport } from "./curate/select/select.js";
+export type { SqlRow } from "./curate/tables/database.js";
+export type { ReadTableOptions } from "./curate/tables/read.js";
+export type { ColumnSummary, TableSummary } from "./curate/tables/summary.js";
 export type { DriftThresholds } from "./curate/watch/compare.js";
 export type { DataProfile } from "./curate/watch/profile.js";
 export type { DriftCheck, ProfileOptions, WatchModel, WatchOptions } from "./curate/watch/watch.js";
@@ -72,6 +85,8 @@ export type {
   SourceSpec,
 } from "./data/index.js";
 export type { CorruptionName } from "./data/pixels/corrupt/corruption.js";
+export type { TableColumn, TableInfo } from "./data/selections/form.js";
+export type { Selected, SelectOptions } from "./data/selections/select.js";
 export type { LoadTokenizerOptions } from "./data/tokenizer/load.js";
 export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenizer/tokenizer.js";
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
@@ -118,6 +133,7 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
+export type { ExportFormName, ExportOptions } from "./export/export.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";

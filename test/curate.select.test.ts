@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import * as api from "clipwright";
 import { commands } from "../src/cli/commands.js";
 import { capOf } from "../src/curate/select/balance.js";
 import { ConceptMatcher } from "../src/curate/select/concepts.js";
@@ -14,7 +15,7 @@ import { TableWriter } from "../src/curate/tables/writer.js";
 import { uidOfWords } from "../src/data/columns/uids.js";
 import { pairColumns, type TableColumn, type TableInfo } from "../src/data/selections/form.js";
 import { readSubset } from "../src/data/selections/subset-file.js";
-import { scratchFolder } from "./data.helpers.js";
+import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 
 type Cell = string | number | boolean | null;
@@ -160,6 +161,7 @@ suite("makeSelection: rules in order", () => {
         ["top 60% by score", 1, 0, 1],
       ],
     );
+    assert.match(report.rules[0]!.notes[0]!, /^Of 1 pairs it says neither, as a value is not known/);
     assert.deepEqual(
       decided.map(({ reason }) => reason),
       [null, "few words", "language = 'en'", "few words", "few words"],
@@ -565,5 +567,94 @@ suite("clipwright curate select", () => {
   test("--list tells the presets", async () => {
     const { out } = await run("--list");
     for (const { name, source } of presets) assert(out.includes(name) && out.includes(source));
+  });
+});
+
+suite("the page of a selection", () => {
+  const hostile = `"><script>alert(1)</script><img src=x onerror=alert(1)> ${"long ".repeat(60)}`;
+
+  async function scored() {
+    const folder = scratchFolder();
+    const photos = join(folder, "photos");
+    for (const i of [0, 1, 2, 3]) put(photos, `k${i}.png`, i === 3 ? "no picture" : await pngOf(i));
+    for (const i of [0, 1, 2, 3]) put(photos, `k${i}.txt`, "x");
+    const rows = [0, 1, 2, 3].map(
+      (i): Row => ({ score: i / 4, caption: i === 2 ? hostile : `caption ${i}`, key: `k${i}` }),
+    );
+    return { folder, photos, table: tableOf(rows, folder) };
+  }
+
+  test("shows the best, the worst, the border and what rules drop, as pictures; captions cannot run", async () => {
+    const { folder, photos, table } = await scored();
+    const page = join(folder, "page.html");
+    const words = [
+      "--where",
+      "key <> 'k3'",
+      "--top",
+      "score=2",
+      "--out",
+      join(folder, "s.parquet"),
+      "--page",
+      page,
+    ];
+    const { code, err } = await runWords(commands, ["curate", "select", table, ...words, "--data", photos]);
+    assert.equal(code, 0, err);
+    const html = readFileSync(page, "utf8");
+    const titles = [...html.matchAll(/<h2>([^<]*)<\/h2>/g)].map(([, title]) => title);
+    assert.deepEqual(titles, [
+      "Rules",
+      "The best that are kept",
+      "The worst of all",
+      "At the border",
+      "Dropped: key &lt;&gt; &#39;k3&#39;",
+      "Dropped: top 2 by score",
+      "Notes",
+    ]);
+    assert(html.includes("data:image/"));
+    assert(!html.includes("<script>alert") && !html.includes("<img src=x"));
+    assert(html.includes("&quot;&gt;&lt;script&gt;alert(1)"));
+    assert(html.includes("cannot be read"));
+    assert.match(html, /Content-Security-Policy" content="default-src 'none'/);
+  });
+
+  test("without the data captions alone are shown, and told", async () => {
+    const { folder, table } = await scored();
+    const page = join(folder, "page.html");
+    const words = ["--top", "score=2", "--out", join(folder, "s.parquet"), "--page", page];
+    const { err } = await runWords(commands, ["curate", "select", table, ...words]);
+    assert.match(err, /The page shows captions alone: .*photos/);
+    assert(readFileSync(page, "utf8").includes("caption 0"));
+  });
+});
+
+suite("as a library", () => {
+  test("selections, tables and data sets by typed functions; arguments are checked", async () => {
+    const folder = scratchFolder();
+    const photos = join(folder, "photos");
+    for (const i of [0, 1, 2]) {
+      put(photos, `k${i}.png`, await pngOf(i));
+      put(photos, `k${i}.txt`, `caption ${i}`);
+    }
+    const table = tableOf(scores(0.1, 0.9, 0.5), folder);
+    const out = join(folder, "s.parquet");
+    const { kept } = await api.makeSelection(table, out, {
+      rules: [{ kind: "top", score: "score", share: 2 }],
+    });
+    assert.equal(kept, 2);
+    const seen: unknown[] = [];
+    for await (const rows of api.readTable(out, { columns: ["key"], where: "keep" })) seen.push(...rows);
+    assert.deepEqual(seen, [{ key: "k1" }, { key: "k2" }]);
+    const { dataset } = await api.applySelection(await api.openDataset(photos), out);
+    assert.deepEqual([dataset.length, dataset.sample(0).key], [2, "k1"]);
+    assert.equal((await api.summarizeTable(out)).rows, 3);
+    await assert.rejects(async () => {
+      for await (const _ of api.readTable(out, { columns: ["kee"] })) assert.fail();
+    }, /has no column kee; .* Did you mean "key"|"keep"/);
+    assert.throws(
+      () => api.readTable(out, { colums: ["key"] } as never),
+      /readTable: has no option colums.*columns/,
+    );
+    await assert.rejects(api.makeSelection(table, out, {} as never), /makeSelection: rules must be a list/);
+    await assert.rejects(api.applySelection({} as never, out), /applySelection: dataset must be a data set/);
   });
 });

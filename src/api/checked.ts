@@ -12,6 +12,14 @@ import {
 import { pairRows } from "../curate/scores/run/rows.js";
 import { type ScorePairsOptions, scorePairs as scoreUnchecked } from "../curate/scores/run/score-pairs.js";
 import {
+  type Ladder,
+  makeLadder as ladderUnchecked,
+  type SelectionOptions,
+  makeSelection as selectUnchecked,
+} from "../curate/select/select.js";
+import { type ReadTableOptions, readTable as rowsOf } from "../curate/tables/read.js";
+import { summarizeTable as summaryOfTable } from "../curate/tables/summary.js";
+import {
   type ProfileOptions,
   profileData as profileUnchecked,
   type WatchOptions,
@@ -25,6 +33,7 @@ import {
   inspectDataset as inspect,
   openDataset as open,
 } from "../data/index.js";
+import { type SelectOptions, selectFrom } from "../data/selections/select.js";
 import { cleanings } from "../data/tokenizer/clean.js";
 import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
@@ -33,6 +42,7 @@ import { runTask as runUnchecked } from "../evaluate/evaluate.js";
 import { loadModel as load } from "../evaluate/model/load-model.js";
 import type { ModelSource } from "../evaluate/model/locate.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
+import { type ExportOptions, exportFormNames, exportModel as exportOne } from "../export/export.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
@@ -204,6 +214,7 @@ const watchedOptions = {
   profile: text,
   table: text,
   model: thing("a model that embeds", "encoder", "path", "key"),
+  selection: text,
   settings: object,
   workers: count(1),
   command: text,
@@ -220,7 +231,13 @@ export const profileData = checkedAsync(
   profileUnchecked,
   2,
   ["dataset", dataset],
-  ["options", options<ProfileOptions>({ ...watchedOptions, scores: listOf(text) }, ["profile", "table"])],
+  [
+    "options",
+    options<ProfileOptions>(
+      { ...watchedOptions, scores: listOf(text), rules: listOf(thing("a rule", "kind")) },
+      ["profile", "table"],
+    ),
+  ],
 );
 
 /**
@@ -256,6 +273,85 @@ export const loadTokenizer = checked(
   ],
 );
 
+const tableLimits = { memoryLimitBytes: count(2 ** 24), threads: count(1) };
+const selecting = options<SelectionOptions>(
+  {
+    rules: listOf(thing("a rule with its kind", "kind")),
+    combine: thing("columns with their weights", "columns"),
+    command: text,
+    ...tableLimits,
+    examples: count(0),
+  },
+  ["rules"],
+);
+
+/**
+ * Chooses pairs of a table of scores by rules, and writes the selection: Parquet, or `.npy` as DataComp's subset. Says what each rule
+ * drops, alone and in order. Throws `UsageError` for a rule that the table cannot answer.
+ */
+export const makeSelection = checkedAsync(
+  "makeSelection",
+  selectUnchecked,
+  3,
+  ["scores", text],
+  ["out", text],
+  ["options", selecting],
+);
+
+/** Writes nested selections, a file a step: the best shares by a score, and random ones as large. */
+export const makeLadder = checkedAsync(
+  "makeLadder",
+  ladderUnchecked,
+  4,
+  ["scores", text],
+  ["out", text],
+  [
+    "ladder",
+    options<Ladder>({
+      quality: thing("a score and shares", "by", "shares"),
+      random: thing("a seed and shares", "seed", "shares"),
+    }),
+  ],
+  ["options", selecting],
+);
+
+/**
+ * Applies a selection (Parquet, or DataComp's .npy) to a data set: what is left of it, with weights and corrected texts. Throws
+ * `UsageError` where it names nothing of the data, or a pair twice.
+ */
+export const applySelection = checkedAsync(
+  "applySelection",
+  selectFrom,
+  2,
+  ["dataset", dataset],
+  ["path", text],
+  ["options", options<SelectOptions>({ weight: text, onProgress: callback })],
+);
+
+/** The rows of a Parquet table of scores, or of a selection, some thousand at a time. Throws `UsageError` for what is no table. */
+export const readTable = checked(
+  "readTable",
+  rowsOf,
+  1,
+  ["path", text],
+  ["options", options<ReadTableOptions>({ columns: listOf(text), where: text, ...tableLimits })],
+);
+
+/** What a table holds, column by column: how much is known, and its range. */
+export const summarizeTable = checkedAsync(
+  "summarizeTable",
+  summaryOfTable,
+  1,
+  ["path", text],
+  [
+    "options",
+    options<Pick<ReadTableOptions, "where" | "memoryLimitBytes" | "threads">>({
+      where: text,
+      ...tableLimits,
+    }),
+  ],
+);
+
 /** Opens an engine by name: `onnxruntime`, `openvino`, `xla`, or `auto` for the best of them on this machine. Throws `UsageError` for what the machine lacks. */
 export const openEngine = checkedAsync(
   "openEngine",
@@ -277,31 +373,43 @@ export const openEngine = checkedAsync(
   ],
 );
 
+/** What a model is named by. */
+const modelSource = options<ModelSource>(
+  {
+    path: text,
+    model: text,
+    tokenizer: text,
+    checkpoint: either(text, count(0)),
+    ema: flag,
+    optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
+    workers: count(1),
+    say: callback,
+    progress: callback,
+  },
+  ["path"],
+);
+
 /**
  * Opens a trained model for use: a run's folder, a checkpoint, or what others store a CLIP in (see `ModelSource`). Throws `UsageError`
  * naming what is missing and how to give it.
  */
-export const loadModel = checkedAsync(
-  "loadModel",
-  load,
+export const loadModel = checkedAsync("loadModel", load, 2, ["engine", engine], ["source", modelSource]);
+
+/**
+ * Writes the model of `source` down as open_clip or transformers read it, in a new folder; gives the names of its files.
+ * Throws `UsageError` where the form cannot say what the model is, with the reasons.
+ */
+export const exportModel = checkedAsync(
+  "exportModel",
+  exportOne,
   2,
-  ["engine", engine],
+  ["source", modelSource],
   [
-    "source",
-    options<ModelSource>(
-      {
-        path: text,
-        model: text,
-        tokenizer: text,
-        checkpoint: either(text, count(0)),
-        ema: flag,
-        optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
-        workers: count(1),
-        say: callback,
-        progress: callback,
-      },
-      ["path"],
-    ),
+    "options",
+    options<ExportOptions>({ to: oneOf(exportFormNames), out: text, name: text, license: text }, [
+      "to",
+      "out",
+    ]),
   ],
 );
 

@@ -79,6 +79,8 @@ export interface CompiledRule {
   readonly name: string;
   /** True or false of a row. */
   readonly passes: string;
+  /** Of a condition: true of a row of which it says neither. */
+  readonly unknown?: string | undefined;
   /** Score that it goes by, if it goes by one: higher is better. */
   readonly score?: string | undefined;
   /** The least score that passes. */
@@ -124,7 +126,13 @@ export async function compileRule(table: Table, rule: Rule, before: string): Pro
       const missing = rule.reads?.find((column) => !table.columns.some((known) => known.name === column));
       if (missing !== undefined) throw unknownColumn(table, missing, "--preset");
       const condition = await database.condition(view, rule.sql, "--where");
-      return { rule, name, passes: `coalesce(${condition}, false)`, notes: [] };
+      return {
+        rule,
+        name,
+        passes: `coalesce(${condition}, false)`,
+        unknown: `${condition} IS NULL`,
+        notes: [],
+      };
     }
     case "threshold": {
       const score = await scoreSql(table, rule.score, "--threshold");

@@ -48,6 +48,8 @@ export interface SelectionReport {
   readonly rows: number;
   readonly kept: number;
   readonly rules: readonly RuleOutcome[];
+  /** Where the pairs are from, as whoever made the table wrote it. */
+  readonly sources: readonly string[];
   readonly examples: readonly ExampleGroup[];
 }
 
@@ -133,8 +135,8 @@ async function withTable<T>(
   await using database = await openTables({
     tables: { scores },
     writes: outs.map(temporaryOf),
-    ...(memoryLimitBytes === undefined ? {} : { memoryLimitBytes }),
-    ...(threads === undefined ? {} : { threads }),
+    memoryLimitBytes,
+    threads,
   });
   const info = database.infos.scores;
   const better = new Map<string, "higher" | "lower">();
@@ -190,8 +192,9 @@ async function compileAll(table: Table, rules: readonly Rule[]): Promise<ReadyRu
 
 /** SQL of every row with the verdicts of the rules: `p0`, `p1`, … and, of rules alone, `a0`, …. */
 function verdicts({ view }: Table, rules: readonly ReadyRule[], columns: readonly string[]): string {
-  const parts = rules.flatMap(({ passes, alone }, k) => [
+  const parts = rules.flatMap(({ passes, alone, unknown }, k) => [
     `${passes} AS p${k}`,
+    ...(unknown === undefined ? [] : [`${unknown} AS u${k}`]),
     ...(alone === undefined ? [] : [`${alone} AS a${k}`]),
   ]);
   return `(SELECT ${[...columns, ...parts, "row"].join(", ")} FROM ${view})`;
@@ -208,7 +211,8 @@ async function writeSelection(
   options: SelectionOptions,
 ): Promise<SelectionReport> {
   const { database } = table;
-  const counts = rules.flatMap(({ alone }, k) => [
+  const counts = rules.flatMap(({ alone, unknown }, k) => [
+    ...(unknown === undefined ? [] : [`count(*) FILTER (u${k}) AS unknown${k}`]),
     `count(*) FILTER (NOT ${alone === undefined ? `p${k}` : `a${k}`}) AS alone${k}`,
     `count(*) FILTER (${passesUpTo(k)} AND NOT p${k}) AS drops${k}`,
   ]);
@@ -217,9 +221,12 @@ async function writeSelection(
   );
   const total = Number(counted.total);
   let left = total;
-  const outcomes = rules.map(({ name, rule, border, notes }, k): RuleOutcome => {
+  const outcomes = rules.map(({ name, rule, border, ...rest }, k): RuleOutcome => {
     const drops = Number(counted[`drops${k}`]);
     left -= drops;
+    const unknown = Number(counted[`unknown${k}`] ?? 0);
+    const words = `Of ${unknown.toLocaleString("en-US")} pairs it says neither, as a value is not known (NULL): they are dropped by it.`;
+    const notes = unknown === 0 ? rest.notes : [...rest.notes, words];
     return { name, kind: rule.kind, dropsAlone: Number(counted[`alone${k}`]), drops, left, border, notes };
   });
   const temporary = temporaryOf(out);
@@ -241,7 +248,8 @@ async function writeSelection(
     throw error;
   }
   const examples = await examplesOf(table, rules, verdicts, options.examples ?? 0);
-  return { path: out, rows: total, kept: left, rules: outcomes, examples };
+  const sources = (info?.sources ?? []).map(({ source }) => source);
+  return { path: out, rows: total, kept: left, rules: outcomes, sources, examples };
 }
 
 /** Every row with its decision, in the order of the table. */

@@ -17,9 +17,9 @@ export interface DatabaseOptions {
   /** Files that `write` may write. */
   readonly writes?: readonly string[];
   /** Of DuckDB; what does not fit is laid down on the disk meanwhile. Default 1 GiB. */
-  readonly memoryLimitBytes?: number;
+  readonly memoryLimitBytes?: number | undefined;
   /** Default: all cores. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
 }
 
 /** A value as SQL gives it. */

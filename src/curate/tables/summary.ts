@@ -1,6 +1,7 @@
 /** What a table holds, column by column. */
 import type { TableInfo } from "../../data/selections/form.js";
-import { type Database, type DatabaseOptions, openTables, sqlName } from "./database.js";
+import { type Database, openTables, sqlName } from "./database.js";
+import type { ReadTableOptions } from "./read.js";
 
 export interface ColumnSummary {
   readonly name: string;
@@ -34,7 +35,7 @@ const NUMBERS = /^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w+INT|FLOAT|DOUBLE|
  */
 export async function summarizeTable(
   path: string,
-  { where, ...limits }: { readonly where?: string } & Omit<DatabaseOptions, "tables" | "writes"> = {},
+  { where, ...limits }: Pick<ReadTableOptions, "where" | "memoryLimitBytes" | "threads"> = {},
 ): Promise<TableSummary> {
   await using database = await openTables({ tables: { scores: path }, ...limits });
   const condition = where === undefined ? "true" : await database.condition("scores", where);

@@ -20,8 +20,9 @@ import {
 import { alignColumns } from "../../columns.js";
 import { defineCommand, notesOn } from "../../command.js";
 import { commandLine } from "../../command-line.js";
+import { writeSelectionPage } from "../../selection-page.js";
 
-const ruleOptions = {
+export const ruleOptions = {
   preset: optional(
     list(choice(presets.map(({ name }) => name)), { separator: "," }),
     "Published filters; --list tells their rules.",
@@ -55,7 +56,7 @@ const ruleOptions = {
   random: optional(text("SHARE"), "Keep a random share, or so many pairs, by --seed."),
 };
 
-const scoreOptions = {
+export const scoreOptions = {
   combine: optional(
     list(text("SCORE[:WEIGHT]"), { separator: "," }),
     `Columns in one score, ${COMBINED}: the mean of their ranks, by weight, e.g. clip_score:2,blurry_score.`,
@@ -82,6 +83,8 @@ const ladderOptions = {
 };
 
 type SelectValues = Values<typeof ruleOptions & typeof scoreOptions & typeof ladderOptions>;
+/** Settings that rules are made of; `of` and `seed` have defaults. */
+type RuleValues = Partial<SelectValues> & Pick<SelectValues, "of" | "seed">;
 
 export const selectCommand = defineCommand({
   name: "curate select",
@@ -95,6 +98,15 @@ export const selectCommand = defineCommand({
     Ladders: ladderOptions,
     Output: {
       out: optional(text("FILE"), "The selection: .parquet, or .npy for DataComp's subset."),
+      page: optional(
+        text("FILE"),
+        "Also an HTML page: the best, the worst, those at the border, and those that each rule drops.",
+      ),
+      data: optional(
+        list(text("SOURCE"), { separator: "::" }),
+        "Where the page's pictures are; where they were scored otherwise.",
+      ),
+      examples: defaulted(integer(1, 1000), 24, "Pairs of each kind on the page."),
       json: defaulted(flag(), false, "Print what each rule did as JSON."),
       list: defaulted(flag(), false, "List the presets with their rules."),
       memory: defaulted(integer(64), 1024, "Most memory for the table, MiB."),
@@ -138,10 +150,15 @@ export const selectCommand = defineCommand({
           key: "out",
         },
       );
+    const { page, data } = options;
+    if (page !== undefined && !/\.html?$/.test(page))
+      throw new UsageError(`--page: must end in .html; got ${page}. Write page.html.`, { key: "page" });
+    const command = commandLine("curate select", positionals, given);
     const settings = {
       rules: rulesOf(options),
       combine: combinationOf(options.combine),
-      command: commandLine("curate select", positionals, given),
+      command,
+      examples: page === undefined ? 0 : options.examples,
       memoryLimitBytes: memory * 2 ** 20,
       threads,
     };
@@ -150,7 +167,8 @@ export const selectCommand = defineCommand({
       ladder === undefined
         ? [await makeSelection(scores, out, settings)]
         : await makeLadder(scores, out, ladder, settings);
-    if (json) terminal.out(`${JSON.stringify(ladder === undefined ? reports[0] : reports, null, 2)}\n`);
+    const told = reports.map(({ examples: _, ...rest }) => rest);
+    if (json) terminal.out(`${JSON.stringify(ladder === undefined ? told[0] : told, null, 2)}\n`);
     else {
       for (const report of reports) terminal.out(reportText(report));
       const notes = new Set(
@@ -160,12 +178,17 @@ export const selectCommand = defineCommand({
       );
       for (const note of notes) notesOn(terminal)(`  ! ${note}`);
     }
+    if (page !== undefined) {
+      const say = notesOn(terminal);
+      await writeSelectionPage(page, reports[0]!, { data, command, say });
+      say(`Shown in ${page}`);
+    }
     return reports.every(({ kept }) => kept > 0) ? 0 : 1;
   },
 });
 
 /** The rules that options ask for, in the order of the help. */
-function rulesOf(options: SelectValues): Rule[] {
+export function rulesOf(options: RuleValues): Rule[] {
   const { seed, of, best } = options;
   const chosen = (options.preset ?? []).flatMap((name) => presets.find((one) => one.name === name)!.rules);
   const rules: Rule[] = [...chosen];
