@@ -42,8 +42,8 @@ pandas and DuckDB, and says in its metadata (\`clipwright\`, JSON) what made it 
 - **Sources**: all that training reads ([data.md](data.md)), and pictures without captions. A picture that cannot be read is a row
   whose \`broken\` says why.
 - **Again**: where the table exists, what it lacks is added: columns that \`--scores\` names, and samples that are new or of which a caption
-  changed. What counts over the whole table (\`frequency\`, \`odd_size\`, \`duplicates\`) is then counted anew. A picture that was
-  replaced under its name is not noticed.
+  changed. What counts over the whole table (\`frequency\`, \`odd_size\`, \`duplicates\`) is then counted anew; what needs a model is
+  left NULL for new pairs unless \`--scores\` names it. A picture that was replaced under its name is not noticed.
 - **Stopped**: \`TABLE.scoring/\` holds what is done, a part a minute; the same command goes on, to the same bytes.
 - **Several processes**: under torchrun, srun or the like each scores its share of the rows by themselves, and process 0 joins them and
   does what needs the table, a model or a training.

@@ -91,7 +91,8 @@ for (let seed = 0; seed < splits; seed++) {
   if (found.drifted) alarms++;
   for (const { name, drifted } of [...found.columns, ...found.spaces])
     if (drifted) causes.set(name, (causes.get(name) ?? 0) + 1);
-  if (seed % 20 === 19) process.stderr.write(`${seed + 1} splits, ${alarms} alarms\n`);
+  if (seed % 20 === 19)
+    process.stderr.write(`${seed + 1} splits, ${alarms} alarms ${JSON.stringify([...causes])}\n`);
 }
 const { low, high } = clopperPearson(alarms, splits);
 const percent = (x: number) => `${(100 * x).toFixed(1)} %`;

@@ -18,6 +18,7 @@ import { Standing } from "../src/curate/review/log/standing.js";
 import { makeVerdict, type Verdict } from "../src/curate/review/log/verdict.js";
 import { openReviewSet, tellTables } from "../src/curate/review/open.js";
 import { isFault, outcomeOf } from "../src/curate/review/outcome.js";
+import { copyGroups } from "../src/curate/review/set.js";
 import { openTables } from "../src/curate/tables/database.js";
 import { describeTable } from "../src/curate/tables/info.js";
 import { TableWriter } from "../src/curate/tables/writer.js";
@@ -88,6 +89,35 @@ suite("outcomeOf", () => {
         [true, undefined],
         [true, undefined],
       ],
+    );
+  });
+
+  test("copies are pictures: captions of one are no copies of each other, and go with it", () => {
+    // Two captions each of pictures 0, 1 and 2; 0 and 2 look alike.
+    const items = set.items.slice(0, 6).map((item, i) => {
+      const { group: _, ...rest } = item;
+      const row = i >> 1;
+      return {
+        ...rest,
+        id: { ...item.id, key: `${row}.png`, captionIndex: i % 2 },
+        row,
+        keep: true,
+        group: row === 1 ? 7 : 3,
+      };
+    });
+    assert.deepEqual(copyGroups(items), [[0, 4]]);
+    const verdict = makeVerdict({
+      item: items[0]!.id,
+      other: items[4]!.id,
+      question: "duplicate",
+      answer: "same",
+      reviewer: "Ada",
+      tool: "test",
+    });
+    const { decisions } = outcomeOf({ items }, new Standing([verdict]));
+    assert.deepEqual(
+      decisions.map(({ keep }) => keep),
+      [true, true, true, true, false, false],
     );
   });
 

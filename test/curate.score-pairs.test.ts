@@ -6,10 +6,14 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { commands } from "../src/cli/commands.js";
+import { chooseFamilies } from "../src/curate/scores/index.js";
 import { type ScorePairsOptions, scorePairs } from "../src/curate/scores/run/score-pairs.js";
 import { openTables, type SqlRow } from "../src/curate/tables/database.js";
+import { describeTable } from "../src/curate/tables/info.js";
+import { TableWriter } from "../src/curate/tables/writer.js";
 import { pairUid } from "../src/data/columns/uids.js";
 import { openDataset } from "../src/data/index.js";
+import { pairColumns } from "../src/data/selections/form.js";
 import { picture, pngOf, put, scratchFolder, tarOf } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
 
@@ -163,6 +167,29 @@ describe("scorePairs", () => {
     const all = await score(photos, { scores: ["words", "quality", "duplicates"] });
     const columns = "key, caption_index, caption, words, blurry_score, is_dark_issue, duplicate_group, phash";
     assert.deepEqual(await rowsOf(path, columns), await rowsOf(all.path, columns));
+  });
+
+  test("leaves what needs a model NULL for new pairs, unless it is asked for", async () => {
+    const out = join(folder, "with-model.parquet");
+    const columns = ["words", "clip"].flatMap((name) => chooseFamilies([name])[0]!.columns);
+    const info = describeTable("scores", [...pairColumns, ...columns], {
+      dataset: await openDataset(photos),
+    });
+    const writer = new TableWriter(out, info);
+    const known = { source: ["elsewhere"], key: ["k"], caption_index: [0], caption: ["kept"] };
+    writer.append({ ...known, words: [1], clip_score: [0.25] });
+    writer.finish();
+    const notes: string[] = [];
+    const { rows } = await score(photos, { out, onNote: (line) => notes.push(line) });
+    assert.equal(rows, 16);
+    assert.match(notes.join(), /^clip: left NULL for new pairs/);
+    assert.deepEqual((await rowsOf(out, "key, words, clip_score AS s")).slice(0, 2), [
+      { key: "k", words: 1, s: 0.25 },
+      { key: "0", words: 6, s: null },
+    ]);
+    const again = await score(photos, { out, scores: ["words"], onNote: (line) => notes.push(line) });
+    assert.equal(again.added, 0);
+    assert.match(notes.at(-1)!, /has these scores of all pairs already/);
   });
 
   test("takes over the scores that tables, tars and JSON bring, without being asked", async () => {

@@ -216,7 +216,8 @@ describe("new pictures against a profile", () => {
       const found = compareWith(profileOf(before.window, before.vectors), now.window, now.vectors);
       if (found.drifted) alarms++;
     }
-    assert(alarms <= 1, `${alarms} of 20`);
+    // A rate of 5 % gives more than 3 of 20 in 1.6 % of cases; npm run bench:watch makes 200.
+    assert(alarms <= 3, `${alarms} of 20`);
   });
 
   it("finds what was planted, and only that", () => {
@@ -304,6 +305,8 @@ describe("clipwright curate watch", () => {
       "--make",
       "--scores",
       "words,picture,quality,duplicates",
+      ...["--where", "words > 2", "--top", "words=50%"],
+
       "--embed-with",
       model,
     );
@@ -318,13 +321,27 @@ describe("clipwright curate watch", () => {
       JSON.parse(same.out).spaces.map(({ name }: { name: string }) => name),
       ["captions", "texts", "images"],
     );
+    const { rules } = readProfile(profile);
+    const [where, top] = rules ?? [];
+    assert.deepEqual([where, top?.kind], [{ kind: "where", sql: "words > 2" }, "threshold"]);
     const other = await run(data("other"), "--html", join(folder, "page.html"));
     assert.equal(other.code, 3, other.err);
-    assert.match(other.out, /^30 new pictures: drifted\n\nscore .*\n(.*\n)*words .*drifted\n/);
+    assert.match(
+      other.out,
+      /^30 new pictures \(30 of their 30 pairs selected\): drifted\n\nscore .*\n(.*\n)*words .*drifted\n/,
+    );
     await using database = await openTables({ tables: { scores: join(folder, "profile.parquet") } });
     assert.deepEqual(await database.rows("SELECT count(*) AS n FROM scores"), [{ n: 120 }]);
 
+    const least = top?.kind === "threshold" ? top.value : Number.NaN;
+    const [same30] = await database.rows(
+      `SELECT count(*) AS n FROM scores WHERE row >= 60 AND row < 90 AND words > 2 AND words >= ${least}`,
+    );
+    assert.deepEqual(JSON.parse(same.out).selected, { pairs: 30, kept: same30!.n });
+    assert(Number(same30!.n) > 0 && Number(same30!.n) < 30);
+
     const page = readFileSync(join(folder, "page.html"), "utf8");
+    assert.match(page, /Selected of the new pairs/);
     assert.match(page, /The last check, .* compared 30 new pictures of other with 60 of the profile/);
     assert.match(page, /Quality over time/);
     assert.equal(readFileSync(join(folder, "profile.log.jsonl"), "utf8").trim().split("\n").length, 2);

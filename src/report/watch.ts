@@ -33,6 +33,8 @@ export interface WatchedCheck {
   readonly pictures: number;
   readonly tooFew: boolean;
   readonly drifted: boolean;
+  /** What the profile's rules keep of the new pairs. */
+  readonly selected?: { readonly pairs: number; readonly kept: number } | undefined;
   readonly columns: readonly WatchedScore[];
   readonly spaces: readonly WatchedSpace[];
 }
@@ -53,6 +55,8 @@ const SPACES: Readonly<Record<string, string>> = {
   texts: "Captions by the model",
   images: "Pictures by the model",
 };
+const percent = ({ pairs, kept }: { readonly pairs: number; readonly kept: number }): string =>
+  `${((100 * kept) / Math.max(1, pairs)).toFixed(0)} %`;
 const spaceName = (name: string): string => SPACES[name] ?? name;
 
 /** One HTML file. */
@@ -68,12 +72,20 @@ export function watchPage({ profile, checks, thresholds }: WatchPage): string {
     `Watch of ${profile.sources.join(", ")}`,
     html`<header><h1>Watch of ${profile.sources.join(", ")}</h1>
 <p class="summary">${verdict} The last check, ${last.time.slice(0, 16).replace("T", " ")} UTC, compared ${last.pictures.toLocaleString("en-US")} new pictures of ${last.sources.join(", ")} with ${profile.pictures.toLocaleString("en-US")} of the profile, made ${profile.made.slice(0, 10)}.</p></header>
-${headlineList(
-  last.spaces.map(({ name, auc, mmd2 }) => ({
+${headlineList([
+  ...(last.selected === undefined
+    ? []
+    : [
+        {
+          ...{ value: percent(last.selected), label: "Selected of the new pairs" },
+          detail: `${last.selected.kept} of ${last.selected.pairs}, by the profile's rules`,
+        },
+      ]),
+  ...last.spaces.map(({ name, auc, mmd2 }) => ({
     ...{ value: auc.toFixed(2), label: spaceName(name) },
     detail: `AUC of telling new from old; MMD² ${number(mmd2)}`,
   })),
-)}
+])}
 ${last.columns.length > 0 && scoresTable(last, thresholds)}
 ${courses(checks, thresholds)}`,
   );
@@ -128,5 +140,19 @@ function courses(checks: readonly WatchedCheck[], { auc }: WatchPage["thresholds
       references: [{ value: was, label: "profile", always: true }],
     }),
   );
-  return html`<section id="course"><h2>Quality over time</h2><div class="charts">${last.spaces.length > 0 && spaces}${charts}</div></section>`;
+  const kept = lineChart({
+    ...{ title: "Selected of the new pairs", xLabel, unit: " %", fromZero: true },
+    sentence: "The share that the profile's rules keep.",
+    lines: [
+      {
+        ...{ name: "selected", dots: true },
+        points: told.flatMap(({ selected }, i) =>
+          selected === undefined
+            ? []
+            : [[i + 1, (100 * selected.kept) / Math.max(1, selected.pairs)] as const],
+        ),
+      },
+    ],
+  });
+  return html`<section id="course"><h2>Quality over time</h2><div class="charts">${last.selected !== undefined && kept}${last.spaces.length > 0 && spaces}${charts}</div></section>`;
 }

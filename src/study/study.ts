@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { makeFolder } from "../core/disk.js";
-import { UsageError } from "../core/errors.js";
 import type { Engine } from "../engines/engine.js";
 import { freshFeatures } from "../evaluate/features/source.js";
 import { loadModel } from "../evaluate/model/load-model.js";
@@ -14,6 +13,7 @@ import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/c
 import type { Study } from "./design/study.js";
 import { type Probe, predictedSeconds, probeAll, shapeOf } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
+import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { writeTable } from "./run/table.js";
@@ -82,7 +82,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
       const context = { runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait };
       const selectionOf = async ({ cell }: PlannedRun) =>
-        cell.part === undefined ? undefined : refuseParts();
+        cell.part && selectionFor(folder, facts.dataset, cell.part);
       return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });
     },
     finish() {
@@ -100,10 +100,6 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
 function probeOf(probes: ReadonlyMap<string, Probe>, { cell }: PlannedRun): Probe {
   return probes.get(shapeOf(cell.recipe))!;
 }
-
-const refuseParts = (): never => {
-  throw new UsageError("part: not yet");
-};
 
 /** Scores a run on every set, for the time that it takes. */
 async function scoreOnce(engine: Engine, run: string, sets: readonly OpenSet[]): Promise<void> {

@@ -4,7 +4,7 @@ import type { Rating } from "./agreement/measures.js";
 import { majorities, truthsOf } from "./agreement/truth.js";
 import type { Opinions, Standing } from "./log/standing.js";
 import { categoryOf, entityKey, type Question, type Verdict } from "./log/verdict.js";
-import { copyGroups, type ReviewItem, type ReviewSet } from "./set.js";
+import { copyGroups, pictureOf, type ReviewItem, type ReviewSet } from "./set.js";
 
 /** One pair after the review, as a row of a selection has it. */
 export interface Decision {
@@ -48,7 +48,7 @@ export function ratingsOf(standing: Standing, question: Question): Rating[] {
 /**
  * Decides every pair. By Dawid and Skene's estimate where there are raters and shared items enough, else by majority; pairs
  * on which votes are level, and those that nobody judged, stay as the selection has them. Of two copies that are the same
- * the second is dropped; one that the selection dropped as a copy comes back when it is different.
+ * the second is dropped with all its captions; one that the selection dropped as a copy comes back when it is different.
  */
 export function outcomeOf({ items }: Pick<ReviewSet, "items">, standing: Standing): Outcome {
   const truths = truthsOf(ratingsOf(standing, "pair"));
@@ -73,7 +73,7 @@ export function outcomeOf({ items }: Pick<ReviewSet, "items">, standing: Standin
         reviewed: true,
       };
     }
-    const copy = copies.get(i);
+    const copy = copies.get(pictureOf(item, i));
     if (copy === "same" && decision.keep)
       decision = { ...decision, keep: false, reason: "review: duplicate", reviewed: true };
     if (copy === "different" && truth === undefined && isCopyReason(item.reason)) {
@@ -97,16 +97,16 @@ const asSelected = ({ keep, reason }: ReviewItem): Decision => ({
 /** A rule of a selection that drops copies says so in its name. */
 const isCopyReason = (reason: string | undefined): boolean => /duplic|cop(y|ies)/i.test(reason ?? "");
 
-/** Of the pairs that people compared with the first of their group, what most said. */
-function copyAnswers(items: readonly ReviewItem[], standing: Standing): Map<number, string> {
+/** Of the pictures that people compared with the first of their group, what most said. */
+function copyAnswers(items: readonly ReviewItem[], standing: Standing): Map<string, string> {
   const said = majorities(ratingsOf(standing, "duplicate"));
-  const answers = new Map<number, string>();
+  const answers = new Map<string, string>();
   if (said.size === 0) return answers;
   for (const [first, ...others] of copyGroups(items)) {
     for (const i of others) {
       const entity = entityKey({ item: items[first!]!.id, other: items[i]!.id, question: "duplicate" });
       const answer = said.get(entity);
-      if (answer !== undefined) answers.set(i, answer.label);
+      if (answer !== undefined) answers.set(pictureOf(items[i]!, i), answer.label);
     }
   }
   return answers;

@@ -58,7 +58,14 @@ export function classesOf(items: readonly ReviewItem[]): string[] {
   return [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)).map(([label]) => label);
 }
 
-/** Groups of two items or more that are taken for copies, in the order of their first; in each the kept and first come first. */
+/** What tells pictures apart: the row of the data, or the item itself where the data lack it. */
+export const pictureOf = ({ row }: ReviewItem, i: number): string =>
+  row === undefined ? `item ${i}` : `${row}`;
+
+/**
+ * Groups of two pictures or more that are taken for copies, in the order of their first; each picture by one of its items, and
+ * the kept and first come first.
+ */
 export function copyGroups(items: readonly ReviewItem[]): number[][] {
   const groups = new Map<number | string, number[]>();
   for (const [i, { group }] of items.entries()) {
@@ -67,7 +74,14 @@ export function copyGroups(items: readonly ReviewItem[]): number[][] {
     if (members === undefined) groups.set(group, [i]);
     else members.push(i);
   }
-  return [...groups.values()]
-    .filter((members) => members.length > 1)
-    .map((members) => members.sort((a, b) => Number(items[b]!.keep) - Number(items[a]!.keep) || a - b));
+  const onePerPicture = (members: readonly number[]): number[] => {
+    const sorted = members.toSorted((a, b) => Number(items[b]!.keep) - Number(items[a]!.keep) || a - b);
+    const seen = new Map<string, number>();
+    for (const i of sorted) {
+      const picture = pictureOf(items[i]!, i);
+      if (!seen.has(picture)) seen.set(picture, i);
+    }
+    return [...seen.values()];
+  };
+  return [...groups.values()].map(onePerPicture).filter((members) => members.length > 1);
 }

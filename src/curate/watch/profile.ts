@@ -9,6 +9,7 @@ import { writeJsonAtomic } from "../../core/files.js";
 import { version } from "../../core/version.js";
 import type { Rows } from "../../evaluate/linear/cholesky.js";
 import { readCheckedJson } from "../../settings/json.js";
+import type { ThresholdRule, UniqueRule, WhereRule } from "../select/rules.js";
 import type { Basis } from "./vectors.js";
 
 /** One score: numbers by a sample, classes by their counts. */
@@ -34,6 +35,9 @@ export interface SpaceProfile {
   readonly sample: Rows;
 }
 
+/** A rule that pairs to come are selected by as those before were: it asks for no share of the set. */
+export type FrozenRule = WhereRule | ThresholdRule | UniqueRule;
+
 export interface DataProfile {
   readonly made: string;
   readonly clipwright: string;
@@ -44,6 +48,8 @@ export interface DataProfile {
   readonly pictures: number;
   /** What embeds, where something does; `key` tells it from every other model. */
   readonly model?: { readonly path: string; readonly key: string } | undefined;
+  /** What pairs are selected by, new ones too. */
+  readonly rules?: readonly FrozenRule[] | undefined;
   readonly columns: readonly ColumnProfile[];
   readonly spaces: readonly SpaceProfile[];
 }
@@ -73,6 +79,15 @@ const schema = z.object({
   rows: z.int().min(1),
   pictures: z.int().min(1),
   model: z.object({ path: z.string(), key: z.string() }).optional(),
+  rules: z
+    .array(
+      z.discriminatedUnion("kind", [
+        z.object({ kind: z.literal("where"), sql: z.string(), name: z.string().optional() }),
+        z.object({ kind: z.literal("threshold"), score: z.string(), value: z.number() }),
+        z.object({ kind: z.literal("unique"), group: z.string(), best: z.string().optional() }),
+      ]),
+    )
+    .optional(),
   columns: z.array(
     z.discriminatedUnion("kind", [
       z.object({

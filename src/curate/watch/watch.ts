@@ -6,9 +6,12 @@ import { appendLineDurably, readJsonRecords } from "../../core/files.js";
 import type { Dataset } from "../../data/dataset.js";
 import type { Encoder } from "../../evaluate/model/encoder.js";
 import { type ScorePairsOptions, scorePairs } from "../scores/run/score-pairs.js";
+import type { Rule } from "../select/rules.js";
+import { makeSelection } from "../select/select.js";
 import { openTables } from "../tables/database.js";
 import { compareWith, type DriftThresholds, type Findings } from "./compare.js";
 import { type DataProfile, profileNow, readProfile, writeProfile } from "./profile.js";
+import { freeze, type Kept, selectFrom } from "./selecting.js";
 import { profileOf, vectorsOf } from "./spaces.js";
 import { type Window, windowOf } from "./window.js";
 
@@ -27,9 +30,13 @@ export interface ProfileOptions
   readonly table: string;
   /** Default: no embeddings but those of the captions' words. */
   readonly model?: WatchModel | undefined;
+  /** What pairs are selected by, those to come too: shares of a score become thresholds. Default: nothing is selected. */
+  readonly rules?: readonly Rule[] | undefined;
+  /** The selection by the rules, of all pairs of the table. Default `selectionBeside(profile)`. */
+  readonly selection?: string | undefined;
 }
 
-export interface WatchOptions extends Omit<ProfileOptions, "scores"> {
+export interface WatchOptions extends Omit<ProfileOptions, "scores" | "rules"> {
   readonly thresholds?: Partial<DriftThresholds> | undefined;
   /** Gets a line for each check, JSON; tells which rows were checked. Default `logBeside(profile)`. */
   readonly log?: string | undefined;
@@ -38,6 +45,9 @@ export interface WatchOptions extends Omit<ProfileOptions, "scores"> {
 /** Where the checks against the profile at `path` are kept unless somebody says otherwise. */
 export const logBeside = (path: string): string => `${path.replace(/\.json$/, "")}.log.jsonl`;
 
+/** Where the selection of a profile at `path` is unless somebody says otherwise. */
+export const selectionBeside = (path: string): string => `${path.replace(/\.json$/, "")}.selection.parquet`;
+
 /** One check, as the log keeps it. */
 export interface DriftCheck extends Findings {
   /** ISO 8601, UTC. */
@@ -45,6 +55,8 @@ export interface DriftCheck extends Findings {
   readonly sources: readonly string[];
   /** Rows of the table then: those before are checked. */
   readonly rows: number;
+  /** What the profile's rules keep of the new pairs, where it has rules. */
+  readonly selected?: Kept | undefined;
 }
 
 const UNREADABLE = "Remove it: a new one is begun.";
@@ -54,7 +66,7 @@ const UNREADABLE = "Remove it: a new one is begun.";
  * and for what scoring refuses.
  */
 export async function profileData(dataset: Dataset, options: ProfileOptions): Promise<DataProfile> {
-  const { model, profile: path, table } = options;
+  const { model, profile: path, table, rules = [], command, selection = selectionBeside(path) } = options;
   const { rows } = await scorePairs(dataset, { ...options, out: table });
   const window = await windowFrom(table, 0);
   if (window.pictures === 0) {
@@ -62,12 +74,14 @@ export async function profileData(dataset: Dataset, options: ProfileOptions): Pr
       `watch: a profile needs pictures; got none in "${dataset.name}". Name a source that has some.`,
     );
   }
+  const report = rules.length === 0 ? undefined : await makeSelection(table, selection, { rules, command });
   const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
   const profile: DataProfile = {
     ...profileNow(),
     sources: dataset.sources.map(({ name }) => name),
     rows,
     model: model && { path: model.path, key: model.key },
+    rules: report && (await freeze(rules, report, table)),
     ...profileOf(window, vectors),
   };
   writeProfile(path, profile);
@@ -79,12 +93,13 @@ export async function profileData(dataset: Dataset, options: ProfileOptions): Pr
  * a killed check has scored is checked by the next. Undefined where nothing is new. Throws `UsageError` where the model is not the profile's.
  */
 export async function watchData(dataset: Dataset, options: WatchOptions): Promise<DriftCheck | undefined> {
-  const { model, table, thresholds, log = logBeside(options.profile) } = options;
-  const profile = readProfile(options.profile);
+  const { model, table, thresholds, command, profile: path } = options;
+  const { log = logBeside(path), selection = selectionBeside(path) } = options;
+  const profile = readProfile(path);
   if (profile.model?.key !== model?.key) {
     throw new UsageError(
       `watch: embeddings must be of the profile's model; got ${model?.path ?? "none"}, the profile has ${profile.model?.path ?? "none"}. Give that, or make the profile again with --make.`,
-      { file: options.profile },
+      { file: path },
     );
   }
   const { rows, added } = await scorePairs(dataset, { ...options, out: table });
@@ -94,10 +109,11 @@ export async function watchData(dataset: Dataset, options: WatchOptions): Promis
   if (start === rows) return undefined;
   const window = await windowFrom(table, start);
   const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
+  const selected = profile.rules && (await selectFrom(table, selection, profile.rules, { start, command }));
   const check: DriftCheck = {
     time: new Date().toISOString(),
     sources: dataset.sources.map(({ name }) => name),
-    rows,
+    ...{ rows, selected },
     ...compareWith(profile, window, vectors, thresholds),
   };
   appendLineDurably(log, JSON.stringify(check));

@@ -2,7 +2,7 @@
 
 import { UsageError } from "../../core/errors.js";
 import { datasetOptions } from "../../data/fields.js";
-import { openDataset } from "../../data/index.js";
+import { type Dataset, openDataset } from "../../data/index.js";
 import { completeClipConfig } from "../../models/config/config.js";
 import { readSizedModel } from "../../train/open/model.js";
 import { clipOf } from "../../train/open/step.js";
@@ -23,7 +23,7 @@ export function gmacsOf(recipe: Recipe): number {
 }
 
 /** Opens the training data of the study, which all of its runs share. Throws `UsageError`. */
-export async function factsOf(study: Study): Promise<CellFacts> {
+export async function factsOf(study: Study): Promise<CellFacts & { readonly dataset: Dataset }> {
   const first = study.factors.map(({ levels }) => levels[0]!.recipe);
   for (const { name, levels } of study.factors)
     for (const level of levels)
@@ -33,10 +33,11 @@ export async function factsOf(study: Study): Promise<CellFacts> {
           { key: "trainData" },
         );
   const recipe = checkRecipe(Object.assign({ steps: 1 }, study.recipe, ...first), "study");
-  const { length } = await openDataset(recipe.trainData, datasetOptions(recipe));
+  const dataset = await openDataset(recipe.trainData, datasetOptions(recipe));
   const known = new Map<string, number>();
   return {
-    pairs: length,
+    dataset,
+    pairs: dataset.length,
     gmacsOf(one) {
       const { seed: _1, steps: _2, samples: _3, epochs: _4, time: _5, ...rest } = recipeToJson(one);
       const key = JSON.stringify(rest);

@@ -22,7 +22,7 @@ import { defineCommand, notesOn } from "../../command.js";
 import { commandLine } from "../../command-line.js";
 import { writeSelectionPage } from "../../selection-page.js";
 
-const ruleOptions = {
+export const ruleOptions = {
   preset: optional(
     list(choice(presets.map(({ name }) => name)), { separator: "," }),
     "Published filters; --list tells their rules.",
@@ -56,7 +56,7 @@ const ruleOptions = {
   random: optional(text("SHARE"), "Keep a random share, or so many pairs, by --seed."),
 };
 
-const scoreOptions = {
+export const scoreOptions = {
   combine: optional(
     list(text("SCORE[:WEIGHT]"), { separator: "," }),
     `Columns in one score, ${COMBINED}: the mean of their ranks, by weight, e.g. clip_score:2,blurry_score.`,
@@ -83,6 +83,8 @@ const ladderOptions = {
 };
 
 type SelectValues = Values<typeof ruleOptions & typeof scoreOptions & typeof ladderOptions>;
+/** Settings that rules are made of; `of` and `seed` have defaults. */
+type RuleValues = Partial<SelectValues> & Pick<SelectValues, "of" | "seed">;
 
 export const selectCommand = defineCommand({
   name: "curate select",
@@ -186,7 +188,7 @@ export const selectCommand = defineCommand({
 });
 
 /** The rules that options ask for, in the order of the help. */
-function rulesOf(options: SelectValues): Rule[] {
+export function rulesOf(options: RuleValues): Rule[] {
   const { seed, of, best } = options;
   const chosen = (options.preset ?? []).flatMap((name) => presets.find((one) => one.name === name)!.rules);
   const rules: Rule[] = [...chosen];

@@ -24,6 +24,10 @@ import { defineCommand } from "../../command.js";
 import { commandLine } from "../../command-line.js";
 import { ProgressLine } from "../../progress-line.js";
 import { engineOptions } from "../engines.js";
+import { ruleOptions, rulesOf, scoreOptions } from "./select.js";
+
+const { where, threshold, unique, top } = ruleOptions;
+const { best } = scoreOptions;
 
 /** The exit code for scheduled jobs: it worked, and something has drifted. */
 const DRIFTED = 3;
@@ -51,6 +55,13 @@ export const watchCommand = defineCommand({
       embedWith: optional(
         text("RUN|FILE"),
         "Of --make: a CLIP that embeds pictures and captions; otherwise captions are compared by their words alone.",
+      ),
+    },
+    Selection: {
+      ...{ where, threshold, unique, top, best },
+      selection: optional(
+        text("FILE"),
+        "Where all pairs of the table are selected by these rules, at each check too; PROFILE with .selection.parquet otherwise. A share is, for pairs to come, the score of the worst that it kept.",
       ),
     },
     Thresholds: {
@@ -110,12 +121,22 @@ export const watchCommand = defineCommand({
     });
     const model = make ? embedWith : known?.model?.path;
     const command = commandLine("curate watch", positionals, given);
-    const base = { profile: path, table, workers, command, onProgress: progress.show, onNote: progress.say };
+    const { selection } = options;
+    const base = {
+      profile: path,
+      table,
+      selection,
+      workers,
+      command,
+      onProgress: progress.show,
+      onNote: progress.say,
+    };
     const { psi, auc, mmd, falseAlarms } = options;
     const thresholds = { psi, auc, mmd, falseAlarms };
+    const rules = rulesOf({ ...options, of: "all", seed: 0 });
     const work = async (opened: WatchModel | undefined): Promise<number> => {
       if (make) {
-        const made = await profileData(dataset, { ...base, scores, model: opened });
+        const made = await profileData(dataset, { ...base, scores, rules, model: opened });
         progress.clear();
         const of = [`${made.columns.length} scores`, ...made.spaces.map(({ name }) => `vectors of ${name}`)];
         terminal.out(`${path}: ${of.join(", ")} of ${made.pictures.toLocaleString("en-US")} pictures\n`);
@@ -144,9 +165,11 @@ export const watchCommand = defineCommand({
 
 /** Throws `UsageError` for settings of --make without it. */
 function refuseStray({ make }: { readonly make: boolean }, given: Readonly<Record<string, unknown>>): void {
-  const stray = Object.entries({ scores: "--scores", embedWith: "--embed-with" }).find(
-    ([key]) => given[key] !== undefined,
-  );
+  const stray = Object.entries({
+    ...{ scores: "--scores", embedWith: "--embed-with" },
+    ...{ where: "--where", threshold: "--threshold", unique: "--unique", top: "--top" },
+    best: "--best",
+  }).find(([key]) => given[key] !== undefined);
   if (make || stray === undefined) return;
   throw new UsageError(
     `${stray[1]}: what is compared stands in the profile; got ${stray[1]} without --make. Remove it, or make the profile again.`,
@@ -154,8 +177,9 @@ function refuseStray({ make }: { readonly make: boolean }, given: Readonly<Recor
   );
 }
 
-function textOf({ pictures, columns, spaces, tooFew, drifted }: DriftCheck): string {
-  const head = `${pictures.toLocaleString("en-US")} new pictures`;
+function textOf({ pictures, columns, spaces, tooFew, drifted, selected }: DriftCheck): string {
+  const kept = selected === undefined ? "" : ` (${selected.kept} of their ${selected.pairs} pairs selected)`;
+  const head = `${pictures.toLocaleString("en-US")} new pictures${kept}`;
   if (tooFew) return `${head}: fewer than ${LEAST_PICTURES} tell nothing.\n`;
   const shown = (value: number) => String(Number(value.toPrecision(3)));
   const p = (value: number) => (value < 0.001 ? "< 0.001" : value.toFixed(3));

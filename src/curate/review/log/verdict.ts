@@ -17,7 +17,7 @@ export interface PairId {
 
 /**
  * `pair`: does this caption belong to this picture? keep or drop; with a corrected caption or class the pair is kept so.
- * `duplicate`: are these two pairs copies of each other? same or different. `undecided` takes back what was said.
+ * `duplicate`: are the pictures of these two pairs copies of each other? same or different. `undecided` takes back what was said.
  */
 export type Question = "pair" | "duplicate";
 export type Answer = "keep" | "drop" | "same" | "different" | "undecided";
@@ -182,11 +182,13 @@ export function makeVerdict(given: Omit<Verdict, "id" | "time"> & { readonly tim
 export const pairKey = ({ source, key, captionIndex }: PairId): string =>
   `${source}\0${key}\0${captionIndex}`;
 
-/** A text that is the same for what is asked of the same thing: a pair, or two pairs as an entity of their own. */
+const pictureKey = ({ source, key }: PairId): string => `${source}\0${key}`;
+
+/** A text that is the same for what is asked of the same thing: a pair, or two pictures as an entity of their own. */
 export const entityKey = ({ item, other, question }: Pick<Verdict, "item" | "other" | "question">): string =>
   other === undefined
     ? `${question}\0${pairKey(item)}`
-    : `${question}\0${[pairKey(item), pairKey(other)].sort().join("\0\0")}`;
+    : `${question}\0${[pictureKey(item), pictureKey(other)].sort().join("\0\0")}`;
 
 /** What raters are compared by: a pair that is kept with a correction is neither kept nor dropped as it is. */
 export type Category = "keep" | "drop" | "correct" | "same" | "different";

@@ -85,7 +85,22 @@ export async function scorePairs(dataset: Dataset, options: ScorePairsOptions): 
   const more = wanted.filter(({ name }) => !has.some((family) => family.name === name));
   let result: ScoredPairs = { path: out, rows: known.rows, added: 0, columns: [], faults: known.faults };
   if (rows.length > 0) {
-    result = await run(dataset, options, { mode: "new rows", rows, families: has, columns: known.columns });
+    // Models and trainings only where they are asked for: they may be of other data, or take hours.
+    const asked = new Set(scores === undefined ? [] : wanted.map(({ name }) => name));
+    const [families, left] = [true, false].map((computed) =>
+      has.filter(({ name, over }) => (over !== "data" || asked.has(name)) === computed),
+    ) as [ScoreFamily[], ScoreFamily[]];
+    if (left.length > 0) {
+      const names = left.map(({ name }) => name).join(",");
+      options.onNote?.(
+        `${names}: left NULL for new pairs. Name them with --scores, with their options, to compute them.`,
+      );
+    }
+    result = await run(dataset, options, { mode: "new rows", rows, families, columns: known.columns });
+  } else if (scores !== undefined && more.length === 0) {
+    options.onNote?.(
+      `${out} has these scores of all pairs already. For other settings, score into another table.`,
+    );
   }
   if (more.length > 0) {
     const added = more.flatMap((family) => family.columns);

@@ -1,0 +1,55 @@
+/** The parts of the data that a study's runs see, as selections in `parts/` of its folder: made once, the same for all runs and processes. */
+
+import { createHash } from "node:crypto";
+import { existsSync, linkSync, mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { makeFolder } from "../../core/disk.js";
+import { withFileErrors } from "../../core/files.js";
+import { scorePairs } from "../../curate/scores/run/score-pairs.js";
+import type { Rule } from "../../curate/select/rules.js";
+import { makeSelection } from "../../curate/select/select.js";
+import type { Dataset } from "../../data/dataset.js";
+import type { PartInput } from "../design/study.js";
+
+/** Decides which pairs a random part holds; one for all studies, so that their parts are the same. */
+const SEED = 0;
+
+/**
+ * The selection of `part`, made where it is not there yet. Random parts of one data set are nested, as are those by one score.
+ * Throws `UsageError` where the table of scores is missing or lacks the column.
+ */
+export async function selectionFor(folder: string, dataset: Dataset, part: PartInput): Promise<string> {
+  const parts = join(folder, "parts");
+  withFileErrors("write", parts, () => makeFolder(parts));
+  const name = createHash("sha256").update(JSON.stringify(part)).digest("hex").slice(0, 10);
+  const path = join(parts, `${name}.parquet`);
+  if ("top" in part) {
+    const rule: Rule = { kind: "top", score: part.by, share: part.top };
+    return once(path, (to) => makeSelection(part.scores, to, { rules: [rule] }));
+  }
+  const pairs = await once(join(parts, "pairs.parquet"), (to) =>
+    scorePairs(dataset, { out: to, scores: ["words"] }),
+  );
+  return once(path, (to) =>
+    makeSelection(pairs, to, { rules: [{ kind: "random", share: part.random, seed: SEED }] }),
+  );
+}
+
+/** Makes a file that is not there. Of several processes that make it at once the first one's stays: runs know it by its bytes. */
+async function once(path: string, make: (to: string) => Promise<unknown>): Promise<string> {
+  if (existsSync(path)) return path;
+  const folder = mkdtempSync(`${path}.`);
+  try {
+    const made = join(folder, "made.parquet");
+    await make(made);
+    try {
+      linkSync(made, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  return path;
+}

@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { before, suite, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { pngOf, put, scratchFolder } from "./data.helpers.js";
+
+/** How often a study is killed; `CLIPWRIGHT_KILLS=10 node dist/test/run.js study.run` for more. */
+const KILLS = Number(process.env.CLIPWRIGHT_KILLS ?? 2);
+const main = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+const folder = scratchFolder();
+
+const model = (width: number) => ({
+  embed_dim: 16,
+  vision_cfg: { image_size: 16, patch_size: 8, width, head_width: 16, layers: 1 },
+  text_cfg: { context_length: 12, width: 32, heads: 2, layers: 1 },
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `clipwright study` in the scratch folder. */
+async function study(
+  words: readonly string[],
+  meanwhile: (child: ChildProcess) => Promise<void> = async () => {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [main, "study", ...words, "--engine", "onnxruntime"], {
+    cwd: folder,
+  });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (piece) => {
+    out += piece;
+  });
+  child.stderr.on("data", (piece) => {
+    err += piece;
+  });
+  const ended = once(child, "close");
+  await meanwhile(child);
+  const [code] = (await ended) as [number | null];
+  return { code, out, err };
+}
+
+/** The table without what the clock decides, in any order of rows. */
+const tableOf = (name: string): string[] => {
+  const [header, ...lines] = readFileSync(join(folder, "studies", name, "study.csv"), "utf8")
+    .trim()
+    .split("\r\n");
+  const clock = header!.split(",").indexOf("seconds");
+  return lines
+    .map((line) =>
+      line
+        .split(",")
+        .filter((_, at) => at !== clock)
+        .join(),
+    )
+    .sort();
+};
+
+const declared = {
+  question: { text: "Which width?", factor: "width", over: "samples" },
+  recipe: {
+    trainData: [join(folder, "train")],
+    batchSize: 8,
+    vocabSize: 300,
+    threads: 1,
+    workers: 1,
+    engine: "onnxruntime",
+    saveFrequency: "3 steps",
+  },
+  factors: { width: { narrow: { model: model(16) }, wide: { model: model(32) } }, part: [0.5, 1] },
+  regime: { samples: 80 },
+  seeds: 1,
+  suite: { sets: { test: { data: join(folder, "test"), tasks: ["zeroshot_classification"] } } },
+  score: "test/acc1",
+};
+
+suite("clipwright study", () => {
+  before(async () => {
+    for (const [part, count] of Object.entries({ train: 8, test: 4 }))
+      for (const [at, label] of ["red fox", "blue boat", "old mill"].entries())
+        for (let i = 0; i < count; i++)
+          put(
+            folder,
+            `${part}/${label}/${i}.png`,
+            await pngOf(100 * at + i + (part === "test" ? 50 : 0), 16, 16),
+          );
+    for (const name of ["whole", "killed"]) put(folder, `${name}.json`, JSON.stringify(declared));
+    put(
+      folder,
+      "broken.json",
+      JSON.stringify({ ...declared, factors: { lr: [1e-3, 1e-2] }, question: { text: "?", factor: "lr" } }),
+    );
+  });
+
+  test("runs every combination once, and tells the answer", async () => {
+    const { code, out, err } = await study(["whole.json"]);
+    assert.equal(code, 0, err);
+    assert.match(err, /4 of 4 runs to do/);
+    assert.match(out, /equal samples, part 50 %\n {2}narrow {2}\d/);
+    assert.equal(tableOf("whole").length, 4);
+    const again = await study(["whole.json"]);
+    assert.match(again.err, /0 of 4 runs to do/);
+    assert.equal(again.out, out);
+  });
+
+  test(`killed ${KILLS} times, ends with the same table`, async () => {
+    let kills = 0;
+    while (kills < KILLS) {
+      const { code } = await study(["killed.json"], async (child) => {
+        // Once it trains; each kill a little later than the one before.
+        const runs = join(folder, "studies", "killed", "runs");
+        while (child.exitCode === null && !(existsSync(runs) && readdirSync(runs).length > 0))
+          await delay(50);
+        await delay(300 + 250 * kills);
+        child.kill("SIGKILL");
+      });
+      if (code === 0) break;
+      kills++;
+    }
+    const { code, err } = await study(["killed.json"]);
+    assert.equal(code, 0, err);
+    assert.deepEqual(tableOf("killed"), tableOf("whole"));
+  });
+
+  test("two processes divide the runs", async () => {
+    put(folder, "shared.json", JSON.stringify(declared));
+    const both = await Promise.all([study(["shared.json"]), study(["shared.json"])]);
+    assert.deepEqual(
+      both.map(({ code }) => code),
+      [0, 0],
+      both.map(({ err }) => err).join("\n"),
+    );
+    assert.deepEqual(tableOf("shared"), tableOf("whole"));
+  });
+
+  test("tells what it would run, and runs nothing", async () => {
+    const { code, err } = await study(["whole.json", "--seeds", "2", "--dry-run"]);
+    assert.equal(code, 0);
+    assert.match(err, /4 of 8 runs to do/);
+  });
+
+  test("refuses what is no recipe before anything is run", async () => {
+    const { code, err } = await study(["broken.json"]);
+    assert.equal(code, 2);
+    assert.match(err, /model/);
+  });
+});
