@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -201,6 +209,18 @@ suite("openTables", () => {
     assert.deepEqual(summary.info, info);
     assert.equal(summary.rows, 20);
     assert.deepEqual(leftovers(), before);
+  });
+
+  test("what a killed process laid down is removed after a day", async () => {
+    const [old, young] = ["old", "young"].map((name) =>
+      mkdtempSync(join(tmpdir(), `clipwright-tables-${name}-`)),
+    );
+    writeFileSync(join(old!, "spilled"), "x");
+    const past = Date.now() / 1000 - 90_000;
+    for (const path of [join(old!, "spilled"), old!]) utimesSync(path, past, past);
+    await summarizeTable(tableOf(3));
+    assert.deepEqual([existsSync(old!), existsSync(young!)], [false, true]);
+    rmSync(young!, { recursive: true });
   });
 
   test("what is no table is refused by name", async () => {
