@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from "@duckdb/node-api";
-import { namesIn, realDisk, removeQuietly } from "../../core/disk.js";
+import { realDisk, removeQuietly } from "../../core/disk.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { withFileErrors } from "../../core/files.js";
 import { INFO_KEY, parseTableInfo, type TableInfo } from "../../data/selections/form.js";
@@ -94,10 +94,12 @@ function removeOldSpills(): void {
   for (const name of readdirSync(tmpdir())) {
     if (!name.startsWith(SPILL)) continue;
     const path = join(tmpdir(), name);
-    const written = [path, ...namesIn(path).map((file) => join(path, file))].map(
-      (each) => statSync(each, { throwIfNoEntry: false })?.mtimeMs ?? 0,
-    );
-    if (Date.now() - Math.max(...written) > OLD_MS) removeQuietly(realDisk, path);
+    try {
+      const written = ["", ...readdirSync(path)].map((file) => statSync(join(path, file)).mtimeMs);
+      if (Date.now() - Math.max(...written) > OLD_MS) removeQuietly(realDisk, path);
+    } catch {
+      // Another's, or gone meanwhile.
+    }
   }
 }
 
