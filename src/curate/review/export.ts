@@ -41,11 +41,11 @@ export async function exportOutcome(
   const has = new Set((await database.columns("base")).map(({ name }) => name));
   const names = selectionColumns.map(({ name }) => name);
   // Scores alone drop nothing; of a selection NULL is no, as training reads it.
-  const valueOf = (name: string): string => {
+  const sqlOf = (name: string): string => {
     if (name === "keep") return has.has(name) ? "coalesce(keep, false)" : "true";
     return has.has(name) ? name : "NULL";
   };
-  const columns = names.map((name) => `${valueOf(name)} AS ${name}`).join(", ");
+  const columns = names.map((name) => `${sqlOf(name)} AS ${name}`).join(", ");
   withFileErrors("remove", `${path}.parts`, () => realDisk.remove(`${path}.parts`));
   const writer = new TableWriter(path, describeTable("selection", selectionColumns, { dataset, command }));
   let rows = 0;
