@@ -41,14 +41,11 @@ export async function exportOutcome(
   const has = new Set((await database.columns("base")).map(({ name }) => name));
   const names = selectionColumns.map(({ name }) => name);
   // Scores alone drop nothing; of a selection NULL is no, as training reads it.
-  const missing: Readonly<Record<string, string>> = { keep: "true" };
-  const present: Readonly<Record<string, string>> = { keep: "coalesce(keep, false)" };
-  const columns = names
-    .map(
-      (name) =>
-        `${(has.has(name) ? present[name] : missing[name]) ?? (has.has(name) ? name : "NULL")} AS ${name}`,
-    )
-    .join(", ");
+  const sqlOf = (name: string): string => {
+    if (name === "keep") return has.has(name) ? "coalesce(keep, false)" : "true";
+    return has.has(name) ? name : "NULL";
+  };
+  const columns = names.map((name) => `${sqlOf(name)} AS ${name}`).join(", ");
   withFileErrors("remove", `${path}.parts`, () => realDisk.remove(`${path}.parts`));
   const writer = new TableWriter(path, describeTable("selection", selectionColumns, { dataset, command }));
   let rows = 0;
