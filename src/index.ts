@@ -12,6 +12,7 @@ export {
   crossfit,
   evaluate,
   evaluationTable,
+  exportModel,
   findLabelFaults,
   findPreset,
   formatInspection,
@@ -132,6 +133,7 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
+export type { ExportFormName, ExportOptions } from "./export/export.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";

@@ -110,6 +110,10 @@ suite("crossfit", () => {
       (error: Error) => error instanceof UsageError && /begun with these data/.test(error.message),
     );
     await assert.rejects(
+      crossfit(dataset, rows, { ...options, folder: join(folder, "many"), folds: 40 }),
+      (error: Error) => error instanceof UsageError && error.message.startsWith("folds: "),
+    );
+    await assert.rejects(
       crossfit(dataset, rows, { ...options, folder: join(folder, "short"), seconds: 1e-6 }),
       (error: Error) => error instanceof UsageError && error.message.startsWith("time: "),
     );

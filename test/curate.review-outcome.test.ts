@@ -301,7 +301,7 @@ async function tablesIn(folder: string) {
   const chosen = new TableWriter(selection, describeTable("selection", selectionColumns, { dataset }));
   chosen.append({
     ...identity,
-    keep: rows.map(({ i }) => i >= 2),
+    keep: rows.map(({ i }) => (i === 0 ? null : i >= 2)),
     reason: rows.map(({ i }) => (i >= 2 ? null : "words")),
     weight: rows.map(({ i }) => (i === 5 ? 2 : 1)),
   });

@@ -617,6 +617,27 @@ suite("the page of a selection", () => {
     assert.match(html, /Content-Security-Policy" content="default-src 'none'/);
   });
 
+  test("each picture once, however many captions it has", async () => {
+    const rows = Array.from(
+      { length: 30 },
+      (_, i): Row => ({ key: `k${i % 6}`, caption_index: Math.floor(i / 6), score: i }),
+    );
+    const { report } = await choose(rows, [top(0.5)], { examples: 4 });
+    assert.deepEqual(
+      report.examples[0]!.pairs.map(({ key, captionIndex, score }) => [key, captionIndex, score]),
+      [
+        ["k5", 4, 29],
+        ["k4", 4, 28],
+        ["k3", 4, 27],
+        ["k2", 4, 26],
+      ],
+    );
+    assert.deepEqual(
+      report.examples.map(({ pairs }) => pairs.length),
+      [4, 4, 4, 4],
+    );
+  });
+
   test("without the data captions alone are shown, and told", async () => {
     const { folder, table } = await scored();
     const page = join(folder, "page.html");

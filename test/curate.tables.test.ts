@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { suite, test } from "node:test";
 import { commands } from "../src/cli/commands.js";
 import { openTables } from "../src/curate/tables/database.js";
@@ -53,7 +52,18 @@ function tableOf(rows: number, folder = scratchFolder()): string {
   return path;
 }
 
-const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("clipwright-tables-"));
+/** Runs with a temporary folder of its own: other processes use the machine's. */
+async function withTemporaryFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = scratchFolder();
+  const before = process.env.TMPDIR;
+  process.env.TMPDIR = folder;
+  try {
+    await body(folder);
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
+}
 
 suite("TableWriter", () => {
   test("writes what DuckDB reads back: texts with every letter, NaN as NULL, what made it", async () => {
@@ -187,20 +197,36 @@ suite("openTables", () => {
   }
 
   test("writes only what it was opened for; settings are locked; nothing is left in the temporary folder", async () => {
-    const before = leftovers();
     const folder = scratchFolder();
     const path = tableOf(20, folder);
     const out = join(folder, "it's.parquet");
-    {
-      await using database = await openTables({ tables: { scores: path }, writes: [out], threads: 1 });
-      await database.write("SELECT key, words FROM scores ORDER BY row", out, info);
-      await assert.rejects(database.write("SELECT 1", join(folder, "other.parquet"), info));
-      await assert.rejects(database.run("SET threads = 7"), /locked/);
-    }
-    const summary = await summarizeTable(out);
-    assert.deepEqual(summary.info, info);
-    assert.equal(summary.rows, 20);
-    assert.deepEqual(leftovers(), before);
+    await withTemporaryFolder(async (temporary) => {
+      {
+        await using database = await openTables({ tables: { scores: path }, writes: [out], threads: 1 });
+        assert.equal(readdirSync(temporary).length, 1);
+        await database.write("SELECT key, words FROM scores ORDER BY row", out, info);
+        await assert.rejects(database.write("SELECT 1", join(folder, "other.parquet"), info));
+        await assert.rejects(database.run("SET threads = 7"), /locked/);
+      }
+      const summary = await summarizeTable(out);
+      assert.deepEqual(summary.info, info);
+      assert.equal(summary.rows, 20);
+      assert.deepEqual(readdirSync(temporary), []);
+    });
+  });
+
+  test("what a killed process laid down is removed after a day", async () => {
+    const path = tableOf(3);
+    await withTemporaryFolder(async (temporary) => {
+      const [old, young] = ["old", "young"].map((name) =>
+        mkdtempSync(join(temporary, `clipwright-tables-${name}-`)),
+      );
+      writeFileSync(join(old!, "spilled"), "x");
+      const past = Date.now() / 1000 - 90_000;
+      for (const each of [join(old!, "spilled"), old!]) utimesSync(each, past, past);
+      await summarizeTable(path);
+      assert.deepEqual(readdirSync(temporary), [basename(young!)]);
+    });
   });
 
   test("what is no table is refused by name", async () => {

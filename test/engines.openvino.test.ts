@@ -9,13 +9,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { encode } from "../src/core/dtype.js";
 import { Unsupported, UsageError } from "../src/core/errors.js";
 import { keyFromSeed } from "../src/core/random.js";
+import { sizeOfShape } from "../src/core/shape.js";
 import type { DeviceBuffer, Engine } from "../src/engines/engine.js";
 import { OnnxRuntime } from "../src/engines/onnxruntime.js";
 import { OpenVino } from "../src/engines/openvino/openvino.js";
+import { asWritten } from "../src/engines/openvino/written.js";
 import { openEngine } from "../src/engines/registry.js";
 import { gradients } from "../src/graph/grad.js";
 import type { Graph } from "../src/graph/graph.js";
+import { interpret } from "../src/graph/interpret.js";
 import { add, gelu, matmul, mean, mul, square, sub } from "../src/graph/ops/index.js";
+import { optimize } from "../src/graph/passes.js";
 import { mixedPrecision } from "../src/graph/precision.js";
 import { trace } from "../src/graph/trace.js";
 import { makeClip } from "../src/models/clip.js";
@@ -23,6 +27,7 @@ import { parseClipConfig } from "../src/models/config/config.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
 import { StepRunner } from "../src/train/step/runner.js";
 import { initialState } from "../src/train/step/state.js";
+import { globalNorm, update } from "../src/train/step/update.js";
 import { assertClose } from "./support/close.js";
 import { openOpenVino, withOpenVino } from "./support/engines.js";
 
@@ -324,6 +329,42 @@ withOpenVino("the engine", () => {
       ];
       assertClose(rounded.losses, full.losses, 3e-2, "losses");
       assert.notDeepEqual(rounded.losses, full.losses);
+    });
+
+    test("large updates, each in a kernel of its own, are those of the reference, in place and step after step", async () => {
+      const types = {
+        params: { w: f32(160, 128) },
+        slots: { w: { m: f32(160, 128), v: f32(160, 128) } },
+        ...{ a: f32(160, 8), b: f32(8, 128) },
+        scalars: { stepSize: f32(), epsilon: f32(), shrink: f32() },
+      };
+      const graph = trace(types, ({ a, b, ...state }) => {
+        const found = [matmul(a, b)];
+        const { params, slots } = update({ ...step, optimizer }, state, found, globalNorm(found));
+        return { next: { params, slots } };
+      });
+      const { written, inPlace } = asWritten(optimize(graph, "onnx"));
+      assert.equal(inPlace.size, 3);
+      const ones = written.outputs.map(({ tensor }) => tensor.rank - 2);
+      assert.deepEqual(ones.sort(), [0, 1, 2], "no two kernels look alike");
+      const values: Record<string, Float64Array> = {};
+      for (const { name, tensor } of graph.inputs)
+        values[name] = Float64Array.from(numbers(sizeOfShape(tensor.shape), 0.1), (x) => Math.abs(x));
+      using program = await engine.compile(graph);
+      let held = Object.fromEntries(
+        graph.inputs.map(({ name, tensor }) => [name, engine.upload(tensor, encode("f32", values[name]!))]),
+      );
+      for (let i = 0; i < 3; i++) {
+        const expected = interpret(graph, values);
+        const outputs = await program.run(held);
+        for (const { name, donates } of graph.outputs) {
+          const got = (await engine.download(outputs[name]!)) as Float32Array;
+          assertClose(got, Float32Array.from(expected[name]!.data), 1e-5, `${name} of step ${i}`);
+          values[donates!] = expected[name]!.data;
+          held = { ...held, [donates!]: outputs[name]! };
+        }
+      }
+      for (const buffer of Object.values(held)) buffer[Symbol.dispose]();
     });
 
     test("a thousand steps leave no memory behind", async () => {

@@ -42,6 +42,7 @@ import { runTask as runUnchecked } from "../evaluate/evaluate.js";
 import { loadModel as load } from "../evaluate/model/load-model.js";
 import type { ModelSource } from "../evaluate/model/locate.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
+import { type ExportOptions, exportFormNames, exportModel as exportOne } from "../export/export.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
@@ -372,31 +373,43 @@ export const openEngine = checkedAsync(
   ],
 );
 
+/** What a model is named by. */
+const modelSource = options<ModelSource>(
+  {
+    path: text,
+    model: text,
+    tokenizer: text,
+    checkpoint: either(text, count(0)),
+    ema: flag,
+    optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
+    workers: count(1),
+    say: callback,
+    progress: callback,
+  },
+  ["path"],
+);
+
 /**
  * Opens a trained model for use: a run's folder, a checkpoint, or what others store a CLIP in (see `ModelSource`). Throws `UsageError`
  * naming what is missing and how to give it.
  */
-export const loadModel = checkedAsync(
-  "loadModel",
-  load,
+export const loadModel = checkedAsync("loadModel", load, 2, ["engine", engine], ["source", modelSource]);
+
+/**
+ * Writes the model of `source` down as open_clip or transformers read it, in a new folder; gives the names of its files.
+ * Throws `UsageError` where the form cannot say what the model is, with the reasons.
+ */
+export const exportModel = checkedAsync(
+  "exportModel",
+  exportOne,
   2,
-  ["engine", engine],
+  ["source", modelSource],
   [
-    "source",
-    options<ModelSource>(
-      {
-        path: text,
-        model: text,
-        tokenizer: text,
-        checkpoint: either(text, count(0)),
-        ema: flag,
-        optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
-        workers: count(1),
-        say: callback,
-        progress: callback,
-      },
-      ["path"],
-    ),
+    "options",
+    options<ExportOptions>({ to: oneOf(exportFormNames), out: text, name: text, license: text }, [
+      "to",
+      "out",
+    ]),
   ],
 );
 

@@ -22,6 +22,8 @@ export const exportForms = Object.freeze({
 
 export type ExportFormName = keyof typeof exportForms;
 
+export const exportFormNames = Object.keys(exportForms) as readonly ExportFormName[];
+
 export interface ExportOptions {
   readonly to: ExportFormName;
   /** The folder to make; it may be there if it is empty. */

@@ -40,7 +40,12 @@ export async function exportOutcome(
   await using database = await openTables({ tables: { base: (tables.selection ?? tables.scores)! } });
   const has = new Set((await database.columns("base")).map(({ name }) => name));
   const names = selectionColumns.map(({ name }) => name);
-  const columns = names.map((name) => (has.has(name) ? name : `NULL AS ${name}`)).join(", ");
+  // Scores alone drop nothing; of a selection NULL is no, as training reads it.
+  const sqlOf = (name: string): string => {
+    if (name === "keep") return has.has(name) ? "coalesce(keep, false)" : "true";
+    return has.has(name) ? name : "NULL";
+  };
+  const columns = names.map((name) => `${sqlOf(name)} AS ${name}`).join(", ");
   withFileErrors("remove", `${path}.parts`, () => realDisk.remove(`${path}.parts`));
   const writer = new TableWriter(path, describeTable("selection", selectionColumns, { dataset, command }));
   let rows = 0;
@@ -60,7 +65,7 @@ export async function exportOutcome(
 const plainCell = (value: SqlRow[string] | undefined) => (typeof value === "bigint" ? Number(value) : value);
 
 function withDecision(row: SqlRow, { decisions }: Outcome, index: ItemIndex): SqlRow {
-  const as = { ...row, keep: row.keep ?? true, weight: row.weight ?? 1 };
+  const as = { ...row, weight: row.weight ?? 1 };
   const id = {
     source: String(row.source ?? ""),
     key: String(row.key ?? ""),

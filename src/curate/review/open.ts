@@ -165,7 +165,8 @@ function itemOf(row: SqlRow, pictures: Finder): ReviewItem {
     textOf(row.corrected_caption) ?? textOf(row.caption) ?? stored?.captions[captionIndex] ?? "";
   const label = textOf(row.corrected_label) ?? textOf(row.label) ?? stored?.label;
   const group = row[GROUP_COLUMN];
-  const keep = row.keep !== false;
+  // As training reads a selection: NULL is no. Scores alone drop nothing.
+  const keep = !("keep" in row) || row.keep === true;
   const reason = textOf(row.reason);
   return {
     id: { source, key, captionIndex, uid: textOf(row.uid) ?? null },

@@ -1,5 +1,5 @@
 /** Pairs that show what a selection did: the best, the worst, those at the border, and those that each rule drops. */
-import { sqlName } from "../tables/database.js";
+import { type SqlRow, sqlName } from "../tables/database.js";
 import type { CompiledRule } from "./rules.js";
 import { drawSql, type Table } from "./score.js";
 
@@ -19,6 +19,19 @@ export interface ExampleGroup {
   /** In a sentence. */
   readonly about: string;
   readonly pairs: readonly Example[];
+}
+
+/** Captions of a picture, about: so many more rows are looked at to find pictures enough. */
+const CAPTIONS = 6;
+
+/** The first rows, of each picture one. */
+function oncePerPicture(rows: readonly SqlRow[], limit: number): SqlRow[] {
+  const seen = new Set<string>();
+  const first = rows.filter(({ source, key }) => {
+    const name = JSON.stringify([source, key]);
+    return !seen.has(name) && seen.add(name);
+  });
+  return first.slice(0, limit);
 }
 
 /** @param verdicts SQL of the rows with what the rules say of each. */
@@ -46,9 +59,9 @@ export async function examplesOf<R extends CompiledRule>(
   const kept = rules.length === 0 ? "true" : rules.map((_, k) => `p${k}`).join(" AND ");
   const ask = async (where: string, order: string, limit = many): Promise<Example[]> => {
     const rows = await database.rows(
-      `SELECT source, key, caption_index, caption, score, ${kept} AS keep FROM ${from} WHERE ${where} ORDER BY ${order}, row LIMIT ${limit}`,
+      `SELECT source, key, caption_index, caption, score, ${kept} AS keep FROM ${from} WHERE ${where} ORDER BY ${order}, row LIMIT ${CAPTIONS * limit}`,
     );
-    return rows.map(({ source, key, caption_index, caption, score, keep }) => ({
+    return oncePerPicture(rows, limit).map(({ source, key, caption_index, caption, score, keep }) => ({
       source: String(source ?? ""),
       key: String(key ?? ""),
       captionIndex: Number(caption_index ?? 0),

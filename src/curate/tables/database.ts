@@ -3,10 +3,11 @@
  * knows it; it is loaded with the first question. What a person writes can read the tables that were named, and nothing else
  * of the machine.
  */
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { DuckDBConnection, DuckDBInstance, DuckDBValue } from "@duckdb/node-api";
+import { realDisk, removeQuietly } from "../../core/disk.js";
 import { InternalError, UsageError } from "../../core/errors.js";
 import { withFileErrors } from "../../core/files.js";
 import { INFO_KEY, parseTableInfo, type TableInfo } from "../../data/selections/form.js";
@@ -59,7 +60,8 @@ export async function openTables(options: DatabaseOptions): Promise<Database> {
     });
   }
   const { DuckDBInstance } = await import("@duckdb/node-api");
-  const spill = mkdtempSync(join(tmpdir(), "clipwright-tables-"));
+  removeOldSpills();
+  const spill = mkdtempSync(join(tmpdir(), SPILL));
   const instance = await DuckDBInstance.create(":memory:", {
     threads: String(threads),
     memory_limit: `${Math.floor(memoryLimitBytes / 2 ** 20)}MiB`,
@@ -80,6 +82,24 @@ export async function openTables(options: DatabaseOptions): Promise<Database> {
   } catch (error) {
     await database[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** Name of the folders in which DuckDB lays down what does not fit its memory. */
+const SPILL = "clipwright-tables-";
+const OLD_MS = 24 * 3600_000;
+
+/** Removes what killed processes left: folders that nothing was written to for a day. */
+function removeOldSpills(): void {
+  for (const name of readdirSync(tmpdir())) {
+    if (!name.startsWith(SPILL)) continue;
+    const path = join(tmpdir(), name);
+    try {
+      const written = ["", ...readdirSync(path)].map((file) => statSync(join(path, file)).mtimeMs);
+      if (Date.now() - Math.max(...written) > OLD_MS) removeQuietly(realDisk, path);
+    } catch {
+      // Another's, or gone meanwhile.
+    }
   }
 }
 

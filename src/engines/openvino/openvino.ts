@@ -44,7 +44,6 @@ export interface OpenVinoOptions {
 }
 
 class HostBuffer implements DeviceBuffer {
-  private tensor: Pointer | undefined;
   private alive = true;
 
   constructor(
@@ -67,23 +66,17 @@ class HostBuffer implements DeviceBuffer {
     return this.owner === engine;
   }
 
-  /** OpenVINO's description of its memory, or a `UsageError` when that is gone. */
-  use(name: string): Pointer {
-    if (!this.alive) {
-      throw new UsageError(
-        `openvino: the buffer given as ${name} was donated or freed before. Use the run's output.`,
-      );
-    }
-    this.tensor ??= this.owner.describe(this.type, this.data);
-    return this.tensor;
+  /** Throws a `UsageError` when its memory is gone. */
+  requireAlive(name: string): void {
+    if (this.alive) return;
+    throw new UsageError(
+      `openvino: the buffer given as ${name} was donated or freed before. Use the run's output.`,
+    );
   }
 
   [Symbol.dispose](): void {
     if (!this.alive) return;
     this.alive = false;
-    // A request that was given the tensor keeps its own reference.
-    if (this.tensor !== undefined) this.owner.library.free("tensor", this.tensor);
-    this.tensor = undefined;
     this.owner.track(this, -1);
   }
 }
@@ -115,8 +108,8 @@ class Program implements Executable {
 
   constructor(
     readonly graph: Graph,
-    /** Of the inputs, those that the compiled model has, in its order. */
-    private readonly read: readonly string[],
+    /** The graph as the compiled model has it. */
+    private readonly written: Graph,
     /** Outputs that are written over the inputs whose memory they take. */
     private readonly inPlace: ReadonlySet<string>,
     private readonly name: string,
@@ -143,15 +136,11 @@ class Program implements Executable {
       const outputs = this.targets.map((target) => ({ ...target, data: this.memoryFor(target, held) }));
       let done = Promise.resolve();
       if (this.request !== undefined) {
-        this.read.forEach((name, i) => {
-          const buffer = held.get(name) ?? this.owner.one;
-          if (this.told.input.get(i) !== buffer.data) this.tell("input", i, buffer.data, buffer.use(name));
+        this.written.inputs.forEach(({ name, tensor }, i) => {
+          this.tell("input", i, tensor, (held.get(name) ?? this.owner.one).data);
         });
-        for (const { index, type, data } of outputs) {
-          if (index === undefined || this.told.output.get(index) === data) continue;
-          const tensor = this.owner.describe(type, data);
-          this.tell("output", index, data, tensor);
-          this.owner.library.free("tensor", tensor);
+        for (const { index, data } of outputs) {
+          if (index !== undefined) this.tell("output", index, this.written.outputs[index]!.tensor, data);
         }
         done = this.owner.start(this.request, this.name, [held, outputs], () => this.noteFirst());
         if (this.runs++ === 0) void this.releaseInputs(done);
@@ -198,7 +187,7 @@ class Program implements Executable {
             `${buffer === undefined ? "none" : formatType(buffer.type)}.`,
         );
       }
-      buffer.use(name);
+      buffer.requireAlive(name);
       held.set(name, buffer);
     }
     return held;
@@ -235,8 +224,12 @@ class Program implements Executable {
     }));
   }
 
-  private tell(side: "input" | "output", index: number, data: TypedArray, tensor: Pointer): void {
+  /** Gives the request memory for an input or output of the compiled model, of the type that it has there. */
+  private tell(side: "input" | "output", index: number, type: TensorType, data: TypedArray): void {
+    if (this.told[side].get(index) === data) return;
+    const tensor = this.owner.describe(type, data);
     this.owner.library.setTensor(this.request!, side, index, tensor);
+    this.owner.library.free("tensor", tensor);
     this.told[side].set(index, data);
   }
 
@@ -380,16 +373,7 @@ export class OpenVino implements Engine {
       }
       request = this.library.createRequest(program);
     }
-    const made = new Program(
-      optimized,
-      written.inputs.map((i) => i.name),
-      inPlace,
-      name,
-      model,
-      request,
-      this,
-      profile,
-    );
+    const made = new Program(optimized, written, inPlace, name, model, request, this, profile);
     this.programs.add(made);
     return made;
   }
@@ -413,7 +397,7 @@ export class OpenVino implements Engine {
     if (!(buffer instanceof HostBuffer) || !buffer.belongsTo(this)) {
       throw new UsageError("openvino: the buffer belongs to another engine.");
     }
-    buffer.use("download");
+    buffer.requireAlive("download");
     await buffer.filled;
     return buffer.data;
   }

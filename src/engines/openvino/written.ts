@@ -2,8 +2,9 @@
 
 import type { TensorType } from "../../core/shape.js";
 import { type Graph, makeGraph } from "../../graph/graph.js";
-import { inputTensor, mul } from "../../graph/ops/index.js";
+import { inputTensor } from "../../graph/ops/index.js";
 import { overwritable } from "../donation.js";
+import { separateUpdates } from "./updates.js";
 
 /** The input that is a one which only the run knows. */
 const ONE = "clipwright.one";
@@ -11,29 +12,26 @@ export const scalar: TensorType = { dtype: "f32", shape: [] };
 
 /**
  * The graph as OpenVINO gets it: without inputs that nothing reads, which its reader drops, and without outputs that
- * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows. So it has
- * one reader, the output, and is written where that lies; and its kernel has an operand with several readers, so that
- * OpenVINO does not let it share its memory with what is computed before, while the input is still being read.
+ * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows, in a kernel
+ * of its own where it is large (`separateUpdates`). So it is written where that lies; and its kernel has an operand with
+ * several readers, so that OpenVINO does not let it share its memory with what is computed before, while the input is
+ * still being read. Inputs and outputs may have ones before their axes.
  */
 export function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<string> } {
   const computed = graph.outputs.filter(({ tensor }) => passedOn(graph, tensor.node.id) === undefined);
   const candidates = overwritable(graph);
   const over = computed.filter(({ name, tensor }) => candidates.has(name) && tensor.dtype === "f32");
+  const one = { name: ONE, tensor: inputTensor(ONE, scalar) };
   // A single one would have the operand for itself.
-  const inPlace = new Set(over.length > 1 ? over.map(({ name }) => name) : []);
-  const one = inputTensor(ONE, scalar);
-  const outputs = computed.map((output) =>
-    inPlace.has(output.name) ? { ...output, tensor: mul(output.tensor, one) } : output,
-  );
-  const inputs = [...graph.inputs, { name: ONE, tensor: one }];
-  const { nodes } = makeGraph(inputs, outputs);
+  const inPlace = over.length > 1 ? over : [];
+  const { inputs, outputs, nodes } = separateUpdates(makeGraph(graph.inputs, computed), inPlace, one);
   const read = new Set(nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
   return {
     written: makeGraph(
       inputs.filter(({ tensor }) => read.has(tensor.node.id)),
-      outputs,
+      outputs.map(({ name, tensor }) => ({ name, tensor })),
     ),
-    inPlace,
+    inPlace: new Set(inPlace.map(({ name }) => name)),
   };
 }
 

@@ -17,7 +17,7 @@ export const neighboursFamily: DataFamily = {
   about:
     "Whether a caption says what the captions of the pictures say that look most alike, by a trained CLIP.",
   how:
-    "The 20 nearest other pictures by cosine, those above 0.99 left out as copies; likeness to the likeliest caption of each by the words' " +
+    "The 20 nearest other pictures by cosine of embeddings less their mean (fewer of less than 500 pictures), those above 0.99 left out as copies; likeness to the likeliest caption of each by the words' " +
     "weights as in siblings, weighted by exp(10 (cosine - 1)), less the mean likeness to all captions. Holds the pictures' embeddings in memory.",
   source: "k-nearest-neighbour agreement, as in cleanlab's Datalab, on captions",
   over: "data",

@@ -95,12 +95,25 @@ export function standardised(values: Float64Array): Float64Array {
   return values.map((value) => (deviation === 0 ? value - mean : (value - mean) / deviation));
 }
 
-/** A low loss and high agreement, both counting alike; a pair that no look-alike speaks of goes by its loss. */
+/**
+ * A low loss, and high agreement as far as it can be trusted: it counts by twice its correlation with low losses in the fold, at
+ * most as much as the loss. Where look-alikes tell nothing, or none can be asked, a pair goes by its loss.
+ */
 function together(loss: Float64Array, neighbours: Float64Array): Float64Array {
   const agreement = standardised(neighbours);
-  const understood = standardised(loss);
-  return standardised(understood.map((z, i) => (Number.isNaN(agreement[i]!) ? 0 : agreement[i]!) - z));
+  const understood = standardised(loss).map((z) => -z);
+  const both = Array.from(understood.keys()).filter(
+    (i) => !Number.isNaN(understood[i]!) && !Number.isNaN(agreement[i]!),
+  );
+  const correlation = both.reduce((sum, i) => sum + understood[i]! * agreement[i]!, 0) / both.length;
+  const weight = Math.max(0, Math.min(1, TRUST * correlation)) || 0;
+  return standardised(
+    understood.map((z, i) => z + weight * (Number.isNaN(agreement[i]!) ? 0 : agreement[i]!)),
+  );
 }
+
+/** Weight of look-alikes for each unit of correlation: 1 on products, where it is 0.5; 0.6 on drawings; where it is 0, none. */
+const TRUST = 2;
 
 /** Means over the repeats. */
 export function combine(found: readonly Found[]): CombinedScores {

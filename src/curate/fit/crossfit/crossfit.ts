@@ -33,7 +33,7 @@ import { dealFolds, pictureGroups } from "./folds.js";
 import { type CrossfitPlan, planCrossfit, runRecipe } from "./plan.js";
 
 export interface CrossfitOptions {
-  /** Where the runs and what they scored is kept; given again, it goes on. */
+  /** Where the plan, the runs and what they scored are kept; given again, it goes on as it was planned. */
   readonly folder: string;
   /** Seconds for everything. */
   readonly seconds: number;
@@ -60,8 +60,11 @@ const CHECKPOINTS = 4;
 const DROP = 0.2;
 /** Of the temperature that a model has learned: the nearest others tell more than the many (docs/curation.md). */
 const SHARPER = 0.5;
+/** The groups of the samples, beside the plan. */
+const GROUPS = "groups.npy";
 /** Parts of a model's training that are told. */
 const PROGRESS = 1000;
+
 /** Cross-fits the pairs. Throws `UsageError` for time that is too short, and for what training refuses. */
 export async function crossfit(
   dataset: Dataset,
@@ -72,6 +75,12 @@ export async function crossfit(
   makeFolder(folder);
   const { plan, groups } = await prepare(dataset, options);
   const { folds, repeats, epochs } = plan;
+  const different = new Set(groups).size;
+  if (different < 2 * folds)
+    throw new UsageError(
+      `folds: must be at most half of the different pictures; got ${folds} folds of ${different}. Give more pictures, or fewer folds.`,
+      { key: "folds" },
+    );
   onNote?.(
     `Cross-fitting: ${repeats} times ${folds} models, each ${epochs} passes over ${Math.round(dataset.length * (1 - 1 / folds))} pictures.`,
   );
@@ -259,13 +268,13 @@ async function prepare(
   const file = join(folder, "plan.json");
   const data = fingerprintOf(dataset);
   if (existsSync(file)) {
-    const kept = readJson(file) as { plan: CrossfitPlan; groups: number[]; data: object };
+    const kept = readJson(file) as { plan: CrossfitPlan; data: object };
     if (JSON.stringify(kept.data) !== JSON.stringify(data))
       throw new UsageError(
         `${folder}: must hold what was begun with these data; got ${JSON.stringify(data)}, and it was begun with ${JSON.stringify(kept.data)}. Remove the folder, or score elsewhere.`,
         { file },
       );
-    return { plan: kept.plan, groups: Int32Array.from(kept.groups) };
+    return { plan: kept.plan, groups: readNpy(join(folder, GROUPS)).data as Int32Array };
   }
   const groups = await pictureGroups(dataset, {
     ...(workers !== undefined && { workers }),
@@ -275,7 +284,8 @@ async function prepare(
   const engine = await openEngine(name, { threads: choice.threads, plugin: choice.plugin });
   try {
     const plan = await planCrossfit(engine, dataset.length, { seconds, folds, repeats, recipe });
-    writeJsonAtomic(file, { plan, data, groups: Array.from(groups) });
+    writeNpy(join(folder, GROUPS), { dtype: "i32", shape: [groups.length], data: groups });
+    writeJsonAtomic(file, { plan, data });
     return { plan, groups };
   } finally {
     await engine[Symbol.asyncDispose]();
