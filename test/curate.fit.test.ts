@@ -9,6 +9,7 @@ import { siblingsFamily } from "../src/curate/fit/accuracy/siblings.js";
 import { likeness, WordWeights } from "../src/curate/fit/accuracy/word-weights.js";
 import { combine, foundColumns, standardised, worstPairs } from "../src/curate/fit/crossfit/combine.js";
 import { dealFolds } from "../src/curate/fit/crossfit/folds.js";
+import { planCrossfit } from "../src/curate/fit/crossfit/plan.js";
 import { nearestTargets, vendiScore } from "../src/curate/fit/diversity/coverage.js";
 import { densityOf } from "../src/curate/fit/diversity/density.js";
 import { sphericalKMeans } from "../src/curate/fit/diversity/kmeans.js";
@@ -113,6 +114,30 @@ suite("folds of cross-fitting", () => {
     assert(Math.max(...sizes) - Math.min(...sizes) <= 3, String(sizes));
     assert.deepEqual(folds, dealFolds(groups, 4, key));
     assert.notDeepEqual(folds, dealFolds(groups, 4, keyFromSeed(4)));
+  });
+
+  test("are as many as time allows: five twice where there is plenty, with fewer passes the more pictures", async () => {
+    await using engine = new OnnxRuntime();
+    const recipe = {
+      model: {
+        embed_dim: 8,
+        vision_cfg: { image_size: 16, patch_size: 8, width: 16, layers: 1, head_width: 16 },
+        text_cfg: { context_length: 8, vocab_size: 300, width: 16, heads: 1, layers: 0, pool_type: "mean" },
+      },
+      batchSize: 8,
+    } as const;
+    const plan = (pictures: number, more: object = {}) =>
+      planCrossfit(engine, pictures, { seconds: 1e9, recipe, ...more });
+    const { folds, repeats, epochs, batchSize } = await plan(1000);
+    assert.deepEqual([folds, repeats, epochs, batchSize], [5, 2, 16, 8]);
+    assert.equal((await plan(500_000)).epochs, 4);
+    const wished = await plan(1000, { folds: 3, repeats: 4, recipe: { ...recipe, epochs: 2 } });
+    assert.deepEqual([wished.folds, wished.repeats, wished.epochs], [3, 4, 2]);
+    const short = plan(1000, { seconds: 1e-3 });
+    await assert.rejects(
+      short,
+      (error: Error) => error instanceof UsageError && /^time: /.test(error.message),
+    );
   });
 
   test("are combined in standard deviations; what has no picture has no score", () => {
