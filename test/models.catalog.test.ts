@@ -127,7 +127,7 @@ describe("clipwright models", () => {
   });
 
   it("fits a terminal of 80 columns, as strategies does", async () => {
-    for (const words of [["models"], ["strategies"]]) {
+    for (const words of [["models"], ["models", "--pretrained"], ["strategies"]]) {
       const { out } = await runWords(commands, words, { columns: 80 });
       for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
     }

@@ -25,19 +25,19 @@ batch.
 
 Which to take: for a first try, or some thousand pairs on a CPU,
 clipwright-nano-32 or clipwright-tiny-64; with more pairs and hours,
-clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and up. Weights to
-start from: clipwright models --pretrained.
+clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and up. Weights
+to start from: clipwright models --pretrained.
 `;
 
-const PRETRAINED_HEAD = ["name", "M", "px", "ImageNet", "licence", "trained on", "from"];
+const PRETRAINED_HEAD = ["name", "M", "IN", "licence", "trained on"];
 
 const PRETRAINED_NOTES = `
-M: parameters of both towers in millions. ImageNet: zero-shot top-1 in per cent,
-as published (sources with --json). Each name goes where a model does, e.g.
-clipwright train --pretrained NAME, clipwright embed NAME: it is fetched once from
-the Hugging Face hub, checked by its hash, and kept in the cache folder. Any other
-model of the hub: hf-hub:OWNER/NAME. HF_ENDPOINT names a mirror, HF_TOKEN opens
-what is closed.
+M: parameters of both towers in millions. IN: zero-shot top-1 on ImageNet in
+per cent, as published (repositories and sources with --json). Each name goes
+where a model does, e.g. clipwright train --pretrained NAME, clipwright embed
+NAME: it is fetched once from the Hugging Face hub, checked by its hash, and
+kept in the cache folder. Any other model of the hub: hf-hub:OWNER/NAME.
+HF_ENDPOINT names a mirror, HF_TOKEN opens what is closed.
 `;
 
 /** The models that others trained, by name. */
@@ -47,15 +47,7 @@ function listPretrained(part: string, json: boolean, terminal: Terminal): number
     terminal.out(`${JSON.stringify(named, null, 2)}\n`);
     return 0;
   }
-  const rows = named.map((m) => [
-    m.name,
-    m.parametersM.toFixed(1),
-    `${m.imageSize}`,
-    m.imagenet.toFixed(1),
-    m.license,
-    m.data,
-    m.repository,
-  ]);
+  const rows = named.map((m) => [m.name, m.parametersM.toFixed(1), m.imagenet.toFixed(1), m.license, m.data]);
   terminal.out(alignColumns([PRETRAINED_HEAD, ...rows]));
   terminal.out(PRETRAINED_NOTES);
   return named.length > 0 ? 0 : 1;
