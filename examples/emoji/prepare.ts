@@ -10,15 +10,15 @@
  * A sample is `key.png`, `key.txt` (one caption a line, the name first), `key.json`, and in the held-out tars
  * `key.cls`, the line in classnames.txt. About 11,000 drawings; 25 s on two cores, nothing the second time.
  */
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/core/errors.js";
 import type { IconSet } from "../drawings/iconify.js";
 import { installPackages } from "../drawings/install.js";
+import { checkSize, type PrepareOptions, prepared } from "../drawings/output.js";
 import { renderAll, tar } from "../drawings/render.js";
 import { type Catalogue, catalogue, type Drawing, type Thing } from "./names.js";
 
@@ -37,16 +37,6 @@ const FORMAT = 2;
 
 /** The folder `examples/emoji` of this checkout, from `dist/examples/emoji`. */
 export const EXAMPLE_FOLDER = fileURLToPath(new URL("../../../examples/emoji/", import.meta.url));
-
-export interface PrepareOptions {
-  /** Pixels a side; 64. */
-  readonly size?: number;
-  /** Where `node_modules/@iconify-json` is; this example's folder. */
-  readonly packages?: string;
-  /** Where to write; `data` in this example's folder. */
-  readonly output?: string;
-  readonly onProgress?: (done: number, total: number) => void;
-}
 
 export interface Summary {
   readonly size: number;
@@ -78,30 +68,22 @@ export interface StyleSummary {
 
 /** Writes the data unless the same packages, at the same size, have already been written. */
 export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
-  const size = options.size ?? 64;
-  if (!Number.isInteger(size) || size < 16 || size > 512)
-    throw new UsageError(
-      `size: a whole number of pixels from 16 to 512; got size=${size}. Leave it out for 64.`,
-    );
-  const packages = options.packages ?? EXAMPLE_FOLDER;
+  const { size = 64, packages = EXAMPLE_FOLDER, onProgress } = options;
+  checkSize(size);
   const output = options.output ?? path.join(EXAMPLE_FOLDER, "data");
   const sets = await Promise.all(
     [...TRAINING_STYLES, ...HELD_OUT_STYLES].map((style) => readPackage(packages, style)),
   );
-  const wanted = createHash("sha256")
-    .update(JSON.stringify([FORMAT, size, sets.map(({ style, version }) => [style, version])]))
-    .digest("hex");
-  const stampFile = path.join(output, "stamp");
-  const summaryFile = path.join(output, "summary.json");
-  if (existsSync(stampFile) && (await readFile(stampFile, "utf8")) === wanted)
-    return JSON.parse(await readFile(summaryFile, "utf8")) as Summary;
+  const input = [FORMAT, size, sets.map(({ style, version }) => [style, version])];
+  return prepared(output, input, (write) => draw(sets, size, onProgress, write));
+}
 
-  if (!existsSync(stampFile) && existsSync(output))
-    throw new UsageError(
-      `output: a new folder, or one that an earlier preparation wrote; got output=${output}, which has no file "stamp". ` +
-        "It would be replaced: choose another, or remove it yourself.",
-    );
-
+async function draw(
+  sets: readonly Package[],
+  size: number,
+  onProgress: PrepareOptions["onProgress"],
+  write: (file: string, content: string | Uint8Array) => Promise<void>,
+): Promise<Summary> {
   const found = catalogue(
     sets.slice(0, TRAINING_STYLES.length).map(({ set }) => set),
     sets.slice(TRAINING_STYLES.length).map(({ set }) => set),
@@ -109,12 +91,8 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
   const classes = classNames(found);
   const heldOut = found.heldOut.filter(({ thing }) => classes.has(thing.name));
   const all = [...found.training, ...heldOut];
-  const pngs = await renderAll(all, size, { onDone: (done) => options.onProgress?.(done, all.length) });
+  const pngs = await renderAll(all, size, { onDone: (done) => onProgress?.(done, all.length) });
 
-  // Written beside, then moved: an interrupted run leaves no half-made folder that looks whole.
-  const draft = `${output}.part`;
-  await rm(draft, { recursive: true, force: true });
-  await mkdir(path.join(draft, "train"), { recursive: true });
   const styles: StyleSummary[] = [];
   for (const { style, set, version, info } of sets) {
     const split = (TRAINING_STYLES as readonly string[]).includes(style) ? "train" : "test";
@@ -130,18 +108,17 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
         members.push(...sample(drawing, style, info.licence, png, split === "test" ? classes : undefined));
       }
     });
-    const folder = split === "train" ? path.join(draft, "train") : path.join(draft, style, "test");
-    await mkdir(folder, { recursive: true });
-    await writeFile(path.join(folder, split === "train" ? `${style}.tar` : "0.tar"), tar(members));
+    await write(split === "train" ? `train/${style}.tar` : `${style}/test/0.tar`, tar(members));
     if (split === "test") {
-      await writeFile(path.join(draft, style, "classnames.txt"), `${[...classes.keys()].join("\n")}\n`);
-      await writeFile(path.join(draft, style, "zeroshot_classification_templates.txt"), "{c}\n");
-      await writeFile(path.join(folder, "nshards.txt"), "1\n");
+      await write(`${style}/classnames.txt`, `${[...classes.keys()].join("\n")}\n`);
+      await write(`${style}/zeroshot_classification_templates.txt`, "{c}\n");
+      await write(`${style}/test/nshards.txt`, "1\n");
     }
     styles.push({ style, split, drawings, broken, version, ...info });
   }
   const named = new Set(found.training.map(({ thing }) => thing.name));
-  const summary: Summary = {
+  await write("LICENCES.md", licences(styles));
+  return {
     size,
     trainingNames: named.size,
     classes: classes.size,
@@ -149,12 +126,6 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
     styles,
     unknown: found.unknown,
   };
-  await writeFile(path.join(draft, "LICENCES.md"), licences(styles));
-  await writeFile(path.join(draft, "summary.json"), `${JSON.stringify(summary, undefined, 2)}\n`);
-  await writeFile(path.join(draft, "stamp"), wanted);
-  await rm(output, { recursive: true, force: true });
-  await rename(draft, output);
-  return summary;
 }
 
 /** Installs the sets (`npm ci` in the example's folder, about 80 MB) unless they are there. */

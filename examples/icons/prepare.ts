@@ -12,7 +12,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -20,6 +20,7 @@ import { UsageError } from "../../src/core/errors.js";
 import { groupDuplicates } from "../../src/data/look/duplicates.js";
 import { imageSignature, type Signature } from "../../src/data/pixels/read/signature.js";
 import { installPackages } from "../drawings/install.js";
+import { checkSize, type PrepareOptions, prepared } from "../drawings/output.js";
 import { renderAll, tar } from "../drawings/render.js";
 import { drawingsOf, type NamedDrawing, type ThemedSet } from "./names.js";
 import { type Collection, isUsable, SHIFTED_STYLES, type ShiftedStyle, shiftedStyleOf } from "./sets.js";
@@ -32,16 +33,9 @@ const SHARD = 10_000;
 /** The folder `examples/icons` of this checkout, from `dist/examples/icons`. */
 export const EXAMPLE_FOLDER = fileURLToPath(new URL("../../../examples/icons/", import.meta.url));
 
-export interface PrepareOptions {
-  /** Pixels a side; 64. */
-  readonly size?: number;
-  /** Where `node_modules/@iconify/json` is; this example's folder. */
-  readonly packages?: string;
-  /** Where to write; `data` in this example's folder. */
-  readonly output?: string;
+export interface IconOptions extends PrepareOptions {
   /** A name is a class when at least so many authors draw it; 10. */
   readonly authors?: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface Summary {
@@ -74,31 +68,33 @@ interface Drawing extends NamedDrawing {
 }
 
 /** Writes the data unless the same package, at the same size, has already been written. */
-export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
+export async function prepare(options: IconOptions = {}): Promise<Summary> {
   const { size = 64, authors = 10 } = options;
-  if (!Number.isInteger(size) || size < 16 || size > 512)
-    throw new UsageError(
-      `size: a whole number of pixels from 16 to 512; got size=${size}. Leave it out for 64.`,
-    );
+  checkSize(size);
   const home = path.join(options.packages ?? EXAMPLE_FOLDER, "node_modules", "@iconify", "json");
   const output = options.output ?? path.join(EXAMPLE_FOLDER, "data");
   const { version } = await readJson<{ version: string }>(path.join(home, "package.json"));
-  const wanted = createHash("sha256")
-    .update(JSON.stringify([FORMAT, size, authors, version]))
-    .digest("hex");
-  const stamp = path.join(output, "stamp");
-  if (existsSync(stamp) && (await readFile(stamp, "utf8")) === wanted)
-    return readJson<Summary>(path.join(output, "summary.json"));
-  if (!existsSync(stamp) && existsSync(output))
-    throw new UsageError(
-      `output: a new folder, or one that an earlier preparation wrote; got output=${output}, which has no file "stamp". ` +
-        "It would be replaced: choose another, or remove it yourself.",
-    );
+  return prepared(output, [FORMAT, size, authors, version], (write) =>
+    draw(home, { size, authors, version, onProgress: options.onProgress }, write),
+  );
+}
 
+interface Settings {
+  readonly size: number;
+  readonly authors: number;
+  readonly version: string;
+  readonly onProgress: IconOptions["onProgress"];
+}
+
+async function draw(
+  home: string,
+  { size, authors, version, onProgress }: Settings,
+  write: (file: string, content: string | Uint8Array) => Promise<void>,
+): Promise<Summary> {
   const { sources, drawings } = await readSets(home);
   const signatures: (Signature | undefined)[] = new Array(drawings.length).fill(undefined);
   const pngs = await renderAll(drawings, size, {
-    onDone: (done) => options.onProgress?.(done, drawings.length),
+    onDone: (done) => onProgress?.(done, drawings.length),
     onPixels: (index, pixels) => {
       // A drawing of one colour shows nothing.
       if (pixels.data.some((value, at) => value !== pixels.data[at % 3]))
@@ -126,9 +122,6 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
   });
   const split = splitDrawings(candidates, { authors });
 
-  // Written beside, then moved: an interrupted run leaves no half-made folder that looks whole.
-  const draft = `${output}.part`;
-  await rm(draft, { recursive: true, force: true });
   const classOf = new Map(split.classes.map((name, index) => [name, index]));
   const members = (indices: readonly number[], labelled: boolean): Buffer =>
     tar(
@@ -143,10 +136,6 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
         return files;
       }),
     );
-  const write = async (file: string, content: string | Uint8Array): Promise<void> => {
-    await mkdir(path.dirname(path.join(draft, file)), { recursive: true });
-    await writeFile(path.join(draft, file), content);
-  };
   for (let start = 0, shard = 0; start < split.train.length; start += SHARD, shard++)
     await write(
       `train/${String(shard).padStart(6, "0")}.tar`,
@@ -163,7 +152,8 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
   await write("concepts/train/0.tar", members(split.probe, true));
   await write("concepts/train/nshards.txt", "1\n");
   await write("suite.json", `${JSON.stringify(suite([...split.shifted.keys()]), undefined, 2)}\n`);
-  const summary: Summary = {
+  await write("LICENCES.md", licences(sources, version));
+  return {
     size,
     version,
     sets: sources.length,
@@ -175,12 +165,6 @@ export async function prepare(options: PrepareOptions = {}): Promise<Summary> {
     copies: split.copies,
     broken: drawings.length - shown.length,
   };
-  await write("LICENCES.md", licences(sources, version));
-  await write("summary.json", `${JSON.stringify(summary, undefined, 2)}\n`);
-  await write("stamp", wanted);
-  await rm(output, { recursive: true, force: true });
-  await rename(draft, output);
-  return summary;
 }
 
 const readJson = async <T>(file: string): Promise<T> => {
