@@ -4,10 +4,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { makeFolder } from "../core/disk.js";
 import type { Engine } from "../engines/engine.js";
-import { freshFeatures } from "../evaluate/features/source.js";
-import { loadModel } from "../evaluate/model/load-model.js";
-import { type OpenSet, openSuite } from "../evaluate/suites/open.js";
-import { chooseTasks, scoreSet } from "../evaluate/suites/score.js";
+import { openSuite } from "../evaluate/suites/open.js";
 import { type Answer, answerOf, type DoneRun } from "./answer/answer.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
@@ -16,6 +13,7 @@ import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
+import { scoreRun } from "./run/score.js";
 import { writeTable } from "./run/table.js";
 
 export interface OpenStudyOptions {
@@ -64,7 +62,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
-  const probes = await probeAll(folder, planned, (run) => scoreOnce(engine, run, sets), onProbe);
+  const probes = await probeAll(folder, planned, (run) => scoreRun(engine, run, sets), onProbe);
   const secondsOf = (run: PlannedRun): number => predictedSeconds(run, probeOf(probes, run));
   return {
     study,
@@ -99,11 +97,4 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
 
 function probeOf(probes: ReadonlyMap<string, Probe>, { cell }: PlannedRun): Probe {
   return probes.get(shapeOf(cell.recipe))!;
-}
-
-/** Scores a run on every set, for the time that it takes. */
-async function scoreOnce(engine: Engine, run: string, sets: readonly OpenSet[]): Promise<void> {
-  using model = await loadModel(engine, { path: run });
-  const features = freshFeatures(model.encoder);
-  for (const set of sets) await scoreSet(features, set, chooseTasks(set.tasks ?? ["auto"], set));
 }

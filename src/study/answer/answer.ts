@@ -6,7 +6,7 @@ import type { Interval } from "../../evaluate/statistics/bootstrap.js";
 import { groupMean } from "../../evaluate/statistics/groups.js";
 import { holm } from "../../evaluate/statistics/many.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
-import type { Metric } from "../../evaluate/tasks/task.js";
+import type { Metric, TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { Study } from "../design/study.js";
 import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
@@ -78,7 +78,6 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
   if (runs.length === 0) throw new UsageError("study: no run is done yet. Run the study first.");
   const byCell = new Map<Cell, DoneRun[]>();
   for (const run of runs) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
-  const { factor } = study.question;
   const scores = new Map([...byCell].map(([cell, own]) => [cell, cellScore(study, metric, cell, own)]));
   const panels = panelsOf(study, [...scores.values()]).map((panel) => ({
     ...panel,
@@ -98,48 +97,45 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
       })),
     ).map(({ one }) => one),
   };
+}
 
-  function cellScore(of: Study, which: Metric, cell: Cell, own: readonly DoneRun[]): CellScore {
-    const found = own.map(({ result, seed }) => {
-      const task = result.scored.find(
-        ({ dataset, scores: all }) => dataset === of.score.set && all.some((s) => s.metric === which.name),
-      );
-      const score = task?.scores.find((s) => s.metric === which.name);
-      if (score === undefined) {
-        const there = result.scored.flatMap(({ dataset, scores: all }) =>
-          all.map((s) => `${dataset}/${s.metric}`),
-        );
-        throw new UsageError(
-          `score: the runs have no ${of.score.set}/${which.name} (seed ${seed}); got ${[...new Set(there)].join(", ")}. Name one of these.`,
-          { key: "score" },
-        );
-      }
-      return score;
-    });
-    const items = found.map((score) => score.items);
-    const score =
-      items.every((one) => one !== undefined) &&
-      items.every((one) => one.values.length === items[0]!.values.length)
-        ? groupMean(
-            items.map((one) => one.values),
-            { clusters: items[0]!.samples },
-          )
-        : meanOf(found.map((one) => one.score));
-    const mean = (value: (result: RunResult) => number): number =>
-      own.reduce((sum, { result }) => sum + value(result), 0) / own.length;
-    return {
-      cell,
-      level: cell.levels[factor]!,
-      seeds: own.map(({ seed }) => seed),
-      score:
-        which.kind === "share"
-          ? { ...score, low: Math.max(0, score.low), high: Math.min(1, score.high) }
-          : score,
-      samples: mean((r) => r.samples),
-      gmacs: mean((r) => r.gmacs),
-      seconds: mean((r) => r.seconds),
-    };
-  }
+/** The score that the study asks for, of one run. Throws `UsageError` naming what there is. */
+function scoreOf({ score: { set, metric } }: Study, { result, seed }: DoneRun): TaskScore {
+  const all = result.scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
+  const found = all.find(({ dataset, score }) => dataset === set && score.metric === metric);
+  if (found !== undefined) return found.score;
+  const there = new Set(all.map(({ dataset, score }) => `${dataset}/${score.metric}`));
+  throw new UsageError(
+    `score: the runs have no ${set}/${metric} (seed ${seed}); got ${[...there].join(", ")}. Name one of these.`,
+    { key: "score" },
+  );
+}
+
+function cellScore(study: Study, metric: Metric, cell: Cell, own: readonly DoneRun[]): CellScore {
+  const found = own.map((run) => scoreOf(study, run));
+  const items = found.map((score) => score.items);
+  const score =
+    items.every((one) => one !== undefined) &&
+    items.every((one) => one.values.length === items[0]!.values.length)
+      ? groupMean(
+          items.map((one) => one.values),
+          { clusters: items[0]!.samples },
+        )
+      : meanOf(found.map((one) => one.score));
+  const mean = (value: (result: RunResult) => number): number =>
+    own.reduce((sum, { result }) => sum + value(result), 0) / own.length;
+  return {
+    cell,
+    level: cell.levels[study.question.factor]!,
+    seeds: own.map(({ seed }) => seed),
+    score:
+      metric.kind === "share"
+        ? { ...score, low: Math.max(0, score.low), high: Math.min(1, score.high) }
+        : score,
+    samples: mean((r) => r.samples),
+    gmacs: mean((r) => r.gmacs),
+    seconds: mean((r) => r.seconds),
+  };
 }
 
 /** Scores that are no means over items: their mean, between the least low and the highest high. */
@@ -222,15 +218,10 @@ function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): reado
   for (const { name: regime } of study.regimes) {
     for (const { name: level } of study.factors.find(({ name }) => name === factor)!.levels) {
       const own = runs.filter(({ cell }) => cell.levels[factor] === level && cell.regimes.includes(regime));
-      const points = own.flatMap(({ cell, result }): LawPoint[] => {
-        const score = result.scored
-          .filter(({ dataset }) => dataset === study.score.set)
-          .flatMap(({ scores }) => scores)
-          .find((one) => one.metric === metric.name);
-        if (score === undefined) return [];
-        const y =
-          metric.kind === "share" && metric.better === "higher" ? 1 - score.score.value : score.score.value;
-        return [{ x: result[over!], y, unique: cell.pairs }];
+      const points = own.map((run): LawPoint => {
+        const { score } = scoreOf(study, run);
+        const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
+        return { x: run.result[over!], y, unique: run.cell.pairs };
       });
       if (points.length === 0) continue;
       curves.push({ regime, level, points, fit: tryFit(points) });

@@ -1,6 +1,6 @@
 /**
  * What a run will take here: a few of its steps are trained for each shape of model, batch and strategy, from its own data through its own
- * loader, and scored once. Runs of the study that are done stand for what is like them.
+ * loader, and scored once.
  */
 
 import { createHash } from "node:crypto";
@@ -52,7 +52,7 @@ export function shapeOf(recipe: RecipeInput): string {
 export async function probeAll(
   folder: string,
   runs: readonly PlannedRun[],
-  score: (run: string) => Promise<void>,
+  score: (run: string) => Promise<unknown>,
   onProbe: (at: number, total: number) => void = () => {},
 ): Promise<ReadonlyMap<string, Probe>> {
   const file = join(folder, "probes.json");
@@ -78,7 +78,7 @@ export async function probeAll(
 async function probe(
   recipe: RecipeInput,
   logs: string,
-  score: (run: string) => Promise<void>,
+  score: (run: string) => Promise<unknown>,
 ): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
   const started = performance.now();

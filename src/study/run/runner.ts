@@ -9,16 +9,14 @@ import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
-import { freshFeatures } from "../../evaluate/features/source.js";
-import { loadModel } from "../../evaluate/model/load-model.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
-import { chooseTasks, scoreSet } from "../../evaluate/suites/score.js";
 import { RUN_IS_HELD } from "../../storage/lock.js";
 import type { TrainHooks, TrainResult } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
 import { train } from "../../train/train.js";
 import type { PlannedRun } from "../design/cells.js";
 import { readResult, writeResult } from "./results.js";
+import { scoreRun } from "./score.js";
 
 /** What is known of a run before it is looked at again. */
 export type RunState =
@@ -127,7 +125,7 @@ export async function runStudy(
 }
 
 /** The recipe of a run as `train` takes it. */
-export function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined): RecipeInput {
+function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined): RecipeInput {
   return {
     ...run.cell.recipe,
     name: run.name,
@@ -146,13 +144,7 @@ async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHook
     ...(hooks.signal && { signal: hooks.signal }),
   });
   if (!result.finished) return false;
-  using model = await loadModel(options.engine, { path: result.folder });
-  const features = freshFeatures(model.encoder);
-  const scored = [];
-  for (const set of options.sets) {
-    const tasks = chooseTasks(set.tasks ?? ["auto"], set);
-    scored.push(...(await scoreSet(features, set, tasks, { where: { step: result.step } })));
-  }
+  const scored = await scoreRun(options.engine, result.folder, options.sets);
   writeResult(result.folder, {
     samples: result.samplesSeen,
     gmacs: result.samplesSeen * options.gmacsOf(recipe),
