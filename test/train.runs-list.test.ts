@@ -1,12 +1,13 @@
 /** The list of runs, and what changes it. */
 
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, suite, test } from "node:test";
 import { commands } from "../src/cli/commands.js";
 import { realDisk } from "../src/core/disk.js";
 import { readJsonObject } from "../src/core/files.js";
+import { writeCheckpoint } from "../src/storage/checkpoint.js";
 import { takeLock } from "../src/storage/lock.js";
 import { checkRecipe } from "../src/train/recipe/recipe.js";
 import { listRuns, removeRun, renameRun, runNamed } from "../src/train/run/list.js";
@@ -14,8 +15,10 @@ import { train } from "../src/train/train.js";
 
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
+import { fixture } from "./support/fixture.js";
 
 const folder = scratchFolder();
+const weights = readFileSync(join(fixture("embed"), "open_clip_model.safetensors"));
 let round = 0;
 let logs = "";
 
@@ -26,10 +29,14 @@ function putRun(
 ): string {
   const path = join(logs, name);
   put(path, "config.json", JSON.stringify({ name, model, batchSize: 16 }));
-  put(path, "plan.json", JSON.stringify({ totalSteps: total, samplesPerEpoch: 32, batchSize: 16, measuredSteps: 0 }));
+  put(
+    path,
+    "plan.json",
+    JSON.stringify({ totalSteps: total, samplesPerEpoch: 32, batchSize: 16, measuredSteps: 0 }),
+  );
   put(path, "metrics.jsonl", `${JSON.stringify({ step, seconds: 65 })}\n`);
   put(path, "evaluation.jsonl", scores.map((score) => `${JSON.stringify(score)}\n`).join(""));
-  put(path, `checkpoints/step-${String(step).padStart(8, "0")}/state.json`, "{}");
+  writeCheckpoint(realDisk, join(path, "checkpoints"), step, { "params.safetensors": weights }, {});
   return path;
 }
 
