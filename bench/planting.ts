@@ -3,6 +3,9 @@
  * pictures, captions in another language.
  *
  *     node dist/bench/planting.js --data 'fashion-*.tar' --out planted/fashion
+ *     node dist/bench/planting.js --data 'icons/train/*.tar' --out planted/icons --part 0.25 --swapped 0.3
+ *
+ * The second plants one fault alone, in a random quarter of the set; with `--swapped 0` there are none.
  *
  * writes `pairs.jsonl` with pictures beside it, which `clipwright` reads as any other set, and `truth.jsonl`, a line a caption
  * in the same order.
@@ -16,7 +19,7 @@ import sharp from "sharp";
 import { makeFolder } from "../src/core/disk.js";
 import { foldIn, keyFromSeed, Random } from "../src/core/random.js";
 import { COPY_KINDS, syntheticCopy } from "../src/data/copies/synthetic.js";
-import { type Dataset, openDataset } from "../src/data/index.js";
+import { type Dataset, openDataset, subset } from "../src/data/index.js";
 
 export type Fault = "none" | "swapped" | "duplicate" | "blank" | "broken" | "language";
 
@@ -174,11 +177,19 @@ async function main(): Promise<void> {
       out: { type: "string" },
       seed: { type: "string", default: "0" },
       captions: { type: "string" },
+      part: { type: "string", default: "1" },
+      swapped: { type: "string" },
     },
   });
-  const dataset = await openDataset(values.data!);
+  const seed = Number(values.seed);
+  const all = await openDataset(values.data!);
+  const rows = new Random(foldIn(keyFromSeed(seed), "part")).permutation(all.length);
+  const dataset = subset(all, [...rows.subarray(0, Math.round(Number(values.part) * all.length))].sort((a, b) => a - b));
   const truths = await plant(dataset, values.out!, {
-    seed: Number(values.seed),
+    seed,
+    ...(values.swapped !== undefined && {
+      shares: { swapped: Number(values.swapped), duplicate: 0, blank: 0, language: 0 },
+    }),
     ...(values.captions !== undefined && { captions: Number(values.captions) }),
   });
   const counts = new Map<Fault, number>();

@@ -14,6 +14,7 @@ import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { scoreRun } from "./run/score.js";
+import { trainerOf } from "./run/trainer.js";
 import { writeTable } from "./run/table.js";
 
 export interface OpenStudyOptions {
@@ -62,7 +63,9 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
-  const probes = await probeAll(folder, planned, (run) => scoreRun(engine, run, sets), onProbe);
+  const train = trainerOf(folder, facts);
+  const score = (run: string) => scoreRun(engine, run, sets);
+  const probes = await probeAll(folder, planned, { train, score }, onProbe);
   const secondsOf = (run: PlannedRun): number => predictedSeconds(run, probeOf(probes, run));
   return {
     study,
@@ -78,7 +81,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       const started = performance.now();
       const mayBegin = (run: PlannedRun): boolean =>
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
-      const context = { runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait };
+      const context = { runs, engine, train, sets, gmacsOf: facts.gmacsOf, mayBegin, wait };
       const selectionOf = async ({ cell }: PlannedRun) =>
         cell.part && selectionFor(folder, facts.dataset, cell.part);
       return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });

@@ -22,6 +22,7 @@ export const studyCommand = defineCommand({
   positionals: [{ name: "FILE", doc: "A study: .ts, .js or .json.", required: true }],
   options: {
     Study: {
+      size: optional(text("NAME"), "Of a study in several sizes: which."),
       dryRun: defaulted(flag(), false, "Tell the runs with their time and multiply-adds, and stop."),
       budget: optional(
         duration("seconds"),
@@ -50,7 +51,7 @@ export const studyCommand = defineCommand({
     const [file] = positionals as [string];
     const { loadStudy } = await import("../../study/design/study.js");
     const { openStudy } = await import("../../study/study.js");
-    const declared = await loadStudy(file);
+    const declared = await loadStudy(file, options.size);
     const seeds = options.seeds;
     const study =
       seeds === undefined ? declared : { ...declared, seeds: Array.from({ length: seeds }, (_, i) => i) };

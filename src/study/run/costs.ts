@@ -9,9 +9,8 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder, textOf } from "../../core/disk.js";
 import { writeFileAtomic } from "../../core/files.js";
-import type { StepReport } from "../../train/hooks.js";
+import type { StepReport, TrainFunction } from "../../train/hooks.js";
 import { checkRecipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
-import { train } from "../../train/train.js";
 import type { PlannedRun } from "../design/cells.js";
 
 /** What a few steps took. */
@@ -48,11 +47,18 @@ export function shapeOf(recipe: RecipeInput): string {
     .slice(0, 10);
 }
 
-/** Times the shapes of `runs` that are not in `folder/probes.json` yet. `score` scores the run in a folder, for its time. */
+/** How runs are trained and scored. */
+export interface Doing {
+  readonly train: TrainFunction;
+  /** Scores the run in a folder. */
+  readonly score: (run: string) => Promise<unknown>;
+}
+
+/** Times the shapes of `runs` that are not in `folder/probes.json` yet. */
 export async function probeAll(
   folder: string,
   runs: readonly PlannedRun[],
-  score: (run: string) => Promise<unknown>,
+  doing: Doing,
   onProbe: (at: number, total: number) => void = () => {},
 ): Promise<ReadonlyMap<string, Probe>> {
   const file = join(folder, "probes.json");
@@ -66,7 +72,7 @@ export async function probeAll(
     makeFolder(folder);
     const logs = mkdtempSync(join(folder, "probe-"));
     try {
-      known.set(shape, await probe(recipe, logs, score));
+      known.set(shape, await probe(recipe, logs, doing));
     } finally {
       await rm(logs, { recursive: true, force: true });
     }
@@ -75,11 +81,7 @@ export async function probeAll(
   return known;
 }
 
-async function probe(
-  recipe: RecipeInput,
-  logs: string,
-  score: (run: string) => Promise<unknown>,
-): Promise<Probe> {
+async function probe(recipe: RecipeInput, logs: string, { train, score }: Doing): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
   const started = performance.now();
   let first: number | undefined;

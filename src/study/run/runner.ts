@@ -11,9 +11,8 @@ import { writeFileAtomic } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { RUN_IS_HELD } from "../../storage/lock.js";
-import type { TrainHooks, TrainResult } from "../../train/hooks.js";
+import type { TrainFunction, TrainHooks } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
-import { train } from "../../train/train.js";
 import type { PlannedRun } from "../design/cells.js";
 import { readResult, writeResult } from "./results.js";
 import { scoreRun } from "./score.js";
@@ -44,7 +43,9 @@ export interface RunnerHooks {
 export interface RunnerOptions {
   /** Folder of the runs. */
   readonly runs: string;
+  /** What scores runs. */
   readonly engine: Engine;
+  readonly train: TrainFunction;
   readonly sets: readonly OpenSet[];
   /** Multiply-adds of a training pair's forward pass, 10⁹. */
   readonly gmacsOf: (recipe: Recipe) => number;
@@ -139,7 +140,7 @@ function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined):
 async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHooks): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
-  const result: TrainResult = await train(recipe, {
+  const result = await options.train(recipe, {
     ...hooks.train,
     ...(hooks.signal && { signal: hooks.signal }),
   });
