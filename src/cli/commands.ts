@@ -11,6 +11,7 @@ export const commands: readonly CommandEntry[] = Object.freeze([
   entry("train", async () => (await import("./commands/train.js")).trainCommand),
   entry("evaluate", async () => (await import("./commands/evaluate.js")).evaluateCommand),
   entry("compare", async () => (await import("./commands/compare.js")).compareCommand),
+  entry("runs", async () => (await import("./commands/runs.js")).runsCommand),
   entry("study", async () => (await import("./commands/study.js")).studyCommand),
   entry("embed", async () => (await import("./commands/embed.js")).embedCommand),
   ...useCommands,
