@@ -45,7 +45,7 @@ export const classifyCommand = defineCommand({
   brief: ["classes", "classnames", "templates", "top", "json", "engine"],
   examples: [
     ['clipwright classify runs/pets photos/*.jpg --classes "cat,dog,rabbit"', "Three classes."],
-    ["curl -s ADDRESS | clipwright classify runs/pets - --classnames pets.txt --json", "From a pipe."],
+    ["clipwright classify runs/pets - --classnames pets.txt --json", "A picture on standard input."],
   ],
   async run({ options, positionals, terminal }) {
     const [path, ...words] = positionals as [string, ...string[]];

@@ -49,7 +49,7 @@ export const indexCommand = defineCommand({
   brief: ["with", "out", "dtype", "thumbnail", "engine"],
   examples: [
     ["clipwright index photos/ --with runs/flickr --out index/", "Then: clipwright search index/ WORDS"],
-    ["find photos -name '*.jpg' | clipwright index - --with runs/flickr --out index/", "Of a list of paths."],
+    ["clipwright index - --with runs/flickr --out index/", "Of the paths on standard input, one a line."],
   ],
   async run({ options, positionals, terminal }) {
     const { with: path, out, dtype, thumbnail, approximate, ...rest } = options;
