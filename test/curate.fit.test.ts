@@ -114,7 +114,7 @@ suite("folds of cross-fitting", () => {
     assert(Math.max(...sizes) - Math.min(...sizes) <= 3, String(sizes));
     assert.deepEqual(folds, dealFolds(groups, 4, key));
     // Whenever a large group comes, the single ones fill up the others.
-    const large = Int32Array.from({ length: 100 }, (_, i) => (i < 80 ? i : 80));
+    const large = Int32Array.from({ length: 100 }, (_, i) => Math.min(i, 80));
     for (const seed of [1, 2, 3]) {
       const dealt = dealFolds(large, 4, keyFromSeed(seed));
       for (const fold of [0, 1, 2, 3]) assert.equal(dealt.filter((f) => f === fold).length, 25);
