@@ -27,9 +27,11 @@ export {
   openModel,
   parseClipConfig,
   profileData,
+  readFindings,
   readTable,
   runTask,
   scorePairs,
+  studyPage,
   summarize,
   summarizeTable,
   train,
@@ -142,6 +144,14 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { StudyPageOptions } from "./report/study/page.js";
+export type {
+  Findings,
+  FoundCell,
+  FoundCurve,
+  FoundPanel,
+  FoundScore,
+} from "./study/answer/findings.js";
 export {
   defineStudy,
   type FactorInput,
