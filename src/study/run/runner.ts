@@ -3,7 +3,10 @@
  * what is not done: a run that another process trains is left to it, one whose process is gone goes on from its last checkpoint.
  */
 
+import { existsSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
@@ -51,6 +54,8 @@ export interface RunnerOptions {
   readonly gmacsOf: (recipe: Recipe) => number;
   /** The selection of a run's part of the data; undefined where it sees all. */
   readonly selectionOf: (run: PlannedRun) => Promise<string | undefined>;
+  /** Seconds that a run is expected to take. */
+  readonly predict: (run: PlannedRun) => number;
   /** Whether there is time left for a run. Default: always. */
   readonly mayBegin?: (run: PlannedRun) => boolean;
   /** Wait for runs that other processes hold, and take them where these are gone. Default true. */
@@ -140,6 +145,8 @@ function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined):
 async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHooks): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
+  const started = performance.now();
+  const isNew = !existsSync(join(options.runs, run.name));
   const result = await options.train(recipe, {
     ...hooks.train,
     ...(hooks.signal && { signal: hooks.signal }),
@@ -150,6 +157,8 @@ async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHook
     samples: result.samplesSeen,
     gmacs: result.samplesSeen * options.gmacsOf(recipe),
     seconds: result.seconds,
+    ...(isNew && { wholeSeconds: (performance.now() - started) / 1000, predictedSeconds: options.predict(run) }),
+    load: loadavg()[1]!,
     records: scored.flatMap(({ records }) => records),
     scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
   });
