@@ -11,7 +11,10 @@ export interface NamedArray {
 
 export interface OnnxFile extends Disposable {
   /** Outputs by name. Only those in `wanted` are given; default all. */
-  run(inputs: Readonly<Record<string, NamedArray>>, wanted?: readonly string[]): Promise<Record<string, NamedArray>>;
+  run(
+    inputs: Readonly<Record<string, NamedArray>>,
+    wanted?: readonly string[],
+  ): Promise<Record<string, NamedArray>>;
 }
 
 /** Opens the bytes of a model on the CPU, optimised by ONNX Runtime. */

@@ -22,10 +22,7 @@ const CONFIG = "preprocessor_config.json";
  * laid on its colour, resized and cut as in training. transformers.js leaves a picture of this size as it is.
  * @throws UsageError for a picture that cannot be read, and a folder that is no such export
  */
-export async function preparePicture(
-  picture: string | Uint8Array,
-  folder: string,
-): Promise<PreparedPicture> {
+export async function preparePicture(picture: string | Uint8Array, folder: string): Promise<PreparedPicture> {
   const file = join(folder, CONFIG);
   const settings = readJsonObject(file);
   const side = (settings.crop_size as { readonly height?: unknown } | undefined)?.height;

@@ -42,8 +42,8 @@ export function variantsText(variants: readonly Variant[]): string[] {
   const scored = variants.some(({ scores }) => scores.length > 0);
   return [
     scored
-      ? "Each file was scored as it is: beside a score stands its difference from fp32 on the same items, in points with its 95 % interval. Milliseconds are ONNX Runtime's on the exporting machine, one picture or text at a time."
-      : "Milliseconds are ONNX Runtime's on the exporting machine, one picture or text at a time. Scores were not measured: there were no data to score on.",
+      ? "Each file was scored as it is: beside a score stands its difference from fp32 on the same items, in points with its 95 % interval. Milliseconds are ONNX Runtime's on the exporting machine, one picture or text at a time, the least of 15 runs."
+      : "Milliseconds are ONNX Runtime's on the exporting machine, one picture or text at a time, the least of 15 runs. Scores were not measured: there were no data to score on.",
     "",
     line(head),
     line(head.map(() => "---")),

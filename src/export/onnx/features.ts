@@ -21,7 +21,11 @@ export interface RunningTowers {
 }
 
 /** `image_embeds` f32[n,E], flat, of pixels u8[n,S,S,3]. */
-export async function embedPixels({ vision }: RunningTowers, model: Exported, pixels: Uint8Array): Promise<Float32Array> {
+export async function embedPixels(
+  { vision }: RunningTowers,
+  model: Exported,
+  pixels: Uint8Array,
+): Promise<Float32Array> {
   const { mean, std } = model.located.preprocess;
   const S = model.config.vision_cfg.image_size;
   const plane = S * S;
@@ -38,11 +42,16 @@ export async function embedPixels({ vision }: RunningTowers, model: Exported, pi
 }
 
 /** `text_embeds` f32[n,E], flat. */
-export async function embedTexts({ text }: RunningTowers, { tokenizer }: Exported, texts: readonly string[]): Promise<Float32Array> {
+export async function embedTexts(
+  { text }: RunningTowers,
+  { tokenizer }: Exported,
+  texts: readonly string[],
+): Promise<Float32Array> {
   const T = tokenizer.contextLength;
   const shape = [texts.length, T];
   const mask = new BigInt64Array(texts.length * T);
-  for (const [row, text] of texts.entries()) mask.fill(1n, row * T, row * T + Math.min(T, tokenizer.encode(text).length));
+  for (const [row, text] of texts.entries())
+    mask.fill(1n, row * T, row * T + Math.min(T, tokenizer.encode(text).length));
   const inputs = {
     input_ids: { shape, data: BigInt64Array.from(tokenizer.encodeBatch([...texts]), BigInt) },
     attention_mask: { shape, data: mask },
@@ -55,7 +64,13 @@ export function featuresOf(
   towers: RunningTowers,
   model: Exported,
   engine: Engine,
-  { onProgress, workers }: { readonly onProgress?: ((progress: Progress) => void) | undefined; readonly workers?: number | undefined } = {},
+  {
+    onProgress,
+    workers,
+  }: {
+    readonly onProgress?: ((progress: Progress) => void) | undefined;
+    readonly workers?: number | undefined;
+  } = {},
 ): FeatureSource {
   const { config, located, tokenizer } = model;
   const width = config.embed_dim;

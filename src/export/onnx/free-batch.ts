@@ -34,7 +34,8 @@ export function freeBatch(lower: (batch: number) => OnnxProgram, name: string): 
   const batch = batchOf(inputs, name);
   for (const [key, tensor] of small.constants) {
     const other = large.constants.get(key);
-    if (other === undefined) throw new InternalError(`freeBatch: constant ${key} is there for one batch alone`);
+    if (other === undefined)
+      throw new InternalError(`freeBatch: constant ${key} is there for one batch alone`);
     if (isDeepStrictEqual(tensor, other)) {
       constants.set(key, tensor);
       continue;
@@ -92,13 +93,24 @@ function workedOut(
   const cast = (from: string): OnnxNode => node("Cast", [from], key, { to: onnxDataType[dtype] });
   if (multiples === "count") {
     const end = node("Squeeze", [BATCH], `${key}.end`);
-    const range = node("Range", [constant("first", [0], []), `${key}.end`, constant("step", [1], [])], `${key}.all`);
+    const range = node(
+      "Range",
+      [constant("first", [0], []), `${key}.end`, constant("step", [1], [])],
+      `${key}.all`,
+    );
     return [end, range, cast(`${key}.all`)];
   }
   const values = intsOf(tensor);
   const isSize = uses.every(({ type, inputs }) => type === "Reshape" && inputs[1] === key);
   if (isSize && multiples.filter((k) => k > 0).length === 1 && !values.includes(0)) {
-    constants.set(key, tensorOf("i64", shape, values.map((value, i) => (multiples[i] === 0 ? value : -1))));
+    constants.set(
+      key,
+      tensorOf(
+        "i64",
+        shape,
+        values.map((value, i) => (multiples[i] === 0 ? value : -1)),
+      ),
+    );
     return [];
   }
   const fixed = values.map((value, i) => (multiples[i] === 0 ? value : 0));

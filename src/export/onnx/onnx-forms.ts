@@ -43,7 +43,8 @@ const shared = {
 export const onnxForm: ExportForm = {
   ...shared,
   name: "onnx",
-  about: "programs for ONNX Runtime: onnx/vision_model.onnx, onnx/text_model.onnx, both with logits in onnx/model.onnx",
+  about:
+    "programs for ONNX Runtime: onnx/vision_model.onnx, onnx/text_model.onnx, both with logits in onnx/model.onnx",
   library: "onnx",
   dtypes: ["fp32"],
   language: "python",
@@ -59,7 +60,8 @@ text = onnxruntime.InferenceSession("DIR/onnx/text_model.onnx")
 export const transformersJsForm: ExportForm = {
   ...shared,
   name: "transformers.js",
-  about: "transformers.js's folder: the programs of onnx, also quantised, with configuration, preprocessor and tokenizer",
+  about:
+    "transformers.js's folder: the programs of onnx, also quantised, with configuration, preprocessor and tokenizer",
   library: "transformers.js",
   dtypes: ["fp32", "q8"],
   language: "js",
@@ -146,7 +148,11 @@ async function writeVariants(
       continue;
     }
     const both = joined(towers, scale, bias);
-    for (const [name, program] of Object.entries({ vision_model: towers.vision, text_model: towers.text, model: both }))
+    for (const [name, program] of Object.entries({
+      vision_model: towers.vision,
+      text_model: towers.text,
+      model: both,
+    }))
       writeFileAtomic(join(folder, `${name}${form.suffix}.onnx`), writeOnnx(program));
   }
   return variants;

@@ -96,7 +96,11 @@ function withTokens(program: OnnxProgram, { tokenizer }: Exported): OnnxProgram 
   const length = node("Shape", ["input_ids"], { start: 1, end: 2 });
   const missing = node("Max", [node("Sub", [constant("i64", [1], [T]), length]), constant("i64", [1], [0])]);
   const widths = node("Concat", [constant("i64", [3], [0, 0, 0]), missing], { axis: 0 });
-  const [start, stop, axis] = [0, T, 1].map((value) => constant("i64", [1], [value])) as [string, string, string];
+  const [start, stop, axis] = [0, T, 1].map((value) => constant("i64", [1], [value])) as [
+    string,
+    string,
+    string,
+  ];
   const fitted = (name: string): string => {
     const cut = node("Slice", [node("Cast", [name], { to: onnxDataType.i32 }), start, stop, axis]);
     return node("Pad", [cut, widths, constant("i32", [], [0])]);
@@ -106,7 +110,11 @@ function withTokens(program: OnnxProgram, { tokenizer }: Exported): OnnxProgram 
   if (end === undefined) node("Where", padded, {}, "tokens");
   else {
     const rows = node("Where", padded);
-    const last = constant("bool", [1, T], Array.from({ length: T }, (_, i) => (i === T - 1 ? 1 : 0)));
+    const last = constant(
+      "bool",
+      [1, T],
+      Array.from({ length: T }, (_, i) => (i === T - 1 ? 1 : 0)),
+    );
     const isEnd = node("And", [isText, last]);
     node("Where", [isEnd, constant("i32", [], [end]), rows], {}, "tokens");
   }

@@ -105,7 +105,10 @@ function attribute(name: string, value: OnnxAttribute): ProtoWriter {
 function valueInfo({ name, dtype, shape }: OnnxValue): ProtoWriter {
   const dimensions = new ProtoWriter();
   for (const d of shape)
-    dimensions.message(1, typeof d === "number" ? new ProtoWriter().int(1, d) : new ProtoWriter().string(2, d));
+    dimensions.message(
+      1,
+      typeof d === "number" ? new ProtoWriter().int(1, d) : new ProtoWriter().string(2, d),
+    );
   const tensor = new ProtoWriter().int(1, onnxDataType[dtype]).message(2, dimensions);
   return new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(1, tensor));
 }

@@ -4,11 +4,21 @@
  */
 
 import { type OnnxProgram, onnxDataType } from "../../../graph/emit/onnx-program.js";
-import { rewriteNodes } from "./rewrite-nodes.js";
 import { floatsOf } from "../tensors.js";
+import { rewriteNodes } from "./rewrite-nodes.js";
 
 /** Operators that need the range of f32: sums of squares, their roots, what is divided by them, and positions of largest ids. */
-const WIDE = new Set(["ReduceSum", "ReduceSumSquare", "ReduceMean", "Sqrt", "Div", "Max", "Pow", "Exp", "ArgMax"]);
+const WIDE = new Set([
+  "ReduceSum",
+  "ReduceSumSquare",
+  "ReduceMean",
+  "Sqrt",
+  "Div",
+  "Max",
+  "Pow",
+  "Exp",
+  "ArgMax",
+]);
 
 /** f16's least number, which stands for minus infinity in masks. */
 const LOWEST = -65_504;
@@ -42,7 +52,11 @@ export function toHalfProgram(program: OnnxProgram): OnnxProgram {
         return write.once(`${form} of ${name}`, () =>
           known === undefined
             ? write.node("Cast", [name], { to: onnxDataType[form === "half" ? "f16" : "f32"] })
-            : write.constant("f16", known.shape, floatsOf(known).map((x) => Math.max(LOWEST, x))),
+            : write.constant(
+                "f16",
+                known.shape,
+                floatsOf(known).map((x) => Math.max(LOWEST, x)),
+              ),
         );
       };
       for (const name of node.outputs) forms.set(name, gives);

@@ -6,16 +6,17 @@
  */
 
 import { type OnnxNode, type OnnxProgram, onnxDataType } from "../../../graph/emit/onnx-program.js";
+import { floatsOf } from "../tensors.js";
 import { kernelOf, productOf, toInt8 } from "./matrices.js";
 import { type NodeWriter, rewriteNodes } from "./rewrite-nodes.js";
-import { floatsOf } from "../tensors.js";
 
 const ZERO = 128;
 
 export const toInt8Program = (program: OnnxProgram): OnnxProgram =>
   rewriteNodes(
     program,
-    (node, write) => integerProduct(node, write) ?? integerConvolution(node, write) ?? shortTable(node, write),
+    (node, write) =>
+      integerProduct(node, write) ?? integerConvolution(node, write) ?? shortTable(node, write),
     "int8",
   );
 
@@ -59,7 +60,11 @@ function integerConvolution(node: OnnxNode, write: NodeWriter): true | undefined
   const { data, factors } = toInt8(kernel.matrix);
   const [x, , bias] = node.inputs;
   const [bytes, factor, zero] = bytesOf(write, x!) as [string, string, string];
-  const weights = write.constant("u8", kernel.shape, Uint8Array.from(data, (value) => value + ZERO));
+  const weights = write.constant(
+    "u8",
+    kernel.shape,
+    Uint8Array.from(data, (value) => value + ZERO),
+  );
   const inputs = [bytes, weights, zero, write.constant("u8", [], [ZERO])];
   const sums = write.node("ConvInteger", inputs, node.attributes);
   const perChannel = [factors.length, ...kernel.shape.slice(2).map(() => 1)];
@@ -79,6 +84,11 @@ export function shortTable(node: OnnxNode, write: NodeWriter): true | undefined 
   const { data, factors } = toInt8({ N, K, data: floatsOf(tensor) });
   const at = (name: string) => write.node("Gather", [name, rows!], { axis: 0 });
   const numbers = write.node("Cast", [at(write.constant("i8", [N, K], data))], { to: onnxDataType.f32 });
-  write.node("Mul", [numbers, at(write.constant("f32", [N, 1], factors))], {}, { outputs: [node.outputs[0]!] });
+  write.node(
+    "Mul",
+    [numbers, at(write.constant("f32", [N, 1], factors))],
+    {},
+    { outputs: [node.outputs[0]!] },
+  );
   return true;
 }

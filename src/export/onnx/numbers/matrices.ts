@@ -41,7 +41,8 @@ export function productOf(
 /** The transpose of a matrix [rows,columns] as one of `columns` sums. */
 function transposed(from: Float32Array, rows: number, columns: number): Matrix {
   const data = new Float32Array(from.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) data[j * rows + i] = from[i * columns + j]!;
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) data[j * rows + i] = from[i * columns + j]!;
   return { N: columns, K: rows, data };
 }
 

@@ -54,6 +54,9 @@ export function rewriteNodes(program: OnnxProgram, rule: NodeRule, prefix: strin
     },
   };
   for (const node of program.nodes) if (rule(node, write) === undefined) nodes.push(node);
-  const read = new Set([...nodes.flatMap(({ inputs }) => inputs), ...program.outputs.map(({ name }) => name)]);
+  const read = new Set([
+    ...nodes.flatMap(({ inputs }) => inputs),
+    ...program.outputs.map(({ name }) => name),
+  ]);
   return { ...program, nodes, constants: new Map([...constants].filter(([name]) => read.has(name))) };
 }
