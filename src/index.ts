@@ -135,9 +135,8 @@ export type {
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
 export type { ExportFormName, ExportOptions, ExportResult } from "./export/export.js";
-export type { Trial } from "./export/form.js";
+export type { Trial, Variant, VariantScore } from "./export/form.js";
 export type { NumberFormName } from "./export/onnx/numbers/number-forms.js";
-export type { Variant, VariantScore } from "./export/onnx/variants.js";
 export type { PreparedPicture } from "./export/prepare-picture.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";

@@ -7,8 +7,7 @@ import { type EvaluationRecord, parseEvaluation } from "../evaluate/records.js";
 import type { ClipConfig } from "../models/config/config.js";
 import { openaiPreprocess } from "../models/config/preprocess.js";
 import { summarize } from "../models/presets/catalog.js";
-import type { Exported, ExportForm } from "./form.js";
-import type { Variant } from "./onnx/variants.js";
+import type { Exported, ExportForm, Variant } from "./form.js";
 import { variantsText } from "./variants-table.js";
 
 /** Settings of a recipe that tell how a model was trained. Paths are given by their last part. */

@@ -10,11 +10,10 @@ import { locateModel, type ModelSource } from "../evaluate/model/locate.js";
 import { makeClip } from "../models/clip.js";
 import { readWeights } from "../models/weights/weights.js";
 import { cardOf } from "./card.js";
-import type { Exported, ExportForm, Trial } from "./form.js";
+import type { Exported, ExportForm, Trial, Variant } from "./form.js";
 import { huggingFaceForm } from "./hugging-face.js";
 import type { NumberFormName } from "./onnx/numbers/number-forms.js";
 import { onnxForm, transformersJsForm } from "./onnx/onnx-forms.js";
-import type { Variant } from "./onnx/variants.js";
 import { openClipForm } from "./open-clip.js";
 
 /** The forms by name. */

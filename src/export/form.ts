@@ -7,7 +7,6 @@ import type { LocatedModel } from "../evaluate/model/locate.js";
 import type { ScoredTask } from "../evaluate/suites/score.js";
 import type { CompleteClipConfig } from "../models/config/config.js";
 import type { NumberFormName } from "./onnx/numbers/number-forms.js";
-import type { Variant } from "./onnx/variants.js";
 
 /** A model with its weights, to be written down. */
 export interface Exported {
@@ -32,6 +31,34 @@ export interface Trial {
   readonly workers?: number | undefined;
   /** Threads of ONNX Runtime. Default: physical cores. */
   readonly threads?: number | undefined;
+}
+
+/** A share that a form of the numbers scores, and how it differs from f32's. */
+export interface VariantScore {
+  readonly dataset: string;
+  readonly task: string;
+  readonly metric: string;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+  readonly n: number;
+  /** This form's less f32's on the same items, with its 95 % interval; undefined for f32 itself. */
+  readonly difference?: { readonly value: number; readonly low: number; readonly high: number };
+}
+
+/** What is known of one form of the numbers. */
+export interface Variant {
+  readonly dtype: NumberFormName;
+  /** Of both towers. */
+  readonly sizeBytes: number;
+  /** One picture, one text, by ONNX Runtime on the processor here: the least of several runs. */
+  readonly imageMs: number;
+  readonly textMs: number;
+  readonly scores: readonly VariantScore[];
+  /** Share points that the worst of the metrics that decide loses; undefined where nothing was scored. */
+  readonly lostPoints?: number | undefined;
+  /** Whether its files were written. */
+  readonly written: boolean;
 }
 
 export interface WriteOptions {

@@ -1,7 +1,8 @@
 /** Forms of an export's numbers as a table: in the card, in the terminal. */
 
 import { metricWords } from "../evaluate/records.js";
-import { decidingScores, type Variant, type VariantScore } from "./onnx/variants.js";
+import type { Variant, VariantScore } from "./form.js";
+import { decidingScores } from "./onnx/variants.js";
 
 /** A head and a row for each form: its size, its times, and each score that decides with what it differs from fp32. */
 export function variantRows(variants: readonly Variant[]): string[][] {

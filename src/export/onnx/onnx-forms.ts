@@ -5,12 +5,12 @@ import { makeFolder } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic, writeJsonAtomic } from "../../core/files.js";
 import { writeOnnx } from "../../graph/emit/onnx-program.js";
-import type { Exported, ExportForm, WriteOptions } from "../form.js";
+import type { Exported, ExportForm, Variant, WriteOptions } from "../form.js";
 import { preprocessorOf } from "../hugging-face.js";
 import { writeTokenizer } from "../tokenizer-files.js";
 import { type NumberFormName, numberForms, quantized } from "./numbers/number-forms.js";
 import { joined, logitsOf, sizeBytes, type Towers, towersOf } from "./towers.js";
-import { type Tried, tryVariant, type Variant } from "./variants.js";
+import { type Tried, tryVariant } from "./variants.js";
 
 /** A message of protobuf, which a file of ONNX is, ends at 2 GiB; some room is left for names. */
 const LARGEST_BYTES = 2 ** 31 - 2 ** 22;

@@ -5,38 +5,10 @@ import { compareRuns, type ScoredRun } from "../../evaluate/compare.js";
 import type { ScoredTask } from "../../evaluate/suites/score.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
 import { writeOnnx } from "../../graph/emit/onnx-program.js";
-import type { Exported, Trial } from "../form.js";
+import type { Exported, Trial, Variant, VariantScore } from "../form.js";
 import { embedPixels, embedTexts, featuresOf, type RunningTowers } from "./features.js";
 import type { NumberFormName } from "./numbers/number-forms.js";
 import type { Towers } from "./towers.js";
-
-/** A share that a form of the numbers scores, and how it differs from f32's. */
-export interface VariantScore {
-  readonly dataset: string;
-  readonly task: string;
-  readonly metric: string;
-  readonly value: number;
-  readonly low: number;
-  readonly high: number;
-  readonly n: number;
-  /** This form's less f32's on the same items, with its 95 % interval; undefined for f32 itself. */
-  readonly difference?: { readonly value: number; readonly low: number; readonly high: number };
-}
-
-/** What is known of one form of the numbers. */
-export interface Variant {
-  readonly dtype: NumberFormName;
-  /** Of both towers. */
-  readonly sizeBytes: number;
-  /** One picture, one text, by ONNX Runtime on the processor here: the least of several runs. */
-  readonly imageMs: number;
-  readonly textMs: number;
-  readonly scores: readonly VariantScore[];
-  /** Share points that the worst of the metrics that decide loses; undefined where nothing was scored. */
-  readonly lostPoints?: number | undefined;
-  /** Whether its files were written. */
-  readonly written: boolean;
-}
 
 /** What decides whether a form is written: the first guess of a classification; retrieval among the first five. */
 const DECIDING = ["acc1", "image_retrieval_recall@5", "text_retrieval_recall@5"];
