@@ -14,10 +14,10 @@ import type { Trial } from "../../export/form.js";
 import { numberFormNames, numberForms } from "../../export/onnx/numbers/number-forms.js";
 import { variantRows } from "../../export/variants-table.js";
 import { choice, defaulted, flag, list, optional, real, text, type Values } from "../../settings/fields.js";
+import { heldOutSets } from "../../train/run/data.js";
 import { alignColumns } from "../columns.js";
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
-import { heldOutSets } from "../run-data.js";
 import { modelOptions } from "../scoring.js";
 
 const { model, tokenizer, checkpoint, ema, workers, threads } = modelOptions;
