@@ -49,6 +49,8 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { StudyPageOptions } from "../report/study/page.js";
+import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
 import { completeRecipe } from "../train/forecast/choose.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
@@ -289,13 +291,14 @@ const selecting = options<SelectionOptions>(
 
 /**
  * Chooses pairs of a table of scores by rules, and writes the selection: Parquet, or `.npy` as DataComp's subset. Says what each rule
- * drops, alone and in order. Throws `UsageError` for a rule that the table cannot answer.
+ * drops, alone and in order. Further tables add columns to the pairs of the first; one of them may be a selection, from which the rules
+ * start. Throws `UsageError` for a rule that the tables cannot answer, and for tables that do not fit together.
  */
 export const makeSelection = checkedAsync(
   "makeSelection",
   selectUnchecked,
   3,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   ["options", selecting],
 );
@@ -305,7 +308,7 @@ export const makeLadder = checkedAsync(
   "makeLadder",
   ladderUnchecked,
   4,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   [
     "ladder",
@@ -563,4 +566,18 @@ export const train = checkedAsync(
       finish: signal,
     }),
   ],
+);
+
+/** What the study in `folder` came to: its `findings.json`. Throws `UsageError` where there is none, or it is damaged. */
+export const readFindings = checked("readFindings", findingsIn, 1, ["folder", text]);
+
+/** The page of a study as one HTML document that loads nothing: docs/studies.md, "The page". */
+export const studyPage = checkedAsync(
+  "studyPage",
+  async (findings: Findings, how: StudyPageOptions = {}): Promise<string> =>
+    // The library that draws is loaded for those who want a page.
+    (await import("../report/study/page.js")).studyPage(findings, how),
+  1,
+  ["findings", thing("what a study came to, as readFindings gives", "question", "cells", "panels", "curves")],
+  ["options", options<StudyPageOptions>({ command: text })],
 );
