@@ -14,6 +14,7 @@ import { sizeOfShape, type TensorType } from "../src/core/shape.js";
 import { channelBlock } from "../src/engines/channel-block.js";
 import type { DeviceBuffer, Executable } from "../src/engines/engine.js";
 import { openEngine } from "../src/engines/registry.js";
+import { onnxRuntimeDialect, openVinoDialect } from "../src/graph/emit/dialect.js";
 import type { AnyOp, Attrs } from "../src/graph/op.js";
 import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
 import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
@@ -33,6 +34,8 @@ const { values } = parseArgs({
   },
 });
 
+const dtype = values.bf16 ? "bf16" : "f32";
+
 const convolution = (
   B: number,
   [C, size, O]: readonly [number, number, number],
@@ -43,7 +46,7 @@ const convolution = (
   return {
     ...{ B, C, H: size, W: size, O, h: out, v: out },
     ...{ kernel: [side, side], stride: [stride, stride], padding: new Array<number>(4).fill(padding) },
-    ...{ groups, dtype: "f32" },
+    ...{ groups, dtype },
   };
 };
 const depthwise = (B: number, C: number, size: number, kernel: number, stride = 1): Convolution =>
@@ -86,10 +89,10 @@ const shapes: Readonly<Record<string, Convolution>> = {
   "small 4 px, depthwise 7×7": depthwise(256, 256, 4, 7),
 };
 
-const f32 = (shape: number[]): TensorType => ({ dtype: values.bf16 ? "bf16" : "f32", shape });
-const image = ({ B, C, H, W }: Convolution) => f32([B, C, H, W]);
-const kernel = ({ O, C, groups, kernel: k }: Convolution) => f32([O, C / groups, ...k]);
-const result = ({ B, O, h, v }: Convolution) => f32([B, O, h, v]);
+const typed = (shape: number[]): TensorType => ({ dtype, shape });
+const image = ({ B, C, H, W }: Convolution) => typed([B, C, H, W]);
+const kernel = ({ O, C, groups, kernel: k }: Convolution) => typed([O, C / groups, ...k]);
+const result = ({ B, O, h, v }: Convolution) => typed([B, O, h, v]);
 
 const products = [
   { op: "conv", ways: forwardWays, operands: [image, kernel], size: () => undefined },
@@ -103,8 +106,7 @@ const products = [
 ] as const;
 
 const engine = await openEngine(values.engine, { threads: Number(values.threads), cache: false });
-const dtype = values.bf16 ? "bf16" : "f32";
-const block = values.engine === "onnxruntime" ? await channelBlock() : 0;
+const dialect = values.engine === "openvino" ? openVinoDialect : onnxRuntimeDialect(await channelBlock());
 
 /** The program that does one product one way and gives back a single number of it. */
 function program(of: Convolution, product: (typeof products)[number], way: Way): Promise<Executable> {
@@ -140,12 +142,12 @@ for (const product of products) {
   process.stdout.write(`|---|${names.map(() => "---:|").join("")}---:|\n`);
   for (const [name, of] of Object.entries(shapes)) {
     if (!new RegExp(values.only).test(name)) continue;
-    const chosen = cheapest(product.ways, of, block);
+    const chosen = cheapest(product.ways, of, dialect);
     using left = upload(product.operands[0](of));
     using right = upload(product.operands[1](of));
     const runs: { way: Way; executable: Executable; best: number }[] = [];
     for (const way of product.ways) {
-      if (way.estimate(of, block) !== undefined)
+      if (way.estimate(of, dialect) !== undefined)
         runs.push({ way, executable: await program(of, product, way), best: Number.POSITIVE_INFINITY });
     }
     for (let round = 0; round <= Number(values.rounds); round++) {

@@ -3,6 +3,45 @@
 /** Operators of the domain `com.microsoft`. */
 export type FusedOperator = "FusedMatMul" | "FusedConv" | "Gelu" | "QuickGelu";
 
+/**
+ * How fast an engine is at what lowerings choose between: multiply-adds, or elements moved, in a nanosecond on two cores.
+ * Only the ratios matter.
+ */
+export interface Rates {
+  /** Gemm. */
+  readonly gemm: number;
+  /** Conv by columns and Gemm, where windows overlap. */
+  readonly columns: number;
+  /** ConvTranspose. */
+  readonly spread: number;
+  /** Conv that sums over a whole image into a few numbers. */
+  readonly intoKernel: number;
+  /** Conv of one channel into one. */
+  readonly depthwise: number;
+  /** ConvTranspose of one channel into one. */
+  readonly spreadDepthwise: number;
+  /** The same with strides. */
+  readonly spreadDepthwiseApart: number;
+  /** Conv of one channel into one that sums over a whole image. */
+  readonly intoDepthwiseKernel: number;
+  /** Conv in blocks of channels: all three where there are some. */
+  readonly blocked: number;
+  readonly blockedDepthwise: number;
+  readonly blockedIntoKernel: number;
+  /** Runs of elements: Slice, Pad, Concat, Transpose. */
+  readonly copy: number;
+  /** Elements one by one: Slice and Transpose that take the innermost axis apart. */
+  readonly scatteredCopy: number;
+  /** Into and out of blocks of channels. */
+  readonly reorder: number;
+  /** ReduceSum. */
+  readonly sum: number;
+  /** ScatterElements that adds, with the indices that MaxPool gives. */
+  readonly scatterAdd: number;
+  /** Results written, or kernels read anew for every image, beside the multiply-adds. */
+  readonly stream: number;
+}
+
 export interface OnnxDialect {
   /** For messages. */
   readonly name: string;
@@ -20,7 +59,34 @@ export interface OnnxDialect {
   readonly mergesReaders: boolean;
   /** Whether HardSigmoid is right for slopes near the end of f32's range. */
   readonly hardSigmoid: boolean;
+  readonly rates: Rates;
 }
+
+/** ONNX Runtime 1.30 on two cores of a Zen 5. */
+const onnxRuntimeRates: Rates = {
+  gemm: 95,
+  columns: 65,
+  spread: 65,
+  intoKernel: 22,
+  depthwise: 3,
+  spreadDepthwise: 1.5,
+  spreadDepthwiseApart: 1.5,
+  intoDepthwiseKernel: 2,
+  blocked: 110,
+  blockedDepthwise: 25,
+  blockedIntoKernel: 9,
+  copy: 1,
+  scatteredCopy: 0.3,
+  reorder: 2.5,
+  sum: 2,
+  scatterAdd: 0.05,
+  stream: 10,
+};
+
+/** OpenVINO 2026.4.1 on two cores of a Zen 4, products in bf16. */
+const openVinoRates: Rates = {
+  ...onnxRuntimeRates,
+};
 
 /** ONNX Runtime's CPU; how wide its blocks are depends on the processor. */
 export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
@@ -30,6 +96,7 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   seesThroughShapes: false,
   mergesReaders: false,
   hardSigmoid: true,
+  rates: onnxRuntimeRates,
 });
 
 /** OpenVINO's reader: the standard's operators, which its compiler fuses by itself. */
@@ -40,4 +107,5 @@ export const openVinoDialect: OnnxDialect = {
   seesThroughShapes: true,
   mergesReaders: true,
   hardSigmoid: false,
+  rates: openVinoRates,
 };
