@@ -68,7 +68,9 @@ const byTaps: PoolGradientWay = {
     const [rows, columns] = [h + down, w + right];
     const rest = [rows * size - H - top, columns * size - W - left];
     const pad = (name: string, widths: readonly number[], value: number) =>
-      widths.every((n) => n === 0) ? name : b.node("Pad", [name, b.ints(widths), b.scalar(x.dtype, value)])[0]!;
+      widths.every((n) => n === 0)
+        ? name
+        : b.node("Pad", [name, b.ints(widths), b.scalar(x.dtype, value)])[0]!;
     const zero = b.scalar(x.dtype, 0);
 
     const framed = pad(x.name, [0, 0, top, left, 0, 0, ...rest], Number.NEGATIVE_INFINITY);
@@ -93,7 +95,9 @@ const byTaps: PoolGradientWay = {
     const moved = (name: string, dy: number, dx: number, value: number) =>
       pad(name, [0, 0, dy, dx, 0, 0, down - dy, right - dx], value);
     const sums = Array.from({ length: size * size }, (_, at) => {
-      const reaching = taps.flatMap(([p, q], k) => (place(p, q) === at ? [{ k, dy: step(p), dx: step(q) }] : []));
+      const reaching = taps.flatMap(([p, q], k) =>
+        place(p, q) === at ? [{ k, dy: step(p), dx: step(q) }] : [],
+      );
       const parts = reaching.map(({ k, dy, dx }) => {
         const is = b.node("Equal", [moved(winner, dy, dx, -1), b.scalar(x.dtype, k)])[0]!;
         return b.node("Where", [is, moved(g.name, dy, dx, 0), zero])[0]!;
@@ -102,7 +106,8 @@ const byTaps: PoolGradientWay = {
       return parts.reduce((sum, part) => b.node("Add", [sum, part])[0]!);
     });
     const joined = sums.length === 1 ? sums[0]! : b.node("Concat", sums, { axis: 1 })[0]!;
-    const whole = size === 1 ? joined : b.node("DepthToSpace", [joined], { blocksize: size, mode: "DCR" })[0]!;
+    const whole =
+      size === 1 ? joined : b.node("DepthToSpace", [joined], { blocksize: size, mode: "DCR" })[0]!;
     // Negative widths take away.
     return pad(whole, [0, 0, -top, -left, 0, 0, ...rest.map((n) => -n)], 0);
   },
@@ -111,7 +116,12 @@ const byTaps: PoolGradientWay = {
 export const poolGradientWays: readonly PoolGradientWay[] = [byIndices, byTaps];
 
 /** The way of the least estimated time among those that apply. */
-export function cheapestPoolGradient(dialect: OnnxDialect, x: Arg, g: Arg, attrs: WindowAttrs): PoolGradientWay {
+export function cheapestPoolGradient(
+  dialect: OnnxDialect,
+  x: Arg,
+  g: Arg,
+  attrs: WindowAttrs,
+): PoolGradientWay {
   const times = poolGradientWays.map((way) => way.estimate(dialect, x, g, attrs) ?? Number.POSITIVE_INFINITY);
   return poolGradientWays[times.indexOf(Math.min(...times))]!;
 }

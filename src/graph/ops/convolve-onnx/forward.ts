@@ -78,7 +78,9 @@ export function blockedTime(of: Convolution, { channelBlock, rates }: Costs): nu
   const blocks = blocksOf(of, channelBlock);
   if (blocks === undefined) return undefined;
   const filled = (blocks.O / of.O) * (isDepthwise(of) ? 1 : blocks.C / of.C);
-  return (macs(of) * filled) / blockedRate(rates, blocks, of) + (imageSize(of) + resultSize(of)) / rates.reorder;
+  return (
+    (macs(of) * filled) / blockedRate(rates, blocks, of) + (imageSize(of) + resultSize(of)) / rates.reorder
+  );
 }
 
 const blockedForward: Way = {

@@ -72,7 +72,13 @@ function apart(of: Convolution): Convolution | undefined {
   const [rows, columns] = [h * stride[0]!, v * stride[1]!] as const;
   const rest = [H + padding[0]! - rows, W + padding[1]! - columns] as const;
   if (isUnit(stride) || rest.some((n) => n < 0)) return undefined;
-  return { ...of, h: rows, v: columns, stride: [1, 1], padding: [padding[0]!, padding[1]!, ...rest.map((n, i) => kernel[i]! - 1 - n)] };
+  return {
+    ...of,
+    h: rows,
+    v: columns,
+    stride: [1, 1],
+    padding: [padding[0]!, padding[1]!, ...rest.map((n, i) => kernel[i]! - 1 - n)],
+  };
 }
 
 const turnedConvApart: Way = {

@@ -94,7 +94,11 @@ const rowsByRows: Way = {
     const [kh, kw] = kernel as [number, number];
     const copies = B * C * (rows * width + 2 * kw * rows * v + h * v);
     const products = C * h * rows * kw;
-    return (products * B * v) / gemmRate(rates, h, rows * kw) + (copies + products) / rates.copy + (C * h * kh * kw) / rates.sum;
+    return (
+      (products * B * v) / gemmRate(rates, h, rows * kw) +
+      (copies + products) / rates.copy +
+      (C * h * kh * kw) / rates.sum
+    );
   },
   write(b, [x, g], of) {
     const { B, C, h, v, kernel, stride, dtype } = of;
