@@ -53,8 +53,14 @@ const convolution = (
     ...{ groups, dtype },
   };
 };
-const depthwise = (B: number, C: number, size: number, kernel: number, stride = 1): Convolution =>
-  convolution(B, [C, size, C], { kernel, stride, groups: C });
+const depthwise = (
+  B: number,
+  C: number,
+  size: number,
+  kernel: number,
+  stride = 1,
+  padding = kernel >> 1,
+): Convolution => convolution(B, [C, size, C], { kernel, stride, padding, groups: C });
 
 const shapes: Readonly<Record<string, Convolution>> = {
   "ResNet-50 stem 7×7/2": convolution(8, [3, 224, 64], { kernel: 7, stride: 2 }),
@@ -70,6 +76,7 @@ const shapes: Readonly<Record<string, Convolution>> = {
   "ResNet-50 7 px, 2048 to 512, 1×1": convolution(8, [2048, 7, 512], { kernel: 1 }),
   "CLIP RN50 stem 1, 3×3/2": convolution(8, [3, 224, 32], { stride: 2 }),
   "CLIP RN50 stem 2, 112 px, 32": convolution(8, [32, 112, 32]),
+  "CLIP RN50 56 px, depthwise means of 2×2": depthwise(8, 256, 56, 2, 2, 0),
   "ConvNeXt-T stem, patches of 4": convolution(8, [3, 224, 96], { kernel: 4, stride: 4, padding: 0 }),
   "ConvNeXt-T 56 px, patches of 2": convolution(8, [96, 56, 192], { kernel: 2, stride: 2, padding: 0 }),
   "ConvNeXt-T 14 px, patches of 2": convolution(8, [384, 14, 768], { kernel: 2, stride: 2, padding: 0 }),

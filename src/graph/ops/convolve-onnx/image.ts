@@ -35,8 +35,9 @@ const turning = (rates: Rates, of: Convolution): number =>
 const spread: Way = {
   name: "convTranspose",
   estimate(of, { rates }) {
-    const apart = isUnit(of.stride) ? rates.spreadDepthwise : rates.spreadDepthwiseApart;
-    const rate = plainRate(rates, of) === rates.depthwise ? apart : rates.spread;
+    const strided = of.dtype === "f32" ? rates.spreadDepthwiseApart : rates.spreadDepthwiseApartRounded;
+    const depthwise = isUnit(of.stride) ? rates.spreadDepthwise : strided;
+    const rate = plainRate(rates, of) === rates.depthwise ? depthwise : rates.spread;
     return macs(of) / rate + imageSize(of) / rates.copy + (of.B * kernelSize(of)) / rates.stream;
   },
   write(b, operands, of) {
@@ -46,6 +47,20 @@ const spread: Way = {
       return [of.H, of.W][i]! - covered;
     });
     return b.node("ConvTranspose", operands, { ...windowOf(of), output_padding: rest })[0]!;
+  },
+};
+
+/** For kernels that are slow in other dtypes. */
+const spreadInF32: Way = {
+  name: "convTranspose in f32",
+  estimate(of, on) {
+    if (of.dtype === "f32") return undefined;
+    const casts = (imageSize(of) + resultSize(of) + kernelSize(of)) / on.rates.copy;
+    return spread.estimate({ ...of, dtype: "f32" }, on)! + casts;
+  },
+  write(b, [g, w], of) {
+    const y = spread.write(b, [b.cast(g, "f32"), b.cast(w, "f32")], { ...of, dtype: "f32" });
+    return b.cast(y, of.dtype);
   },
 };
 
@@ -136,4 +151,10 @@ const blockedTurnedConv: Way = {
 };
 
 /** Ways to the image's cotangent: operands g, w. */
-export const imageWays: readonly Way[] = [spread, turnedConv, turnedConvApart, blockedTurnedConv];
+export const imageWays: readonly Way[] = [
+  spread,
+  spreadInF32,
+  turnedConv,
+  turnedConvApart,
+  blockedTurnedConv,
+];
