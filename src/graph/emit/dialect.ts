@@ -58,6 +58,8 @@ export interface OnnxDialect {
    * O·I·M·N steps.
    */
   readonly mergesReaders: boolean;
+  /** Whether Gemm costs no more than MatMul: a factor of one may be multiplied by after all. */
+  readonly gemm: boolean;
   /** Whether HardSigmoid is right for slopes near the end of f32's range. */
   readonly hardSigmoid: boolean;
   readonly rates: Rates;
@@ -114,6 +116,7 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   channelBlock,
   seesThroughShapes: false,
   mergesReaders: false,
+  gemm: true,
   hardSigmoid: true,
   rates: onnxRuntimeRates,
 });
@@ -125,6 +128,7 @@ export const openVinoDialect: OnnxDialect = {
   channelBlock: 0,
   seesThroughShapes: true,
   mergesReaders: true,
+  gemm: false,
   hardSigmoid: false,
   rates: openVinoRates,
 };

@@ -241,12 +241,12 @@ const affineOp: Op<AffineAttrs> = {
     contracting(sizeOfShape(outputs[0]!.shape) * inputs[0]!.shape[1]!, inputs, outputs),
   simplify: "never",
   decompose: ([a, b, bias], { transB }) => [add(matmul(a!, b!, { transB }), bias!)],
-  onnx: (b, inputs, { transB }) =>
-    b.node(
-      "Gemm",
-      inputs.map((x) => x.name),
-      { transB: transB ? 1 : 0 },
-    ),
+  onnx(b, inputs, { transB }) {
+    const [x, w, bias] = inputs.map(({ name }) => name) as [string, string, string];
+    if (b.dialect.gemm) return b.node("Gemm", [x, w, bias], { transB: transB ? 1 : 0 });
+    const right = transB ? b.node("Transpose", [w], { perm: [1, 0] })[0]! : w;
+    return b.node("Add", [b.node("MatMul", [x, right])[0]!, bias]);
+  },
   stablehlo: "decompose",
   cases: [true, false].flatMap((transB) => [
     {

@@ -217,6 +217,12 @@ const byRows = (b: OnnxContext, g: string, x: string): string =>
     ? b.node("FusedMatMul", [g, x], { transB: 1 }, { domain: "com.microsoft" })[0]!
     : b.node("MatMul", [g, transpose(b, x, [0, 2, 1])])[0]!;
 
+/** [P,O] transposed times [P,C]: [O,C]. */
+const byColumns = (b: OnnxContext, g: string, x: string): string =>
+  b.dialect.gemm
+    ? b.node("Gemm", [g, x], { transA: 1 })[0]!
+    : b.node("MatMul", [transpose(b, g, [1, 0]), x])[0]!;
+
 /** [B,O,P] times [B,N,P] transposed, summed over B: [O,N]. */
 const summedProduct = (b: OnnxContext, g: string, x: string): string =>
   b.node("ReduceSum", [byRows(b, g, x), b.ints([0])], { keepdims: 0 })[0]!;
@@ -255,7 +261,7 @@ const tapsByBatch: Way = {
     const P = B * metRows(of) * v;
     const innermost = (name: string) => transpose(b, name, [0, 2, 3, 1]);
     const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map(
-      (pair) => b.node("Gemm", [reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])], { transA: 1 })[0]!,
+      (pair) => byColumns(b, reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])),
     );
     return gather(b, parts, of);
   },
