@@ -87,6 +87,8 @@ const pools: Readonly<Record<string, { readonly x: Shape } & Partial<WindowAttrs
   "overlapping, padded": { x: [2, 3, 7, 8], kernel: [3, 3], padding: around(1) },
   "kernel not square, padded on some sides": { x: [1, 2, 6, 7], kernel: [3, 2], padding: [1, 1, 0, 0] },
   "every place": { x: [1, 2, 5, 4], kernel: [3, 3], stride: [1, 1], padding: around(1) },
+  "other strides along the axes": { x: [1, 2, 6, 7], kernel: [3, 2], stride: [2, 3] },
+  "single elements": { x: [1, 2, 4, 5], kernel: [1, 1] },
   "places apart": { x: [1, 2, 8, 8], stride: [3, 3] },
 };
 

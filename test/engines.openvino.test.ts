@@ -346,7 +346,10 @@ withOpenVino("the engine", () => {
       const { written, inPlace } = asWritten(optimize(graph, "onnx"));
       assert.equal(inPlace.size, 3);
       const made = written.outputs.map(({ tensor }) => tensor.node);
-      assert.ok(made.every(({ op }) => op.traits.includes("view")), "no kernel has an output of the program's");
+      assert.ok(
+        made.every(({ op }) => op.traits.includes("view")),
+        "no kernel has an output of the program's",
+      );
       assert.equal(written.outputs.at(-1)!.name, "next.params.w", "what needs the moments comes after them");
       const values: Record<string, Float64Array> = {};
       for (const { name, tensor } of graph.inputs)

@@ -43,11 +43,15 @@ export interface Rates {
   readonly stream: number;
 }
 
+/** What an engine may lack of the standard: operators, and operators on i64 other than those that make or take indices. */
+export type Lacked = "LogSoftmax" | "Or" | "Sign" | "SpaceToDepth" | "i64";
+
 export interface OnnxDialect {
   /** For messages. */
   readonly name: string;
   /** Operators of the domain `com.microsoft` that it has. */
   readonly fused: readonly FusedOperator[];
+  readonly lacks: readonly Lacked[];
   /** Channels in a block of the domain `com.microsoft.nchwc`, whose images' channels come in blocks; 0: not there. */
   readonly channelBlock: number;
   /** Whether what only shapes depend on is worked out before the program runs, so that it orders nothing. */
@@ -113,6 +117,7 @@ const openVinoRates: Rates = {
 export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   name: "onnxruntime",
   fused: ["FusedMatMul", "FusedConv", "Gelu", "QuickGelu"],
+  lacks: [],
   channelBlock,
   seesThroughShapes: false,
   mergesReaders: false,
@@ -125,10 +130,28 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
 export const openVinoDialect: OnnxDialect = {
   name: "openvino",
   fused: [],
+  lacks: [],
   channelBlock: 0,
   seesThroughShapes: true,
   mergesReaders: true,
   gemm: false,
   hardSigmoid: false,
   rates: openVinoRates,
+};
+
+/**
+ * ONNX Runtime's provider for WebGPU, as version 1.30 has it: what it lacks is computed by the processor, with a copy to it and
+ * back. Its rates have not been measured on any GPU: they are those of ONNX Runtime's CPU.
+ */
+export const webGpuDialect: OnnxDialect = {
+  name: "webgpu",
+  fused: ["Gelu", "QuickGelu"],
+  lacks: ["LogSoftmax", "Or", "Sign", "SpaceToDepth", "i64"],
+  channelBlock: 0,
+  // Shapes are worked out on the processor.
+  seesThroughShapes: true,
+  mergesReaders: false,
+  gemm: true,
+  hardSigmoid: false,
+  rates: onnxRuntimeRates,
 };

@@ -209,7 +209,18 @@ const argmaxOp: Op<ArgmaxAttrs> = {
     const hit = cast(equal(x!, broadcastTo(max(x!, axis, true), x!.shape)), "f32");
     return [cast(add(min(mul(hit, sub(position, n)), axis), n), "i32")];
   },
-  onnx: (b, [x], { axis }) => [b.cast(b.node("ArgMax", [x!.name], { axis, keepdims: 0 })[0]!, "i32")],
+  onnx(b, [x], { axis }) {
+    if (!b.dialect.lacks.includes("i64"))
+      return [b.cast(b.node("ArgMax", [x!.name], { axis, keepdims: 0 })[0]!, "i32")];
+    // The least number of those that are as great as the greatest.
+    const n = x!.shape[axis]!;
+    const line = x!.shape.map((_, i) => (i === axis ? n : 1));
+    const numbers = b.constant("i32", line, [...Array(n).keys()]);
+    const top = b.node("ReduceMax", [x!.name, b.ints([axis])], { keepdims: 1 })[0]!;
+    const is = b.node("Equal", [x!.name, top])[0]!;
+    const found = b.node("Where", [is, numbers, b.scalar("i32", n)])[0]!;
+    return b.node("ReduceMin", [found, b.ints([axis])], { keepdims: 0 });
+  },
   stablehlo: "decompose",
   cases: [
     { name: "rows", inputs: [normal([4, 6], 1)], attrs: { axis: 1 } },

@@ -260,8 +260,8 @@ const tapsByBatch: Way = {
     const { B, C, O, v } = of;
     const P = B * metRows(of) * v;
     const innermost = (name: string) => transpose(b, name, [0, 2, 3, 1]);
-    const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map(
-      (pair) => byColumns(b, reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])),
+    const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map((pair) =>
+      byColumns(b, reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])),
     );
     return gather(b, parts, of);
   },
