@@ -64,6 +64,8 @@ export interface OnnxDialect {
   readonly mergesReaders: boolean;
   /** Whether Gemm costs no more than MatMul: a factor of one may be multiplied by after all. */
   readonly gemm: boolean;
+  /** Whether what leads to a reduction costs no pass over memory of its own. */
+  readonly fusesIntoReductions: boolean;
   /** Whether HardSigmoid is right for slopes near the end of f32's range. */
   readonly hardSigmoid: boolean;
   readonly rates: Rates;
@@ -122,6 +124,7 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   seesThroughShapes: false,
   mergesReaders: false,
   gemm: true,
+  fusesIntoReductions: true,
   hardSigmoid: true,
   rates: onnxRuntimeRates,
 });
@@ -135,6 +138,7 @@ export const openVinoDialect: OnnxDialect = {
   seesThroughShapes: true,
   mergesReaders: true,
   gemm: false,
+  fusesIntoReductions: false,
   hardSigmoid: false,
   rates: openVinoRates,
 };
@@ -152,6 +156,7 @@ export const webGpuDialect: OnnxDialect = {
   seesThroughShapes: true,
   mergesReaders: false,
   gemm: true,
+  fusesIntoReductions: true,
   hardSigmoid: false,
   rates: onnxRuntimeRates,
 };
