@@ -7,7 +7,7 @@ import { type Shape, sizeOfShape } from "../src/core/shape.js";
 import { channelBlock } from "../src/engines/channel-block.js";
 import type { Engine } from "../src/engines/engine.js";
 import type { Arg, OnnxContext } from "../src/graph/emit/context.js";
-import { onnxRuntimeDialect, openVinoDialect } from "../src/graph/emit/dialect.js";
+import { type OnnxDialect, onnxRuntimeDialect, openVinoDialect } from "../src/graph/emit/dialect.js";
 import { emitOnnx } from "../src/graph/emit/onnx.js";
 import { type AnyOp, type Attrs, type CaseInput, given, normal } from "../src/graph/op.js";
 import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
@@ -15,7 +15,7 @@ import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
 import { kernelWays } from "../src/graph/ops/convolve-onnx/kernel.js";
 import { type Convolution, cheapest, type Way } from "../src/graph/ops/convolve-onnx/way.js";
 import { allOps, conv, inputTensor, maxPool } from "../src/graph/ops/index.js";
-import { poolGradientWays, type WindowAttrs } from "../src/graph/ops/pool-onnx.js";
+import { cheapestPoolGradient, poolGradientWays, type WindowAttrs } from "../src/graph/ops/pool-onnx.js";
 import { apply } from "../src/graph/tensor.js";
 import { trace } from "../src/graph/trace.js";
 import { assertClose, tolerance } from "./support/close.js";
@@ -198,8 +198,9 @@ for (const { title, open, dialect } of written) {
 }
 
 describe("cheapest", () => {
-  const chosen = (of: Convolution, channels: number) =>
-    [forwardWays, imageWays, kernelWays].map((ways) => cheapest(ways, of, onnxRuntimeDialect(channels)).name);
+  const by = (of: Convolution, dialect: OnnxDialect) =>
+    [forwardWays, imageWays, kernelWays].map((ways) => cheapest(ways, of, dialect).name);
+  const chosen = (of: Convolution, channels: number) => by(of, onnxRuntimeDialect(channels));
   const square = (B: number, C: number, side: number, O: number, k: number, placed: Placed = {}) =>
     convolution([B, C, side, side], [O, C / (placed.groups ?? 1), k, k], placed);
 
@@ -207,6 +208,18 @@ describe("cheapest", () => {
     const of = square(8, 384, 14, 384, 7, { padding: around(3), groups: 384 });
     assert.deepEqual(chosen(of, 16), ["blocked conv", "blocked turned conv", "blocked channels"]);
     assert.deepEqual(chosen(of, 0), ["conv", "turned conv", "exchanged conv"]);
+  });
+
+  it("goes by the rates of the engine", () => {
+    const wide = square(8, 384, 14, 384, 7, { padding: around(3), groups: 384 });
+    assert.deepEqual(by(wide, openVinoDialect), ["conv", "turned conv", "rows by rows"]);
+    const means = square(8, 256, 56, 256, 2, { stride: [2, 2], groups: 256 });
+    assert.equal(by(means, openVinoDialect)[1], "convTranspose");
+    assert.equal(by({ ...means, dtype: "bf16" }, openVinoDialect)[1], "convTranspose in f32");
+    const [x, g]: Arg[] = [112, 56].map((n) => ({ name: "", dtype: "f32", shape: [8, 64, n, n] }));
+    const window = { kernel: [3, 3], stride: [2, 2], padding: around(1) };
+    const pool = (dialect: OnnxDialect) => cheapestPoolGradient(dialect, x!, g!, window).name;
+    assert.deepEqual([onnxRuntimeDialect(), openVinoDialect].map(pool), ["by indices", "by taps"]);
   });
 
   it("takes no blocks of channels that do not come in fours", () => {
