@@ -151,5 +151,16 @@ export {
   type RegimeInput,
   type StudyInput,
 } from "./study/design/study.js";
+export { paperCurves } from "./study/paper/curves.js";
+export { paperFacts } from "./study/paper/facts.js";
+export {
+  type PaperCurve,
+  type PaperExperiment,
+  type PaperFact,
+  type PaperMetric,
+  type PaperPoint,
+  type PaperRegime,
+  paperSource,
+} from "./study/paper/paper.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";

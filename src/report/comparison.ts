@@ -4,11 +4,11 @@ import { comparedNumber, type MetricComparison, verdictWords } from "../evaluate
 import { metricWords } from "../evaluate/records.js";
 import type { EffectiveScores } from "../evaluate/suites/shifts.js";
 import type { Metric } from "../evaluate/tasks/task.js";
-import { type Html, html } from "./html.js";
-import { type IntervalAxis, intervalChart } from "./intervals.js";
-import { factsSection, notesSection, writePage } from "./page.js";
-import { linearScale } from "./scale.js";
-import { tableSection } from "./sections.js";
+import { linearScale } from "./charts/scale.js";
+import { type Html, html } from "./page/html.js";
+import { type IntervalAxis, intervalChart } from "./page/intervals.js";
+import { factsSection, notesSection, writePage } from "./page/page.js";
+import { tableSection } from "./page/sections.js";
 
 export interface ComparisonPage {
   /** The recipes, and the folders of their runs. */

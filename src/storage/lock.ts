@@ -143,7 +143,7 @@ export function fenced(disk: Disk, lock: Pick<Lock, "check">): Disk {
   return {
     makeFolder: held((path) => disk.makeFolder(path)),
     writeNew: held((path, content) => disk.writeNew(path, content)),
-    append: held((path, text) => disk.append(path, text)),
+    append: held((path, content) => disk.append(path, content)),
     sync: (path) => disk.sync(path),
     rename: held((from, to) => disk.rename(from, to)),
     link: held((from, to) => disk.link(from, to)),

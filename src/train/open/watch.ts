@@ -1,8 +1,13 @@
 /** The fifth step of opening a run, in process 0: what watches over the steps. */
 
+import type { Dataset } from "../../data/dataset.js";
+import type { Pipeline } from "../../data/pixels/pipeline.js";
+import { pipelineSheet, sheetImages } from "../../data/pixels/show/sheet.js";
 import { Encoder } from "../../evaluate/model/encoder.js";
 import { countParameters, type ParameterSpecs } from "../../nn/parameters.js";
 import type { Picker } from "../pick/picker.js";
+import type { Recipe } from "../recipe/recipe.js";
+import { openReporters, type ReportPicture } from "../report-to/index.js";
 import type { Run } from "../run/folder.js";
 import { HeldOutLoss } from "../watch/held-out.js";
 import { makeScoring } from "../watch/scoring.js";
@@ -43,6 +48,9 @@ export async function openWatch(
   );
   const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);
   const { val, zeroshot, probe } = data;
+  const reports = openReporters(run, recipe.reportTo ?? []);
+  if (recipe.reportTo?.includes("tensorboard"))
+    reports.picture(await shownPicture(data.train, pipelines.train, recipe));
   const supervisor = new Supervisor({
     started,
     recipe,
@@ -54,6 +62,7 @@ export async function openWatch(
     runner,
     phases,
     guard,
+    reports,
     evaluate: makeScoring({
       recipe,
       heldOut,
@@ -79,6 +88,21 @@ export async function openWatch(
     },
   };
 }
+
+/** A sheet of a few pictures of the data, and of what the model is shown of them. */
+async function shownPicture(
+  data: Dataset,
+  pipeline: Pipeline,
+  { name, augment, seed }: Recipe,
+): Promise<ReportPicture> {
+  const words = { title: name, subtitle: `what the model is shown; policy ${augment}` };
+  const images = await sheetImages(data, SHOWN_IMAGES);
+  const png = await pipelineSheet(images, pipeline, { ...words, draws: SHOWN_EPOCHS, seed });
+  return { tag: "data/shown", png };
+}
+
+const SHOWN_IMAGES = 6;
+const SHOWN_EPOCHS = 4;
 
 /** On the data, the model and the steps, for people; parts are joined by "; ". */
 function describe(

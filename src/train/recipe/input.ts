@@ -699,4 +699,10 @@ export interface RecipeInput {
    * Steps between lines of metrics.jsonl. Default `10`.
    */
   readonly logEveryNSteps?: number | undefined;
+
+  /**
+   * Also write what metrics.jsonl and evaluation.jsonl get for other programs, joined with a comma:
+   * tensorboard (event files with a picture of what the model is shown, in RUN/tensorboard), csv.
+   */
+  readonly reportTo?: "tensorboard" | "csv" | readonly ("tensorboard" | "csv")[] | undefined;
 }

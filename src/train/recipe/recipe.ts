@@ -26,6 +26,7 @@ import {
   toJson,
   type Values,
 } from "../../settings/fields.js";
+import { reporterNames } from "../report-to/names.js";
 import { strategyNames } from "../strategies/index.js";
 import { evaluationFields, evaluationRules, scoredMetrics } from "./evaluation-fields.js";
 import type { RecipeInput } from "./input.js";
@@ -256,6 +257,11 @@ export const recipeGroups = {
       { free: true },
     ),
     logEveryNSteps: defaulted(integer(1), 10, "Steps between lines of metrics.jsonl.", { free: true }),
+    reportTo: optional(
+      list(choice(reporterNames), { separator: "," }),
+      "Also write what metrics.jsonl and evaluation.jsonl get for other programs, joined with a comma: tensorboard (event files with a picture of what the model is shown, in RUN/tensorboard), csv.",
+      { free: true },
+    ),
   },
 } as const;
 

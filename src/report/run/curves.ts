@@ -1,9 +1,9 @@
 /** Which curves a run's metrics give, and how to read each. */
 
-import { type EvaluationRecord, isShare, metricWords } from "../evaluate/records.js";
-import { type LineChart, lineChart, type ReferenceLine } from "./chart.js";
-import type { Html } from "./html.js";
-import { groupBy, type Point, smooth, thinEvenly, thinToExtremes } from "./series.js";
+import { type EvaluationRecord, isShare, metricWords } from "../../evaluate/records.js";
+import { type LineChart, lineChart, type ReferenceLine } from "../charts/chart.js";
+import { groupBy, type Point, smooth, thinEvenly, thinToExtremes } from "../charts/series.js";
+import type { Html } from "../page/html.js";
 
 /** One line of `metrics.jsonl`: numbers by name. `step` is needed; what is not a number is passed over. */
 export type MetricsPoint = Readonly<Record<string, unknown>> & { readonly step: number };

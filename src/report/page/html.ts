@@ -1,6 +1,6 @@
 /** HTML that cannot forget to escape: whatever is put into an `html` template is text, unless it is `Html` already. */
 
-import { UsageError } from "../core/errors.js";
+import { UsageError } from "../../core/errors.js";
 
 /** Markup that is safe to put on a page. */
 export class Html {

@@ -1,10 +1,10 @@
 /** The page about a selection: what each rule drops, and pairs that show it, as pictures. */
 
-import type { Dataset } from "../data/index.js";
-import { picture, shorten } from "./cards.js";
-import { type Html, html, imageUri } from "./html.js";
-import { headlineList, notesSection, writePage } from "./page.js";
-import { tableSection } from "./sections.js";
+import type { Dataset } from "../../data/index.js";
+import { type Html, html, imageUri } from "../page/html.js";
+import { headlineList, notesSection, writePage } from "../page/page.js";
+import { tableSection } from "../page/sections.js";
+import { picture, shorten } from "../run/cards.js";
 
 /** A pair that is shown. */
 export interface ShownPair {

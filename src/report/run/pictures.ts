@@ -1,16 +1,16 @@
 /** What a model makes of pictures, gathered for a page: names, captions, and what it finds for a text. */
 
-import { keyFromSeed, Random } from "../core/random.js";
-import { runTask } from "../evaluate/evaluate.js";
-import { nearestRows } from "../evaluate/features/features.js";
-import { allRows, type FeatureSource } from "../evaluate/features/source.js";
-import type { EvaluationRecord } from "../evaluate/records.js";
-import { type RetrievalDetails, retrievalTask } from "../evaluate/tasks/retrieval.js";
-import type { EvaluationSet } from "../evaluate/tasks/task.js";
-import { namedGuesses, type ZeroshotDetails, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
+import { keyFromSeed, Random } from "../../core/random.js";
+import { runTask } from "../../evaluate/evaluate.js";
+import { nearestRows } from "../../evaluate/features/features.js";
+import { allRows, type FeatureSource } from "../../evaluate/features/source.js";
+import type { EvaluationRecord } from "../../evaluate/records.js";
+import { type RetrievalDetails, retrievalTask } from "../../evaluate/tasks/retrieval.js";
+import type { EvaluationSet } from "../../evaluate/tasks/task.js";
+import { namedGuesses, type ZeroshotDetails, zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
+import type { NamedPicture, PictureGrid, TextQuery, TextSearch } from "../page/sections.js";
 import { captionCards, picture, selectRows, shorten } from "./cards.js";
 import { type Mistakes, namingMistakes, retrievalMistakes } from "./mistakes.js";
-import type { NamedPicture, PictureGrid, TextQuery, TextSearch } from "./sections.js";
 
 /** Data whose pictures are shown. */
 export interface ShownSet extends EvaluationSet {

@@ -1,15 +1,6 @@
 /** The page about one training run: a single HTML file with its pictures and charts inside, which loads nothing. */
 
-import {
-  type Curve,
-  type CurveContext,
-  curveCharts,
-  type MetricsPoint,
-  scoreCharts,
-  trainingCurves,
-} from "./curves.js";
-import { type Html, type HtmlChild, html } from "./html.js";
-import { type Mistakes, mistakesSection } from "./mistakes.js";
+import { type Html, type HtmlChild, html } from "../page/html.js";
 import {
   type Fact,
   factsSection,
@@ -17,7 +8,7 @@ import {
   headlineList,
   notesSection,
   writePage,
-} from "./page.js";
+} from "../page/page.js";
 import {
   gridSection,
   type PictureGrid,
@@ -27,7 +18,16 @@ import {
   searchSection,
   type TextSearch,
   tableSection,
-} from "./sections.js";
+} from "../page/sections.js";
+import {
+  type Curve,
+  type CurveContext,
+  curveCharts,
+  type MetricsPoint,
+  scoreCharts,
+  trainingCurves,
+} from "./curves.js";
+import { type Mistakes, mistakesSection } from "./mistakes.js";
 
 /** What a report shows. Only `title` is needed; a part without content leaves no trace. */
 export interface RunReport extends CurveContext {

@@ -3,8 +3,8 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
-import { readJsonObject, readJsonRecords } from "../core/files.js";
-import type { FeatureSource } from "../evaluate/features/source.js";
+import { readJsonObject, readJsonRecords } from "../../core/files.js";
+import type { FeatureSource } from "../../evaluate/features/source.js";
 import {
   cleanScores,
   type EvaluationRecord,
@@ -12,9 +12,9 @@ import {
   parseEvaluation,
   scoreWords,
   verdictOn,
-} from "../evaluate/records.js";
-import { corruptionTables } from "../evaluate/suites/corruptions.js";
-import { suitableTasks } from "../evaluate/tasks/index.js";
+} from "../../evaluate/records.js";
+import { corruptionTables } from "../../evaluate/suites/corruptions.js";
+import { suitableTasks } from "../../evaluate/tasks/index.js";
 import type { MetricsPoint } from "./curves.js";
 import { type Shown, type ShownSet, showSet } from "./pictures.js";
 import { type RunReport, writeRunReport } from "./run.js";

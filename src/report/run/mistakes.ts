@@ -1,19 +1,18 @@
 /** What a model gets wrong: names that it confuses, classes that it misses, its surest errors, and what it does not find. */
 
-import type { Dataset } from "../data/index.js";
-import { nearestRows, similarity } from "../evaluate/features/features.js";
-import { blocksOf, type FeatureSource } from "../evaluate/features/source.js";
-import { clopperPearson } from "../evaluate/statistics/distributions.js";
-import type { RetrievalDetails } from "../evaluate/tasks/retrieval.js";
+import type { Dataset } from "../../data/index.js";
+import { nearestRows, similarity } from "../../evaluate/features/features.js";
+import { blocksOf, type FeatureSource } from "../../evaluate/features/source.js";
+import { clopperPearson } from "../../evaluate/statistics/distributions.js";
+import type { RetrievalDetails } from "../../evaluate/tasks/retrieval.js";
 import {
   type ClassScore,
   type Confusion,
   namedGuesses,
   type ZeroshotDetails,
-} from "../evaluate/tasks/zeroshot.js";
-import { captionCards, picture, selectRows, shorten } from "./cards.js";
-import { type Html, html } from "./html.js";
-import { intervalChart, shareAxis } from "./intervals.js";
+} from "../../evaluate/tasks/zeroshot.js";
+import { type Html, html } from "../page/html.js";
+import { intervalChart, shareAxis } from "../page/intervals.js";
 import {
   gridSection,
   type NamedPicture,
@@ -22,7 +21,8 @@ import {
   type TextQuery,
   type TextSearch,
   tableSection,
-} from "./sections.js";
+} from "../page/sections.js";
+import { captionCards, picture, selectRows, shorten } from "./cards.js";
 
 /** The mistakes on one data set by one task; what is empty is not shown. */
 export interface Mistakes {

@@ -1,6 +1,6 @@
 /** The look of a report page, and the few lines of script that show a chart's values under the pointer. */
 
-import { baseStyle } from "../core/look.js";
+import { baseStyle } from "../../core/look.js";
 
 export const pageStyle = `${baseStyle}main{max-width:1120px;margin:0 auto;padding:56px 32px 40px}
 h1{font-size:38px;line-height:1.15;letter-spacing:-.022em;margin:0 0 12px;text-wrap:balance}

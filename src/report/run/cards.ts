@@ -1,12 +1,12 @@
 /** Pictures of a data set as a page shows them, with the captions that lie nearest. */
 
-import type { Dataset } from "../data/index.js";
-import { thumbnail } from "../data/pixels/show/thumbnail.js";
-import { type Features, nearestSearch } from "../evaluate/features/features.js";
-import { eachTileOn } from "../evaluate/features/products.js";
-import type { FeatureSource } from "../evaluate/features/source.js";
-import type { RetrievalDetails } from "../evaluate/tasks/retrieval.js";
-import type { NamedPicture } from "./sections.js";
+import type { Dataset } from "../../data/index.js";
+import { thumbnail } from "../../data/pixels/show/thumbnail.js";
+import { type Features, nearestSearch } from "../../evaluate/features/features.js";
+import { eachTileOn } from "../../evaluate/features/products.js";
+import type { FeatureSource } from "../../evaluate/features/source.js";
+import type { RetrievalDetails } from "../../evaluate/tasks/retrieval.js";
+import type { NamedPicture } from "../page/sections.js";
 
 /** Guesses of a picture's caption that are shown. */
 const GUESSED = 3;

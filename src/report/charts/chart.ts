@@ -1,6 +1,6 @@
 /** A line chart as inline SVG, with a sentence that says how to read it. */
 
-import { type Html, html, inlineJson } from "./html.js";
+import { type Html, html, inlineJson } from "../page/html.js";
 import { linearScale, logScale, type Scale, shortNumber } from "./scale.js";
 import { type Point, quantile } from "./series.js";
 

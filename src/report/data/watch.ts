@@ -1,8 +1,8 @@
 /** The page about a source that is watched: what the last check found, and the quality of the data over all checks. */
 
-import { lineChart } from "./chart.js";
-import { type Html, html } from "./html.js";
-import { headlineList, writePage } from "./page.js";
+import { lineChart } from "../charts/chart.js";
+import { type Html, html } from "../page/html.js";
+import { headlineList, writePage } from "../page/page.js";
 
 export interface WatchedScore {
   readonly name: string;

@@ -1,9 +1,9 @@
 /** The page about test pictures that stand in the training data: each beside the one that it is a copy of. */
 
-import type { Dataset } from "../data/index.js";
-import { thumbnail } from "../data/pixels/show/thumbnail.js";
-import { type Html, html, imageUri } from "./html.js";
-import { writePage } from "./page.js";
+import type { Dataset } from "../../data/index.js";
+import { thumbnail } from "../../data/pixels/show/thumbnail.js";
+import { type Html, html, imageUri } from "../page/html.js";
+import { writePage } from "../page/page.js";
 
 export interface LeakPair {
   readonly index: number;

@@ -1,8 +1,8 @@
 /** A dot-and-interval chart: a row for each number, its interval on a common axis, and the same in words. */
 
-import type { Interval } from "../evaluate/statistics/bootstrap.js";
+import type { Interval } from "../../evaluate/statistics/bootstrap.js";
+import type { Scale } from "../charts/scale.js";
 import { type Html, type HtmlChild, html } from "./html.js";
-import type { Scale } from "./scale.js";
 
 /** Places on a row, in percent of its width. */
 export type IntervalAxis = Pick<Scale, "at" | "ticks">;

@@ -7,10 +7,10 @@ import {
   scoreWords,
   seenRemarks,
   verdictOn,
-} from "../evaluate/records.js";
+} from "../../evaluate/records.js";
+import { groupBy } from "../charts/series.js";
 import { type Html, html, imageUri, type ReportImage } from "./html.js";
 import { type IntervalRow, intervalChart, shareAxis } from "./intervals.js";
-import { groupBy } from "./series.js";
 
 /** A line of `evaluation.jsonl`. */
 export type ReportScore = EvaluationRecord;
