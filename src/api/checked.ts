@@ -47,7 +47,7 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
-import { completeRecipe } from "../train/forecast/choose.js";
+import { completeRecipe } from "../study/plan/complete.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";

@@ -54,7 +54,7 @@ export interface Predictor {
 }
 
 /** Standard deviations of the noise, log odds, and their prior weights: two seeds of one recipe differ by about 0.1 to 0.2. */
-const noises = [
+export const noises = [
   { noise: 0.06, weight: 1 },
   { noise: 0.1, weight: 2 },
   { noise: 0.16, weight: 3 },

@@ -1,7 +1,7 @@
 /** What is taken to be so before a person has run anything: the paper's runs, and how far they may mislead on other sets. */
 
+import { paperRuns } from "./paper-runs.js";
 import { type Belief, fitHypotheses, type Observation } from "./regression.js";
-import { paperRuns } from "./paper.js";
 import { logOdds, scales, type TermName, termNames, termsOf } from "./terms.js";
 
 /** Passes after which a repeated sample is worth 1/e of a new one, and their prior weights; the paper's runs say 8. */
@@ -54,8 +54,8 @@ export function fitPaper(): {
 /**
  * Standard deviations of what the paper's coefficients are on other sets, judged, not measured: a slope may be wrong by a third, which of
  * two strategies or families is better by about as much as the paper's largest differences. Where a value stands besides, the paper has no
- * runs of it: a set's level, how it falls with the number of answers to choose from, and ResNets ahead where samples are few (its words
- * in section 6).
+ * runs of it: a set's level, how it falls with the number of answers to choose from, ResNets ahead where samples are few (its words in section
+ * 6); masks of whole runs; and augmentation, which lost on two small sets after two to ten passes (docs/strategies.md).
  */
 const transfer: Readonly<Record<TermName, Partial<Belief> & Pick<Belief, "sd">>> = {
   level: { mean: -1, sd: 0.7 },
@@ -68,7 +68,7 @@ const transfer: Readonly<Record<TermName, Partial<Belief> & Pick<Belief, "sd">>>
   "convolutions·scarce": { mean: -0.05, sd: 0.08 },
   swin: { sd: 0.3 },
   mixer: { sd: 0.3 },
-  "clip-aug": { sd: 0.2 },
+  "clip-aug": { mean: -0.2, sd: 0.2 },
   "clip-aug·ln passes": { sd: 0.05 },
   slip: { sd: 0.2 },
   "slip·ln passes": { sd: 0.05 },

@@ -38,6 +38,10 @@ export const scales = { paper: 2e8, own: 1e5 } as const;
  */
 const suitable = (worth: number): number => 20 * Math.sqrt(worth / 2e8);
 
+/** As `suitable`, of a run. */
+export const suitableGmacs = ({ samples, unique }: Pick<Terms, "samples" | "unique">, halfLife: number): number =>
+  suitable(worthOfRepeated(samples, unique, halfLife));
+
 /** Names of the terms, in order; every set has a level and a slope over `scarce` of its own besides. */
 export const termNames = [
   "level",
