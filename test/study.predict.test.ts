@@ -119,7 +119,13 @@ const drawn = (random: Random, share: number): number =>
   Math.min(0.999, Math.max(0, share + random.normal() * Math.sqrt((share * (1 - share)) / asked.n)));
 
 suite("predicted scores", () => {
-  const facts: Facts = { unique: 50_000, samples: 100_000, gmacsPerPair: 0.3, strategy: "clip", family: "vit" };
+  const facts: Facts = {
+    unique: 50_000,
+    samples: 100_000,
+    gmacsPerPair: 0.3,
+    strategy: "clip",
+    family: "vit",
+  };
 
   test("are the same for the same runs, and grow with samples", () => {
     const past = [runWith(facts, 0.2)];

@@ -6,10 +6,10 @@ import { openEngine } from "../engines/registry.js";
 import { defaulted, duration, flag, list, optional, text, type Values } from "../settings/fields.js";
 import { collectRuns, DEFAULT_RESULTS } from "../study/past/collect.js";
 import type { PastRun } from "../study/past/past-run.js";
-import type { BudgetInput } from "../study/plan/budget.js";
+import { type BudgetInput, budgetOf } from "../study/plan/budget.js";
 import { planTraining, type TrainingPlan } from "../study/plan/plan.js";
 import { readProfile } from "../study/plan/profile.js";
-import { recipeFields, recipeGroups, type RecipeInput } from "../train/recipe/recipe.js";
+import { type RecipeInput, recipeFields, recipeGroups } from "../train/recipe/recipe.js";
 import { notesOn, type Terminal } from "./command.js";
 import { engineOptions } from "./commands/engines.js";
 import { ProgressLine } from "./progress-line.js";
@@ -35,8 +35,14 @@ export const budgetOptions = {
 };
 
 export const scoreOptions = {
-  suite: optional(text("FILE"), "What the run is to be scored on (docs/evaluation.md); pairs that are held out otherwise."),
-  score: optional(text("SET/METRIC"), "Which score is predicted; the suite's first set, or held-out retrieval, otherwise."),
+  suite: optional(
+    text("FILE"),
+    "What the run is to be scored on (docs/evaluation.md); pairs that are held out otherwise.",
+  ),
+  score: optional(
+    text("SET/METRIC"),
+    "Which score is predicted; the suite's first set, or held-out retrieval, otherwise.",
+  ),
 };
 
 export const evidenceOptions = {
@@ -48,7 +54,10 @@ export const evidenceOptions = {
 
 export const machineOptions = {
   ...engineOptions,
-  precision: optional(recipeFields.precision.kind, "Number format of products; what is fastest here otherwise."),
+  precision: optional(
+    recipeFields.precision.kind,
+    "Number format of products; what is fastest here otherwise.",
+  ),
   tryLoader: defaulted(
     flag(),
     true,
@@ -85,9 +94,13 @@ export async function planFor(
   terminal: Terminal,
 ): Promise<{ readonly plan: TrainingPlan; readonly past: readonly PastRun[] }> {
   const { recipe, budget, device, models, results, suite, score, tryLoader, pretrained, precision } = request;
+  budgetOf(budget); // Refused before anything is opened.
   const past = await pastRuns(results, terminal);
   const profile = device === undefined ? undefined : readProfile(device);
-  const onEngine = { ...(request.engine !== "auto" && { engine: request.engine }), ...(request.plugin && { plugin: request.plugin }) };
+  const onEngine = {
+    ...(request.engine !== "auto" && { engine: request.engine }),
+    ...(request.plugin && { plugin: request.plugin }),
+  };
   using progress = new ProgressLine(terminal);
   const options = {
     recipe: { precision: precision ?? "auto", ...onEngine, ...recipe } as RecipeInput,

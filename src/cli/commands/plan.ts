@@ -44,11 +44,7 @@ export const planCommand = defineCommand({
     Evidence: {
       ...evidenceOptions,
       saveResults: optional(text("FILE"), "Write these runs as one table, .parquet or .jsonl."),
-      check: defaulted(
-        flag(),
-        false,
-        "Compare what plans expected with what their runs came to, and stop.",
-      ),
+      check: defaulted(flag(), false, "Compare what plans expected with what their runs came to, and stop."),
     },
     Machine: {
       ...machineOptions,
@@ -83,13 +79,15 @@ export const planCommand = defineCommand({
         const { coverageOf } = await import("../../study/plan/expected.js");
         const { coverageLines } = await import("../../study/plan/words.js");
         const found = coverageOf(past);
-        terminal.out(json ? `${JSON.stringify(found, undefined, 1)}\n` : `${coverageLines(found).join("\n")}\n`);
+        terminal.out(
+          json ? `${JSON.stringify(found, undefined, 1)}\n` : `${coverageLines(found).join("\n")}\n`,
+        );
         return 0;
       }
       if (trainData === undefined) return 0;
     }
     if (trainData === undefined)
-      throw new UsageError("trainData: a plan is made for data; got none. Add --train-data SOURCE.", {
+      throw new UsageError("--train-data: a plan is made for data; got none. Add --train-data SOURCE.", {
         code: "ERR_SETTING",
         key: "trainData",
       });

@@ -47,8 +47,10 @@ const wrongEnding = (path: string): UsageError =>
 
 /** Writes runs; the file appears whole or not at all. Throws `UsageError` for another ending. */
 export function writeRuns(path: string, runs: readonly PastRun[]): void {
-  if (path.endsWith(".jsonl"))
-    return writeFileAtomic(path, runs.map((run) => `${JSON.stringify(run)}\n`).join(""));
+  if (path.endsWith(".jsonl")) {
+    writeFileAtomic(path, runs.map((run) => `${JSON.stringify(run)}\n`).join(""));
+    return;
+  }
   if (!path.endsWith(".parquet")) throw wrongEnding(path);
   const rows = runs.flatMap(({ scores, ...run }) =>
     (scores.length > 0 ? scores : [{}]).map((score) => ({ ...run, ...score }) as Record<string, Cell>),
@@ -98,4 +100,3 @@ function runOf(value: unknown, file: string, line?: number): PastRun {
     { file, ...(line !== undefined && { line }) },
   );
 }
-

@@ -1,8 +1,8 @@
 /** What may be spent: time, money at a price, or multiply-adds. */
 
+import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
 import { readCheckedJson } from "../../settings/json.js";
-import { z } from "zod";
 
 /** Exactly one of time, money and gmacs. */
 export interface BudgetInput {
@@ -52,10 +52,13 @@ export function budgetOf(input: BudgetInput): Budget {
   if (!(value > 0 && Number.isFinite(value)))
     throw new UsageError(`${key}: must be above 0; got ${key}=${value}.`, { code: "ERR_SETTING", key });
   if (price !== undefined && money === undefined)
-    throw new UsageError(`price: goes with money; got price=${price} without it. Add --money, or remove it.`, {
-      code: "ERR_SETTING",
-      key: "price",
-    });
+    throw new UsageError(
+      `price: goes with money; got price=${price} without it. Add --money, or remove it.`,
+      {
+        code: "ERR_SETTING",
+        key: "price",
+      },
+    );
   if (gmacs !== undefined)
     return { seconds: undefined, gmacs, words: `${gmacs.toLocaleString("en-US")} · 10⁹ multiply-adds` };
   if (money === undefined) return { seconds, gmacs, words: "time" };
@@ -89,5 +92,8 @@ function priceOf(price: number | string | undefined, machine: string | undefined
       { code: "ERR_SETTING", key: "machine", file: price },
     );
   const { perHour, currency, provider, date, source } = one;
-  return { perHour, words: `${perHour} ${currency} an hour (${provider} ${one.machine}, ${date}, ${source})` };
+  return {
+    perHour,
+    words: `${perHour} ${currency} an hour (${provider} ${one.machine}, ${date}, ${source})`,
+  };
 }

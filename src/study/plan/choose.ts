@@ -92,7 +92,11 @@ export function rank(candidates: readonly Candidate[], situation: Situation): re
 /** Samples in a time t = samples · secondsPerSample + min(samples, unique) · secondsPerPair: pictures are waited for once. */
 function samplesIn(
   seconds: number,
-  { unique, secondsPerSample, secondsPerPair }: LoaderCost & Pick<Option, "unique"> & { secondsPerSample: number },
+  {
+    unique,
+    secondsPerSample,
+    secondsPerPair,
+  }: LoaderCost & Pick<Option, "unique"> & { secondsPerSample: number },
 ): number {
   const onePass = seconds / (secondsPerSample + secondsPerPair);
   return onePass <= unique ? onePass : (seconds - unique * secondsPerPair) / secondsPerSample;

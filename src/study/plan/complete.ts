@@ -11,7 +11,12 @@ import { makePredictor } from "../predict/predict.js";
 import { type Candidate, candidatesOf } from "./candidates.js";
 
 /** Models for whoever has no more than a folder and a processor. */
-const MODELS = ["clipwright-tiny-64", "clipwright-mini-64", "clipwright-small-64", "clipwright-base-64"] as const;
+const MODELS = [
+  "clipwright-tiny-64",
+  "clipwright-mini-64",
+  "clipwright-small-64",
+  "clipwright-base-64",
+] as const;
 /** Samples that a run sees where no length is given: few pairs are seen often, many at least five times. */
 const SAMPLES = 200_000;
 const EPOCHS = { least: 5, most: 100 };
@@ -62,15 +67,17 @@ export async function chooseModel(
   const chance = 1 / Math.max(2, pairs);
   const predictor = makePredictor({ dataset: "", metric: "", n: pairs, chance }, []);
   const byScore = candidatesOf(MODELS, ["clip"])
-    .map((candidate) => ({ ...candidate, predicted: predictor.predict({ ...candidate, unique: pairs, samples }) }))
+    .map((candidate) => ({
+      ...candidate,
+      predicted: predictor.predict({ ...candidate, unique: pairs, samples }),
+    }))
     .sort((a, b) => b.predicted.value - a.predicted.value);
   const secondsOf = ({ gmacsPerPair }: Candidate): number =>
     (BOTH_PASSES * gmacsPerPair * 1e9 * samples) / (MACS_PER_CORE * cores);
   const [best] = byScore;
   const cheapest = byScore.reduce((a, b) => (b.gmacsPerPair < a.gmacsPerPair ? b : a));
   const chosen = byScore.find((candidate) => secondsOf(candidate) <= SECONDS) ?? cheapest;
-  const smaller =
-    chosen !== best ? `, as ${best!.model} would take more than an hour on ${cores} cores` : "";
+  const smaller = chosen !== best ? `, as ${best!.model} would take more than an hour on ${cores} cores` : "";
   const fits = 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)));
   const lower = input.batchSize === undefined && fits < batchSize;
   return {

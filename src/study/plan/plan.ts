@@ -103,7 +103,10 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
   const { recipe: input, engine, device, onNote, onProgress, past = [], models } = options;
   const budget = budgetOf(options.budget);
   const settled = checkedInput(input, options.suite !== undefined);
-  const look = { onNote, onLook: (done: number, total: number) => onProgress?.("looking at pictures", done, total) };
+  const look = {
+    onNote,
+    onLook: (done: number, total: number) => onProgress?.("looking at pictures", done, total),
+  };
   const { facts, dataset } = await dataFacts(settled, look);
   const split = splitFor(facts.pairs, input, options.suite !== undefined);
   const base = { ...input, ...split };
@@ -158,7 +161,9 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
     asked,
     evidence: predictor.evidence,
     recipe:
-      start === undefined ? recipeOf(base, first, { asked, facts, budget }) : tunedRecipe(base, start, budget, facts),
+      start === undefined
+        ? recipeOf(base, first, { asked, facts, budget })
+        : tunedRecipe(base, start, budget, facts),
     pretrained: start,
     options: ranked.slice(0, TOLD).map((option) => ({ ...option, better: predictor.better(option, first) })),
     changes: changesOf(candidates, final),
@@ -191,7 +196,9 @@ function splitFor(pairs: number, input: RecipeInput, hasSuite: boolean): Pick<Re
 
 function needEngine(engine: Engine | undefined): Engine {
   if (engine !== undefined) return engine;
-  throw new UsageError("plan: models are timed on an engine; got none, and no profile of a device. Give one of them.");
+  throw new UsageError(
+    "plan: models are timed on an engine; got none, and no profile of a device. Give one of them.",
+  );
 }
 
 const deviceWords = (engine: Engine | undefined): string => {
@@ -219,9 +226,7 @@ async function timeWhatCounts(
     const unknown = rank(candidates, { ...situation, steps })
       .slice(0, TOLD)
       .filter(({ estimated }) => estimated);
-    next = unknown.find(
-      ({ seconds: all, samples }) => (all / samples) * batchSize * TIMING.steps <= allowed,
-    );
+    next = unknown.find(({ seconds: all, samples }) => (all / samples) * batchSize * TIMING.steps <= allowed);
   }
   return { ...situation, steps };
 }

@@ -25,7 +25,10 @@ interface Known {
 }
 
 /** What of the data decides: pictures much larger than the model sees are kept small, so that they are decoded once. */
-function keptSize({ imageSize, samples, unique }: Option, { side }: DataFacts): Pick<RecipeInput, "keepSize"> {
+function keptSize(
+  { imageSize, samples, unique }: Option,
+  { side }: DataFacts,
+): Pick<RecipeInput, "keepSize"> {
   const size = 8 * Math.ceil((KEPT * imageSize) / 8);
   return samples > unique && side >= LARGER * size ? { keepSize: size } : {};
 }
@@ -34,7 +37,8 @@ function keptSize({ imageSize, samples, unique }: Option, { side }: DataFacts): 
 export function recipeOf(base: RecipeInput, option: Option, { facts, asked, budget }: Known): RecipeInput {
   const { model, strategy, batchSize, samples, seconds } = option;
   const whole = budget?.seconds !== undefined && seconds > 0.98 * budget.seconds;
-  const length = budget === undefined ? {} : whole ? { time: formatSeconds(Math.round(budget.seconds)) } : { samples };
+  const length =
+    budget === undefined ? {} : whole ? { time: formatSeconds(Math.round(budget.seconds)) } : { samples };
   return {
     model,
     strategy,

@@ -1,8 +1,8 @@
 /** A plan in words. */
 
 import { formatClock } from "../../train/watch/progress.js";
-import { fitPaper } from "../predict/prior.js";
 import type { Predicted } from "../predict/predict.js";
+import { fitPaper } from "../predict/prior.js";
 import { suitableGmacs } from "../predict/terms.js";
 import type { Option } from "./choose.js";
 import type { Coverage } from "./expected.js";
@@ -60,7 +60,10 @@ export function planLines(plan: TrainingPlan): readonly string[] {
       ? ["- Runs of yours that are scored so: three short ones narrow the interval more than anything else."]
       : []),
     ...(advice.length === 0 ? [] : ["", "First"]),
-    ...advice.flatMap(({ what, why, commands }) => [`- ${what} (${why})`, ...commands.map((c) => `    ${c}`)]),
+    ...advice.flatMap(({ what, why, commands }) => [
+      `- ${what} (${why})`,
+      ...commands.map((c) => `    ${c}`),
+    ]),
   ];
 }
 
@@ -92,7 +95,9 @@ function whyLines({ evidence }: TrainingPlan, first: Option): readonly string[] 
         : `${about(passes)} passes are worth ${about(1 + halfLife * -Math.expm1(-(passes - 1) / halfLife))}.`
     }`,
     `A model of ${about(first.gmacsPerPair)} · 10⁹ multiply-adds a pair: about ${about(suitableGmacs(first, halfLife))} suit what so many samples are worth (the paper's figure 8b, growing with their root).`,
-    ...(guessing > 0 ? [`${guessing} scores of your runs are no better than guessing, and say nothing.`] : []),
+    ...(guessing > 0
+      ? [`${guessing} scores of your runs are no better than guessing, and say nothing.`]
+      : []),
   ];
 }
 
@@ -105,7 +110,8 @@ export function coverageLines({ runs, scored, inside, interval: bounds }: Covera
       came === undefined ? "no such score yet" : `came ${percent(came)}, ${in80 ? "inside" : "outside"}`;
     return `${run}: ${score} expected ${percent(value)} (${percent(low)} to ${percent(high)}); ${outcome}`;
   });
-  if (bounds === undefined) return [...told, "None of them has its score yet: evaluate them on what was planned."];
+  if (bounds === undefined)
+    return [...told, "None of them has its score yet: evaluate them on what was planned."];
   return [
     ...told,
     `${inside} of ${scored} inside their interval of 80 %: ${percent(inside / scored, 0)} (${percent(bounds.low, 0)} to ${percent(bounds.high, 0)}).`,

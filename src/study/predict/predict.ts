@@ -131,7 +131,9 @@ export function makePredictor(asked: Asked, past: readonly PastRun[]): Predictor
   const observations = new Map(
     halfLives.map(({ passes }) => [
       passes as number,
-      rows.map(({ terms, set, y, variance: v }): Observation => ({ row: rowOf(terms, set, passes), y, variance: v })),
+      rows.map(
+        ({ terms, set, y, variance: v }): Observation => ({ row: rowOf(terms, set, passes), y, variance: v }),
+      ),
     ]),
   );
   const fitted = fitHypotheses(beliefs, hypotheses, (passes) => observations.get(passes)!);

@@ -65,7 +65,7 @@ const transfer: Readonly<Record<TermName, Partial<Belief> & Pick<Belief, "sd">>>
   "u²": { sd: 0.04 },
   "ln classes": { mean: -0.4, sd: 0.2 },
   convolutions: { mean: 0, sd: 0.3 },
-  "convolutions·scarce": { mean: -0.05, sd: 0.08 },
+  convolutions·scarce: { mean: -0.05, sd: 0.08 },
   swin: { sd: 0.3 },
   mixer: { sd: 0.3 },
   "clip-aug": { mean: -0.2, sd: 0.2 },

@@ -103,7 +103,8 @@ function invert(matrix: Float64Array, p: number) {
     for (let j = 0; j <= i; j++) {
       let sum = matrix[i * p + j]!;
       for (let k = 0; k < j; k++) sum -= lower[i * p + k]! * lower[j * p + k]!;
-      if (i === j && !(sum > 0)) throw new InternalError("regression: the precision is not positive definite");
+      if (i === j && !(sum > 0))
+        throw new InternalError("regression: the precision is not positive definite");
       lower[i * p + j] = i === j ? Math.sqrt(sum) : sum / lower[j * p + j]!;
     }
     logDeterminant += 2 * Math.log(lower[i * p + i]!);

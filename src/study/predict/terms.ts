@@ -39,8 +39,10 @@ export const scales = { paper: 2e8, own: 1e5 } as const;
 const suitable = (worth: number): number => 20 * Math.sqrt(worth / 2e8);
 
 /** As `suitable`, of a run. */
-export const suitableGmacs = ({ samples, unique }: Pick<Terms, "samples" | "unique">, halfLife: number): number =>
-  suitable(worthOfRepeated(samples, unique, halfLife));
+export const suitableGmacs = (
+  { samples, unique }: Pick<Terms, "samples" | "unique">,
+  halfLife: number,
+): number => suitable(worthOfRepeated(samples, unique, halfLife));
 
 /** Names of the terms, in order; every set has a level and a slope over `scarce` of its own besides. */
 export const termNames = [
@@ -90,7 +92,7 @@ export function termsOf(
     "u²": u * u,
     "ln classes": -Math.log(1000 * chance),
     convolutions,
-    "convolutions·scarce": convolutions * (w - plenty),
+    convolutions·scarce: convolutions * (w - plenty),
     swin: is(family === "swin"),
     mixer: is(family === "mixer"),
     "clip-aug": is(strategy === "clip-aug"),
