@@ -17,7 +17,7 @@ import { type Candidate, candidatesOf } from "../src/study/plan/candidates.js";
 import { batchFor, changesOf, mostPasses, rank, type Situation } from "../src/study/plan/choose.js";
 import { coverageOf, readExpected, writeExpected } from "../src/study/plan/expected.js";
 import { type DeviceProfile, readProfile, secondsOf, writeProfile } from "../src/study/plan/profile.js";
-import { recipeOf } from "../src/study/plan/recipe.js";
+import { plannedRecipe } from "../src/study/plan/recipe.js";
 import { makePredictor } from "../src/study/predict/predict.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { runWords } from "./support/command-line.js";
@@ -155,12 +155,12 @@ suite("what a plan says", () => {
 
   test("keeps large pictures small where they are seen again, and what the caller set", () => {
     const budget = budgetOf({ seconds: 100 });
-    const recipe = recipeOf({ trainData: "photos", lr: 2e-3 }, option!, { facts, asked, budget });
+    const recipe = plannedRecipe({ trainData: "photos", lr: 2e-3 }, option!, { facts, asked, budget });
     assert.deepEqual([recipe.model, recipe.keepSize, recipe.lr, recipe.batchSize], ["small", 80, 2e-3, 64]);
     assert.match(String(recipe.expected), /^photos\/acc1 0\.\d+ \(0\.\d+ to 0\.\d+\)$/);
-    assert.equal(recipeOf({ trainData: "photos" }, once, { facts }).keepSize, undefined);
+    assert.equal(plannedRecipe({ trainData: "photos" }, once, { facts }).keepSize, undefined);
     const full = { ...option!, seconds: 100 };
-    assert.equal(recipeOf({ trainData: "photos" }, full, { facts, budget }).time, "1m40s");
+    assert.equal(plannedRecipe({ trainData: "photos" }, full, { facts, budget }).time, "1m40s");
   });
 
   test("is read back from a recipe, and checked against what came", () => {

@@ -4,8 +4,8 @@ import { basename, join } from "node:path";
 import { UsageError } from "../core/errors.js";
 import { spentMacs } from "../study/past/collect.js";
 import { type Recipe, recipeToJson } from "../train/recipe/recipe.js";
+import { recipeOf } from "../train/run/data.js";
 import { readLines } from "../train/run/folder.js";
-import { recipeOf } from "./run-data.js";
 
 /** Runs of one recipe. */
 export interface RecipeGroup {

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { textOf } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
-import { missingFile, readJson, withFileErrors } from "../../core/files.js";
+import { missingFile, withFileErrors } from "../../core/files.js";
 import { filesBeside } from "../../evaluate/model/locate.js";
 import { type EvaluationRecord, parseEvaluation } from "../../evaluate/records.js";
 import { makeClip } from "../../models/clip.js";
@@ -12,7 +12,8 @@ import type { ClipConfig } from "../../models/config/config.js";
 import { RUN_MODEL_FILE, readModelFile } from "../../models/config/model-file.js";
 import { familyOf } from "../../models/image/timm.js";
 import { towerCosts } from "../../models/presets/catalog.js";
-import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
+import type { Recipe } from "../../train/recipe/recipe.js";
+import { recipeOf } from "../../train/run/data.js";
 import { planIn, readLines } from "../../train/run/folder.js";
 import { phasesOf } from "../../train/schedule/phases.js";
 import { readResult } from "../run/results.js";
@@ -69,7 +70,7 @@ function runFolders(path: string, depth: number): string[] {
 
 /** The facts of a finished run. Throws `UsageError` where it is not finished, or is no run. */
 export function pastRunIn(folder: string): PastRun {
-  const recipe = checkRecipe(readJson(join(folder, "config.json")) as RecipeInput);
+  const recipe = recipeOf(folder);
   const plan = planIn(folder);
   const last = readLines(join(folder, "metrics.jsonl")).at(-1);
   if (plan?.totalSteps === undefined || last?.step !== plan.totalSteps)

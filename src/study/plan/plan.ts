@@ -29,7 +29,7 @@ import {
 } from "./choose.js";
 import { type DataFacts, dataFacts } from "./facts.js";
 import { type DeviceProfile, type TimedStep, timeStep } from "./profile.js";
-import { recipeOf, tunedRecipe } from "./recipe.js";
+import { plannedRecipe, tunedRecipe } from "./recipe.js";
 
 export interface PlanOptions {
   /** The data, and any setting that the plan is not to choose; without a length. */
@@ -162,7 +162,7 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
     evidence: predictor.evidence,
     recipe:
       start === undefined
-        ? recipeOf(base, first, { asked, facts, budget })
+        ? plannedRecipe(base, first, { asked, facts, budget })
         : tunedRecipe(base, start, budget, facts),
     pretrained: start,
     options: ranked.slice(0, TOLD).map((option) => ({ ...option, better: predictor.better(option, first) })),
@@ -243,7 +243,7 @@ async function tryLoader(
   const logs = mkdtempSync(join(tmpdir(), "clipwright-plan-"));
   try {
     // Holding out looks at every picture, which a few steps need not wait for.
-    const recipe = recipeOf({ ...base, valSplit: 0 }, option, { facts });
+    const recipe = plannedRecipe({ ...base, valSplit: 0 }, option, { facts });
     const { stepSeconds, dataSeconds } = await probe(recipe, logs, async () => {});
     const alone = (option.seconds / option.samples) * option.batchSize;
     return { secondsPerPair: dataSeconds / option.batchSize, slower: Math.max(1, stepSeconds / alone) };

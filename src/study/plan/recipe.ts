@@ -34,7 +34,11 @@ function keptSize(
 }
 
 /** Settings that the caller gave stand over what is chosen. With a budget the recipe has its length and what is expected of it. */
-export function recipeOf(base: RecipeInput, option: Option, { facts, asked, budget }: Known): RecipeInput {
+export function plannedRecipe(
+  base: RecipeInput,
+  option: Option,
+  { facts, asked, budget }: Known,
+): RecipeInput {
   const { model, strategy, batchSize, samples, seconds } = option;
   const whole = budget?.seconds !== undefined && seconds > 0.98 * budget.seconds;
   const length =
