@@ -14,8 +14,9 @@ import type { Asked } from "../predict/predict.js";
 const RETRIEVED = "image_retrieval_recall@1";
 const NAMED = "acc1";
 
-/** Metrics that are shares of right first answers, whose guess follows from how many answers there are. */
-export const planMetrics = [NAMED, RETRIEVED, "text_retrieval_recall@1"] as const;
+/** Metrics that are shares of right answers among the first k, whose guess follows from how many answers there are. */
+const RULE = "acc1, acc5, image_retrieval_recall@K, text_retrieval_recall@K";
+const first = /^(?:acc|(?:image|text)_retrieval_recall@)(\d+)$/;
 
 /**
  * The score of a suite.
@@ -45,21 +46,25 @@ export async function askedOfRecipe(recipe: Recipe, dataset: Dataset, score?: st
     return askedOn(held, held.name, metric);
   }
   const images = Math.max(2, Math.round(dataset.length * recipe.valSplit));
-  return { dataset: heldOutName(dataset.name), metric, n: images, chance: 1 / images };
+  return { dataset: heldOutName(dataset.name), metric, n: images, chance: guess(metric, images) };
 }
 
 function askedOn(dataset: Dataset, name: string, metric: string): Asked {
   const n = Math.max(1, dataset.length);
-  if (metric !== NAMED) return { dataset: name, metric, n, chance: 1 / Math.max(2, n) };
+  if (!metric.startsWith("acc")) return { dataset: name, metric, n, chance: guess(metric, n) };
   const labels = new Set<string | undefined>();
   for (let i = 0; i < dataset.length; i++) labels.add(dataset.sample(i).label);
-  return { dataset: name, metric, n, chance: 1 / Math.max(2, labels.size) };
+  return { dataset: name, metric, n, chance: guess(metric, labels.size) };
 }
 
+/** How often the right answer is among the first k of `answers` by guessing; below 1, as nothing can be told at 1. */
+const guess = (metric: string, answers: number): number =>
+  Math.min(0.99, Number(first.exec(metric)![1]) / Math.max(2, answers));
+
 function checkMetric(metric: string): string {
-  if ((planMetrics as readonly string[]).includes(metric)) return metric;
-  throw new UsageError(
-    `score: a plan predicts one of ${planMetrics.join(", ")}; got ${metric}. Name one, as SET/METRIC.`,
-    { code: "ERR_SETTING", key: "score" },
-  );
+  if (Number(first.exec(metric)?.[1]) > 0) return metric;
+  throw new UsageError(`score: a plan predicts one of ${RULE}; got ${metric}. Name one, as SET/METRIC.`, {
+    code: "ERR_SETTING",
+    key: "score",
+  });
 }
