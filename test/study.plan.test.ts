@@ -284,6 +284,19 @@ suite("clipwright plan", { timeout: 240_000 }, () => {
     assert(options[0].predicted.low <= options[0].predicted.value);
   });
 
+  test("times models without data, for plans elsewhere", async () => {
+    const file = join(folder, "here.json");
+    const only = ["--models", "clipwright-nano-32,clipwright-micro-32", "--engine", "onnxruntime"];
+    const { code, err } = await runWords([planCommand], ["plan", "--save-profile", file, ...only]);
+    assert.equal(code, 0, err);
+    const { steps, engine } = readProfile(file);
+    assert.equal(engine, "onnxruntime");
+    assert.deepEqual(
+      steps.map(({ model }) => model),
+      ["clipwright-nano-32", "clipwright-micro-32"],
+    );
+  });
+
   test("refuses what cannot be, in one line", async () => {
     const err = async (...more: string[]) => (await runWords([planCommand], ["plan", ...more])).err;
     assert.match(await err("--time", "2h"), /--train-data: a plan is made for data; got none/);

@@ -7,8 +7,9 @@ import { defaulted, duration, flag, list, optional, text, type Values } from "..
 import { collectRuns, DEFAULT_RESULTS } from "../study/past/collect.js";
 import type { PastRun } from "../study/past/past-run.js";
 import { type BudgetInput, budgetOf } from "../study/plan/budget.js";
+import { planModels } from "../study/plan/candidates.js";
 import { planTraining, type TrainingPlan } from "../study/plan/plan.js";
-import { readProfile } from "../study/plan/profile.js";
+import { profileDevice, readProfile, writeProfile } from "../study/plan/profile.js";
 import { type RecipeInput, recipeFields, recipeGroups } from "../train/recipe/recipe.js";
 import { notesOn, type Terminal } from "./command.js";
 import { engineOptions } from "./commands/engines.js";
@@ -112,6 +113,22 @@ export async function planFor(
   if (profile !== undefined) return { plan: await planTraining(options), past };
   await using engine = await openEngine(request.engine, { ...request, onChoice: notesOn(terminal) });
   return { plan: await planTraining({ ...options, engine }), past };
+}
+
+/** Times models on this machine, and writes its profile. */
+export async function saveDeviceProfile(
+  file: string,
+  {
+    models = planModels,
+    precision = "auto",
+    ...onEngine
+  }: Pick<PlanRequest, "models" | "precision" | "engine" | "plugin">,
+  terminal: Terminal,
+): Promise<void> {
+  await using engine = await openEngine(onEngine.engine, { ...onEngine, onChoice: notesOn(terminal) });
+  using progress = new ProgressLine(terminal);
+  const show = (what: string, done: number, total: number): void => progress.show({ what, done, total });
+  writeProfile(file, await profileDevice(engine, models, precision, show));
 }
 
 /** Seconds of a time option. Throws `UsageError` for another unit. */

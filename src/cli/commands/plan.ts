@@ -11,6 +11,7 @@ import {
   machineOptions,
   pastRuns,
   planFor,
+  saveDeviceProfile,
   scoreOptions,
   secondsOf,
   settingsIn,
@@ -38,7 +39,10 @@ export const planCommand = defineCommand({
       ...givenOptions,
     },
     Choice: {
-      models: optional(list(text("NAME")), "Presets to choose from (clipwright models), joined with commas."),
+      models: optional(
+        list(text("NAME"), { separator: "," }),
+        "Presets to choose from (clipwright models), joined with commas.",
+      ),
       ...scoreOptions,
     },
     Evidence: {
@@ -49,7 +53,10 @@ export const planCommand = defineCommand({
     Machine: {
       ...machineOptions,
       device: optional(text("FILE"), "Plan for the device of this profile instead of this machine."),
-      saveProfile: optional(text("FILE"), "Write what was timed here, for --device elsewhere."),
+      saveProfile: optional(
+        text("FILE"),
+        "Write what was timed here, for --device elsewhere; without --train-data every model is timed.",
+      ),
     },
     Output: {
       out: optional(text("FILE"), "Write the recipe: .json, .ts, .mts, .js or .mjs."),
@@ -66,6 +73,7 @@ export const planCommand = defineCommand({
       "clipwright plan --train-data 'pairs/{000..099}.tar' --money 20 --price 2.5/h --device gpu.json",
       "On a machine that is not at hand, timed there before with --save-profile gpu.json.",
     ],
+    ["clipwright plan --save-profile gpu.json", "Time every model on this machine."],
     ["clipwright plan --check", "How often plans were right."],
   ],
   async run({ options, given, terminal }) {
@@ -85,6 +93,10 @@ export const planCommand = defineCommand({
         return 0;
       }
       if (trainData === undefined) return 0;
+    }
+    if (trainData === undefined && saveProfile !== undefined) {
+      await saveDeviceProfile(saveProfile, options, terminal);
+      return 0;
     }
     if (trainData === undefined)
       throw new UsageError("--train-data: a plan is made for data; got none. Add --train-data SOURCE.", {

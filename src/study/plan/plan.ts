@@ -2,13 +2,12 @@
 
 import { mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { cpus, tmpdir, totalmem } from "node:os";
+import { tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import type { Engine } from "../../engines/engine.js";
 import { type PretrainedModel, pretrainedModels } from "../../evaluate/pretrained/catalog.js";
 import { loadSuite, type Suite } from "../../evaluate/suites/suite.js";
-import { precisionOn } from "../../train/recipe/machine-fields.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
 import type { PastRun } from "../past/past-run.js";
 import { type Asked, type Evidence, makePredictor, type Predicted } from "../predict/predict.js";
@@ -28,7 +27,7 @@ import {
   TOLD,
 } from "./choose.js";
 import { type DataFacts, dataFacts } from "./facts.js";
-import { type DeviceProfile, type TimedStep, timeStep } from "./profile.js";
+import { type DeviceProfile, profileOf, type TimedStep, timeStep, today } from "./profile.js";
 import { plannedRecipe, tunedRecipe } from "./recipe.js";
 
 export interface PlanOptions {
@@ -143,17 +142,15 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
       `plan: the budget must allow a step of some model; got ${budget.words} for ${unique} pairs, less than a batch of ${batchFor(unique)}. Allow more.`,
       { code: "ERR_SETTING" },
     );
-  const today = options.today ?? new Date().toISOString().slice(0, 10);
-  const own = { device: deviceWords(engine), engine: engine?.name ?? "", measured: today };
+  const made = options.today ?? today();
   const profile = device ?? {
-    ...own,
-    precision: precisionOn(checked.precision, needEngine(engine)),
+    ...profileOf(needEngine(engine), checked.precision, made),
     steps: timed.steps,
   };
   const start = unique < FEW_PAIRS && (options.pretrained ?? true) ? pretrainedModels[0] : undefined;
   const { steps: _, ...deviceFacts } = profile;
   return {
-    made: today,
+    made,
     data: facts,
     budget,
     device: deviceFacts,
@@ -200,11 +197,6 @@ function needEngine(engine: Engine | undefined): Engine {
     "plan: models are timed on an engine; got none, and no profile of a device. Give one of them.",
   );
 }
-
-const deviceWords = (engine: Engine | undefined): string => {
-  const { length, 0: first } = cpus();
-  return engine?.capabilities.device?.name ?? `${length} × ${first?.model.trim() ?? "processor"}`;
-};
 
 /** Times models until the best options are of timed ones: the cheapest first, then whatever is best by reckoning. */
 async function timeWhatCounts(

@@ -3,6 +3,7 @@
  * machine that is not at hand can be made from what was measured on it.
  */
 
+import { cpus } from "node:os";
 import { z } from "zod";
 import { writeFileAtomic } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
@@ -11,7 +12,7 @@ import { readCheckedJson } from "../../settings/json.js";
 import { prepareStep } from "../../train/measure/bench.js";
 import { type Precision, precisionOn } from "../../train/recipe/machine-fields.js";
 import { StepRunner } from "../../train/step/runner.js";
-import { configOf } from "./candidates.js";
+import { candidatesOf, configOf } from "./candidates.js";
 
 /** A train step of a model, of strategy `clip`. */
 export interface TimedStep {
@@ -93,6 +94,50 @@ export async function timeStep(
   const { runner } = step;
   const memoryBytes = runner instanceof StepRunner ? costOf(runner.graph).peakBytes : 1;
   return { model, batchSize, gmacsPerPair, secondsPerPair: seconds / batchSize, memoryBytes };
+}
+
+/** The day, YYYY-MM-DD. */
+export const today = (): string => new Date().toISOString().slice(0, 10);
+
+/** A profile of the engine's device, without its times. */
+export const profileOf = (
+  engine: Engine,
+  precision: Precision | "auto",
+  measured: string,
+): Omit<DeviceProfile, "steps"> => {
+  const { length, 0: first } = cpus();
+  return {
+    device: engine.capabilities.device?.name ?? `${length} × ${first?.model.trim() ?? "processor"}`,
+    engine: engine.name,
+    precision: precisionOn(precision, engine),
+    measured,
+  };
+};
+
+/** A step that takes longer ends a profile: larger models are not for this device. */
+const LONGEST_SECONDS = 10;
+/** Pairs of the steps that a profile is of. */
+const BATCH = 64;
+
+/**
+ * Times every model, the cheapest first, until one takes longer than 10 seconds a step. For devices that have no data: a plan for data
+ * times what it needs itself.
+ */
+export async function profileDevice(
+  engine: Engine,
+  models: readonly string[],
+  precision: Precision | "auto" = "auto",
+  onProgress: (what: string, done: number, total: number) => void = () => {},
+): Promise<DeviceProfile> {
+  const candidates = [...candidatesOf(models, ["clip"])].sort((a, b) => a.gmacsPerPair - b.gmacsPerPair);
+  const steps: TimedStep[] = [];
+  for (const [at, candidate] of candidates.entries()) {
+    onProgress(`timing ${candidate.model}`, at, candidates.length);
+    const step = await timeStep(engine, { ...candidate, batchSize: BATCH }, precision);
+    steps.push(step);
+    if (step.secondsPerPair * BATCH > LONGEST_SECONDS) break;
+  }
+  return { ...profileOf(engine, precision, today()), steps };
 }
 
 /**
