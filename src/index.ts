@@ -26,6 +26,7 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  preparePicture,
   profileData,
   readFindings,
   readTable,
@@ -45,6 +46,7 @@ export { classify, embedImages, makeIndex, openIndex, search } from "./api/use.j
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { PageServer, ServeOptions } from "./core/web/listen.js";
 export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
 export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
 export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
@@ -56,7 +58,6 @@ export type { PairId, Verdict } from "./curate/review/log/verdict.js";
 export type { FaultsLeft, Stratum } from "./curate/review/order/faults-left.js";
 export type { Decision, Outcome } from "./curate/review/outcome.js";
 export type { Review, ReviewOptions } from "./curate/review/review.js";
-export type { ReviewServer, ServeOptions } from "./curate/review/server/serve.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
@@ -137,7 +138,10 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
-export type { ExportFormName, ExportOptions } from "./export/export.js";
+export type { ExportFormName, ExportOptions, ExportResult } from "./export/export.js";
+export type { Trial, Variant, VariantScore } from "./export/form.js";
+export type { NumberFormName } from "./export/onnx/numbers/number-forms.js";
+export type { PreparedPicture } from "./export/prepare-picture.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";

@@ -11,6 +11,10 @@ import { gmacsOf } from "../run/facts.js";
 
 /** From the smallest on. ViTs and ResNets for small pictures, and open_clip's for budgets that they fill. */
 export const planModels = [
+  "clipwright-nano-32",
+  "clipwright-vit-50m",
+  "clipwright-resnet-50m",
+  "clipwright-tiny-48",
   "clipwright-tiny-64",
   "clipwright-resnet-200m",
   "clipwright-vit-200m",
