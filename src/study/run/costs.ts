@@ -39,7 +39,8 @@ export function shapeOf(recipe: RecipeInput): string {
     select: _8,
     lr: _9,
     wd: _10,
-    steps: _11,
+    warmup: _11,
+    steps: _12,
     ...shape
   } = recipeToJson(checkRecipe({ ...rest, steps: 1 }, "probe"));
   return createHash("sha256")
@@ -106,13 +107,13 @@ async function probe(
   };
 }
 
-/** Seconds that a run takes, training and scoring; those of its time limit where it has one. */
-export function predictedSeconds({ cell }: PlannedRun, probe: Probe): number {
+/** Seconds that a run takes, training and scoring; those of its time limit where it has one. `share`: of its steps that are trained. */
+export function predictedSeconds({ cell }: PlannedRun, probe: Probe, share = 1): number {
   const { startSeconds, stepSeconds, dataSeconds, scoringSeconds } = probe;
   const around = startSeconds + scoringSeconds;
   const recipe = checkRecipe(cell.recipe, "study");
   if (cell.samples === undefined) return around + recipe.time!.value;
-  const steps = Math.ceil(cell.samples / recipe.batchSize);
+  const steps = Math.ceil((share * cell.samples) / recipe.batchSize);
   // Images that are kept in memory are waited for once.
   const read = Math.min(steps, Math.ceil(cell.pairs / recipe.batchSize));
   return around + steps * stepSeconds + read * dataSeconds;
