@@ -57,7 +57,7 @@ describe("a recipe that says nothing of its rates", () => {
   it("has open_clip's for large models, weights that are not random, and another optimizer", () => {
     for (const change of [
       { model: "ViT-B-32" },
-      { pretrained: "runs/first" },
+      { pretrained: "runs/first", tokenizer: "runs/first/tokenizer.json" },
       { optimizer: "adafactor" },
     ] as const) {
       const { lr, wd } = checkRecipe({ ...base, ...change });
