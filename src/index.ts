@@ -26,10 +26,13 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  preparePicture,
   profileData,
+  readFindings,
   readTable,
   runTask,
   scorePairs,
+  studyPage,
   summarize,
   summarizeTable,
   train,
@@ -134,7 +137,10 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
-export type { ExportFormName, ExportOptions } from "./export/export.js";
+export type { ExportFormName, ExportOptions, ExportResult } from "./export/export.js";
+export type { Trial, Variant, VariantScore } from "./export/form.js";
+export type { NumberFormName } from "./export/onnx/numbers/number-forms.js";
+export type { PreparedPicture } from "./export/prepare-picture.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";
@@ -143,6 +149,7 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { StudyPageOptions } from "./report/study/page.js";
 export type { Guess } from "./serve/classify/classify.js";
 export type { ClassifyOptions } from "./serve/classify/pictures.js";
 export type { MadeIndex, MakeIndexOptions } from "./serve/index/make.js";
@@ -151,6 +158,13 @@ export type { Found, Picture, SearchQuery } from "./serve/index/search.js";
 export type { IndexInfo, PictureName } from "./serve/search/layout.js";
 export type { Hit } from "./serve/search/search.js";
 export type { VectorType } from "./serve/search/vectors.js";
+export type {
+  Findings,
+  FoundCell,
+  FoundCurve,
+  FoundPanel,
+  FoundScore,
+} from "./study/answer/findings.js";
 export {
   defineStudy,
   type FactorInput,

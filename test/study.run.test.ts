@@ -106,6 +106,9 @@ suite("clipwright study", () => {
     assert.match(err, /4 of 4 runs to do/);
     assert.match(out, /equal samples, part 50 %\n {2}narrow {2}\d/);
     assert.equal(tableOf("whole").length, 4);
+    const page = join("studies", "whole", "index.html");
+    assert.match(err, new RegExp(`The page: ${page}\\n`));
+    assert.match(readFileSync(join(folder, page), "utf8"), /<h1>Which width\?<\/h1>/);
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
     assert.equal(again.out, out);

@@ -43,10 +43,14 @@ import { loadModel as load } from "../evaluate/model/load-model.js";
 import type { ModelSource } from "../evaluate/model/locate.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
 import { type ExportOptions, exportFormNames, exportModel as exportOne } from "../export/export.js";
+import { numberFormNames } from "../export/onnx/numbers/number-forms.js";
+import { preparePicture as prepareUnchecked } from "../export/prepare-picture.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { StudyPageOptions } from "../report/study/page.js";
+import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
 import { completeRecipe } from "../train/forecast/choose.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
@@ -397,7 +401,9 @@ const modelSource = options<ModelSource>(
 export const loadModel = checkedAsync("loadModel", load, 2, ["engine", engine], ["source", modelSource]);
 
 /**
- * Writes the model of `source` down as open_clip or transformers read it, in a new folder; gives the names of its files.
+ * Writes the model of `source` down as open_clip, transformers, ONNX Runtime or transformers.js read it, in a new folder; gives
+ * the names of its files, and what was found of the forms of its numbers. These are scored where `trial` says on what, e.g.
+ * `{ engine, score: (features) => evaluate(model, suite, { features }) }`.
  * Throws `UsageError` where the form cannot say what the model is, with the reasons.
  */
 export const exportModel = checkedAsync(
@@ -407,11 +413,31 @@ export const exportModel = checkedAsync(
   ["source", modelSource],
   [
     "options",
-    options<ExportOptions>({ to: oneOf(exportFormNames), out: text, name: text, license: text }, [
-      "to",
-      "out",
-    ]),
+    options<ExportOptions>(
+      {
+        to: oneOf(exportFormNames),
+        out: text,
+        name: text,
+        license: text,
+        dtypes: listOf(oneOf(numberFormNames)),
+        trial: thing("an engine and how features are scored", "engine", "score"),
+        maxLoss: real("a number of points from 0", (x) => x >= 0),
+      },
+      ["to", "out"],
+    ),
   ],
+);
+
+/**
+ * What the model of an exported folder sees of a picture, a path or encoded bytes: for clients that resize otherwise. Of
+ * transformers.js: `new RawImage(data, width, height, channels)`. Throws `UsageError` for a picture that cannot be read.
+ */
+export const preparePicture = checkedAsync(
+  "preparePicture",
+  prepareUnchecked,
+  2,
+  ["picture", either(text, thing("encoded bytes", "byteLength"))],
+  ["folder", text],
 );
 
 /**
@@ -541,4 +567,18 @@ export const train = checkedAsync(
       finish: signal,
     }),
   ],
+);
+
+/** What the study in `folder` came to: its `findings.json`. Throws `UsageError` where there is none, or it is damaged. */
+export const readFindings = checked("readFindings", findingsIn, 1, ["folder", text]);
+
+/** The page of a study as one HTML document that loads nothing: docs/studies.md, "The page". */
+export const studyPage = checkedAsync(
+  "studyPage",
+  async (findings: Findings, how: StudyPageOptions = {}): Promise<string> =>
+    // The library that draws is loaded for those who want a page.
+    (await import("../report/study/page.js")).studyPage(findings, how),
+  1,
+  ["findings", thing("what a study came to, as readFindings gives", "question", "cells", "panels", "curves")],
+  ["options", options<StudyPageOptions>({ command: text })],
 );

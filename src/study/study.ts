@@ -7,10 +7,11 @@ import { UsageError } from "../core/errors.js";
 import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
 import { type Answer, answerOf, type DoneRun, scoreIn } from "./answer/answer.js";
+import { findingsOf, writeFindings } from "./answer/findings.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
-import { type Probe, predictedSeconds, probeAll, shapeOf } from "./run/costs.js";
+import { type Probe, predictedSeconds, predictedTraining, probeAll, shapeOf } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
@@ -50,7 +51,7 @@ export interface OpenStudy {
   runsOf(shard?: string): readonly PlannedRun[];
   predictions(runs: readonly PlannedRun[]): readonly Prediction[];
   run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
-  /** Writes the table of the runs that are done, and reads the answer; undefined while none is done. */
+  /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
   finish(): Answer | undefined;
 }
 
@@ -76,6 +77,9 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       halving.keep(run, step, scoreIn(study, scored).score.value);
     },
   };
+  /** Others have left it behind. */
+  const isStopped = (run: PlannedRun): boolean =>
+    halving?.goalOf(run).kind === "stopped" && stateOf(folderOf(run)).kind === "open";
   return {
     study,
     cells,
@@ -92,8 +96,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
     predictions: (some) =>
       some.map((run) => {
         const { kind } = stateOf(folderOf(run));
-        const isStopped = kind === "open" && halving?.goalOf(run).kind === "stopped";
-        return { run, seconds: secondsOf(run), state: isStopped ? "stopped" : kind };
+        return { run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind };
       }),
     run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
       const started = performance.now();
@@ -114,7 +117,15 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       });
       if (done.length === 0) return undefined;
       writeTable(folder, study, done);
-      return answerOf(study, done, halving?.reports());
+      const answer = answerOf(study, done, halving?.reports());
+      const left = planned.flatMap((run) => {
+        const state = stateOf(folderOf(run));
+        if (state.kind === "done" || isStopped(run)) return [];
+        return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
+      });
+      const foretold = (cell: Cell): number => predictedTraining(cell, probes.get(shapeOf(cell.recipe))!);
+      writeFindings(folder, findingsOf({ study, answer, done, left, foretold }));
+      return answer;
     },
   };
 }
