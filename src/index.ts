@@ -45,6 +45,7 @@ export { classify, embedImages, makeIndex, openIndex, search } from "./api/use.j
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
+export type { PageServer, ServeOptions } from "./core/web/listen.js";
 export type { LabelFaults } from "./curate/fit/accuracy/confident-learning.js";
 export type { CrossfitOptions, CrossfitScores } from "./curate/fit/crossfit/crossfit.js";
 export type { CrossfitPlan } from "./curate/fit/crossfit/plan.js";
@@ -56,7 +57,6 @@ export type { PairId, Verdict } from "./curate/review/log/verdict.js";
 export type { FaultsLeft, Stratum } from "./curate/review/order/faults-left.js";
 export type { Decision, Outcome } from "./curate/review/outcome.js";
 export type { Review, ReviewOptions } from "./curate/review/review.js";
-export type { ReviewServer, ServeOptions } from "./curate/review/server/serve.js";
 export { scoreFamilies } from "./curate/scores/index.js";
 export type { ScoredPairs, ScorePairsOptions } from "./curate/scores/run/score-pairs.js";
 export type {
