@@ -76,9 +76,12 @@ const transfer: Readonly<Record<TermName, Partial<Belief> & Pick<Belief, "sd">>>
   "flip·ln passes": { sd: 0.05 },
 };
 
-/** Of each set's own deviation from what all sets share: of its level, and of its slope where samples are scarce. */
+/**
+ * Of each set's own deviation from what all sets share: of its level, and of its slope where samples are scarce. Product photos and
+ * drawings of about as many answers differ by more than two in log odds after as many samples.
+ */
 export const ownBeliefs: readonly Belief[] = [
-  { mean: 0, sd: 1 },
+  { mean: 0, sd: 1.5 },
   { mean: 0, sd: 0.25 },
 ];
 
