@@ -21,7 +21,7 @@ import { captionVectors, profileOf } from "../src/curate/watch/spaces.js";
 import { along, domainAuc, logistic, mainDirections, mmd } from "../src/curate/watch/vectors.js";
 import { WindowTally } from "../src/curate/watch/window.js";
 import { pairColumns, type TableColumn } from "../src/data/selections/form.js";
-import { watchPage } from "../src/report/watch.js";
+import { watchPage } from "../src/report/data/watch.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
 import { runWords } from "./support/command-line.js";

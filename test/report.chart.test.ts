@@ -3,9 +3,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type LineChart, lineChart } from "../src/report/chart.js";
-import { linearScale, logScale, shortNumber } from "../src/report/scale.js";
-import { type Point, smooth, thinEvenly, thinToExtremes } from "../src/report/series.js";
+import { type LineChart, lineChart } from "../src/report/charts/chart.js";
+import { linearScale, logScale, shortNumber } from "../src/report/charts/scale.js";
+import { type Point, smooth, thinEvenly, thinToExtremes } from "../src/report/charts/series.js";
 
 /** Figures are reviewed as diffs: `UPDATE_FIGURES=1 node dist/test/run.js report.chart` writes them anew. */
 function assertFigure(name: string, markup: string): void {

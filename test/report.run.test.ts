@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { runInNewContext } from "node:vm";
-import { writeRunReport } from "../src/report/run.js";
-import { pageScript } from "../src/report/style.js";
+import { pageScript } from "../src/report/page/style.js";
+import { writeRunReport } from "../src/report/run/run.js";
 import { sampleReport } from "./report.sample.js";
 
 const page = writeRunReport(sampleReport());

@@ -4,8 +4,8 @@ import { writeFileSync } from "node:fs";
 import { argv } from "node:process";
 import { pathToFileURL } from "node:url";
 import { keyFromSeed, Random } from "../src/core/random.js";
-import { type RunReport, writeRunReport } from "../src/report/run.js";
-import type { NamedPicture } from "../src/report/sections.js";
+import type { NamedPicture } from "../src/report/page/sections.js";
+import { type RunReport, writeRunReport } from "../src/report/run/run.js";
 
 const THINGS = [
   "red heart",

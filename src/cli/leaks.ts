@@ -11,7 +11,7 @@ import { type LeakScore, leakScores } from "../evaluate/leaks/scores.js";
 import type { Encoder } from "../evaluate/model/encoder.js";
 import { isShare, metricWords } from "../evaluate/records.js";
 import type { TaskScore } from "../evaluate/tasks/task.js";
-import { leakPage } from "../report/leaks.js";
+import { leakPage } from "../report/data/leaks.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
 import { alignColumns } from "./columns.js";
 import type { ProgressLine } from "./progress-line.js";

@@ -5,7 +5,7 @@ import { writeFileAtomic } from "../core/files.js";
 import type { SelectionReport } from "../curate/select/select.js";
 import { type Dataset, openDataset } from "../data/index.js";
 import { Pairs, SampleFinder } from "../data/selections/pairs.js";
-import { selectionPage } from "../report/selection.js";
+import { selectionPage } from "../report/data/selection.js";
 
 /** Writes the page; says what is missing on it. */
 export async function writeSelectionPage(

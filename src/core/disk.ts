@@ -37,7 +37,7 @@ export interface Disk {
   makeFolder(path: string): void;
   /** Writes a new file and waits until it is on the disk. */
   writeNew(path: string, content: FileContent): void;
-  append(path: string, text: string): void;
+  append(path: string, content: string | Uint8Array): void;
   /** Waits until what was written to a file, or the names in a folder, are on the disk. */
   sync(path: string): void;
   rename(from: string, to: string): void;
@@ -59,7 +59,7 @@ export const realDisk: Disk = {
       closeSync(file);
     }
   },
-  append: (path, text) => appendFileSync(path, text),
+  append: (path, content) => appendFileSync(path, content),
   sync,
   rename: (from, to) => renameSync(from, to),
   link: (from, to) => linkOrCopy(from, to),

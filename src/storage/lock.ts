@@ -132,6 +132,16 @@ export async function whenLeaseEnds<T>(
   }
 }
 
+/** Whether a process that may be alive writes to the run. */
+export function isHeld(folder: string, leaseMs = LEASE_MS): boolean {
+  const { held } = sittingsIn(folder).at(-1) ?? {};
+  if (held === undefined) return false;
+  const path = join(folder, held);
+  const holder = parseHolder(textOf(path) ?? "");
+  const here = holder === undefined ? "unknown" : whereabouts(holder);
+  return here === "here" || (here === "unknown" && Date.now() - (timeOf(path) ?? 0) < leaseMs);
+}
+
 /** `disk`, on which nothing is changed any more once another process holds the lock. */
 export function fenced(disk: Disk, lock: Pick<Lock, "check">): Disk {
   const held = <A extends unknown[]>(change: (...args: A) => void) => {
@@ -143,7 +153,7 @@ export function fenced(disk: Disk, lock: Pick<Lock, "check">): Disk {
   return {
     makeFolder: held((path) => disk.makeFolder(path)),
     writeNew: held((path, content) => disk.writeNew(path, content)),
-    append: held((path, text) => disk.append(path, text)),
+    append: held((path, content) => disk.append(path, content)),
     sync: (path) => disk.sync(path),
     rename: held((from, to) => disk.rename(from, to)),
     link: held((from, to) => disk.link(from, to)),

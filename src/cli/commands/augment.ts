@@ -3,8 +3,8 @@
 import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { dataFields, datasetOptions, policyName } from "../../data/fields.js";
-import { type Dataset, findPolicy, openDataset, policyList } from "../../data/index.js";
-import { operationSheet, policySheet, type SheetImage } from "../../data/pixels/show/sheet.js";
+import { findPolicy, openDataset, policyList } from "../../data/index.js";
+import { operationSheet, policySheet, sheetImages } from "../../data/pixels/show/sheet.js";
 import { defaulted, flag, integer, optional, text } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
 import { ProgressLine } from "../progress-line.js";
@@ -62,7 +62,9 @@ export const augmentCommand = defineCommand({
       captionsOptional: true,
       onProgress: progress.say,
     });
-    const images = await imagesOf(dataset, count ?? (operations ? 1 : DRAWN_IMAGES));
+    if (dataset.length === 0)
+      throw new UsageError(`augment: "${dataset.name}" has no images. Look at it with clipwright inspect.`);
+    const images = await sheetImages(dataset, count ?? (operations ? 1 : DRAWN_IMAGES));
     const sheet = operations
       ? await operationSheet(images, policy, { size, columns: COLUMNS })
       : await policySheet(images, policy, { size, draws: views, seed });
@@ -71,17 +73,3 @@ export const augmentCommand = defineCommand({
     return undefined;
   },
 });
-
-/** `count` samples, evenly spread. */
-async function imagesOf(dataset: Dataset, count: number): Promise<SheetImage[]> {
-  if (dataset.length === 0)
-    throw new UsageError(`augment: "${dataset.name}" has no images. Look at it with clipwright inspect.`);
-  const wanted = Math.min(count, dataset.length);
-  return Promise.all(
-    Array.from({ length: wanted }, async (_, i) => {
-      const index = Math.floor((i * dataset.length) / wanted);
-      const { key, captions, label } = dataset.sample(index);
-      return { key, index, bytes: await dataset.readBytes(index), caption: captions[0] ?? label ?? key };
-    }),
-  );
-}

@@ -1,6 +1,7 @@
 /** A study's results as one table, a row a run: `study.csv` and `study.parquet`, which pandas and DuckDB read. */
 
 import { join } from "node:path";
+import { csvLine } from "../../core/csv.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { type Batch, parquetBytes, type Cell as Value } from "../../curate/tables/parquet.js";
 import type { TableColumn } from "../../data/selections/form.js";
@@ -58,20 +59,11 @@ export function tableOf(
   return { columns: [...columns.values()], rows };
 }
 
-/** A field of CSV (RFC 4180): in quotes where it must be. */
-const field = (value: Value): string => {
-  const text = value === undefined || value === null ? "" : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-};
-
 /** Writes both files into the study's folder. */
 export function writeTable(folder: string, study: Study, runs: readonly DoneRun[]): void {
   const { columns, rows } = tableOf(study, runs);
   const lines = [columns.map(({ name }) => name), ...rows.map((row) => columns.map(({ name }) => row[name]))];
-  writeFileAtomic(
-    join(folder, "study.csv"),
-    `${lines.map((line) => line.map(field).join(",")).join("\r\n")}\r\n`,
-  );
+  writeFileAtomic(join(folder, "study.csv"), lines.map(csvLine).join(""));
   const batch: Batch = Object.fromEntries(columns.map(({ name }) => [name, rows.map((row) => row[name])]));
   writeFileAtomic(join(folder, "study.parquet"), parquetBytes(columns, [batch]));
 }

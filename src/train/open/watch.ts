@@ -1,8 +1,14 @@
 /** The fifth step of opening a run, in process 0: what watches over the steps. */
 
+import type { Dataset } from "../../data/dataset.js";
+import type { Pipeline } from "../../data/pixels/pipeline.js";
+import { pipelineSheet, sheetImages } from "../../data/pixels/show/sheet.js";
 import { Encoder } from "../../evaluate/model/encoder.js";
 import { countParameters, type ParameterSpecs } from "../../nn/parameters.js";
 import type { Picker } from "../pick/picker.js";
+import { ratesInWords } from "../recipe/rates.js";
+import type { Recipe } from "../recipe/recipe.js";
+import { openReporters, type ReportPicture } from "../report-to/index.js";
 import type { Run } from "../run/folder.js";
 import { HeldOutLoss } from "../watch/held-out.js";
 import { makeScoring } from "../watch/scoring.js";
@@ -43,6 +49,9 @@ export async function openWatch(
   );
   const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);
   const { val, zeroshot, probe } = data;
+  const reports = openReporters(run, recipe.reportTo ?? []);
+  if (recipe.reportTo?.includes("tensorboard"))
+    reports.picture(await shownPicture(data.train, pipelines.train, recipe));
   const supervisor = new Supervisor({
     started,
     recipe,
@@ -54,6 +63,7 @@ export async function openWatch(
     runner,
     phases,
     guard,
+    reports,
     evaluate: makeScoring({
       recipe,
       heldOut,
@@ -80,6 +90,21 @@ export async function openWatch(
   };
 }
 
+/** A sheet of a few pictures of the data, and of what the model is shown of them. */
+async function shownPicture(
+  data: Dataset,
+  pipeline: Pipeline,
+  { name, augment, seed }: Recipe,
+): Promise<ReportPicture> {
+  const words = { title: name, subtitle: `what the model is shown; policy ${augment}` };
+  const images = await sheetImages(data, SHOWN_IMAGES);
+  const png = await pipelineSheet(images, pipeline, { ...words, draws: SHOWN_EPOCHS, seed });
+  return { tag: "data/shown", png };
+}
+
+const SHOWN_IMAGES = 6;
+const SHOWN_EPOCHS = 4;
+
 /** On the data, the model and the steps, for people; parts are joined by "; ". */
 function describe(
   { recipe, processes }: OpenFolder,
@@ -92,6 +117,7 @@ function describe(
   const among = processes.count === 1 ? "" : ` over ${processes.count} processes`;
   return [
     `${images} images, ${millions(clip.parameters)} M parameters${locked}, batch ${recipe.batchSize}${among}`,
+    ratesInWords(recipe),
     ...(start === undefined ? [] : [start.about]),
     `${model.note}, context ${model.tokenizer.contextLength}${cutNote(model)}`,
     phases.describe(),

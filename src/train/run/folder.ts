@@ -7,6 +7,7 @@
  *     held-out.json      of a run with a valSplit: which samples were held out, of which data
  *     metrics.jsonl      one line per logged step, never doubled
  *     evaluation.jsonl   one line per score
+ *     metrics.csv, evaluation.csv, tensorboard/   the same for other programs, where the recipe's reportTo wants it
  *     model.json         what its weights are, and what is done with pictures
  *     tokenizer.json     and whatever else the run needs to be used later
  *     checkpoints/       step-00001200/{params.safetensors,optimizer.safetensors,state.json}
@@ -95,7 +96,7 @@ const heldOutSchema: z.ZodType<HeldOut> = z.object({
 
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.jsonl|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.(?:jsonl|csv)|tensorboard|bpe_simple_vocab.*)$/;
 
 /** What a lock that was let go leaves. */
 const LOCK_REMAINS = /^\.lock-\d+\.free$/;
@@ -264,6 +265,16 @@ export class Run implements Disposable {
     withFileErrors("write", path, () => replaceFile(this.disk, path, content));
   }
 
+  /** Replaces a folder of the run by one with these files. */
+  replaceFolder(name: string, files: Readonly<Record<string, FileContent>>): void {
+    const path = join(this.path, name);
+    withFileErrors("write", path, () => {
+      this.disk.remove(path);
+      this.disk.makeFolder(path);
+      for (const [file, content] of Object.entries(files)) this.disk.writeNew(join(path, file), content);
+    });
+  }
+
   /** Keeps what is held out of the data, for `heldOutIn`. */
   saveHeldOut(heldOut: HeldOut): void {
     this.writeFile(HELD_OUT, `${JSON.stringify(heldOut)}\n`);
@@ -315,13 +326,18 @@ export class Run implements Disposable {
   }
 
   private append(name: string, line: Line): void {
+    this.appendFile(name, `${JSON.stringify(line)}\n`);
+    this.begun = undefined;
+  }
+
+  /** Appends to a file of the run. */
+  appendFile(name: string, content: string | Uint8Array): void {
     const path = join(this.path, name);
     const consolation = () => {
       const latest = this.latestCheckpoint();
       return latest ? `It continues from step ${latest.step}.` : "There is no checkpoint yet.";
     };
-    withFileErrors("append to", path, () => this.disk.append(path, `${JSON.stringify(line)}\n`), consolation);
-    this.begun = undefined;
+    withFileErrors("append to", path, () => this.disk.append(path, content), consolation);
   }
 }
 

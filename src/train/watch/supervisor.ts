@@ -9,6 +9,7 @@ import { better, type Score } from "../../storage/checkpoint.js";
 import type { Loaders } from "../batches/loaders.js";
 import type { ScoreLine, StepReport, TrainHooks, TrainResult } from "../hooks.js";
 import type { Recipe } from "../recipe/recipe.js";
+import type { Reporter } from "../report-to/index.js";
 import type { Run } from "../run/folder.js";
 import type { Guard } from "../run/guard.js";
 import { addStep, metricsLine, nothingLogged, type Unlogged } from "../run/metrics.js";
@@ -70,6 +71,8 @@ export interface SupervisorContext {
   readonly runner: StepRunner | TwoPassRunner;
   readonly phases: Phases;
   readonly evaluate: Scoring;
+  /** Other programs that follow the run. */
+  readonly reports: Pick<Reporter, "metrics" | "evaluation">;
   /** What there is to evaluate on. */
   readonly has: { readonly val: boolean; readonly zeroshot: boolean };
   readonly guard: Guard;
@@ -89,6 +92,8 @@ export class Supervisor {
   private readonly closing: Closing;
   private verdict: Verdict = "go on";
   private asked = false;
+  /** Steps done or under way. */
+  private step: number;
   /** Milliseconds that the state took out of the engine, the last time. */
   private reading = 0;
 
@@ -96,6 +101,7 @@ export class Supervisor {
     const { recipe, run, plan, has, phases, started, compileSeconds } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
+    this.step = run.resumed?.step ?? 0;
     const timings = this.before?.timings ?? {};
     this.closing = new Closing({ recipe, phases, started, compileSeconds, timings });
     this.losses = [...(this.before?.losses ?? [])];
@@ -147,13 +153,14 @@ export class Supervisor {
   }
 
   get stopping(): boolean {
-    const { signal, finish } = this.context.hooks;
+    const { signal, finish, stopAfter = Number.POSITIVE_INFINITY } = this.context.hooks;
     if (finish?.aborted) this.finish();
-    return this.asked || signal?.aborted === true || this.closing.stops;
+    return this.asked || signal?.aborted === true || this.step >= stopAfter || this.closing.stops;
   }
 
   /** Decides, once `step` is under way, whether all wait for something before the next. */
   after(step: number): { pause: boolean } {
+    this.step = step;
     const { tickers } = this;
     const seconds = this.seconds();
     this.due = {
@@ -171,7 +178,7 @@ export class Supervisor {
 
   /** Records a step. Throws `UsageError` when its loss is not finite. */
   async took(done: DoneStep): Promise<void> {
-    const { hooks, run, recipe, loaders } = this.context;
+    const { hooks, run, recipe, loaders, reports } = this.context;
     const { epoch, indices, ...signals } = done;
     const { step } = done;
     const report: StepReport = {
@@ -191,14 +198,16 @@ export class Supervisor {
       else this.steepen(this.measurement, step);
     }
     if (step % recipe.logEveryNSteps === 0 || this.isLast(step)) {
-      run.appendMetrics(metricsLine(this.unlogged, report, epoch, this.seconds()));
+      const line = metricsLine(this.unlogged, report, epoch, this.seconds());
+      run.appendMetrics(line);
+      reports.metrics(line);
       this.unlogged = nothingLogged;
     }
   }
 
   /** Does what is due after `step`, all steps being done. */
   async pause(step: number): Promise<Pause> {
-    const { hooks, run, recipe, phases } = this.context;
+    const { hooks, run, recipe, phases, reports } = this.context;
     const { save, val, zeroshot } = this.due;
     const ends = this.isLast(step);
     // When its length was only just fixed, the run may have been over its last step.
@@ -209,7 +218,10 @@ export class Supervisor {
       const found = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
       const macs = recipe.batchSize * phases.forwardMacs(step, this.plan);
       records = found.map((record) => ({ ...record, macs }));
-      for (const record of records) run.appendEvaluation({ ...record });
+      for (const record of records) {
+        run.appendEvaluation({ ...record });
+        reports.evaluation({ ...record });
+      }
       if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
       const loss = records.find(({ metric }) => metric === "val_loss")?.value;
       for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))

@@ -11,7 +11,7 @@ import { trainBpe } from "../../../src/data/tokenizer/train-bpe.js";
 import { locateModel } from "../../../src/evaluate/model/locate.js";
 import { makeClip } from "../../../src/models/clip.js";
 import { readWeights } from "../../../src/models/weights/weights.js";
-import { makeRunPage } from "../../../src/report/make.js";
+import { makeRunPage } from "../../../src/report/run/make.js";
 import { checkRecipe } from "../../../src/train/recipe/recipe.js";
 import { Run } from "../../../src/train/run/folder.js";
 import { readState, stateFiles } from "../../../src/train/run/state-files.js";

@@ -17,7 +17,7 @@ import { dataFields, datasetOptions } from "../../../data/fields.js";
 import { openDataset } from "../../../data/index.js";
 import { openEngine } from "../../../engines/registry.js";
 import { loadModel } from "../../../evaluate/model/load-model.js";
-import { watchPage } from "../../../report/watch.js";
+import { watchPage } from "../../../report/data/watch.js";
 import { defaulted, flag, integer, list, optional, real, required, text } from "../../../settings/fields.js";
 import { alignColumns } from "../../columns.js";
 import { defineCommand } from "../../command.js";

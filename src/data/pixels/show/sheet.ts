@@ -2,10 +2,11 @@
 import sharp, { type OverlayOptions } from "sharp";
 import { UsageError } from "../../../core/errors.js";
 import { foldIn, keyFromSeed } from "../../../core/random.js";
+import type { Dataset } from "../../dataset.js";
 import { viewKey } from "../../loading/chance.js";
 import { Canvas } from "../augment/canvas.js";
 import type { Policy } from "../augment/policies.js";
-import { drawImage, keepImage, trainingPipeline } from "../pipeline.js";
+import { drawImage, keepImage, type Pipeline, trainingPipeline } from "../pipeline.js";
 import { decodeImage, ON_WHITE } from "../read/decode.js";
 import type { Rgb } from "../read/image.js";
 import { fitSquare } from "../resize/fit.js";
@@ -21,6 +22,18 @@ export interface SheetImage {
   readonly bytes: Uint8Array;
   /** Stands below it. */
   readonly caption: string;
+}
+
+/** `count` samples, evenly spread. */
+export async function sheetImages(dataset: Dataset, count: number): Promise<SheetImage[]> {
+  const wanted = Math.min(count, dataset.length);
+  return Promise.all(
+    Array.from({ length: wanted }, async (_, i) => {
+      const index = Math.floor((i * dataset.length) / wanted);
+      const { key, captions, label } = dataset.sample(index);
+      return { key, index, bytes: await dataset.readBytes(index), caption: captions[0] ?? label ?? key };
+    }),
+  );
 }
 
 interface Tile {
@@ -66,12 +79,29 @@ const NO_BREAK = "\u00a0";
  * `draws` views of every image under `policy`, as the first `draws` passes of a training with `seed` would have them;
  * the whole image first. Below each stands what was done after its crop.
  */
-export function policySheet(
+export const policySheet = (
   images: readonly SheetImage[],
   policy: Policy,
-  { size, draws, seed }: { readonly size: number; readonly draws: number; readonly seed: number },
+  { size, ...draws }: { readonly size: number } & Draws,
+): Promise<Uint8Array> => {
+  const words = { title: policy.name, subtitle: subtitleOf(policy) };
+  return pipelineSheet(images, trainingPipeline(size, { policy }), { ...words, ...draws });
+};
+
+/** Which views a sheet shows. */
+interface Draws {
+  /** Passes over the data. */
+  readonly draws: number;
+  readonly seed: number;
+}
+
+/** As `policySheet`, of what a run's own pipeline makes of images. */
+export async function pipelineSheet(
+  images: readonly SheetImage[],
+  pipeline: Pipeline,
+  { title, subtitle, draws, seed }: { readonly title: string; readonly subtitle: string } & Draws,
 ): Promise<Uint8Array> {
-  const pipeline = trainingPipeline(size, { policy });
+  const { size } = pipeline;
   const key = foldIn(keyFromSeed(seed), "augment");
   const row = async (image: SheetImage): Promise<Row> => {
     const kept = await named(image, keepImage(image.bytes, pipeline));
@@ -87,16 +117,14 @@ export function policySheet(
     }
     return { tiles };
   };
-  return Promise.all(images.map(row)).then((rows) =>
-    png({
-      title: policy.name,
-      subtitle: subtitleOf(policy),
-      heads: ["original", ...Array.from({ length: draws }, (_, i) => `epoch ${i + 1}`)],
-      labelColor: FAINT,
-      rows,
-      size,
-    }),
-  );
+  return png({
+    title,
+    subtitle,
+    heads: ["original", ...Array.from({ length: draws }, (_, i) => `epoch ${i + 1}`)],
+    labelColor: FAINT,
+    rows: await Promise.all(images.map(row)),
+    size,
+  });
 }
 
 /** Every operation of `policy` by itself on each image, `columns` side by side, the untouched image first. */

@@ -1,0 +1,3 @@
+/** What `--report-to` can be. */
+export const reporterNames = ["tensorboard", "csv"] as const;
+export type ReporterName = (typeof reporterNames)[number];
