@@ -208,7 +208,10 @@ async function main(): Promise<void> {
   const seed = Number(values.seed);
   const all = await openDataset(values.data!);
   const rows = new Random(foldIn(keyFromSeed(seed), "part")).permutation(all.length);
-  const dataset = subset(all, [...rows.subarray(0, Math.round(Number(values.part) * all.length))].sort((a, b) => a - b));
+  const dataset = subset(
+    all,
+    [...rows.subarray(0, Math.round(Number(values.part) * all.length))].sort((a, b) => a - b),
+  );
   const truths = await plant(dataset, values.out!, {
     seed,
     ...(values.swapped !== undefined && {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type Cell, cellsOf, runsOf } from "../src/study/design/cells.js";
 import { loadStudy, type Study } from "../src/study/design/study.js";
 import { gmacsOf } from "../src/study/run/facts.js";
@@ -46,18 +46,26 @@ suite("recipes/studies", () => {
         for (const model of new Set(cells.map(({ recipe }) => recipe.model)))
           readSizedModel(checkRecipe({ ...study.recipe, model, steps: 1 } as never));
         for (const { recipe, pairs: own } of cells)
-          assert.ok(recipe.batchSize! <= own / 8, `${size}: batches of ${recipe.batchSize} from ${own} pairs`);
+          assert.ok(
+            recipe.batchSize! <= own / 8,
+            `${size}: batches of ${recipe.batchSize} from ${own} pairs`,
+          );
       }
     });
 
   test("small encoders cost the same within a fifth, ViTs grow", async () => {
     const costs = async (name: string) => {
       const { factors, recipe } = await open(name, "small");
-      return factors[0]!.levels.map((level) => gmacsOf(checkRecipe({ ...recipe, ...level.recipe, steps: 1 })));
+      return factors[0]!.levels.map((level) =>
+        gmacsOf(checkRecipe({ ...recipe, ...level.recipe, steps: 1 })),
+      );
     };
     const alike = await costs("encoders");
     assert.ok(Math.max(...alike) < 1.2 * Math.min(...alike), alike.join());
     const growing = await costs("vit-sizes");
-    assert.deepEqual(growing, growing.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      growing,
+      growing.toSorted((a, b) => a - b),
+    );
   });
 });

@@ -13,7 +13,9 @@ import { defineStudy } from "../../src/study/design/study.js";
 import { eachSize, percent, type Scale, type Size, twoRegimes } from "./scale.js";
 
 /** Pairs and their scores. */
-const scored: Readonly<Record<Size, { readonly trainData: string; readonly scores: string; readonly by: string }>> = {
+const scored: Readonly<
+  Record<Size, { readonly trainData: string; readonly scores: string; readonly by: string }>
+> = {
   small: {
     ...{ trainData: "planted/icons/pairs.jsonl", scores: "planted/icons/scores.parquet" },
     by: "crossfit_score",

@@ -14,10 +14,10 @@
  */
 
 import { resolve } from "node:path";
-import type { RecipeInput } from "../../src/train/recipe/recipe.js";
-import type { PartInput, RegimeInput, StudyInput } from "../../src/study/design/study.js";
 import type { ImageNetName } from "../../src/evaluate/suites/imagenet.js";
 import type { SuiteInput } from "../../src/evaluate/suites/suite.js";
+import type { PartInput, RegimeInput, StudyInput } from "../../src/study/design/study.js";
+import type { RecipeInput } from "../../src/train/recipe/recipe.js";
 
 export type Size = "small" | "medium" | "paper";
 
@@ -74,7 +74,14 @@ export const parts = (shares: readonly number[]): Readonly<Record<string, { read
 export const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
 
 // Small: 32 pixels and a bag of words, 0.3 to 1 M parameters.
-const words = { context_length: 12, vocab_size: 2048, width: 96, heads: 4, layers: 0, pool_type: "mean" } as const;
+const words = {
+  context_length: 12,
+  vocab_size: 2048,
+  width: 96,
+  heads: 4,
+  layers: 0,
+  pool_type: "mean",
+} as const;
 const icons = resolve("examples/icons/data");
 
 const withWords = (vision_cfg: object): object => ({
@@ -153,7 +160,10 @@ const small: Scale = {
       }),
       lr: 2.5e-3,
     },
-    Mixer: { model: smallTrunk("mixer_s32_224", { patch_size: 8, embed_dim: 66, num_blocks: 4 }), lr: 2.5e-3 },
+    Mixer: {
+      model: smallTrunk("mixer_s32_224", { patch_size: 8, embed_dim: 66, num_blocks: 4 }),
+      lr: 2.5e-3,
+    },
   },
   gmacs: 90,
   sslHead: [128, 64],
@@ -238,7 +248,10 @@ const paper: Scale = {
     ["Ti-16", "S-16", "B-32", "B-16", "L-16"].map((size) => [size, preset(`paper-${size}`, 1e-3)]),
   ),
   encoders: Object.fromEntries(
-    ["B-32", "RN50", "ConvNeXt-T", "Swin-T", "Mixer-B-32"].map((name) => [name, preset(`paper-${name}`, 1e-3)]),
+    ["B-32", "RN50", "ConvNeXt-T", "Swin-T", "Mixer-B-32"].map((name) => [
+      name,
+      preset(`paper-${name}`, 1e-3),
+    ]),
   ),
   gmacs: 2e10,
   seeds: 1,

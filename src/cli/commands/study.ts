@@ -6,6 +6,7 @@ import { openEngine } from "../../engines/registry.js";
 import { defaulted, duration, flag, integer, optional, text } from "../../settings/fields.js";
 import { type Answer, answerLines } from "../../study/answer/answer.js";
 import type { PlannedRun } from "../../study/design/cells.js";
+import type { Spent } from "../../study/run/costs.js";
 import type { Sitting } from "../../study/run/runner.js";
 import type { Prediction } from "../../study/study.js";
 import { formatClock } from "../../train/watch/progress.js";
@@ -84,7 +85,10 @@ export const studyCommand = defineCommand({
         wait: options.wait,
         signal: stop.signal,
         hooks: {
-          onRun: (run, at, total) => progress.say(`${at + 1} of ${total}: ${wordsOf(run)}`),
+          onRun: (run, at, total, untilStep) =>
+            progress.say(
+              `${at + 1} of ${total}: ${wordsOf(run)}${untilStep === undefined ? "" : `; to step ${untilStep}, to be compared`}`,
+            ),
           onFailed: (run, message) =>
             progress.say(`  ! ${wordsOf(run)} failed and is passed over: ${message}`),
           onWait: (count) =>
@@ -102,6 +106,8 @@ export const studyCommand = defineCommand({
       progress.clear();
       const answer = opened.finish();
       report(terminal, answer, sitting, options.json);
+      const spent = opened.spent();
+      if (spent !== undefined) terminal.err(`${spentLine(spent)}\n`);
       if (answer !== undefined) {
         const { writeStudyPage } = await import("../../report/study/page.js");
         terminal.err(`The page: ${writeStudyPage(folder)}\n`);
@@ -139,13 +145,16 @@ function planTable(predictions: readonly Prediction[]): string {
       `${done}/${own.length}`,
     ];
   });
-  const left = predictions.filter(({ state }) => state !== "done");
+  const left = predictions.filter(({ state }) => state !== "done" && state !== "stopped");
   const seconds = left.reduce((sum, one) => sum + one.seconds, 0);
   return [
     alignColumns([[...factors, "regime", "pairs", "samples", "10¹² MACs", "each", "done"], ...rows]),
     `${left.length} of ${predictions.length} runs to do: about ${formatClock(seconds)}.`,
   ].join("\n");
 }
+
+const spentLine = ({ runs, predictedSeconds, seconds, load }: Spent): string =>
+  `Predicted ${formatClock(predictedSeconds)}, took ${formatClock(seconds)}: ${runs === 1 ? "1 run" : `${runs} runs`} in one sitting each, at a load of ${load.toPrecision(2)}.`;
 
 function report(
   terminal: Terminal,

@@ -12,6 +12,7 @@ import { writeFileAtomic } from "../../core/files.js";
 import type { StepReport, TrainFunction } from "../../train/hooks.js";
 import { checkRecipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
 import type { Cell, PlannedRun } from "../design/cells.js";
+import type { RunResult } from "./results.js";
 
 /** What a few steps took. */
 export interface Probe {
@@ -38,7 +39,8 @@ export function shapeOf(recipe: RecipeInput): string {
     select: _8,
     lr: _9,
     wd: _10,
-    steps: _11,
+    warmup: _11,
+    steps: _12,
     ...shape
   } = recipeToJson(checkRecipe({ ...rest, steps: 1 }, "probe"));
   return createHash("sha256")
@@ -81,7 +83,8 @@ export async function probeAll(
   return known;
 }
 
-async function probe(recipe: RecipeInput, logs: string, { train, score }: Doing): Promise<Probe> {
+/** Trains a few steps in `logs`, and scores them. */
+export async function probe(recipe: RecipeInput, logs: string, { train, score }: Doing): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
   const started = performance.now();
   let first: number | undefined;
@@ -108,15 +111,42 @@ async function probe(recipe: RecipeInput, logs: string, { train, score }: Doing)
   };
 }
 
-/** Seconds that a run takes, training and scoring; those of its time limit where it has one. */
-export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe): number =>
-  predictedTraining(cell, probe) + probe.scoringSeconds;
+/** What runs took beside what was predicted, beginning and scoring included; of runs in one sitting. */
+export interface Spent {
+  readonly runs: number;
+  readonly predictedSeconds: number;
+  readonly seconds: number;
+  /** Mean over the runs. */
+  readonly load: number;
+}
+
+/** Sums over the results that tell; undefined where none does. */
+export function spentBy(results: readonly RunResult[]): Spent | undefined {
+  const told = results.filter(({ wholeSeconds }) => wholeSeconds !== undefined);
+  if (told.length === 0) return undefined;
+  const sum = (value: (result: RunResult) => number | undefined): number =>
+    told.reduce((all, result) => all + (value(result) ?? 0), 0);
+  return {
+    runs: told.length,
+    predictedSeconds: sum((result) => result.predictedSeconds),
+    seconds: sum((result) => result.wholeSeconds),
+    load: sum((result) => result.load) / told.length,
+  };
+}
+
+/** Seconds that a run takes, training and scoring; those of its time limit where it has one. `share`: of its steps that are trained. */
+export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe, share = 1): number =>
+  predictedTraining(cell, probe, share) + probe.scoringSeconds;
 
 /** Seconds of its training alone. */
-export function predictedTraining(cell: Cell, { startSeconds, stepSeconds, dataSeconds }: Probe): number {
+export function predictedTraining(
+  cell: Cell,
+  { startSeconds, stepSeconds, dataSeconds }: Probe,
+  share = 1,
+): number {
   const recipe = checkRecipe(cell.recipe, "study");
   if (cell.samples === undefined) return startSeconds + recipe.time!.value;
-  const steps = Math.ceil(cell.samples / recipe.batchSize);
+  const steps = Math.ceil((share * cell.samples) / recipe.batchSize);
   // Images that are kept in memory are waited for once.
   const read = Math.min(steps, Math.ceil(cell.pairs / recipe.batchSize));
   return startSeconds + steps * stepSeconds + read * dataSeconds;
