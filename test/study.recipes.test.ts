@@ -20,7 +20,7 @@ const expected: Readonly<Record<string, readonly [number, number, number, number
   "vit-sizes": [27, 33, 105, 682_983],
   encoders: [45, 55, 105, 1_138_305],
   augmentation: [16, 16, 16, 1_846_920],
-  strategies: [56, 62, 128, 1_500_000],
+  strategies: [56, 68, 128, 1_500_000],
 };
 
 const open = (name: string, size: Size): Promise<Study> => loadStudy(`${folder}${name}.js`, size);
