@@ -76,9 +76,9 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
-  const train = trainerOf(folder, facts);
+  const { prepare, train } = trainerOf(folder, facts);
   const score = (path: string) => scoreRun(engine, { path }, sets);
-  const probes = await probeAll(folder, planned, { train, score }, onProbe);
+  const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const secondsOf = (run: PlannedRun): number =>
     predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { makeFolder, textOf } from "../../core/disk.js";
 import { writeFileAtomic } from "../../core/files.js";
 import type { StepReport, TrainFunction } from "../../train/hooks.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
+import { checkRecipe, type Recipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
 import type { Cell, PlannedRun } from "../design/cells.js";
 import type { RunResult } from "./results.js";
 
@@ -25,9 +25,12 @@ export interface Probe {
   readonly scoringSeconds: number;
 }
 
-/** Steps that are trained; the first two are not timed. */
-const STEPS = 8;
-const WARM = 2;
+/** Steps that are trained at most. */
+const STEPS = 30;
+/** Of these, the first: data workers start meanwhile. Not timed. */
+const WARM = 10;
+/** Where steps are long: fewer, and fewer before them. */
+const [FEW_STEPS, FEW_WARM, LONG_SECONDS] = [8, 2, 20];
 
 /** What makes a step's time: the recipe without its length, its data's part and what only names it. */
 export function shapeOf(recipe: RecipeInput): string {
@@ -51,6 +54,8 @@ export function shapeOf(recipe: RecipeInput): string {
 
 /** How runs are trained and scored. */
 export interface Doing {
+  /** What is done once for all runs, before the first is timed. */
+  readonly prepare?: (recipe: Recipe) => Promise<unknown>;
   readonly train: TrainFunction;
   /** Scores the run in a folder. */
   readonly score: (run: string) => Promise<unknown>;
@@ -84,18 +89,27 @@ export async function probeAll(
 }
 
 /** Trains a few steps in `logs`, and scores them. */
-export async function probe(recipe: RecipeInput, logs: string, { train, score }: Doing): Promise<Probe> {
+export async function probe(
+  recipe: RecipeInput,
+  logs: string,
+  { prepare, train, score }: Doing,
+): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
+  const whole = checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" });
+  await prepare?.(whole);
+  const enough = new AbortController();
   const started = performance.now();
   let first: number | undefined;
   const reports: StepReport[] = [];
-  const { folder } = await train(checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" }), {
+  const { folder } = await train(whole, {
+    signal: enough.signal,
     onStep(report) {
       first ??= performance.now();
       reports.push(report);
+      if (reports.length >= FEW_STEPS && performance.now() - first > 1000 * LONG_SECONDS) enough.abort();
     },
   });
-  const timed = reports.slice(WARM);
+  const timed = reports.slice(reports.length < STEPS ? FEW_WARM : WARM);
   const median = (of: (report: StepReport) => number): number => {
     const sorted = timed.map(of).sort((a, b) => a - b);
     return sorted[sorted.length >> 1]!;

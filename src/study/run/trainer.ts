@@ -13,16 +13,26 @@ import { train } from "../../train/train.js";
 import type { StudyFacts } from "./facts.js";
 import { once } from "./parts.js";
 
-/** `train` for the runs of the study in `folder`. */
-export function trainerOf(folder: string, { dataset, opened }: StudyFacts): TrainFunction {
+export interface Trainer {
+  /** Learns the vocabulary that runs of this recipe share. */
+  readonly prepare: (recipe: Recipe) => Promise<unknown>;
+  readonly train: TrainFunction;
+}
+
+/** What trains the runs of the study in `folder`. */
+export function trainerOf(folder: string, { dataset, opened }: StudyFacts): Trainer {
   const ways = (recipe: Recipe) => [datasetOptions(recipe), recipe.trainDataUpsamplingFactors];
   // The data were opened without weights of their sources, and another way to read them needs another opening.
   const isAlike = (recipe: Recipe) =>
     recipe.trainDataUpsamplingFactors === undefined && isDeepStrictEqual(ways(recipe), ways(opened));
-  return async (recipe, hooks) =>
-    isAlike(recipe)
-      ? train(recipe, hooks, { trainSet: dataset, vocabulary: await vocabularyFor(folder, dataset, recipe) })
-      : train(recipe, hooks);
+  const vocabularyOf = (recipe: Recipe) => vocabularyFor(folder, dataset, recipe);
+  return {
+    prepare: async (recipe) => isAlike(recipe) && vocabularyOf(recipe),
+    train: async (recipe, hooks) =>
+      isAlike(recipe)
+        ? train(recipe, hooks, { trainSet: dataset, vocabulary: await vocabularyOf(recipe) })
+        : train(recipe, hooks),
+  };
 }
 
 /** The vocabulary that `recipe` would learn on all pairs, in `vocabularies/` of the study; undefined where it names its own. */
