@@ -126,7 +126,7 @@ for (const set of sets) {
   inside += within;
   all += b.length;
   print(
-    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)} ± ${half.toFixed(1)} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
+    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)}${seeds.length > 1 ? ` ± ${half.toFixed(1)}` : ""} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
   );
 }
 const share = (k: number, n: number): string => {
