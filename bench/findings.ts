@@ -151,7 +151,7 @@ const left = ({ left: missing, seeds, cells }: Findings): string => {
 /** The page with its tables made anew. */
 export function withTables(page: string, read: (name: string) => string | undefined): string {
   return page.replace(
-    /(<!-- ([\w-]+) -->\n)[^]*?(<!-- end -->)/g,
+    /(<!-- ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (all, head: string, name: string, end: string) => {
       const tables = read(name);
       return tables === undefined ? all : `${head}\n${tables}\n\n${end}`;
