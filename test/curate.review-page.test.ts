@@ -3,7 +3,7 @@ import { after, before, suite, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { readReviewLog } from "../src/curate/review/log/log.js";
 import { Standing } from "../src/curate/review/log/standing.js";
-import { serveReview } from "../src/curate/review/server/serve.js";
+import { serveReview } from "../src/curate/review/server/app.js";
 import type { SessionSettings } from "../src/curate/review/session.js";
 import { scratchFolder } from "./data.helpers.js";
 import { accessibilityFaults, isTooWide, noBrowser, openBrowser, openPage } from "./support/browser.js";

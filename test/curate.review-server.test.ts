@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { hostname } from "node:os";
 import { suite, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
+import type { PageServer } from "../src/core/web/listen.js";
 import { readReviewLog } from "../src/curate/review/log/log.js";
 import type {
   AgreementMessage,
@@ -15,7 +16,7 @@ import type {
   VerdictMessage,
   VerdictReply,
 } from "../src/curate/review/protocol.js";
-import { type ReviewServer, serveReview } from "../src/curate/review/server/serve.js";
+import { serveReview } from "../src/curate/review/server/app.js";
 import { pngOf, scratchFolder } from "./data.helpers.js";
 import { type SampleOptions, sampleSession, sampleSet } from "./support/review-set.js";
 
@@ -32,7 +33,7 @@ interface Asking {
 }
 
 /** A request with whatever headers, as no browser would send it. */
-const ask = (server: ReviewServer, path: string, { method = "GET", headers = {}, body }: Asking = {}) =>
+const ask = (server: PageServer, path: string, { method = "GET", headers = {}, body }: Asking = {}) =>
   new Promise<Answer>((resolve, reject) => {
     const sent = request(
       {
@@ -59,7 +60,7 @@ const ask = (server: ReviewServer, path: string, { method = "GET", headers = {},
   });
 
 const json = { "content-type": "application/json" };
-const post = (server: ReviewServer, path: string, value: unknown, headers: Record<string, string> = {}) =>
+const post = (server: PageServer, path: string, value: unknown, headers: Record<string, string> = {}) =>
   ask(server, path, { method: "POST", headers: { ...json, ...headers }, body: JSON.stringify(value) });
 
 async function review(options?: SampleOptions, serving = {}) {
@@ -132,7 +133,14 @@ suite("serveReview lets nobody in who has no business there", () => {
   test("sends a policy that runs nothing but its own scripts, and no caption in the page", async () => {
     const { server } = await review({ caption: () => "<script>alert(1)</script>" });
     await using _ = server;
-    for (const path of ["/", "/style.css", "/page/main.js", "/api/set", "/nowhere", "/picture/0"]) {
+    for (const path of [
+      "/",
+      "/style.css",
+      "/script/curate/review/page/main.js",
+      "/api/set",
+      "/nowhere",
+      "/picture/0",
+    ]) {
       const { headers } = await ask(server, path);
       const policy = String(headers["content-security-policy"]);
       assert.match(
@@ -166,9 +174,9 @@ suite("serveReview lets nobody in who has no business there", () => {
       "/picture/99999999999",
       "/picture/../../etc/passwd",
       "/picture/..%2f..%2fetc%2fpasswd",
-      "/page/..%2f..%2fserver%2fapp.js",
-      "/page/../session.js",
-      "/page/tsconfig.json",
+      "/script/curate/review/page/..%2f..%2fserver%2fapp.js",
+      "/script/curate/review/page/../session.js",
+      "/script/curate/review/page/tsconfig.json",
       "/style.css/../../../package.json",
     ]) {
       assert.equal((await ask(server, path)).status, 404, path);
@@ -213,7 +221,7 @@ suite("serveReview lets nobody in who has no business there", () => {
     assert.equal((await ask(server, "/?token=wrong")).status, 401);
     assert.equal((await ask(server, `/api/set?token=${token}`)).status, 401);
     assert.equal(
-      (await ask(server, "/api/set", { headers: { cookie: `clipwright_review_${port}=${token}x` } })).status,
+      (await ask(server, "/api/set", { headers: { cookie: `clipwright_${port}=${token}x` } })).status,
       401,
     );
     const entered = await ask(server, `/?token=${token}`, {

@@ -51,7 +51,7 @@ import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
 import type { StudyPageOptions } from "../report/study/page.js";
 import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
-import { completeRecipe } from "../train/forecast/choose.js";
+import { completeRecipe } from "../study/plan/complete.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";
@@ -388,6 +388,8 @@ const modelSource = options<ModelSource>(
     ema: flag,
     optionPrefix: { rule: "a text", fits: (x) => typeof x === "string" },
     workers: count(1),
+    imageBatch: count(1),
+    textBatch: count(1),
     say: callback,
     progress: callback,
   },
@@ -460,6 +462,8 @@ export const openModel = checkedAsync(
       checkpoint: either(text, count(0)),
       ema: flag,
       workers: count(1),
+      imageBatch: count(1),
+      textBatch: count(1),
       say: callback,
       progress: callback,
     }),
@@ -563,6 +567,7 @@ export const train = checkedAsync(
       onEvaluation: callback,
       onCheckpoint: callback,
       signal,
+      stopAfter: count(1),
       finish: signal,
     }),
   ],

@@ -14,3 +14,27 @@ table{border-collapse:collapse;font-size:14.5px;min-width:50%}
 th{font-size:13px;font-weight:500;color:var(--quiet);text-align:left}
 th,td{padding:7px 22px 7px 0;border-bottom:1px solid var(--line)}th:last-child,td:last-child{padding-right:0}
 `;
+/** Controls, keys and dialogs of pages that a person works with. */
+export const controlsStyle = `
+[hidden]{display:none!important}
+.quiet{color:var(--quiet)}
+.skip{position:absolute;left:-999px}.skip:focus{left:12px;top:8px;background:var(--card);padding:6px 10px;z-index:3}
+:focus-visible{outline:3px solid var(--c0);outline-offset:2px;border-radius:6px}
+main:focus-visible{outline:none}
+button,input,select,textarea{font:inherit;color:inherit;background:var(--card);border:1px solid var(--quiet);border-radius:9px;padding:7px 12px;min-height:40px;max-width:100%}
+button{cursor:pointer;font-weight:550}
+button:hover{border-color:var(--ink)}
+button:disabled{opacity:.55;cursor:default}
+button[aria-pressed=true],button[aria-expanded=true]{border-color:var(--c0);box-shadow:inset 0 0 0 1px var(--c0)}
+.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}
+kbd{font:600 12px/1 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;border:1px solid var(--line);border-bottom-width:2px;border-radius:5px;padding:3px 6px;background:var(--paper);color:var(--ink);white-space:nowrap}
+.row{display:flex;flex-wrap:wrap;gap:8px;align-items:center}
+dialog{border:1px solid var(--line);border-radius:16px;background:var(--card);color:var(--ink);padding:24px 26px;max-width:min(760px,94vw);max-height:90vh;overflow:auto;box-shadow:0 12px 48px #0005}
+dialog::backdrop{background:#0008}
+.keys{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:4px 28px;font-size:14.5px}
+.keys div{display:flex;gap:12px;align-items:baseline;padding:3px 0}
+.keys dt{flex:none;min-width:96px}
+.told{position:fixed;left:50%;bottom:18px;transform:translateX(-50%);margin:0;background:var(--ink);color:var(--paper);border-radius:9px;padding:8px 14px;font-size:14.5px;max-width:min(92vw,560px);opacity:0;transition:opacity .18s;pointer-events:none;z-index:2;overflow-wrap:anywhere}
+.told.on{opacity:1}
+@media (prefers-reduced-motion:reduce){*{transition:none!important;scroll-behavior:auto!important}}
+`;

@@ -2,6 +2,7 @@
 
 import { UsageError } from "../../core/errors.js";
 import { writeJsonAtomic } from "../../core/files.js";
+import type { PageServer, ServeOptions } from "../../core/web/listen.js";
 import type { Dataset } from "../../data/index.js";
 import { type ReviewReport, reviewReport } from "./agreement/report.js";
 import { toArgilla } from "./exchange/argilla.js";
@@ -14,7 +15,7 @@ import { type OpenedSet, type OpenSetOptions, openReviewSet, type ReviewTables, 
 import type { HandoutSettings } from "./order/handout.js";
 import type { ReviewOrder } from "./order/priority.js";
 import { type Outcome, outcomeOf } from "./outcome.js";
-import { type ReviewServer, type ServeOptions, serveReview } from "./server/serve.js";
+import { serveReview } from "./server/app.js";
 import { ReviewSession } from "./session.js";
 import { ItemIndex } from "./set.js";
 
@@ -57,7 +58,7 @@ export class Review implements Disposable {
   }
 
   /** Serves the page until the server's `close`. */
-  serve = (options: ServeOptions = {}): Promise<ReviewServer> => serveReview(this.session, options);
+  serve = (options: ServeOptions = {}): Promise<PageServer> => serveReview(this.session, options);
 
   /** How far people agree, and how good each is. */
   report(): ReviewReport {

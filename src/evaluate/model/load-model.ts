@@ -49,8 +49,8 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     tokenizer,
     normalization: { mean: preprocess.mean, std: preprocess.std },
     pipeline: evaluationPipeline(clip.config.vision_cfg.image_size, evaluationOptions(preprocess)),
-    imageBatch: 32,
-    textBatch: 64,
+    imageBatch: source.imageBatch ?? 32,
+    textBatch: source.textBatch ?? 64,
     workers: source.workers,
   });
   const key = () => modelKey(engine, encoder, located);

@@ -32,6 +32,10 @@ export interface ModelSource {
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
+  /** Images in one run of the graph. Default 32; 1 answers a single query soonest. */
+  readonly imageBatch?: number | undefined;
+  /** Texts in one run of the graph. Default 64. */
+  readonly textBatch?: number | undefined;
   /** Told in one line of a checkpoint that is passed over, damaged or newer than the best, and of what is fetched. */
   readonly say?: ((line: string) => void) | undefined;
   /** Told how far a file that is fetched has come, in bytes. */

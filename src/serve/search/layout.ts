@@ -76,6 +76,37 @@ export interface PictureName {
   readonly label?: string | undefined;
 }
 
+/** Pictures laid out in a plane, near each other where they are alike; of a large index some of them. */
+export interface PictureMap {
+  /** [n] */
+  readonly rows: Uint32Array;
+  /** x, y from 0 to 1 each, [n,2]. */
+  readonly places: Float32Array;
+  /** Of each its label's position in `IndexInfo.data.labels`; -1 of one without, or of a rarer one. [n] */
+  readonly labels: Int32Array;
+}
+
+/** A map from its file: u32 n, then its three arrays. */
+export function readMap(bytes: ArrayBuffer): PictureMap {
+  const n = new DataView(bytes).getUint32(0, true);
+  return {
+    rows: new Uint32Array(bytes, 4, n),
+    places: new Float32Array(bytes, 4 + 4 * n, 2 * n),
+    labels: new Int32Array(bytes, 4 + 12 * n, n),
+  };
+}
+
+/** A map's file. */
+export function writeMap({ rows, places, labels }: PictureMap): Uint8Array<ArrayBuffer> {
+  const bytes = new ArrayBuffer(4 + 16 * rows.length);
+  new DataView(bytes).setUint32(0, rows.length, true);
+  const map = readMap(bytes);
+  map.rows.set(rows);
+  map.places.set(places);
+  map.labels.set(labels);
+  return new Uint8Array(bytes);
+}
+
 const five = (number: number): string => String(number).padStart(5, "0");
 
 export const fileNames = {
@@ -88,6 +119,8 @@ export const fileNames = {
   /** u8 [rows, 16]: the first half of the SHA-256 of each picture's file. */
   contents: "contents.bin",
   graph: "graph.usearch",
+  /** See `readMap`; not there before somebody looks at it. */
+  map: "map.bin",
 } as const;
 
 /** Where a row's thumbnail is: its pack, first byte and bytes. `places` is the file of that name. */

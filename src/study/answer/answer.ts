@@ -1,7 +1,13 @@
 /** What a study's runs say to its question: levels against each other, curves over what was spent, and the runs worth their cost. */
 
 import { UsageError } from "../../core/errors.js";
-import { comparedNumber, compareRuns, type PairComparison, verdictWords } from "../../evaluate/compare.js";
+import {
+  comparedNumber,
+  compareRuns,
+  type PairComparison,
+  type ScoredRun,
+  verdictWords,
+} from "../../evaluate/compare.js";
 import type { Interval } from "../../evaluate/statistics/bootstrap.js";
 import { groupMean } from "../../evaluate/statistics/groups.js";
 import { holm } from "../../evaluate/statistics/many.js";
@@ -9,10 +15,12 @@ import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric, TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { Study } from "../design/study.js";
+import type { HalvingReport } from "../halving/brackets.js";
 import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
 import { fitLaw, type LawFit } from "../laws/fit.js";
 import { type LawPoint, powerLaw } from "../laws/law.js";
 import type { RunResult } from "../run/results.js";
+import { type Repetition, repetitionsOf } from "./repetition.js";
 
 /** A run that is done. */
 export interface DoneRun {
@@ -63,12 +71,20 @@ export interface Answer {
   readonly panels: readonly Panel[];
   readonly curves: readonly Curve[];
   readonly crossings: readonly CurveCrossing[];
+  /** Over samples: what those are worth that are seen again. */
+  readonly repetitions: readonly Repetition[];
   /** Cells that no other beats for the same compute, by ascending compute. */
   readonly frontier: readonly CellScore[];
+  /** What arms came to that were compared on the way; none where the question is no search for the best. */
+  readonly halvings: readonly HalvingReport[];
 }
 
 /** Reads the answer out of the runs that are done. Throws `UsageError` where no run is, or none has the study's score. */
-export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
+export function answerOf(
+  study: Study,
+  runs: readonly DoneRun[],
+  halvings: readonly HalvingReport[] = [],
+): Answer {
   const { set, metric: name } = study.score;
   const metric = findMetric(name);
   if (metric === undefined)
@@ -89,6 +105,8 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
     panels: corrected(panels, metric),
     curves,
     crossings: crossingsOf(curves),
+    repetitions: study.question.over === "samples" ? repetitionsOf(pointsByLevel(study, metric, runs)) : [],
+    halvings,
     frontier: frontier(
       [...scores.values()].map((one) => ({
         one,
@@ -100,13 +118,19 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
 }
 
 /** The score that the study asks for, of one run. Throws `UsageError` naming what there is. */
-function scoreOf({ score: { set, metric } }: Study, { result, seed }: DoneRun): TaskScore {
-  const all = result.scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
+const scoreOf = (study: Study, { result }: DoneRun): TaskScore => scoreIn(study, result.scored);
+
+/** The score that the study asks for, among those of a run. Throws `UsageError` naming what there is. */
+export function scoreIn(
+  { score: { set, metric } }: Pick<Study, "score">,
+  scored: readonly Pick<ScoredRun, "dataset" | "scores">[],
+): TaskScore {
+  const all = scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
   const found = all.find(({ dataset, score }) => dataset === set && score.metric === metric);
   if (found !== undefined) return found.score;
   const there = new Set(all.map(({ dataset, score }) => `${dataset}/${score.metric}`));
   throw new UsageError(
-    `score: the runs have no ${set}/${metric} (seed ${seed}); got ${[...there].join(", ")}. Name one of these.`,
+    `score: the runs have no ${set}/${metric}; got ${[...there].join(", ")}. Name one of these.`,
     { key: "score" },
   );
 }
@@ -158,7 +182,7 @@ export function meanScore({ kind }: Metric, scores: readonly TaskScore[]): Inter
 /** One panel a regime and combination of the other factors, with at least two levels. */
 function panelsOf(study: Study, scores: readonly CellScore[]): readonly Omit<Panel, "pairs">[] {
   const { factor } = study.question;
-  const order = study.factors.find(({ name }) => name === factor)!.levels.map(({ name }) => name);
+  const order = levelsOf(study);
   const panels = new Map<string, { regime: string; others: Record<string, string>; rows: CellScore[] }>();
   for (const { name: regime } of study.regimes) {
     for (const row of scores) {
@@ -220,24 +244,39 @@ function corrected(panels: readonly Panel[], metric: Metric): readonly Panel[] {
   }));
 }
 
+/** A run as a point of a curve: its error over what it spent. */
+function pointOf(study: Study, metric: Metric, run: DoneRun): LawPoint {
+  const { score } = scoreOf(study, run);
+  const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
+  return { x: run.result[study.question.over!], y, unique: run.cell.pairs };
+}
+
+const levelsOf = ({ factors, question }: Study): readonly string[] =>
+  factors.find(({ name }) => name === question.factor)!.levels.map(({ name }) => name);
+
 /** Errors of each level over what was spent, a point a run, with the law through them. */
 function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): readonly Curve[] {
-  const { factor, over } = study.question;
+  const { factor } = study.question;
   const curves: Curve[] = [];
   for (const { name: regime } of study.regimes) {
-    for (const { name: level } of study.factors.find(({ name }) => name === factor)!.levels) {
+    for (const level of levelsOf(study)) {
       const own = runs.filter(({ cell }) => cell.levels[factor] === level && cell.regimes.includes(regime));
-      const points = own.map((run): LawPoint => {
-        const { score } = scoreOf(study, run);
-        const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
-        return { x: run.result[over!], y, unique: run.cell.pairs };
-      });
+      const points = own.map((run) => pointOf(study, metric, run));
       if (points.length === 0) continue;
       curves.push({ regime, level, points, fit: tryFit(points) });
     }
   }
   return curves;
 }
+
+/** The points of each level, of all regimes together. */
+const pointsByLevel = (study: Study, metric: Metric, runs: readonly DoneRun[]) =>
+  levelsOf(study).map((level) => ({
+    level,
+    points: runs
+      .filter(({ cell }) => cell.levels[study.question.factor] === level)
+      .map((run) => pointOf(study, metric, run)),
+  }));
 
 function tryFit(points: readonly LawPoint[]): Curve["fit"] {
   try {
@@ -264,6 +303,8 @@ export function answerLines({
   panels,
   curves,
   crossings,
+  repetitions,
+  halvings,
   frontier: best,
 }: Answer): readonly string[] {
   const number = (x: number): string => comparedNumber(metric, x);
@@ -277,16 +318,10 @@ export function answerLines({
       lines.push(`  ${level}  ${words(score)}, ${seeds.length === 1 ? "1 seed" : `${seeds.length} seeds`}`);
     for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
   }
-  for (const { regime, level, fit } of curves) {
-    if ("refused" in fit) lines.push(`${level}, ${regime}: ${fit.refused}`);
-    else {
-      const numbers = fit.parameters.map(
-        ({ name, value, low, high, unknown }) =>
-          `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
-      );
-      lines.push(`${level}, ${regime}: ${fit.law.formula}; ${numbers.join("; ")}`);
-    }
-  }
+  for (const halving of halvings) lines.push(...halvingLines(halving, number));
+  for (const { regime, level, fit } of curves) lines.push(`${level}, ${regime}: ${lawWords(fit)}`);
+  for (const { level, fit } of repetitions)
+    lines.push(`${level}, samples seen again and again: ${lawWords(fit)}`);
   for (const { regime, first, second, found } of crossings)
     lines.push(
       "unknown" in found
@@ -301,4 +336,33 @@ export function answerLines({
       );
   }
   return lines;
+}
+
+/** A law with its numbers, or why there is none. */
+function lawWords(fit: Curve["fit"]): string {
+  if ("refused" in fit) return fit.refused;
+  const numbers = fit.parameters.map(
+    ({ name, value, low, high, unknown }) =>
+      `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
+  );
+  return `${fit.law.formula}; ${numbers.join("; ")}`;
+}
+
+/** Where each arm was stopped, the best first: scores at the rungs are over seeds. */
+function halvingLines(
+  { regime, others, arms, shares, saved }: HalvingReport,
+  number: (x: number) => string,
+): readonly string[] {
+  if (shares.length === 0) return [];
+  const percent = (share: number): string => `${Math.round(100 * share)} %`;
+  const fixed = Object.entries(others).map(([factor, level]) => `${factor} ${level}`);
+  const words = { "goes on": "goes on to", waits: "waits at", stopped: "stopped at" } as const;
+  return [
+    `${[regime, ...fixed].join(", ")}: arms compared at ${shares.map(percent).join(" and ")} of the run, ${percent(saved)} of the training saved`,
+    ...arms.map(({ level, scores, standing: { state, rung } }) => {
+      const there = scores.flatMap((score) => (score === undefined ? [] : [number(score)]));
+      const where = rung === shares.length ? "the end" : percent(shares[rung]!);
+      return `  ${[level, ...there].join("  ")}, ${words[state]} ${where}`;
+    }),
+  ];
 }

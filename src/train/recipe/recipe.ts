@@ -33,6 +33,7 @@ import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
 import { pickFields, pickRules } from "./pick-fields.js";
+import { ruledRates } from "./rates.js";
 import { scheduleFields } from "./schedule-fields.js";
 import { stages } from "./stages.js";
 import { startFields, startRules } from "./start-fields.js";
@@ -251,6 +252,11 @@ export const recipeGroups = {
     ),
     logs: defaulted(text("FOLDER"), "runs", "Where runs are kept.", { free: true }),
     seed: defaulted(integer(0), 0, "Decides initial weights, order of samples, and augmentation."),
+    expected: optional(
+      text("SCORE"),
+      "What a plan expects of the run, SET/METRIC VALUE (LOW to HIGH); clipwright plan writes it, and --check reads it.",
+      { free: true },
+    ),
     logEveryNSteps: defaulted(integer(1), 10, "Steps between lines of metrics.jsonl.", { free: true }),
     reportTo: optional(
       list(choice(reporterNames), { separator: "," }),
@@ -269,8 +275,10 @@ export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as
 export type { RecipeInput };
 
 /** A checked recipe, defaults filled in. */
-export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment"> & {
+export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment" | "lr" | "wd"> & {
   readonly name: string;
+  readonly lr: number;
+  readonly wd: number;
   readonly logitScaleInit: number;
   readonly augment: string;
 };
@@ -300,6 +308,7 @@ function check(input: RecipeInput, name: string | undefined): Recipe {
   const recipe: Recipe = {
     ...values,
     ...completeStrategy(values),
+    ...ruledRates(values),
     keepBest: bestBy(values),
     cooldown: values.schedule === "const-cooldown" ? (values.cooldown ?? DEFAULT_COOLDOWN) : undefined,
     name: values.name ?? name ?? (typeof values.model === "string" ? lastPart(values.model) : "run"),

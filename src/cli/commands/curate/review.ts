@@ -18,6 +18,7 @@ import { alignColumns } from "../../columns.js";
 import { defineCommand, type Terminal } from "../../command.js";
 import { commandLine } from "../../command-line.js";
 import { ProgressLine } from "../../progress-line.js";
+import { interrupted, serverOptions } from "../../serving.js";
 
 const share = () => real({ min: 0, max: 1 });
 
@@ -77,8 +78,7 @@ export const reviewCommand = defineCommand({
       ),
     },
     Server: {
-      host: defaulted(text("ADDRESS"), "127.0.0.1", "Where the page is served; 0.0.0.0 for all addresses."),
-      port: defaulted(integer(0, 65_535), 8420, "0 takes a free one."),
+      ...serverOptions(8420),
     },
     Outcome: {
       export: optional(text("FILE"), "Write the selection that the verdicts come to, and end."),
@@ -221,10 +221,3 @@ function tellSummary(review: Review, json: boolean, terminal: Terminal): void {
   );
   terminal.out(`${lines.join("\n")}\n${table}${said.length === 0 ? "" : `\nConflicts\n${said.join("")}`}`);
 }
-
-/** Until Ctrl-C, or until the process is asked to end. */
-const interrupted = (): Promise<void> =>
-  new Promise((resolve) => {
-    process.once("SIGINT", () => resolve());
-    process.once("SIGTERM", () => resolve());
-  });

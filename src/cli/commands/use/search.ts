@@ -51,7 +51,14 @@ export const searchCommand = defineCommand({
     await using engine = await openEngine(rest.engine, { ...rest, onChoice: say });
     const source = path === undefined ? modelOfIndex(index) : { path };
     const chosen = rest.checkpoint === undefined ? source : { ...source, checkpoint: rest.checkpoint };
-    using model = await loadModel(engine, { ...rest, ...chosen, say, progress: show });
+    using model = await loadModel(engine, {
+      ...rest,
+      ...chosen,
+      imageBatch: 1,
+      textBatch: 1,
+      say,
+      progress: show,
+    });
     const found = await searchIndex(index, model, isFile ? { picture: query } : query, { k, exact });
     progress.clear();
     if (json) {

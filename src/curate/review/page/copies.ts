@@ -1,8 +1,8 @@
 /** The view of pairs taken for copies: a grid a group, each picture compared with the first. */
 
+import { button, byId, make, pressed, tell } from "../../../core/page/dom.js";
 import type { GroupMessage, ItemMessage, PageAnswer, ProgressMessage } from "../protocol.js";
 import { getGroups, pictureAddress, postUndo, postVerdict } from "./api.js";
-import { button, byId, make, pressed, tell } from "./dom.js";
 
 export interface CopiesView {
   readonly onProgress: (progress: ProgressMessage) => void;

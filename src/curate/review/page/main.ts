@@ -1,9 +1,9 @@
 /** The review's page: asks who reviews, shows pair after pair, and takes verdicts by keys and buttons. */
 
+import { byId, make, pressed, tell } from "../../../core/page/dom.js";
 import type { ItemMessage, PageAnswer, ProgressMessage, SetMessage } from "../protocol.js";
 import * as api from "./api.js";
 import { Copies } from "./copies.js";
-import { byId, make, pressed, tell } from "./dom.js";
 import { fillFilter, filterQuery, isOpenFilter, showAgreement, showProgress } from "./panels.js";
 import { KEYED_CLASSES, preload, type SingleView, showItem, showScores } from "./single.js";
 

@@ -1,8 +1,8 @@
 /** What stands around the pair: progress, filter, agreement, help. */
 
+import { button, byId, make, number } from "../../../core/page/dom.js";
 import type { AgreementMessage, ProgressMessage, SetMessage } from "../protocol.js";
 import { getAgreement } from "./api.js";
-import { button, byId, make, number } from "./dom.js";
 
 const percent = (share: number): string =>
   share > 0 && share < 0.01 ? `${(100 * share).toFixed(1)} %` : `${Math.round(100 * share)} %`;

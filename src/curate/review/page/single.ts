@@ -1,8 +1,8 @@
 /** The view of one pair: its picture, its caption, and what is said of it. */
 
+import { button, byId, make, number, pressed } from "../../../core/page/dom.js";
 import type { ItemMessage, OpinionMessage, SetMessage } from "../protocol.js";
 import { pictureAddress } from "./api.js";
-import { button, byId, make, number, pressed } from "./dom.js";
 
 /** Classes that have a key. */
 export const KEYED_CLASSES = 9;

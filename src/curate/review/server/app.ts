@@ -1,18 +1,21 @@
 /** The routes of a review: the page and its parts, pictures by row, and what the page asks and says. */
 
-import { readdirSync, readFileSync } from "node:fs";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
-import { InternalError, UsageError } from "../../../core/errors.js";
+import { UsageError } from "../../../core/errors.js";
+import { type Access, accessGuard, headersGuard } from "../../../core/web/guard.js";
+import { listen, type PageServer, type ServeOptions } from "../../../core/web/listen.js";
+import { pageScripts, sendText } from "../../../core/web/scripts.js";
+import { Busy } from "../../../core/web/turns.js";
 import { MOST_CAPTION, reviewerName } from "../log/verdict.js";
 import type { ItemFilter, ReviewSession } from "../session.js";
 import { icon, pageDocument } from "./document.js";
-import { type Access, accessGuard, headersGuard } from "./guard.js";
-import { Busy, Pictures } from "./pictures.js";
+import { Pictures } from "./pictures.js";
 import { reviewStyle } from "./style.js";
 
+const PAGE = "curate/review/page/main.js";
 const BODY_BYTES = 2 ** 16;
 const MOST_ITEMS = 50;
 
@@ -50,6 +53,12 @@ export interface AppOptions extends Access {
   readonly onProblem: (line: string) => void;
 }
 
+/** Serves a review until `close`. Throws a `UsageError` where the port is taken or the address is none of this machine's. */
+export const serveReview = (
+  session: ReviewSession,
+  { onProblem = () => {}, ...where }: ServeOptions = {},
+): Promise<PageServer> => listen((access) => reviewApp(session, { ...access, onProblem }), where);
+
 export function reviewApp(session: ReviewSession, { onProblem, ...access }: AppOptions): Hono {
   const app = new Hono();
   const rows = new Set<number>();
@@ -67,10 +76,10 @@ export function reviewApp(session: ReviewSession, { onProblem, ...access }: AppO
   );
 
   app.get("/", (c) => c.html(pageDocument(session.set.title)));
-  app.get("/style.css", (c) => text(c, "text/css", reviewStyle));
-  app.get("/icon.svg", (c) => text(c, "image/svg+xml", icon));
-  for (const [name, script] of pageScripts()) {
-    app.get(`/page/${name}`, (c) => text(c, "text/javascript", script));
+  app.get("/style.css", (c) => sendText(c, "text/css", reviewStyle));
+  app.get("/icon.svg", (c) => sendText(c, "image/svg+xml", icon));
+  for (const [address, script] of pageScripts(PAGE, ["curate/review/page", "core/page"])) {
+    app.get(address, (c) => sendText(c, "text/javascript", script));
   }
 
   app.get("/picture/:row{[0-9]{1,10}}", async (c) => {
@@ -131,9 +140,6 @@ export function reviewApp(session: ReviewSession, { onProblem, ...access }: AppO
   return app;
 }
 
-const text = (c: Context, type: string, content: string): Response =>
-  c.body(content, 200, { "content-type": `${type}; charset=utf-8` });
-
 async function bodyOf(c: Context): Promise<unknown> {
   try {
     return await c.req.json();
@@ -155,16 +161,3 @@ function reviewerOf(c: Context): string {
 
 const wrong = ({ issues: [issue] }: z.ZodError): string =>
   `request: ${issue?.path.join(".") ?? ""}: ${issue?.message ?? "wrong"}`;
-
-/** The page's own scripts, by file name: compiled beside this file. */
-function pageScripts(): Map<string, string> {
-  const folder = new URL("../page/", import.meta.url);
-  const names = readdirSync(folder).filter((name) => name.endsWith(".js"));
-  if (!names.includes("main.js")) {
-    throw new InternalError(
-      `the review's page is not built; ${folder.pathname} lacks main.js: npm run build`,
-    );
-  }
-  const withoutMap = (script: string): string => script.replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");
-  return new Map(names.map((name) => [name, withoutMap(readFileSync(new URL(name, folder), "utf8"))]));
-}

@@ -1,10 +1,9 @@
 /** The review's page before its script fills it. It holds no word of the data but the title. */
 
+import { escaped } from "../../../core/web/scripts.js";
+
 /** A tick, as the page's icon. */
 export const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="4" fill="#14866d"/><path d="M4 8.4l2.8 2.8L12.2 5" fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" stroke-linejoin="round"/></svg>`;
-
-const escaped = (text: string): string =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** Keys of the single view, as the help lists them. */
 const keys: readonly (readonly [string, string])[] = [
@@ -41,7 +40,7 @@ export const pageDocument = (title: string): string => `<!doctype html>
 <title>Review of ${escaped(title)}</title>
 <link rel="icon" href="/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/style.css">
-<script type="module" src="/page/main.js"></script>
+<script type="module" src="/script/curate/review/page/main.js"></script>
 </head>
 <body>
 <a class="skip" href="#main">To the pair</a>

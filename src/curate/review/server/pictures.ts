@@ -1,6 +1,7 @@
 /** Pictures of the data as a page shows them: encoded anew, so that nothing but pixels of them reaches a browser. */
 
 import { UsageError } from "../../../core/errors.js";
+import { Turns } from "../../../core/web/turns.js";
 import { thumbnail } from "../../../data/pixels/show/thumbnail.js";
 
 /** Longest sides, in pixels. */
@@ -12,14 +13,10 @@ const CACHE_BYTES = 2 ** 26;
 const AT_ONCE = 3;
 const WAITING = 64;
 
-/** The server has more to do than it can. */
-export class Busy extends UsageError {}
-
 export class Pictures {
   private readonly kept = new Map<string, Uint8Array>();
   private keptBytes = 0;
-  private running = 0;
-  private readonly waiting: (() => void)[] = [];
+  private readonly turns = new Turns("picture", AT_ONCE, WAITING);
 
   /** @param rows those that may be shown. */
   constructor(
@@ -40,24 +37,11 @@ export class Pictures {
       this.kept.set(name, kept);
       return kept;
     }
-    await this.turn();
-    try {
+    return this.turns.run(async () => {
       const made = await thumbnail(await this.read(row), SIDES[size]);
       this.keep(name, made);
       return made;
-    } finally {
-      this.running--;
-      this.waiting.shift()?.();
-    }
-  }
-
-  private async turn(): Promise<void> {
-    if (this.running >= AT_ONCE) {
-      if (this.waiting.length >= WAITING)
-        throw new Busy("picture: too many are asked for at once. Try again.");
-      await new Promise<void>((resolve) => this.waiting.push(resolve));
-    }
-    this.running++;
+    });
   }
 
   private keep(name: string, bytes: Uint8Array): void {

@@ -1,24 +1,11 @@
 /** The look of the review's page, light and dark, from a phone's width on. */
 
-import { baseStyle } from "../../../core/look.js";
+import { baseStyle, controlsStyle } from "../../../core/look.js";
 
-export const reviewStyle = `${baseStyle}
-[hidden]{display:none!important}
-html{scroll-padding-bottom:90px}
+export const reviewStyle = `${baseStyle}${controlsStyle}html{scroll-padding-bottom:90px}
 h1{font-size:17px;line-height:1.3;margin:0;font-weight:650;letter-spacing:-.01em;overflow-wrap:anywhere}
 h2{font-size:21px;line-height:1.25;letter-spacing:-.012em;margin:0 0 8px}
 h3{font-size:15px;margin:16px 0 4px}
-.quiet{color:var(--quiet)}
-.skip{position:absolute;left:-999px}.skip:focus{left:12px;top:8px;background:var(--card);padding:6px 10px;z-index:3}
-:focus-visible{outline:3px solid var(--c0);outline-offset:2px;border-radius:6px}
-main:focus-visible{outline:none}
-button,input,select,textarea{font:inherit;color:inherit;background:var(--card);border:1px solid var(--quiet);border-radius:9px;padding:7px 12px;min-height:40px;max-width:100%}
-button{cursor:pointer;font-weight:550}
-button:hover{border-color:var(--ink)}
-button:disabled{opacity:.55;cursor:default}
-button[aria-pressed=true],button[aria-expanded=true]{border-color:var(--c0);box-shadow:inset 0 0 0 1px var(--c0)}
-.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}
-kbd{font:600 12px/1 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;border:1px solid var(--line);border-bottom-width:2px;border-radius:5px;padding:3px 6px;background:var(--paper);color:var(--ink);white-space:nowrap}
 header{border-bottom:1px solid var(--line);padding:12px 28px 10px;background:var(--card)}
 .head{display:flex;justify-content:space-between;align-items:center;gap:16px;max-width:1320px;margin:0 auto}
 nav{display:flex;gap:8px;flex:none}
@@ -46,7 +33,6 @@ main{max-width:1376px;margin:0 auto;padding:24px 28px 72px}
 #others{list-style:none;font-size:14.5px;line-height:1.45;display:grid;gap:4px;overflow-wrap:anywhere}
 #others:empty{display:none}
 #others li{padding-left:12px;border-left:2px solid var(--line)}
-.row{display:flex;flex-wrap:wrap;gap:8px;align-items:center}
 #class-part{display:grid;gap:8px}
 #classes button{padding:4px 10px;min-height:34px;font-weight:450;max-width:100%;overflow-wrap:anywhere}
 #classes button[aria-pressed=true]{font-weight:650}
@@ -68,8 +54,6 @@ textarea{width:100%;resize:vertical;line-height:1.4}
 .scores{display:grid;font-size:14.5px}
 .scores div{display:flex;justify-content:space-between;gap:16px;padding:5px 0;border-bottom:1px solid var(--line)}
 .scores dt{color:var(--quiet);overflow-wrap:anywhere}.scores dd{text-align:right;overflow-wrap:anywhere}
-.told{position:fixed;left:50%;bottom:18px;transform:translateX(-50%);margin:0;background:var(--ink);color:var(--paper);border-radius:9px;padding:8px 14px;font-size:14.5px;max-width:min(92vw,560px);opacity:0;transition:opacity .18s;pointer-events:none;z-index:2;overflow-wrap:anywhere}
-.told.on{opacity:1}
 #nothing{max-width:60ch;margin:14vh auto 0;text-align:center}
 #nothing p{margin-inline:auto}
 .group{border-top:1px solid var(--line);padding:18px 0 22px}
@@ -82,22 +66,16 @@ textarea{width:100%;resize:vertical;line-height:1.4}
 .member p{margin:0;font-size:14px;line-height:1.4;overflow-wrap:anywhere;display:-webkit-box;-webkit-line-clamp:3;-webkit-box-orient:vertical;overflow:hidden}
 .member .row{margin-top:auto}.member .row button{flex:1;padding:4px 8px;min-height:36px;font-size:14px}
 .member b{font-size:13px;font-weight:600}
-dialog{border:1px solid var(--line);border-radius:16px;background:var(--card);color:var(--ink);padding:24px 26px;max-width:min(760px,94vw);max-height:90vh;overflow:auto;box-shadow:0 12px 48px #0005}
-dialog::backdrop{background:#0008}
 #who{width:min(420px,94vw)}
 #who form{display:grid;gap:10px}
 #who p{margin:0;color:var(--quiet)}
 dialog form:not(#who-form){margin-top:16px}
 .keys+p{margin-top:16px}
-.keys{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,290px),1fr));gap:4px 28px;font-size:14.5px}
-.keys div{display:flex;gap:12px;align-items:baseline;padding:3px 0}
-.keys dt{flex:none;min-width:96px}
 .wide{overflow-x:auto;margin-top:12px}
 #reviewers{width:100%}
 #conflicts ul{list-style:none;font-size:14.5px;overflow-wrap:anywhere}
 #conflicts li{padding:6px 0;border-bottom:1px solid var(--line)}
 #conflicts button{padding:2px 8px;min-height:32px;margin-right:8px;overflow-wrap:anywhere;text-align:left}
-@media (prefers-reduced-motion:reduce){*{transition:none!important;scroll-behavior:auto!important}}
 @media (max-width:820px){
 header{padding:10px 16px 8px}
 .head{flex-wrap:wrap;gap:8px}nav{flex-wrap:wrap}nav button{padding:4px 10px;min-height:40px;font-size:14px}

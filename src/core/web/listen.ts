@@ -1,12 +1,12 @@
-/** The server of a review: where it listens, who is let in, and how it ends. */
+/** A server of pages for people: where it listens, who is let in, and how it ends. */
 
 import { randomBytes } from "node:crypto";
 import type { Server } from "node:http";
 import { hostname, networkInterfaces } from "node:os";
 import { createAdaptorServer } from "@hono/node-server";
-import { UsageError } from "../../../core/errors.js";
-import type { ReviewSession } from "../session.js";
-import { reviewApp } from "./app.js";
+import type { Hono } from "hono";
+import { UsageError } from "../errors.js";
+import type { Access } from "./guard.js";
 
 export interface ServeOptions {
   /** An address or name of this machine. Default `127.0.0.1`; any other but loopback needs the token that is made then. */
@@ -17,7 +17,7 @@ export interface ServeOptions {
   readonly onProblem?: (line: string) => void;
 }
 
-export interface ReviewServer extends AsyncDisposable {
+export interface PageServer extends AsyncDisposable {
   readonly port: number;
   /** Addresses to open, with the token where there is one; the first is the best. */
   readonly urls: readonly string[];
@@ -36,15 +36,18 @@ const isLoopback = (host: string): boolean =>
 const isEverywhere = (host: string): boolean => host === "0.0.0.0" || host === "::";
 const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host).toLowerCase();
 
-/** Serves a review until `close`. Throws a `UsageError` where the port is taken or the address is none of this machine's. */
-export async function serveReview(
-  session: ReviewSession,
-  { host = "127.0.0.1", port = 0, onProblem = () => {} }: ServeOptions = {},
-): Promise<ReviewServer> {
+/**
+ * Serves what `makeApp` gives until `close`. Throws a `UsageError` where the port is taken or the address is none of this
+ * machine's.
+ */
+export async function listen(
+  makeApp: (access: Access) => Hono,
+  { host = "127.0.0.1", port = 0 }: Omit<ServeOptions, "onProblem"> = {},
+): Promise<PageServer> {
   const token = isLoopback(host) ? undefined : randomBytes(24).toString("base64url");
   const names = namesOf(host);
   let bound = port;
-  const app = reviewApp(session, { hosts: new Set(names), port: () => bound, token, onProblem });
+  const app = makeApp({ hosts: new Set(names), port: () => bound, token });
   const server = createAdaptorServer({ fetch: app.fetch }) as Server;
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;

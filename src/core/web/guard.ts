@@ -1,6 +1,6 @@
 /**
  * Who may talk to the server: pages of its own, under a name of its own, with the token where it has one. Other sites that
- * a reviewer has open can neither read nor write, and no name that points here by a trick of DNS is answered.
+ * a visitor has open can neither read nor write, and no name that points here by a trick of DNS is answered.
  */
 
 import { createHash, timingSafeEqual } from "node:crypto";
@@ -35,10 +35,13 @@ export interface Access {
   readonly port: () => number;
   /** Absent on loopback. */
   readonly token: string | undefined;
+  /** Whether bytes (application/octet-stream) are taken besides JSON. Default false. */
+  readonly bytes?: boolean | undefined;
 }
 
 /** Host, then token, then where a request comes from. */
-export function accessGuard({ hosts, port, token }: Access): MiddlewareHandler {
+export function accessGuard({ hosts, port, token, bytes = false }: Access): MiddlewareHandler {
+  const taken = bytes ? /^application\/(json|octet-stream)\s*(;|$)/i : /^application\/json\s*(;|$)/i;
   return async (c, next) => {
     const host = c.req.header("host")?.toLowerCase() ?? "";
     const [, name = "", number = "80"] = /^(\[[0-9a-f:.]+\]|[^:]*)(?::(\d+))?$/.exec(host) ?? [];
@@ -47,8 +50,8 @@ export function accessGuard({ hosts, port, token }: Access): MiddlewareHandler {
     }
     const url = new URL(c.req.url);
     if (token !== undefined) {
-      // Cookies know no ports: two reviews on one machine have one each.
-      const cookie = `clipwright_review_${port()}`;
+      // Cookies know no ports: two servers on one machine have one each.
+      const cookie = `clipwright_${port()}`;
       const given = url.searchParams.get("token");
       if (url.pathname === "/" && given !== null && isToken(given, token)) {
         setCookie(c, cookie, token, { httpOnly: true, sameSite: "Strict", path: "/" });
@@ -69,9 +72,9 @@ export function accessGuard({ hosts, port, token }: Access): MiddlewareHandler {
     ) {
       return c.json({ error: "requests of other sites are not answered." }, 403);
     }
-    // A form or an image of another site cannot send this type without asking first, and is not answered then.
-    if (isWrite && !/^application\/json\s*(;|$)/i.test(c.req.header("content-type") ?? "")) {
-      return c.json({ error: "only JSON is taken." }, 415);
+    // A form or an image of another site cannot send these types without asking first, and is not answered then.
+    if (isWrite && !taken.test(c.req.header("content-type") ?? "")) {
+      return c.json({ error: `only ${bytes ? "JSON and bytes are" : "JSON is"} taken.` }, 415);
     }
     return next();
   };
