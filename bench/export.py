@@ -3,7 +3,8 @@
     python3 bench/export.py RUN IMAGES TEXTS     # needs torch, open_clip_torch 3.x, transformers 5, pillow; npm run build
 
 IMAGES is a folder of pictures, TEXTS a file, one a line. Exports RUN to open_clip and to hf into a temporary folder, embeds
-pictures and texts there with preprocessing ("own crop": with transformers' CLIPImageProcessor instead of the export's), and prints the least and the mean cosine to what `clipwright embed RUN` gives.
+pictures and texts there with preprocessing ("own crop": with transformers' CLIPImageProcessor instead of the export's), and
+prints the least and the mean cosine to what `clipwright embed RUN` gives.
 A run's own folder must be refused by open_clip's local-dir.
 """
 

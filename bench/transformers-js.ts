@@ -38,8 +38,8 @@ try {
   await own.close();
   for (const [way, list] of Object.entries(cosines)) {
     const mean = list.reduce((sum, x) => sum + x, 0) / list.length;
-    console.log(
-      `${way.padEnd(8)}  ${list.length} pictures  least cosine ${Math.min(...list).toFixed(6)}  mean ${mean.toFixed(6)}`,
+    process.stdout.write(
+      `${way.padEnd(8)}  ${list.length} pictures  least cosine ${Math.min(...list).toFixed(6)}  mean ${mean.toFixed(6)}\n`,
     );
   }
 } finally {

@@ -237,7 +237,10 @@ describe("an export", () => {
     assert.ok(files.includes("image_processing_clipwright.py"), String(files));
     const read = (name: string) => readFileSync(join(folder, name), "utf8");
     const program = read("image_processing_clipwright.py");
-    assert.match(program, /TURNED_BY_EXIF = True\n.*\nCOLOUR = \(0, 128, 255, 255\)\nCROP_ROUNDING = "even"\n/);
+    assert.match(
+      program,
+      /TURNED_BY_EXIF = True\n.*\nCOLOUR = \(0, 128, 255, 255\)\nCROP_ROUNDING = "even"\n/,
+    );
     assert.match(read("preprocessor_config.json"), /"image_processing_clipwright\.ClipwrightImageProcessor"/);
     assert.match(read("README.md"), /it does not turn pictures as their EXIF says; it cuts one pixel/);
   });
