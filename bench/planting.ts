@@ -5,10 +5,12 @@
  *     node dist/bench/planting.js --data 'fashion-*.tar' --out planted/fashion
  *     node dist/bench/planting.js --data 'icons/train/*.tar' --out planted/icons --part 0.25 --swapped 0.3
  *
- * The second plants one fault alone, in a random quarter of the set; with `--swapped 0` there are none.
+ * write `pairs.jsonl` with pictures beside it, which `clipwright` reads as any other set, and `truth.jsonl`, a line a caption
+ * in the same order. The second plants one fault alone, in a random quarter of the set; with `--swapped 0` there are none.
  *
- * writes `pairs.jsonl` with pictures beside it, which `clipwright` reads as any other set, and `truth.jsonl`, a line a caption
- * in the same order.
+ *     node dist/bench/planting.js --out planted/icons --scores planted/icons/scores.parquet --by crossfit_score
+ *
+ * tells how well a table of scores finds what was swapped.
  */
 
 import { writeFileSync } from "node:fs";
@@ -17,7 +19,9 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { makeFolder } from "../src/core/disk.js";
+import { readJsonLines } from "../src/core/files.js";
 import { foldIn, keyFromSeed, Random } from "../src/core/random.js";
+import { readTable } from "../src/curate/tables/read.js";
 import { aucOf } from "../src/curate/watch/distributions.js";
 import { COPY_KINDS, syntheticCopy } from "../src/data/copies/synthetic.js";
 import { type Dataset, openDataset, subset } from "../src/data/index.js";
@@ -194,6 +198,23 @@ export function swappedAuc(truth: readonly Truth[], column: ArrayLike<number>, s
   return `${auc.toFixed(3)} ± ${(1.96 * Math.sqrt(variance)).toFixed(3)}`;
 }
 
+/** How well the column `by` of a table of scores finds the swapped pairs, in words. */
+async function foundBy(out: string, scores: string, by: string): Promise<string> {
+  const truth = readJsonLines(join(out, "truth.jsonl")) as Truth[];
+  const column: number[] = [];
+  for await (const rows of readTable(scores, { columns: [by] }))
+    column.push(...rows.map((row) => (row[by] === null ? Number.NaN : Number(row[by]))));
+  const order = [...column.keys()].sort((a, b) => column[b]! - column[a]!);
+  const fifths = Array.from({ length: 5 }, (_, at) =>
+    order.slice(Math.round((at / 5) * order.length), Math.round(((at + 1) / 5) * order.length)),
+  );
+  const shares = fifths.map(
+    (rows) =>
+      `${Math.round((100 * rows.filter((i) => truth[i]!.fault === "swapped").length) / rows.length)} %`,
+  );
+  return `AUC ${swappedAuc(truth, column)}; swapped of each fifth, the best first: ${shares.join(", ")}`;
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -203,8 +224,14 @@ async function main(): Promise<void> {
       captions: { type: "string" },
       part: { type: "string", default: "1" },
       swapped: { type: "string" },
+      scores: { type: "string" },
+      by: { type: "string", default: "crossfit_score" },
     },
   });
+  if (values.scores !== undefined) {
+    process.stdout.write(`${await foundBy(values.out!, values.scores, values.by)}\n`);
+    return;
+  }
   const seed = Number(values.seed);
   const all = await openDataset(values.data!);
   const rows = new Random(foldIn(keyFromSeed(seed), "part")).permutation(all.length);
