@@ -12,8 +12,10 @@ import type { TrainHooks } from "../src/train/hooks.js";
 import { resolveRecipe } from "../src/train/recipe/file.js";
 import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { readLines } from "../src/train/run/folder.js";
+import { listRuns } from "../src/train/run/list.js";
 import { train } from "../src/train/train.js";
 import { Reference } from "../src/train/watch/reference.js";
+import { scoreOf } from "../src/train/watch/scoring.js";
 import { put, scratchFolder } from "./data.helpers.js";
 
 const folder = scratchFolder();
@@ -169,6 +171,21 @@ suite("what a model forgets that is trained on", { timeout: 600_000 }, () => {
     assert.deepEqual(reference.memory, { first: 0.6, said: true });
     assert.deepEqual(reference.take(at(3, 0.4, 0.7)), { within: false, warning: undefined });
     assert.equal(reference.take([]), undefined);
+  });
+
+  test("its score is neither the best's nor the run's own", () => {
+    const scores = [undefined, "reference"].map((split) => ({
+      ...{ dataset: "set", task: "zeroshot_classification", metric: "acc1", low: 0, high: 1, n: 9, step: 1 },
+      ...{ samplesSeen: 8, value: split === undefined ? 0.25 : 0.75, ...(split && { split }) },
+    }));
+    const recipe = { ...{ model: "clipwright-nano-32", trainData: "x", steps: 1, zeroshotData: "set" } };
+    const best = (keepBest: string) =>
+      scoreOf(checkRecipe({ ...recipe, keepBest }), scores.toReversed())?.value;
+    assert.deepEqual([best("acc1"), best("reference/acc1")], [0.25, 0.75]);
+    put(folder, "listed/a/config.json", JSON.stringify({ keepBest: "acc1" }));
+    put(folder, "listed/a/plan.json", JSON.stringify({ totalSteps: 1, batchSize: 8, measuredSteps: 0 }));
+    put(folder, "listed/a/evaluation.jsonl", scores.map((score) => `${JSON.stringify(score)}\n`).join(""));
+    assert.equal(listRuns(join(folder, "listed"))[0]!.score!.value, 0.25);
   });
 
   test("refuses what cannot be", () => {
