@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { trainCommand } from "../src/cli/commands/train.js";
-import { chooseModel } from "../src/train/forecast/choose.js";
+import { chooseModel } from "../src/study/plan/complete.js";
 import { forecast } from "../src/train/forecast/forecast.js";
 import { checkRecipe } from "../src/train/recipe/recipe.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
@@ -12,7 +12,7 @@ import { runWords } from "./support/command-line.js";
 const folder = scratchFolder();
 const trainData = join(folder, "pairs");
 
-suite("a run before it starts", { timeout: 60_000 }, () => {
+suite("a run before it starts", { timeout: 240_000 }, () => {
   before(async () => {
     for (let i = 0; i < 20; i++) {
       put(folder, `pairs/${i}.png`, await pngOf(i, 16, 16));
