@@ -21,10 +21,10 @@ export interface Trainer {
 
 /** What trains the runs of the study in `folder`. */
 export function trainerOf(folder: string, { dataset, opened }: StudyFacts): Trainer {
-  const ways = (recipe: Recipe) => [datasetOptions(recipe), recipe.trainDataUpsamplingFactors];
   // The data were opened without weights of their sources, and another way to read them needs another opening.
   const isAlike = (recipe: Recipe) =>
-    recipe.trainDataUpsamplingFactors === undefined && isDeepStrictEqual(ways(recipe), ways(opened));
+    recipe.trainDataUpsamplingFactors === undefined &&
+    isDeepStrictEqual(datasetOptions(recipe), datasetOptions(opened));
   const vocabularyOf = (recipe: Recipe) => vocabularyFor(folder, dataset, recipe);
   return {
     prepare: async (recipe) => isAlike(recipe) && vocabularyOf(recipe),
