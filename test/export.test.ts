@@ -11,6 +11,7 @@ import { keyFromSeed } from "../src/core/random.js";
 import { SafetensorsFile, writeSafetensors } from "../src/core/safetensors.js";
 import type { TensorType } from "../src/core/shape.js";
 import { loadTokenizer } from "../src/data/tokenizer/load.js";
+import { saveTokenizer } from "../src/data/tokenizer/save.js";
 import { trainBpe } from "../src/data/tokenizer/train-bpe.js";
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
@@ -58,7 +59,7 @@ function writeRun(folder: string, config: ClipConfig, preprocess: object = {}): 
     join(folder, "model.json"),
     JSON.stringify({ model_cfg: config, preprocess_cfg: preprocess, ...cleaning }),
   );
-  tokenizer.save(join(folder, "tokenizer.json"));
+  saveTokenizer(tokenizer, join(folder, "tokenizer.json"));
 }
 
 const weightsOf = (folder: string) => ({
