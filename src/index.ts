@@ -38,6 +38,7 @@ export {
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
+export { classify, embedImages, makeIndex, openIndex, search } from "./api/use.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
 export type { Shape, TensorType } from "./core/shape.js";
@@ -143,6 +144,14 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { Guess } from "./serve/classify/classify.js";
+export type { ClassifyOptions } from "./serve/classify/pictures.js";
+export type { MadeIndex, MakeIndexOptions } from "./serve/index/make.js";
+export type { NearestOptions, PictureIndex } from "./serve/index/open.js";
+export type { Found, Picture, SearchQuery } from "./serve/index/search.js";
+export type { IndexInfo, PictureName } from "./serve/search/layout.js";
+export type { Hit } from "./serve/search/search.js";
+export type { VectorType } from "./serve/search/vectors.js";
 export {
   defineStudy,
   type FactorInput,

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
-import { heldOutSets } from "../src/cli/run-data.js";
 import { tasks } from "../src/evaluate/tasks/index.js";
 import { bestCheckpoint, listCheckpoints } from "../src/storage/checkpoint.js";
 import type { ScoreLine } from "../src/train/hooks.js";
 import { taskNames } from "../src/train/recipe/evaluation-fields.js";
 import { checkRecipe, defineRecipe } from "../src/train/recipe/recipe.js";
+import { heldOutSets } from "../src/train/run/data.js";
 import { readLines } from "../src/train/run/folder.js";
 import { train } from "../src/train/train.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";

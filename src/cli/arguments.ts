@@ -1,4 +1,4 @@
-/** From words of the command line to values by key: `--key value`, `--key=value`, `--no-flag`, repeats. */
+/** From words of the command line to values by key: `--key value`, `--key=value`, `-k value`, `--no-flag`, repeats. */
 
 import { parseArgs } from "node:util";
 import { didYouMean } from "../core/errors.js";
@@ -25,7 +25,10 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
   const { tokens } = parseArgs({
     args: expandValues(words, keys, flags),
     options: Object.fromEntries([
-      ...[...keys.keys()].map((name) => [name, { type: flags.has(name) ? "boolean" : "string" }] as const),
+      ...[...keys.keys()].map((name) => {
+        const type = flags.has(name) ? ("boolean" as const) : ("string" as const);
+        return [name, name.length === 1 ? { type, short: name } : { type }] as const;
+      }),
       ...[...flags].map((name) => [`no-${name}`, { type: "boolean" }] as const),
     ]),
     strict: false,
@@ -41,7 +44,7 @@ export function parseWords(command: Command, words: readonly string[]): Parsed {
     const { name, rawName, value } = token;
     const negated = !keys.has(name) && name.startsWith("no-") && flags.has(name.slice(3));
     const key = keys.get(negated ? name.slice(3) : name);
-    if (key === undefined || !rawName.startsWith("--")) {
+    if (key === undefined || !(rawName.startsWith("--") || rawName === `-${name}`)) {
       const near = didYouMean(
         rawName,
         [...keys.keys(), "help"].filter((each) => each === kebab(each)).map((each) => `--${each}`),

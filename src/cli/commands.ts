@@ -2,6 +2,7 @@
 
 import { type CommandEntry, entry } from "./command.js";
 import { curateCommands } from "./commands/curate/index.js";
+import { useCommands } from "./commands/use/index.js";
 
 export const commands: readonly CommandEntry[] = Object.freeze([
   entry("inspect", async () => (await import("./commands/inspect.js")).inspectCommand),
@@ -13,6 +14,7 @@ export const commands: readonly CommandEntry[] = Object.freeze([
   entry("runs", async () => (await import("./commands/runs.js")).runsCommand),
   entry("study", async () => (await import("./commands/study.js")).studyCommand),
   entry("embed", async () => (await import("./commands/embed.js")).embedCommand),
+  ...useCommands,
   entry("export", async () => (await import("./commands/export.js")).exportCommand),
   entry("report", async () => (await import("./commands/report.js")).reportCommand),
   entry("models", async () => (await import("./commands/models.js")).modelsCommand),

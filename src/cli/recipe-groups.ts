@@ -6,9 +6,9 @@ import { filesBeside } from "../evaluate/model/locate.js";
 import { makeClip } from "../models/clip.js";
 import { RUN_MODEL_FILE, readModelFile } from "../models/config/model-file.js";
 import { type Recipe, recipeToJson } from "../train/recipe/recipe.js";
+import { recipeOf } from "../train/run/data.js";
 import { planIn, readLines } from "../train/run/folder.js";
 import { phasesOf } from "../train/schedule/phases.js";
-import { recipeOf } from "./run-data.js";
 
 /** Runs of one recipe. */
 export interface RecipeGroup {

@@ -25,10 +25,10 @@ import { retrievalTask } from "../evaluate/tasks/retrieval.js";
 import type { EvaluationSet } from "../evaluate/tasks/task.js";
 import { type ZeroshotDetails, zeroshotTask } from "../evaluate/tasks/zeroshot.js";
 import { choice, defaulted, flag, integer, list, optional, text, type Values } from "../settings/fields.js";
+import { heldOutSets, type ScoredSet, seenIn, trainingDataOf } from "../train/run/data.js";
 import { engineOptions } from "./commands/engines.js";
 import { findLeaks, type LeakOptions, leakText, writeLeaks } from "./leaks.js";
 import type { ProgressLine } from "./progress-line.js";
-import { heldOutSets, type ScoredSet, seenIn, trainingDataOf } from "./run-data.js";
 
 /** Short names of tasks. */
 const shortNames: ReadonlyMap<string, string> = new Map([

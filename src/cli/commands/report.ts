@@ -10,10 +10,10 @@ import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/run/make.js";
 import type { RunReport } from "../../report/run/run.js";
 import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
+import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../../train/run/data.js";
 import { defineCommand } from "../command.js";
 import { commandLine } from "../command-line.js";
 import { ProgressLine } from "../progress-line.js";
-import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../run-data.js";
 import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
 
 export const reportCommand = defineCommand({

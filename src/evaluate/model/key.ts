@@ -7,17 +7,23 @@ import type { Engine } from "../../engines/engine.js";
 import { filesOf } from "../../models/weights/file.js";
 import type { Encoder } from "./encoder.js";
 
-/**
- * A hash of the weights' and the tokenizer's files, the configuration, what texts and images go through, and the engine
- * that computes.
- */
-export function modelKey(
-  engine: Engine,
-  { options }: Encoder,
-  from: { readonly weights: string; readonly tokenizer: string; readonly clean: string },
-): string {
+/** The files that a model was read from, and how its texts were cleaned. */
+interface ModelFiles {
+  readonly weights: string;
+  readonly tokenizer: string;
+  readonly clean: string;
+}
+
+/** A hash of the weights' and the tokenizer's files, the configuration, and what texts and images go through. */
+export const modelIdentity = (encoder: Encoder, from: ModelFiles): string => hashOf(partsOf(encoder, from));
+
+/** The same with the engine that computes, whose rounding is its own. */
+export const modelKey = (engine: Engine, encoder: Encoder, from: ModelFiles): string =>
+  hashOf([...partsOf(encoder, from), [engine.name, engine.capabilities.device]]);
+
+function partsOf({ options }: Encoder, from: ModelFiles): unknown[] {
   const { clip, pipeline, normalization, tokenizer } = options;
-  const parts = [
+  return [
     ...filesOf(from.weights).map(digestOfFile),
     digestOfFile(from.tokenizer),
     from.clean,
@@ -25,10 +31,11 @@ export function modelKey(
     tokenizer.toJSON(),
     pipeline,
     normalization,
-    [engine.name, engine.capabilities.device],
   ];
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
+
+const hashOf = (parts: readonly unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 
 /** SHA-256 of a file's bytes, in hex. */
 export function digestOfFile(path: string): string {

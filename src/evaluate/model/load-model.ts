@@ -10,7 +10,7 @@ import { type ClipConfig, clipDefaults } from "../../models/config/config.js";
 import { readWeights } from "../../models/weights/weights.js";
 import { parameterTypes } from "../../nn/parameters.js";
 import { Encoder } from "./encoder.js";
-import { modelKey } from "./key.js";
+import { modelIdentity, modelKey } from "./key.js";
 import { locateModel, type ModelSource } from "./locate.js";
 import { evaluationOptions } from "./preprocess.js";
 
@@ -27,6 +27,8 @@ export interface LoadedModel extends Disposable {
   readonly buffers: Readonly<Record<string, DeviceBuffer>>;
   /** Tells this model from every other: a hash of all that decides its features. Reads the weights' file. */
   key(): string;
+  /** The same whatever engine computes: models of one identity embed into one space. */
+  identity(): string;
 }
 
 /** Opens a model for use. Throws `UsageError` naming what is missing and how to give it. */
@@ -60,6 +62,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     weights,
     buffers,
     key,
+    identity: () => modelIdentity(encoder, located),
     [Symbol.dispose]() {
       encoder[Symbol.dispose]();
       for (const buffer of Object.values(buffers)) buffer[Symbol.dispose]();

@@ -2,16 +2,16 @@
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { UsageError } from "../core/errors.js";
-import { readJson } from "../core/files.js";
-import { datasetOptions } from "../data/fields.js";
-import { type Dataset, fingerprintOf, openDataset } from "../data/index.js";
-import { overlapWith } from "../data/look/overlap.js";
-import { takeSelected } from "../data/selections/select.js";
-import { splitAt, splitByImage } from "../data/split.js";
-import type { EvaluationSet } from "../evaluate/tasks/task.js";
-import { checkRecipe, type Recipe, type RecipeInput } from "../train/recipe/recipe.js";
-import { heldOutIn } from "../train/run/folder.js";
+import { UsageError } from "../../core/errors.js";
+import { readJson } from "../../core/files.js";
+import { datasetOptions } from "../../data/fields.js";
+import { type Dataset, fingerprintOf, openDataset } from "../../data/index.js";
+import { overlapWith } from "../../data/look/overlap.js";
+import { takeSelected } from "../../data/selections/select.js";
+import { splitAt, splitByImage } from "../../data/split.js";
+import type { EvaluationSet } from "../../evaluate/tasks/task.js";
+import { checkRecipe, type Recipe, type RecipeInput } from "../recipe/recipe.js";
+import { heldOutIn } from "./folder.js";
 
 /** A data set that a run is scored on. */
 export interface ScoredSet extends EvaluationSet {

@@ -1,0 +1,9 @@
+/** The commands that use a trained model, in the order of the help. Each is a file beside this one, loaded when it is called. */
+
+import { type CommandEntry, entry } from "../../command.js";
+
+export const useCommands: readonly CommandEntry[] = [
+  entry("index", async () => (await import("./index-pictures.js")).indexCommand),
+  entry("search", async () => (await import("./search.js")).searchCommand),
+  entry("classify", async () => (await import("./classify.js")).classifyCommand),
+];
