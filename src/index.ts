@@ -26,6 +26,7 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  preparePicture,
   profileData,
   readTable,
   runTask,
@@ -135,7 +136,10 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
-export type { ExportFormName, ExportOptions } from "./export/export.js";
+export type { ExportFormName, ExportOptions, ExportResult } from "./export/export.js";
+export type { Trial, Variant, VariantScore } from "./export/form.js";
+export type { NumberFormName } from "./export/onnx/numbers/number-forms.js";
+export type { PreparedPicture } from "./export/prepare-picture.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";

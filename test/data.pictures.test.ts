@@ -5,7 +5,7 @@ import { UsageError } from "../src/core/errors.js";
 import { evaluationPipeline, preprocessImage } from "../src/data/index.js";
 import { decodeBmp } from "../src/data/pixels/read/bmp.js";
 import { decodeImage } from "../src/data/pixels/read/decode.js";
-import { type Reading } from "../src/data/pixels/read/reading.js";
+import type { Reading } from "../src/data/pixels/read/reading.js";
 
 interface Pixels {
   width: number;

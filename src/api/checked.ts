@@ -43,6 +43,8 @@ import { loadModel as load } from "../evaluate/model/load-model.js";
 import type { ModelSource } from "../evaluate/model/locate.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
 import { type ExportOptions, exportFormNames, exportModel as exportOne } from "../export/export.js";
+import { numberFormNames } from "../export/onnx/numbers/number-forms.js";
+import { preparePicture as prepareUnchecked } from "../export/prepare-picture.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
@@ -396,7 +398,9 @@ const modelSource = options<ModelSource>(
 export const loadModel = checkedAsync("loadModel", load, 2, ["engine", engine], ["source", modelSource]);
 
 /**
- * Writes the model of `source` down as open_clip or transformers read it, in a new folder; gives the names of its files.
+ * Writes the model of `source` down as open_clip, transformers, ONNX Runtime or transformers.js read it, in a new folder; gives
+ * the names of its files, and what was found of the forms of its numbers. These are scored where `trial` says on what, e.g.
+ * `{ engine, score: (features) => evaluate(model, suite, { features }) }`.
  * Throws `UsageError` where the form cannot say what the model is, with the reasons.
  */
 export const exportModel = checkedAsync(
@@ -406,11 +410,31 @@ export const exportModel = checkedAsync(
   ["source", modelSource],
   [
     "options",
-    options<ExportOptions>({ to: oneOf(exportFormNames), out: text, name: text, license: text }, [
-      "to",
-      "out",
-    ]),
+    options<ExportOptions>(
+      {
+        to: oneOf(exportFormNames),
+        out: text,
+        name: text,
+        license: text,
+        dtypes: listOf(oneOf(numberFormNames)),
+        trial: thing("an engine and how features are scored", "engine", "score"),
+        maxLoss: real("a number of points from 0", (x) => x >= 0),
+      },
+      ["to", "out"],
+    ),
   ],
+);
+
+/**
+ * What the model of an exported folder sees of a picture, a path or encoded bytes: for clients that resize otherwise. Of
+ * transformers.js: `new RawImage(data, width, height, channels)`. Throws `UsageError` for a picture that cannot be read.
+ */
+export const preparePicture = checkedAsync(
+  "preparePicture",
+  prepareUnchecked,
+  2,
+  ["picture", either(text, thing("encoded bytes", "byteLength"))],
+  ["folder", text],
 );
 
 /**

@@ -19,6 +19,8 @@ export const openClipForm: ExportForm = {
   about: "open_clip's folder: open_clip_config.json, open_clip_model.safetensors, the tokenizer",
   library: "open_clip",
   remedy: "Use it here, or train a model without extensions over open_clip, e.g. --model ViT-S-32",
+  dtypes: undefined,
+  language: "python",
   usage: `import open_clip
 
 model, _, preprocess = open_clip.create_model_and_transforms("local-dir:DIR")
@@ -30,7 +32,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:DIR")`,
       ? ["a vocabulary of CLIP's form but not CLIP's, with texts read in both directions"]
       : []),
   ],
-  write(model, folder) {
+  write(model, folder): undefined {
     const { located, tokenizer, name, values, shapes } = model;
     const {
       transparency: _,

@@ -23,7 +23,7 @@ export async function servePages(
     const type = { "content-type": TYPES[extname(path)] ?? "application/octet-stream" };
     const text = texts[path];
     if (text !== undefined) {
-      answer.writeHead(200, { "content-type": "text/html; charset=utf-8", ...type }).end(text);
+      answer.writeHead(200, path === "/" ? { "content-type": TYPES[".html"] } : type).end(text);
       return;
     }
     const [, first = "", ...rest] = normalize(path).split("/");
