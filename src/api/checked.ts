@@ -289,13 +289,14 @@ const selecting = options<SelectionOptions>(
 
 /**
  * Chooses pairs of a table of scores by rules, and writes the selection: Parquet, or `.npy` as DataComp's subset. Says what each rule
- * drops, alone and in order. Throws `UsageError` for a rule that the table cannot answer.
+ * drops, alone and in order. Further tables add columns to the pairs of the first; one of them may be a selection, from which the rules
+ * start. Throws `UsageError` for a rule that the tables cannot answer, and for tables that do not fit together.
  */
 export const makeSelection = checkedAsync(
   "makeSelection",
   selectUnchecked,
   3,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   ["options", selecting],
 );
@@ -305,7 +306,7 @@ export const makeLadder = checkedAsync(
   "makeLadder",
   ladderUnchecked,
   4,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   [
     "ladder",
