@@ -103,7 +103,7 @@ export const exportFamilies: Readonly<Record<string, ClipConfig>> = (() => {
 /** Writes a run of `config` whose vectors of different pictures and texts differ; gives its weights. */
 export function familyRun(folder: string, config: ClipConfig, preprocess: object = {}): string {
   writeRun(folder, config, preprocess, (x, i, name) =>
-    name.endsWith("running_var") ? 1 + (i % 5) / 5 : 1.2 * x + (((i * 7) % 11) - 5) / 60,
+    name.endsWith("running_var") ? 0.02 + (i % 5) / 100 : 1.2 * x + (((i * 7) % 11) - 5) / 60,
   );
   return join(folder, "checkpoints", "step-00000004", "params.safetensors");
 }
