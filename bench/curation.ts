@@ -16,7 +16,7 @@ import { siblingsFamily } from "../src/curate/fit/accuracy/siblings.js";
 import { crossfit } from "../src/curate/fit/crossfit/crossfit.js";
 import { openDataset } from "../src/data/index.js";
 import type { RecipeInput } from "../src/train/recipe/input.js";
-import { plant, type Truth } from "./planting.js";
+import { plant, swappedAuc, type Truth } from "./planting.js";
 
 const { values } = parseArgs({
   options: {
@@ -36,32 +36,6 @@ const out = values.out!;
 const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
-/** Probability that a right pair has a higher score than a wrong one; ties count a half. */
-function areaUnder(right: readonly number[], wrong: readonly number[]): number {
-  const all = [
-    ...right.map((score) => ({ score, right: 1 })),
-    ...wrong.map((score) => ({ score, right: 0 })),
-  ];
-  all.sort((a, b) => a.score - b.score);
-  let sum = 0;
-  for (let start = 0; start < all.length; ) {
-    let end = start;
-    while (end < all.length && all[end]!.score === all[start]!.score) end++;
-    const rank = (start + end + 1) / 2;
-    for (let i = start; i < end; i++) sum += all[i]!.right * rank;
-    start = end;
-  }
-  return (sum - (right.length * (right.length + 1)) / 2) / (right.length * wrong.length);
-}
-
-/** Hanley and McNeil's (1982) standard error of an AUC. */
-function errorOf(auc: number, right: number, wrong: number): number {
-  const [q1, q2] = [auc / (2 - auc), (2 * auc * auc) / (1 + auc)];
-  return Math.sqrt(
-    (auc * (1 - auc) + (wrong - 1) * (q1 - auc * auc) + (right - 1) * (q2 - auc * auc)) / (right * wrong),
-  );
-}
-
 if (!existsSync(join(out, "truth.jsonl"))) {
   const captions = number(values.captions);
   await plant(await openDataset(values.data!), out, {
@@ -78,12 +52,8 @@ const rows = {
 };
 
 function printAuc(name: string, column: ArrayLike<number>, sign = 1): void {
-  const of = (fault: string) =>
-    truth.flatMap((t, i) => (t.fault === fault && !Number.isNaN(column[i]!) ? [sign * column[i]!] : []));
-  const [right, wrong] = [of("none"), of("swapped")];
-  if (right.length === 0 || wrong.length === 0) return;
-  const auc = areaUnder(right, wrong);
-  print(`| ${name} | ${auc.toFixed(3)} ± ${(1.96 * errorOf(auc, right.length, wrong.length)).toFixed(3)} |`);
+  const auc = swappedAuc(truth, column, sign);
+  if (auc !== undefined) print(`| ${name} | ${auc} |`);
 }
 
 print("| statistic | AUC of swapped captions |");

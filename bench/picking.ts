@@ -8,20 +8,18 @@
  * the mean by Student's t.
  */
 
-import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { readImageBytes } from "../src/data/image-bytes.js";
 import { openDataset } from "../src/data/index.js";
-import { parseEvaluation } from "../src/evaluate/records.js";
 import { makeClip } from "../src/models/clip.js";
 import { findPreset } from "../src/models/presets/presets.js";
 import { judgedMacs } from "../src/train/schedule/phases.js";
 import { plainClip } from "../src/train/strategies/clip.js";
 import { sampleMacs } from "../src/train/strategies/cost.js";
+import { clipwright, meanOf, RETRIEVAL, retrievalOf } from "./runs.js";
 
 const { values } = parseArgs({
   options: {
@@ -40,31 +38,10 @@ const { values } = parseArgs({
   },
 });
 
-const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
-const METRICS = ["image_retrieval_recall@10", "text_retrieval_recall@10"];
-/** Two-sided 97.5 % points of Student's t, by degrees of freedom. */
-const STUDENT = [12.71, 4.303, 3.182, 2.776, 2.571];
 const name = `picking-${values.name}`;
 const data = join("runs", `${name}-data`);
 const steps = Number(values.steps);
 const batchSize = Number(values.batch);
-
-function clipwright(words: readonly string[]): Promise<string> {
-  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "pipe", "pipe"] });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (part) => {
-    out += part;
-  });
-  child.stderr.on("data", (part) => {
-    err += part;
-  });
-  return new Promise((resolve, reject) => {
-    child.once("exit", (code) =>
-      code === 0 ? resolve(out) : reject(new Error(`clipwright ${words.join(" ")}\n${err.slice(-1500)}`)),
-    );
-  });
-}
 
 /** Writes the folders clean, noisy and trusted, unless they are there. */
 async function plant(): Promise<void> {
@@ -88,11 +65,6 @@ async function plant(): Promise<void> {
     if (isTrusted.has(i)) put("trusted", captionOf(i));
   }
   writeFileSync(join(data, "done"), "");
-}
-
-async function score(run: string): Promise<number[]> {
-  const json = await clipwright(["evaluate", run, "--data", values.val!, "--task", "retrieval", "--json"]);
-  return METRICS.map((metric) => 100 * parseEvaluation(json).find((r) => r.metric === metric)!.value);
 }
 
 async function trainRun(run: string, folder: string, count: number, seed: number, words: readonly string[]) {
@@ -147,15 +119,6 @@ const arms: readonly Arm[] = [
   takesWhatComes("trusted", "as it comes, the trusted part alone"),
 ];
 
-/** Mean and half of its 95 % interval. */
-function meanOf(scores: readonly number[]): string {
-  const n = scores.length;
-  const mean = scores.reduce((a, b) => a + b, 0) / n;
-  if (n === 1) return mean.toFixed(1);
-  const deviation = Math.sqrt(scores.reduce((a, x) => a + (x - mean) ** 2, 0) / (n - 1));
-  return `${mean.toFixed(1)} ± ${((STUDENT[n - 2]! * deviation) / Math.sqrt(n)).toFixed(1)}`;
-}
-
 await plant();
 await trainRun(`${name}-reference`, "trusted", steps, 100, []);
 const scores = arms.map((): number[][] => []);
@@ -164,7 +127,9 @@ for (let seed = 0; seed < Number(values.seeds); seed++) {
   for (const i of asked) {
     const arm = arms[i]!;
     const run = `${name}-${i}-${seed}`;
-    scores[i]!.push(await score(await trainRun(run, arm.folder, arm.steps, seed, arm.words)));
+    scores[i]!.push(
+      await retrievalOf(await trainRun(run, arm.folder, arm.steps, seed, arm.words), values.val!),
+    );
     process.stderr.write(`${arm.about}, seed ${seed}: ${scores[i]!.at(-1)!.map((x) => x.toFixed(1))}\n`);
   }
 }
@@ -174,6 +139,6 @@ out("| --- | --- | --- | --- | --- |");
 for (const i of asked) {
   const { about, cost, steps: count } = arms[i]!;
   out(
-    `| ${about} | ${cost.toFixed(2)} × | ${count} | ${METRICS.map((_, m) => meanOf(scores[i]!.map((each) => each[m]!))).join(" | ")} |`,
+    `| ${about} | ${cost.toFixed(2)} × | ${count} | ${RETRIEVAL.map((_, m) => meanOf(scores[i]!.map((each) => each[m]!))).join(" | ")} |`,
   );
 }

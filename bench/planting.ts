@@ -15,6 +15,7 @@ import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { makeFolder } from "../src/core/disk.js";
 import { foldIn, keyFromSeed, Random } from "../src/core/random.js";
+import { aucOf } from "../src/curate/watch/distributions.js";
 import { COPY_KINDS, syntheticCopy } from "../src/data/copies/synthetic.js";
 import { type Dataset, openDataset } from "../src/data/index.js";
 
@@ -165,6 +166,29 @@ export async function plant(
   writeFileSync(join(out, "pairs.jsonl"), `${lines.join("\n")}\n`);
   writeFileSync(join(out, "truth.jsonl"), `${truths.map((t) => JSON.stringify(t)).join("\n")}\n`);
   return truths;
+}
+
+/**
+ * How well a column, a number a line of `truth`, tells right captions from swapped ones: AUC with its 95 % interval by Hanley and
+ * McNeil's (1982) standard error. `sign` -1 where lower is better; NaN is left out. Undefined where either kind is missing.
+ */
+export function swappedAuc(truth: readonly Truth[], column: ArrayLike<number>, sign = 1): string | undefined {
+  const told = truth.flatMap(({ fault }, i) =>
+    (fault === "none" || fault === "swapped") && !Number.isNaN(column[i]!)
+      ? [{ right: fault === "none", score: sign * column[i]! }]
+      : [],
+  );
+  const right = told.filter((one) => one.right).length;
+  const wrong = told.length - right;
+  if (right === 0 || wrong === 0) return undefined;
+  const { auc } = aucOf(
+    told.map(({ score }) => score),
+    told.map((one) => one.right),
+  );
+  const [q1, q2] = [auc / (2 - auc), (2 * auc * auc) / (1 + auc)];
+  const variance =
+    (auc * (1 - auc) + (wrong - 1) * (q1 - auc * auc) + (right - 1) * (q2 - auc * auc)) / (right * wrong);
+  return `${auc.toFixed(3)} ± ${(1.96 * Math.sqrt(variance)).toFixed(3)}`;
 }
 
 async function main(): Promise<void> {

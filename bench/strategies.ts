@@ -10,16 +10,15 @@
  * interval of the mean by Student's t.
  */
 
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type EvaluationRecord, parseEvaluation } from "../src/evaluate/records.js";
+import { parseEvaluation } from "../src/evaluate/records.js";
 import { makeClip } from "../src/models/clip.js";
 import type { ClipConfig } from "../src/models/config/config.js";
 import { findPreset } from "../src/models/presets/presets.js";
 import { relativeCost } from "../src/train/strategies/cost.js";
 import { makeStrategy, type StrategyName } from "../src/train/strategies/index.js";
 import { requireEmoji, scoreWords, withDemoText } from "./emoji-set.js";
+import { clipwright, meanOf, RETRIEVAL, retrievalOf } from "./runs.js";
 
 const { values } = parseArgs({
   options: {
@@ -33,38 +32,20 @@ const { values } = parseArgs({
   },
 });
 
-const MAIN = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 const HEAD = [512, 128];
 /** The paper only resizes images, unless a policy is what is compared. */
 const WHOLE = ["--crop", "whole"];
 const AT_ONCE = 2;
-/** Two-sided 97.5 % points of Student's t, by degrees of freedom. */
-const STUDENT = [12.71, 4.303, 3.182, 2.776, 2.571];
+/** Of the demo. */
+const NAMED = ["acc1", "acc5"] as const;
 
 interface Set {
   readonly name: string;
   readonly model: ClipConfig;
   readonly options: readonly string[];
-  /** Metrics shown, and where they are found. */
   readonly metrics: readonly string[];
-  scores(run: string): Promise<EvaluationRecord[]>;
-}
-
-function clipwright(words: readonly string[]): Promise<string> {
-  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "pipe", "pipe"] });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (part) => {
-    out += part;
-  });
-  child.stderr.on("data", (part) => {
-    err += part;
-  });
-  return new Promise((resolve, reject) => {
-    child.once("exit", (code) =>
-      code === 0 ? resolve(out) : reject(new Error(`clipwright ${words.join(" ")}\n${err.slice(-1500)}`)),
-    );
-  });
+  /** Those of a run, in percent. */
+  scores(run: string): Promise<number[]>;
 }
 
 const preset = findPreset(values.model!);
@@ -75,8 +56,11 @@ function emoji(): Set {
     name: "emoji",
     model: withDemoText(preset.config),
     options: ["--train-data", "examples/emoji/data/train/*.tar", "--vocab-size", "4096"],
-    metrics: ["acc1", "acc5"],
-    scores: async (run) => parseEvaluation(await clipwright(scoreWords(run))),
+    metrics: NAMED,
+    scores: async (run) => {
+      const found = parseEvaluation(await clipwright(scoreWords(run)));
+      return NAMED.map((metric) => 100 * found.find((r) => r.metric === metric)!.value);
+    },
   };
 }
 
@@ -84,11 +68,8 @@ const pairs = (): Set => ({
   name: values.name!,
   model: preset.config,
   options: ["--train-data", values.train!],
-  metrics: ["image_retrieval_recall@10", "text_retrieval_recall@10"],
-  scores: async (run) =>
-    parseEvaluation(
-      await clipwright(["evaluate", run, "--data", values.val!, "--task", "retrieval", "--json"]),
-    ),
+  metrics: RETRIEVAL,
+  scores: (run) => retrievalOf(run, values.val!),
 });
 
 const set = values.train === undefined ? emoji() : pairs();
@@ -127,17 +108,7 @@ async function trainAndScore(job: Job): Promise<number[]> {
     ...["--keep-size", "64", "--threads", "1", "--workers", "1"],
     ...["--zeroshot-frequency", "0", "--save-frequency", "0", ...set.options, ...job.words],
   ]);
-  const found = await set.scores(`runs/${name}`);
-  return set.metrics.map((metric) => 100 * found.find((r) => r.metric === metric)!.value);
-}
-
-/** Mean and half of its 95 % interval. */
-function meanOf(scores: readonly number[]): string {
-  const n = scores.length;
-  const mean = scores.reduce((a, b) => a + b, 0) / n;
-  if (n === 1) return mean.toFixed(1);
-  const deviation = Math.sqrt(scores.reduce((a, x) => a + (x - mean) ** 2, 0) / (n - 1));
-  return `${mean.toFixed(1)} ± ${((STUDENT[n - 2]! * deviation) / Math.sqrt(n)).toFixed(1)}`;
+  return set.scores(`runs/${name}`);
 }
 
 const costs = new Map(kinds.map(({ strategy }) => [strategy, costOf(strategy)]));

@@ -26,6 +26,7 @@ export {
   openEngine,
   openModel,
   parseClipConfig,
+  preparePicture,
   profileData,
   readTable,
   runTask,
@@ -88,7 +89,8 @@ export type {
 export type { CorruptionName } from "./data/pixels/corrupt/corruption.js";
 export type { TableColumn, TableInfo } from "./data/selections/form.js";
 export type { Selected, SelectOptions } from "./data/selections/select.js";
-export type { LoadTokenizerOptions } from "./data/tokenizer/load.js";
+export type { LoadTokenizerOptions } from "./data/tokenizer/json.js";
+export { saveTokenizer } from "./data/tokenizer/save.js";
 export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenizer/tokenizer.js";
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";
@@ -134,7 +136,10 @@ export type {
   TaskScore,
 } from "./evaluate/tasks/task.js";
 export { type ZeroshotDetails, zeroshotTask } from "./evaluate/tasks/zeroshot.js";
-export type { ExportFormName, ExportOptions } from "./export/export.js";
+export type { ExportFormName, ExportOptions, ExportResult } from "./export/export.js";
+export type { Trial, Variant, VariantScore } from "./export/form.js";
+export type { NumberFormName } from "./export/onnx/numbers/number-forms.js";
+export type { PreparedPicture } from "./export/prepare-picture.js";
 export * as graph from "./graph/index.js";
 export type { Clip } from "./models/clip.js";
 export type { ClipConfig } from "./models/config/config.js";

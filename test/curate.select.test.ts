@@ -522,7 +522,7 @@ suite("clipwright curate select", () => {
   });
 
   for (const [what, words, says] of [
-    ["no table", ["--out", "x.parquet"], /SCORES: is required/],
+    ["no table", ["--out", "x.parquet"], /TABLE: is required/],
     ["no place", ["t.parquet"], /--out: is required/],
     ["an unknown form", ["t.parquet", "--out", "x.csv"], /--out: must end in .parquet or .npy; got x.csv/],
     [

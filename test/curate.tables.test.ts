@@ -281,5 +281,7 @@ suite("clipwright curate", () => {
     assert.match(out, /clip_score +DOUBLE +68.8 % .*Cosine. \(higher is better\)/);
     const json = JSON.parse((await run("curate", "show", path, "--json")).out);
     assert.deepEqual(json.columns.find(({ name }: { name: string }) => name === "words").quantiles[4], 19);
+    const none = await run("curate", "show", path, "--where", "clip_score IS NULL");
+    assert.match(none.out, /clip_score +DOUBLE +0.0 % +– +Cosine/);
   });
 });

@@ -1,35 +1,30 @@
 /** Exports are read back here with the same features; the libraries that they are for are asked in bench/export.py. */
 
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { exportModel } from "../src/api/checked.js";
 import { exportCommand } from "../src/cli/commands/export.js";
 import { UsageError } from "../src/core/errors.js";
-import { keyFromSeed } from "../src/core/random.js";
-import { SafetensorsFile, writeSafetensors } from "../src/core/safetensors.js";
+import { SafetensorsFile } from "../src/core/safetensors.js";
 import type { TensorType } from "../src/core/shape.js";
 import { loadTokenizer } from "../src/data/tokenizer/load.js";
-import { trainBpe } from "../src/data/tokenizer/train-bpe.js";
 import { interpret } from "../src/graph/interpret.js";
 import { trace } from "../src/graph/trace.js";
 import { makeClip } from "../src/models/clip.js";
 import { type ClipConfig, parseClipConfig } from "../src/models/config/config.js";
 import { readModelFile } from "../src/models/config/model-file.js";
 import { readWeights } from "../src/models/weights/weights.js";
-import { initialize, parameterTypes } from "../src/nn/parameters.js";
+import { parameterTypes } from "../src/nn/parameters.js";
 import { scratchFolder } from "./data.helpers.js";
 import { assertClose } from "./support/close.js";
 import { runWords } from "./support/command-line.js";
+import { tokenizer, writeRun } from "./support/export-run.js";
 import { fixture } from "./support/fixture.js";
 
 const scratch = scratchFolder();
 const run = join(scratch, "run");
-const { tokenizer } = trainBpe(["two cats on a mat", "a dog and a cat", "the cats"], {
-  vocabSize: 280,
-  contextLength: 8,
-});
 const TEXTS = ["two cats", "a dog on the mat", "", "quite another text that is too long for eight tokens"];
 const vision = { image_size: 16, patch_size: 8, width: 16, layers: 2, head_width: 8 } as const;
 const text = {
@@ -42,24 +37,6 @@ const text = {
   eos_id: 2,
 } as const;
 const config: ClipConfig = { embed_dim: 8, vision_cfg: { ...vision, mlp_ratio: 2.7 }, text_cfg: text };
-
-/** Writes the folder of a run with these parts. */
-function writeRun(folder: string, config: ClipConfig, preprocess: object = {}): void {
-  const own = join(folder, "checkpoints", "step-00000004");
-  mkdirSync(own, { recursive: true });
-  const { variables } = makeClip(config);
-  const tensors = Object.entries(initialize(variables, keyFromSeed(5))).map(([name, data]) => ({
-    ...{ name, dtype: "f32" as const, shape: variables[name]!.shape },
-    data: data.map((x, i) => x + ((i * 7) % 11) / 23),
-  }));
-  writeSafetensors(join(own, "params.safetensors"), tensors);
-  const cleaning = { tokenizer_cfg: { clean: "none" } };
-  writeFileSync(
-    join(folder, "model.json"),
-    JSON.stringify({ model_cfg: config, preprocess_cfg: preprocess, ...cleaning }),
-  );
-  tokenizer.save(join(folder, "tokenizer.json"));
-}
 
 const weightsOf = (folder: string) => ({
   path: join(folder, "checkpoints", "step-00000004", "params.safetensors"),
@@ -137,7 +114,7 @@ describe("an export", () => {
     ["hf", "model.safetensors"],
   ] as const) {
     test(`${to}: has the same features, read back by what it says itself`, async () => {
-      const files = await exportTo(to, to);
+      const { files } = await exportTo(to, to);
       const folder = join(scratch, to);
       assert.deepEqual(files, readdirSync(folder).sort());
       const expected = await featuresOf(run, weightsOf(run).path);

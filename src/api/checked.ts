@@ -35,7 +35,7 @@ import {
 } from "../data/index.js";
 import { type SelectOptions, selectFrom } from "../data/selections/select.js";
 import { cleanings } from "../data/tokenizer/clean.js";
-import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
+import type { LoadTokenizerOptions } from "../data/tokenizer/json.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
 import { type EngineOptions, engineChoices, openEngine as openEngineNamed } from "../engines/registry.js";
 import { runTask as runUnchecked } from "../evaluate/evaluate.js";
@@ -43,6 +43,8 @@ import { loadModel as load } from "../evaluate/model/load-model.js";
 import type { ModelSource } from "../evaluate/model/locate.js";
 import { type EvaluationContext, evaluationTable as tableOf } from "../evaluate/records.js";
 import { type ExportOptions, exportFormNames, exportModel as exportOne } from "../export/export.js";
+import { numberFormNames } from "../export/onnx/numbers/number-forms.js";
+import { preparePicture as prepareUnchecked } from "../export/prepare-picture.js";
 import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
@@ -287,13 +289,14 @@ const selecting = options<SelectionOptions>(
 
 /**
  * Chooses pairs of a table of scores by rules, and writes the selection: Parquet, or `.npy` as DataComp's subset. Says what each rule
- * drops, alone and in order. Throws `UsageError` for a rule that the table cannot answer.
+ * drops, alone and in order. Further tables add columns to the pairs of the first; one of them may be a selection, from which the rules
+ * start. Throws `UsageError` for a rule that the tables cannot answer, and for tables that do not fit together.
  */
 export const makeSelection = checkedAsync(
   "makeSelection",
   selectUnchecked,
   3,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   ["options", selecting],
 );
@@ -303,7 +306,7 @@ export const makeLadder = checkedAsync(
   "makeLadder",
   ladderUnchecked,
   4,
-  ["scores", text],
+  ["scores", either(text, listOf(text))],
   ["out", text],
   [
     "ladder",
@@ -398,7 +401,9 @@ const modelSource = options<ModelSource>(
 export const loadModel = checkedAsync("loadModel", load, 2, ["engine", engine], ["source", modelSource]);
 
 /**
- * Writes the model of `source` down as open_clip or transformers read it, in a new folder; gives the names of its files.
+ * Writes the model of `source` down as open_clip, transformers, ONNX Runtime or transformers.js read it, in a new folder; gives
+ * the names of its files, and what was found of the forms of its numbers. These are scored where `trial` says on what, e.g.
+ * `{ engine, score: (features) => evaluate(model, suite, { features }) }`.
  * Throws `UsageError` where the form cannot say what the model is, with the reasons.
  */
 export const exportModel = checkedAsync(
@@ -408,11 +413,31 @@ export const exportModel = checkedAsync(
   ["source", modelSource],
   [
     "options",
-    options<ExportOptions>({ to: oneOf(exportFormNames), out: text, name: text, license: text }, [
-      "to",
-      "out",
-    ]),
+    options<ExportOptions>(
+      {
+        to: oneOf(exportFormNames),
+        out: text,
+        name: text,
+        license: text,
+        dtypes: listOf(oneOf(numberFormNames)),
+        trial: thing("an engine and how features are scored", "engine", "score"),
+        maxLoss: real("a number of points from 0", (x) => x >= 0),
+      },
+      ["to", "out"],
+    ),
   ],
+);
+
+/**
+ * What the model of an exported folder sees of a picture, a path or encoded bytes: for clients that resize otherwise. Of
+ * transformers.js: `new RawImage(data, width, height, channels)`. Throws `UsageError` for a picture that cannot be read.
+ */
+export const preparePicture = checkedAsync(
+  "preparePicture",
+  prepareUnchecked,
+  2,
+  ["picture", either(text, thing("encoded bytes", "byteLength"))],
+  ["folder", text],
 );
 
 /**

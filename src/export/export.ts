@@ -10,14 +10,18 @@ import { locateModel, type ModelSource } from "../evaluate/model/locate.js";
 import { makeClip } from "../models/clip.js";
 import { readWeights } from "../models/weights/weights.js";
 import { cardOf } from "./card.js";
-import type { Exported, ExportForm } from "./form.js";
+import type { Exported, ExportForm, Trial, Variant } from "./form.js";
 import { huggingFaceForm } from "./hugging-face.js";
+import type { NumberFormName } from "./onnx/numbers/number-forms.js";
+import { onnxForm, transformersJsForm } from "./onnx/onnx-forms.js";
 import { openClipForm } from "./open-clip.js";
 
 /** The forms by name. */
 export const exportForms = Object.freeze({
   open_clip: openClipForm,
   hf: huggingFaceForm,
+  onnx: onnxForm,
+  "transformers.js": transformersJsForm,
 } satisfies Record<string, ExportForm>);
 
 export type ExportFormName = keyof typeof exportForms;
@@ -32,15 +36,35 @@ export interface ExportOptions {
   readonly name?: string | undefined;
   /** For the card, as the hub names it, e.g. `mit`. Default: none is stated. */
   readonly license?: string | undefined;
+  /** Of onnx and transformers.js: forms of the numbers to write. Default fp32, and for transformers.js q8. */
+  readonly dtypes?: readonly NumberFormName[] | undefined;
+  /** What these forms are scored on. Default: they are not scored, and all are written. */
+  readonly trial?: Trial | undefined;
+  /** Share points that a form may lose against fp32 and still be written. Default 1. */
+  readonly maxLoss?: number | undefined;
+}
+
+export interface ExportResult {
+  /** Of the folder, sorted; folders as they are. */
+  readonly files: readonly string[];
+  /** What was found of the forms of the numbers; empty where the layout has one. */
+  readonly variants: readonly Variant[];
 }
 
 /**
  * Exports the model of `source`; gives the files. They appear all at once.
  * @throws UsageError where the form cannot say what the model is, with the reasons, or the folder is in use
  */
-export async function exportModel(source: ModelSource, options: ExportOptions): Promise<string[]> {
-  const { to, out, license } = options;
-  const form = exportForms[to];
+export async function exportModel(source: ModelSource, options: ExportOptions): Promise<ExportResult> {
+  const { to, out, license, trial, maxLoss: maxLossPoints = 1 } = options;
+  const form: ExportForm = exportForms[to];
+  if (options.dtypes !== undefined && form.dtypes === undefined) {
+    throw new UsageError(
+      `export: ${to} has its numbers in f32 alone; got dtype ${options.dtypes}. Leave it out, or export to onnx or transformers.js.`,
+      { key: "dtype" },
+    );
+  }
+  const dtypes = options.dtypes ?? form.dtypes ?? [];
   const located = await locateModel(source);
   const clip = makeClip(located.config);
   const model: Exported = {
@@ -59,24 +83,32 @@ export async function exportModel(source: ModelSource, options: ExportOptions): 
     );
   }
   const making = `${resolve(out)}.${process.pid}.tmp`;
-  return withFileErrors("write", out, () => {
-    try {
-      if (readdirSync(out).length > 0)
-        throw new UsageError(`export: ${out} must be a new folder; it holds files. Give another --out.`, {
-          key: "out",
-        });
-      rmdirSync(out);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    }
-    try {
+  const say = source.say ?? (() => {});
+  try {
+    withFileErrors("write", out, () => {
+      requireNew(out);
       makeFolder(making);
-      form.write(model, making);
-      writeFileAtomic(join(making, "README.md"), cardOf(model, form, license));
+    });
+    const variants = (await form.write(model, making, { dtypes, trial, maxLossPoints, say })) ?? [];
+    return withFileErrors("write", out, () => {
+      writeFileAtomic(join(making, "README.md"), cardOf(model, form, { license, variants }));
       renameSync(making, out);
-    } finally {
-      rmSync(making, { recursive: true, force: true });
-    }
-    return readdirSync(out).sort();
-  });
+      return { files: readdirSync(out).sort(), variants };
+    });
+  } finally {
+    rmSync(making, { recursive: true, force: true });
+  }
+}
+
+/** Takes an empty folder away. Throws `UsageError` for one that holds files. */
+function requireNew(out: string): void {
+  try {
+    if (readdirSync(out).length > 0)
+      throw new UsageError(`export: ${out} must be a new folder; it holds files. Give another --out.`, {
+        key: "out",
+      });
+    rmdirSync(out);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }

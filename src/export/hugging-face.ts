@@ -33,6 +33,8 @@ export const huggingFaceForm: ExportForm = {
   about: "Hugging Face's CLIPModel: config.json, model.safetensors, preprocessor and tokenizer",
   library: "transformers",
   remedy: "Export it --to open_clip",
+  dtypes: undefined,
+  language: "python",
   usage: `from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 model = CLIPModel.from_pretrained("DIR")
@@ -62,27 +64,11 @@ tokenizer = AutoTokenizer.from_pretrained("DIR")`,
     ];
     return found.filter(([is]) => is).map(([, what]) => what);
   },
-  write(model, folder) {
-    const { config, located, tokenizer } = model;
+  write(model, folder): undefined {
+    const { tokenizer } = model;
     const swap = swapOf(model);
     writeJsonAtomic(join(folder, "config.json"), configOf(model, swap));
-    const { mean, std, interpolation, resize_mode } = located.preprocess;
-    const side = config.vision_cfg.image_size;
-    const square = { height: side, width: side };
-    writeJsonAtomic(join(folder, "preprocessor_config.json"), {
-      image_processor_type: "CLIPImageProcessor",
-      do_convert_rgb: true,
-      do_resize: true,
-      size: resize_mode === "squash" ? square : { shortest_edge: side },
-      resample: interpolation === "bicubic" ? 3 : 2,
-      do_center_crop: resize_mode !== "squash",
-      crop_size: square,
-      do_rescale: true,
-      rescale_factor: 1 / 255,
-      do_normalize: true,
-      image_mean: mean,
-      image_std: std,
-    });
+    writeJsonAtomic(join(folder, "preprocessor_config.json"), preprocessorOf(model));
     writeTokenizer(tokenizer, folder, swap);
     writeSafetensors(join(folder, "model.safetensors"), tensorsOf(model, swap), { format: "pt" });
   },
@@ -103,6 +89,27 @@ tokenizer = AutoTokenizer.from_pretrained("DIR")`,
     return notes.length === 0 ? undefined : `transformers 5 ${notes.join("; it ")}.`;
   },
 };
+
+/** The settings of a `CLIPImageProcessor`. */
+export function preprocessorOf({ config, located }: Exported): object {
+  const { mean, std, interpolation, resize_mode } = located.preprocess;
+  const side = config.vision_cfg.image_size;
+  const square = { height: side, width: side };
+  return {
+    image_processor_type: "CLIPImageProcessor",
+    do_convert_rgb: true,
+    do_resize: true,
+    size: resize_mode === "shortest" ? { shortest_edge: side } : square,
+    resample: interpolation === "bicubic" ? 3 : 2,
+    do_center_crop: resize_mode === "shortest",
+    crop_size: square,
+    do_rescale: true,
+    rescale_factor: 1 / 255,
+    do_normalize: true,
+    image_mean: mean,
+    image_std: std,
+  };
+}
 
 function configOf(model: Exported, swap: Swap | undefined): object {
   const { config, tokenizer } = model;

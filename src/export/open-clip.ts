@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { writeJsonAtomic } from "../core/files.js";
 import { writeSafetensors } from "../core/safetensors.js";
+import { saveTokenizer } from "../data/tokenizer/save.js";
 import { extensionsIn } from "../models/config/config.js";
 import { openaiPreprocess } from "../models/config/preprocess.js";
 import type { Exported, ExportForm } from "./form.js";
@@ -18,6 +19,8 @@ export const openClipForm: ExportForm = {
   about: "open_clip's folder: open_clip_config.json, open_clip_model.safetensors, the tokenizer",
   library: "open_clip",
   remedy: "Use it here, or train a model without extensions over open_clip, e.g. --model ViT-S-32",
+  dtypes: undefined,
+  language: "python",
   usage: `import open_clip
 
 model, _, preprocess = open_clip.create_model_and_transforms("local-dir:DIR")
@@ -29,7 +32,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:DIR")`,
       ? ["a vocabulary of CLIP's form but not CLIP's, with texts read in both directions"]
       : []),
   ],
-  write(model, folder) {
+  write(model, folder): undefined {
     const { located, tokenizer, name, values, shapes } = model;
     const {
       transparency: _,
@@ -49,7 +52,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:DIR")`,
       },
       preprocess_cfg: { size: model.config.vision_cfg.image_size, mode: "RGB", ...preprocess },
     });
-    if (isClips(model)) tokenizer.save(join(folder, tokenizer.fileName));
+    if (isClips(model)) saveTokenizer(tokenizer, join(folder, tokenizer.fileName));
     else writeTokenizer(tokenizer, folder);
     writeSafetensors(
       join(folder, "open_clip_model.safetensors"),

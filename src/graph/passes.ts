@@ -1,7 +1,7 @@
 /** Rewrites that keep a graph's meaning. They ask records and traits, never names. */
 
 import { sizeOfShape } from "../core/shape.js";
-import { type Graph, makeGraph } from "./graph.js";
+import { type Graph, type GraphInput, makeGraph } from "./graph.js";
 import { evaluateNode } from "./interpret.js";
 import { type AnyOp, type Attrs, type DeviceKind, kernelFor, type Ref } from "./op.js";
 import { constant } from "./ops/source.js";
@@ -10,8 +10,11 @@ import { cloneNode, type Node, outputsOf, type Tensor } from "./tensor.js";
 /** A node rewritten to other outputs, or undefined to keep it (with its inputs rewritten). */
 export type Rule = (node: Node, inputs: readonly Tensor[]) => readonly Tensor[] | undefined;
 
-/** Applies `rule` to every node in order; what it writes is seen by later nodes, not by itself. */
-export function rewrite(graph: Graph, rule: Rule): Graph {
+/**
+ * Applies `rule` to every node in order; what it writes is seen by later nodes, not by itself. New inputs of the graph it puts
+ * into `added`.
+ */
+export function rewrite(graph: Graph, rule: Rule, added: readonly GraphInput[] = []): Graph {
   const mapped = new Map<number, readonly Tensor[]>();
   const read = (t: Tensor): Tensor => mapped.get(t.node.id)?.[t.index] ?? t;
   const inputIds = new Set(graph.inputs.map((i) => i.tensor.node.id));
@@ -22,7 +25,7 @@ export function rewrite(graph: Graph, rule: Rule): Graph {
     mapped.set(node.id, rule(node, inputs) ?? (changed ? cloneNode(node, inputs) : outputsOf(node)));
   }
   return makeGraph(
-    graph.inputs,
+    [...graph.inputs, ...added],
     graph.outputs.map((o) => ({ ...o, tensor: read(o.tensor) })),
   );
 }

@@ -9,6 +9,7 @@ import { selectionColumns, type TableInfo } from "../../data/selections/form.js"
 import { writeSubset } from "../../data/selections/subset-file.js";
 import { type Database, openTables, sqlName, sqlText } from "../tables/database.js";
 import { type ExampleGroup, examplesOf } from "./examples.js";
+import { type JoinedTables, joinTables, type Start, tableName } from "./join.js";
 import { type CompiledRule, compileRule, type Rule } from "./rules.js";
 import { type Combination, type Table, unknownColumn, withCombination } from "./score.js";
 
@@ -48,6 +49,8 @@ export interface SelectionReport {
   readonly rows: number;
   readonly kept: number;
   readonly rules: readonly RuleOutcome[];
+  /** What several tables do not have of each other's pairs, in words. */
+  readonly notes: readonly string[];
   /** Where the pairs are from, as whoever made the table wrote it. */
   readonly sources: readonly string[];
   readonly examples: readonly ExampleGroup[];
@@ -56,16 +59,18 @@ export interface SelectionReport {
 /**
  * Chooses pairs of the table of scores at `scores`, and writes the selection to `out`: every pair with what was decided and why, as
  * Parquet; or, where `out` ends in `.npy`, the uids of those that are kept as DataComp's subset. Whole or not at all; memory does not
- * grow with the rows. Throws `UsageError` for a rule that the table cannot answer.
+ * grow with the rows. Of several tables the first says which pairs there are, and the others add columns; where one is a selection
+ * (it has a column `keep`), what it drops stays dropped with its reason, and its weights and corrections are carried over. Throws
+ * `UsageError` for a rule that the tables cannot answer, and for tables that do not fit together.
  */
 export async function makeSelection(
-  scores: string,
+  scores: string | readonly string[],
   out: string,
   options: SelectionOptions,
 ): Promise<SelectionReport> {
-  return withTable(scores, [out], options, async (table, info) => {
-    const compiled = await compileAll(table, options.rules);
-    return writeSelection(table, info, compiled, out, options);
+  return withTables(scores, [out], options, async (tables) => {
+    const compiled = await compileAll(tables, options.rules);
+    return writeSelection(tables, compiled, out, options);
   });
 }
 
@@ -82,7 +87,7 @@ export interface Ladder {
  * and with `-random-20` for a random part of that size. 100 % is what the rules keep.
  */
 export async function makeLadder(
-  scores: string,
+  scores: string | readonly string[],
   out: string,
   { quality, random }: Ladder,
   options: SelectionOptions,
@@ -94,12 +99,12 @@ export async function makeLadder(
     ...best.map((share) => stepPath(out, share)),
     ...drawn.map((share) => stepPath(out, share, "random-")),
   ];
-  return withTable(scores, files, options, async (table, info) => {
-    const base = await compileAll(table, options.rules);
+  return withTables(scores, files, options, async (tables) => {
+    const base = await compileAll(tables, options.rules);
     const before = allPass(base);
     const write = async (rule: Rule, path: string): Promise<SelectionReport> => {
-      const step = { ...(await compileRule(table, rule, before)), alone: undefined };
-      return writeSelection(table, info, [...base, step], path, options);
+      const step = { ...(await compileRule(tables.table, rule, before)), alone: undefined };
+      return writeSelection(tables, [...base, step], path, options);
     };
     const reports: SelectionReport[] = [];
     for (const share of best)
@@ -126,37 +131,25 @@ interface ReadyRule extends CompiledRule {
   readonly alone: string | undefined;
 }
 
-async function withTable<T>(
-  scores: string,
+async function withTables<T>(
+  scores: string | readonly string[],
   outs: readonly string[],
   { combine, memoryLimitBytes, threads }: SelectionOptions,
-  body: (table: Table, info: TableInfo | undefined) => Promise<T>,
+  body: (tables: JoinedTables) => Promise<T>,
 ): Promise<T> {
+  const paths = typeof scores === "string" ? [scores] : scores;
   await using database = await openTables({
-    tables: { scores },
+    tables: Object.fromEntries(paths.map((path, at) => [tableName(at), path])),
     writes: outs.map(temporaryOf),
     memoryLimitBytes,
     threads,
   });
-  const info = database.infos.scores;
-  const better = new Map<string, "higher" | "lower">();
-  for (const column of info?.columns ?? [])
-    if (column.better !== undefined) better.set(column.name, column.better);
-  const plain: Table = { database, view: "scores", columns: await database.columns("scores"), better };
-  checkIdentity(plain, scores);
-  const table = combine === undefined ? plain : await withCombination(plain, combine);
-  return await body(table, info);
+  const joined = await joinTables(database, paths);
+  const table = combine === undefined ? joined.table : await withCombination(joined.table, combine);
+  return await body({ ...joined, table });
 }
 
 const temporaryOf = (path: string): string => `${path}.tmp`;
-
-function checkIdentity({ columns }: Table, path: string): void {
-  if (columns.some(({ name }) => name === "key" || name === "uid")) return;
-  throw new UsageError(
-    `table ${path}: must name its pairs in a column "key" or "uid"; got ${columns.map(({ name }) => name).join(", ")}. Rename its columns.`,
-    { file: path },
-  );
-}
 
 const allPass = (rules: readonly CompiledRule[]): string =>
   rules.length === 0 ? "true" : rules.map(({ passes }) => `(${passes})`).join(" AND ");
@@ -168,8 +161,21 @@ const looksAround = (rule: Rule): boolean =>
 
 const isOnScore = ({ kind }: Rule): boolean => kind === "top" || kind === "threshold" || kind === "random";
 
-async function compileAll(table: Table, rules: readonly Rule[]): Promise<ReadyRule[]> {
-  let compiled: ReadyRule[] = [];
+/** What the selection drops that the rules start from. */
+function startingRule({ file, columns: { keep } }: Start): ReadyRule {
+  const name = `kept by ${file}`;
+  return {
+    rule: { kind: "where", sql: "keep", name },
+    name,
+    passes: `coalesce(${keep}, false)`,
+    unknown: `${keep} IS NULL`,
+    alone: undefined,
+    notes: [],
+  };
+}
+
+async function compileAll({ table, start }: JoinedTables, rules: readonly Rule[]): Promise<ReadyRule[]> {
+  let compiled: ReadyRule[] = start === undefined ? [] : [startingRule(start)];
   for (const rule of rules) {
     if (rule.kind === "cover") {
       const others = compiled.filter((one) => !isOnScore(one.rule));
@@ -204,12 +210,12 @@ const passesUpTo = (k: number): string =>
   k === 0 ? "true" : Array.from({ length: k }, (_, i) => `p${i}`).join(" AND ");
 
 async function writeSelection(
-  table: Table,
-  info: TableInfo | undefined,
+  tables: JoinedTables,
   rules: readonly ReadyRule[],
   out: string,
   options: SelectionOptions,
 ): Promise<SelectionReport> {
+  const { table, info, notes } = tables;
   const { database } = table;
   const counts = rules.flatMap(({ alone, unknown }, k) => [
     ...(unknown === undefined ? [] : [`count(*) FILTER (u${k}) AS unknown${k}`]),
@@ -226,15 +232,16 @@ async function writeSelection(
     left -= drops;
     const unknown = Number(counted[`unknown${k}`] ?? 0);
     const words = `Of ${unknown.toLocaleString("en-US")} pairs it says neither, as a value is not known (NULL): they are dropped by it.`;
-    const notes = unknown === 0 ? rest.notes : [...rest.notes, words];
-    return { name, kind: rule.kind, dropsAlone: Number(counted[`alone${k}`]), drops, left, border, notes };
+    const told = unknown === 0 ? rest.notes : [...rest.notes, words];
+    const dropsAlone = Number(counted[`alone${k}`]);
+    return { name, kind: rule.kind, dropsAlone, drops, left, border, notes: told };
   });
   const temporary = temporaryOf(out);
   try {
     if (extname(out) === ".npy") await writeUids(table, rules, left, out);
     else {
       await database.write(
-        selectionSql(table, rules),
+        selectionSql(tables, rules),
         temporary,
         await selectionInfo(database, info, options),
       );
@@ -249,11 +256,11 @@ async function writeSelection(
   }
   const examples = await examplesOf(table, rules, verdicts, options.examples ?? 0);
   const sources = (info?.sources ?? []).map(({ source }) => source);
-  return { path: out, rows: total, kept: left, rules: outcomes, sources, examples };
+  return { path: out, rows: total, kept: left, rules: outcomes, notes, sources, examples };
 }
 
-/** Every row with its decision, in the order of the table. */
-function selectionSql(table: Table, rules: readonly ReadyRule[]): string {
+/** Every row with its decision, in the order of the first table; and what the selection says that the rules start from. */
+function selectionSql({ table, start, joined }: JoinedTables, rules: readonly ReadyRule[]): string {
   const has = (name: string): boolean => table.columns.some((column) => column.name === name);
   const column = (name: string, type: string): string =>
     has(name) ? `CAST(${sqlName(name)} AS ${type}) AS ${name}` : `NULL::${type} AS ${name}`;
@@ -263,11 +270,22 @@ function selectionSql(table: Table, rules: readonly ReadyRule[]): string {
     column("caption_index", "INTEGER"),
     column("uid", "VARCHAR"),
   ];
-  const reasons = rules.map(({ name }, k) => `WHEN NOT p${k} THEN ${sqlText(name)}`).join(" ");
-  const reason = rules.length === 0 ? "NULL::VARCHAR" : `CASE ${reasons} END`;
+  const said = start?.columns;
+  const before = [
+    `${said?.reason ?? "NULL::VARCHAR"} AS reason_before`,
+    `${said?.weight ?? "1::DOUBLE"} AS weight`,
+    `${said?.corrected_caption ?? "NULL::VARCHAR"} AS corrected_caption`,
+    `${said?.corrected_label ?? "NULL::VARCHAR"} AS corrected_label`,
+  ];
+  const reasons = rules.map(({ name }, k) =>
+    k === 0 && start !== undefined
+      ? `WHEN NOT p0 THEN coalesce(reason_before, ${sqlText(name)})`
+      : `WHEN NOT p${k} THEN ${sqlText(name)}`,
+  );
+  const reason = rules.length === 0 ? "NULL::VARCHAR" : `CASE ${reasons.join(" ")} END`;
   return `SELECT source, key, caption_index, uid, ${passesUpTo(rules.length)} AS keep, ${reason} AS reason,
-    1::DOUBLE AS weight, NULL::VARCHAR AS corrected_caption, NULL::VARCHAR AS corrected_label
-    FROM ${verdicts(table, rules, identity)}`;
+    weight, corrected_caption, corrected_label
+    FROM ${verdicts(table, rules, [...identity, ...before])}${joined ? " ORDER BY row" : ""}`;
 }
 
 async function selectionInfo(

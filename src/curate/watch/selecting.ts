@@ -37,7 +37,7 @@ export async function freeze(
 }
 
 /** Writes the selection of all pairs of the table; gives what was kept of those from row `start` on. */
-export async function selectFrom(
+export async function selectPairs(
   table: string,
   selection: string,
   rules: readonly FrozenRule[],

@@ -11,7 +11,7 @@ import { makeSelection } from "../select/select.js";
 import { openTables } from "../tables/database.js";
 import { compareWith, type DriftThresholds, type Findings } from "./compare.js";
 import { type DataProfile, profileNow, readProfile, writeProfile } from "./profile.js";
-import { freeze, type Kept, selectFrom } from "./selecting.js";
+import { freeze, type Kept, selectPairs } from "./selecting.js";
 import { profileOf, vectorsOf } from "./spaces.js";
 import { type Window, windowOf } from "./window.js";
 
@@ -109,7 +109,7 @@ export async function watchData(dataset: Dataset, options: WatchOptions): Promis
   if (start === rows) return undefined;
   const window = await windowFrom(table, start);
   const vectors = await vectorsOf(window.drawn, dataset, model?.encoder);
-  const selected = profile.rules && (await selectFrom(table, selection, profile.rules, { start, command }));
+  const selected = profile.rules && (await selectPairs(table, selection, profile.rules, { start, command }));
   const check: DriftCheck = {
     time: new Date().toISOString(),
     sources: dataset.sources.map(({ name }) => name),

@@ -32,6 +32,10 @@ export interface PictureGroups {
   readonly likeness: ReadonlyMap<number, Likeness>;
 }
 
+/** The first 52 bits of a hash in hex, for the columns; NaN of what is no text. */
+export const hashNumber = (hash: unknown): number =>
+  typeof hash === "string" ? Number.parseInt(hash.slice(0, 13), 16) : Number.NaN;
+
 /** A miniature [8, 8, 3] in a quarter of its pixels. */
 export function coarse(miniature: Uint8Array): Uint8Array {
   const row = 3 * 2 * SIDE;

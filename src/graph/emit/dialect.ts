@@ -32,6 +32,9 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   hardSigmoid: true,
 });
 
+/** Any program that reads ONNX: the standard's operators alone. */
+export const standardDialect: OnnxDialect = { ...onnxRuntimeDialect(), name: "onnx", fused: [] };
+
 /** OpenVINO's reader: the standard's operators, which its compiler fuses by itself. */
 export const openVinoDialect: OnnxDialect = {
   name: "openvino",

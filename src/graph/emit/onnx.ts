@@ -1,37 +1,32 @@
-/**
- * Writes a graph as an ONNX model (onnx.proto of ONNX 1.16, IR version 9, opset 20, and ONNX Runtime's
- * `com.microsoft` operators). Knows no operation by name: every node lowers itself.
- */
+/** A graph as an ONNX program. Knows no operation by name: every node lowers itself. */
 
-import { type DType, encode, sizeOf } from "../../core/dtype.js";
+import { encode, sizeOf } from "../../core/dtype.js";
 import { InternalError, Unsupported } from "../../core/errors.js";
 import { sizeOfShape, type TensorType } from "../../core/shape.js";
 import { freshNames, type Graph } from "../graph.js";
-import type { Arg, OnnxAttribute, OnnxContext } from "./context.js";
+import type { Arg, OnnxContext } from "./context.js";
 import { type OnnxDialect, onnxRuntimeDialect } from "./dialect.js";
-import { ProtoWriter } from "./protobuf.js";
-
-/** TensorProto.DataType */
-const onnxDataType: Record<DType, number> = {
-  f32: 1,
-  u8: 2,
-  i32: 6,
-  i64: 7,
-  bool: 9,
-  f16: 10,
-  bf16: 16,
-};
-
-/** AttributeProto.AttributeType */
-const attributeType = { float: 1, int: 2, string: 3, ints: 7 } as const;
-
-const OPSET = 20;
-const IR_VERSION = 9;
+import {
+  type OnnxNode,
+  type OnnxProgram,
+  type OnnxTensor,
+  type OnnxValue,
+  onnxDataType,
+  writeOnnx,
+} from "./onnx-program.js";
 
 /** Bytes of a ModelProto for the engine that `dialect` describes. Inputs and outputs carry the graph's names; throws `Unsupported`. */
 export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect()): Uint8Array {
-  const nodes: PlainNode[] = [];
-  const initializers = new Map<string, ProtoWriter>();
+  const program = lowerToOnnx(graph, dialect);
+  // ONNX Runtime executes depth first from the outputs and visits a node's inputs by descending index: with the
+  // nodes written last to first, earlier work is done earlier, and a gradient is used where it is made.
+  return writeOnnx({ ...program, nodes: program.nodes.toReversed() });
+}
+
+/** The graph in ONNX's operators, as `dialect` has them; nodes stand after those that they read. Throws `Unsupported`. */
+export function lowerToOnnx(graph: Graph, dialect: OnnxDialect): OnnxProgram {
+  const nodes: OnnxNode[] = [];
+  const constants = new Map<string, OnnxTensor>();
   const shared = new Map<string, string>();
   // Inputs and outputs have their own names in the model: `v0` may be one of them.
   const fresh = freshNames([...graph.inputs, ...graph.outputs].map(({ name }) => name));
@@ -53,10 +48,7 @@ export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect
       const known = key === undefined ? undefined : shared.get(key);
       if (known !== undefined) return known;
       const name = fresh("c");
-      const tensor = new ProtoWriter();
-      for (const d of shape) tensor.int(1, d);
-      tensor.int(2, onnxDataType[dtype]).string(8, name).bytes(9, bytes);
-      initializers.set(name, tensor);
+      constants.set(name, { dtype, shape, bytes });
       if (key !== undefined) shared.set(key, name);
       return name;
     },
@@ -110,27 +102,22 @@ export function emitOnnx(graph: Graph, dialect: OnnxDialect = onnxRuntimeDialect
       nodes.push({ type: "Identity", inputs: [source], outputs: [name], attributes: {}, domain: undefined });
   }
 
-  const body = new ProtoWriter();
-  // ONNX Runtime executes depth first from the outputs and visits a node's inputs by descending index: with the
-  // nodes written last to first, earlier work is done earlier, and a gradient is used where it is made.
-  for (const node of nodes.reverse())
-    body.message(
-      1,
-      nodeProto(node, (name) => renamed.get(name) ?? name),
-    );
-  body.string(2, "clipwright");
-  for (const tensor of initializers.values()) body.message(5, tensor);
-  for (const { name, tensor } of graph.inputs) body.message(11, valueInfo(name, tensor));
-  for (const { name, tensor } of graph.outputs) body.message(12, valueInfo(name, tensor));
-
-  const model = new ProtoWriter()
-    .int(1, IR_VERSION)
-    .string(2, "clipwright")
-    .message(7, body)
-    .message(8, new ProtoWriter().string(1, "").int(2, OPSET));
-  for (const domain of new Set(nodes.flatMap((node) => node.domain ?? [])))
-    model.message(8, new ProtoWriter().string(1, domain).int(2, 1));
-  return model.finish();
+  const describe = ({ name, tensor }: { name: string; tensor: TensorType }): OnnxValue => ({
+    name,
+    dtype: tensor.dtype,
+    shape: tensor.shape,
+  });
+  const rename = (name: string): string => renamed.get(name) ?? name;
+  return {
+    inputs: graph.inputs.map(describe),
+    outputs: graph.outputs.map(describe),
+    nodes: nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map(rename),
+      outputs: node.outputs.map(rename),
+    })),
+    constants,
+  };
 }
 
 /** Ids of nodes that give a single number to readers that give more. */
@@ -147,38 +134,4 @@ function scalarsOfTensors(graph: Graph): Set<number> {
 function unmerged(b: OnnxContext, name: string): string {
   const line = b.node("Reshape", [name, b.ints([1])])[0]!;
   return b.node("CumSum", [line, b.constant("i32", [], [0])])[0]!;
-}
-
-interface PlainNode {
-  readonly type: string;
-  readonly inputs: readonly string[];
-  readonly outputs: readonly string[];
-  readonly attributes: { readonly [name: string]: OnnxAttribute };
-  readonly domain: string | undefined;
-}
-
-function nodeProto(node: PlainNode, rename: (name: string) => string): ProtoWriter {
-  const proto = new ProtoWriter();
-  for (const name of node.inputs) proto.string(1, rename(name));
-  for (const name of node.outputs) proto.string(2, rename(name));
-  proto.string(4, node.type);
-  for (const [name, value] of Object.entries(node.attributes)) proto.message(5, attribute(name, value));
-  if (node.domain !== undefined) proto.string(7, node.domain);
-  return proto;
-}
-
-function attribute(name: string, value: OnnxAttribute): ProtoWriter {
-  const proto = new ProtoWriter().string(1, name);
-  if (typeof value === "number") return proto.int(3, value).int(20, attributeType.int);
-  if (typeof value === "string") return proto.string(4, value).int(20, attributeType.string);
-  if ("float" in value) return proto.float(2, value.float).int(20, attributeType.float);
-  for (const item of value) proto.int(8, item);
-  return proto.int(20, attributeType.ints);
-}
-
-function valueInfo(name: string, type: TensorType): ProtoWriter {
-  const shape = new ProtoWriter();
-  for (const d of type.shape) shape.message(1, new ProtoWriter().int(1, d));
-  const tensor = new ProtoWriter().int(1, onnxDataType[type.dtype]).message(2, shape);
-  return new ProtoWriter().string(1, name).message(2, new ProtoWriter().message(1, tensor));
 }

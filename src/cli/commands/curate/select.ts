@@ -90,8 +90,15 @@ export const selectCommand = defineCommand({
   name: "curate select",
   summary: "Choose pairs by rules over a table of scores: thresholds, shares, duplicates, balance, ladders.",
   description:
-    "Writes a selection: every pair with what was decided and why; a .npy is DataComp's subset of uids. The data stay as they are: train on it with --select. Rules work in the order of this help; a score is a column, an expression over columns, or combined, and better is what the table says (curate show).",
-  positionals: [{ name: "SCORES", doc: "Parquet table of scores (curate score).", required: false }],
+    "Writes a selection: every pair with what was decided and why; a .npy is DataComp's subset of uids. The data stay as they are: train on it with --select. Rules work in the order of this help; a score is a column, an expression over columns, or combined, and better is what the table says (curate show). Further tables add columns to the pairs of the first; where one is a selection (of curate select or review), rules start from what it keeps.",
+  positionals: [
+    {
+      name: "TABLE",
+      doc: "Parquet tables: scores (curate score), columns of your own, a selection.",
+      required: false,
+      many: true,
+    },
+  ],
   options: {
     Rules: ruleOptions,
     Scores: scoreOptions,
@@ -123,6 +130,10 @@ export const selectCommand = defineCommand({
       "Every picture once, as DataComp's subset of uids.",
     ],
     [
+      "clipwright curate select s.parquet reviewed.parquet --top clip_score=40% --out best.parquet",
+      "The best of what people kept, with their corrections.",
+    ],
+    [
       "clipwright curate select s.parquet --ladder 20%,40% --by words --out x.npy",
       "Nested selections for a study: x-20.npy, x-40.npy.",
     ],
@@ -132,11 +143,10 @@ export const selectCommand = defineCommand({
       terminal.out(presets.map(presetText).join("\n"));
       return 0;
     }
-    const [scores] = positionals;
     const { out, json, memory, threads } = options;
-    if (scores === undefined)
+    if (positionals.length === 0)
       throw new UsageError(
-        "SCORES: is required; got nothing. Give the Parquet table that curate score writes.",
+        "TABLE: is required; got nothing. Give the Parquet table that curate score writes.",
         {
           code: "ERR_SETTING",
         },
@@ -165,16 +175,17 @@ export const selectCommand = defineCommand({
     const ladder = ladderOf(options);
     const reports =
       ladder === undefined
-        ? [await makeSelection(scores, out, settings)]
-        : await makeLadder(scores, out, ladder, settings);
+        ? [await makeSelection(positionals, out, settings)]
+        : await makeLadder(positionals, out, ladder, settings);
     const told = reports.map(({ examples: _, ...rest }) => rest);
     if (json) terminal.out(`${JSON.stringify(ladder === undefined ? told[0] : told, null, 2)}\n`);
     else {
       for (const report of reports) terminal.out(reportText(report));
       const notes = new Set(
-        reports.flatMap(({ rules }) =>
-          rules.flatMap((rule) => rule.notes.map((note) => `${rule.name}: ${note}`)),
-        ),
+        reports.flatMap(({ rules, notes: ofTables }) => [
+          ...ofTables,
+          ...rules.flatMap((rule) => rule.notes.map((note) => `${rule.name}: ${note}`)),
+        ]),
       );
       for (const note of notes) notesOn(terminal)(`  ! ${note}`);
     }

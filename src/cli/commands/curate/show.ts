@@ -1,6 +1,6 @@
 /** `clipwright curate show TABLE`: what a table of scores or a selection holds. */
 
-import { summarizeTable, type TableSummary } from "../../../curate/tables/summary.js";
+import { type ColumnSummary, summarizeTable, type TableSummary } from "../../../curate/tables/summary.js";
 import { defaulted, flag, optional, text } from "../../../settings/fields.js";
 import { alignColumns } from "../../columns.js";
 import { defineCommand } from "../../command.js";
@@ -38,11 +38,11 @@ function textOf({ path, rows, info, columns }: TableSummary): string {
     head.push(`${kind}, made ${made} by Clipwright ${clipwright} of ${from.join(", ")}`);
     if (command !== undefined) head.push(command);
   }
-  const table = columns.map(({ name, type, known, quantiles, yes, distinct, about, better }) => [
+  const table = columns.map(({ name, type, known, about, better, ...column }) => [
     name,
     type,
     `${rows === 0 ? "–" : ((100 * known) / rows).toFixed(1)} %`,
-    quantiles?.map(shown).join("  ") ?? (yes === undefined ? `${distinct} different` : `${yes} true`),
+    valuesText(column),
     `${about ?? ""}${better === undefined ? "" : ` (${better} is better)`}`,
   ]);
   const aligned = alignColumns([
@@ -54,6 +54,17 @@ function textOf({ path, rows, info, columns }: TableSummary): string {
     return about ? `${line}  ${about}` : line;
   });
   return `${head.join("\n")}\n\n${lines.join("\n")}`;
+}
+
+/** What is known of a column's values; of one that is never known nothing. */
+function valuesText({
+  quantiles,
+  yes,
+  distinct,
+}: Pick<ColumnSummary, "quantiles" | "yes" | "distinct">): string {
+  if (quantiles !== undefined) return quantiles.map(shown).join("  ");
+  if (yes !== undefined) return `${yes} true`;
+  return distinct === undefined ? "–" : `${distinct} different`;
 }
 
 const shown = (value: number): string => String(Number(value.toPrecision(4)));

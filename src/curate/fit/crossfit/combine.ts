@@ -20,9 +20,9 @@ export type Found = Readonly<Record<Name, Float64Array>>;
 /** Of each pair, [P]; NaN where the picture cannot be read. */
 export interface CombinedScores {
   /**
-   * Mean over the repeats and their checkpoints of two statistics together, each in standard deviations of its fold, as different
-   * models have different scales: the corrected cosine, and the agreement with the captions of look-alikes. Of all that were
-   * tried what tells swapped captions best (docs/curation.md).
+   * Mean over the repeats (the first counts half) and the checkpoints of the second half of training, of two statistics together,
+   * each in standard deviations of its fold, as different models have different scales: the corrected cosine, and the agreement
+   * with the captions of look-alikes. Of all that were tried what tells swapped captions best (docs/curation.md).
    */
   readonly score: Float64Array;
   /** Standard deviation of that over the repeats: how far the models disagree. */
@@ -57,7 +57,8 @@ export function foundColumns(rows: number) {
     },
     /** Losses of all pairs, and their agreement with look-alikes' captions, at each checkpoint. */
     setCourse(losses: readonly Float64Array[], neighbours: readonly Float64Array[]): void {
-      const scores = losses.map((loss, at) => together(loss, neighbours[at]!));
+      const late = Math.floor(losses.length / 2);
+      const scores = losses.slice(late).map((loss, at) => together(loss, neighbours[late + at]!));
       for (let i = 0; i < rows; i++) {
         const own = losses.map((loss) => loss[i]!);
         columns.loss[i] = own.at(-1)!;
@@ -96,8 +97,8 @@ export function standardised(values: Float64Array): Float64Array {
 }
 
 /**
- * A low loss, and high agreement as far as it can be trusted: it counts by twice its correlation with low losses in the fold, at
- * most as much as the loss. Where look-alikes tell nothing, or none can be asked, a pair goes by its loss.
+ * A low loss, and high agreement as far as it can be trusted: it counts by its correlation with low losses in the fold. Where
+ * look-alikes tell nothing, or none can be asked, a pair goes by its loss.
  */
 function together(loss: Float64Array, neighbours: Float64Array): Float64Array {
   const agreement = standardised(neighbours);
@@ -106,21 +107,23 @@ function together(loss: Float64Array, neighbours: Float64Array): Float64Array {
     (i) => !Number.isNaN(understood[i]!) && !Number.isNaN(agreement[i]!),
   );
   const correlation = both.reduce((sum, i) => sum + understood[i]! * agreement[i]!, 0) / both.length;
-  const weight = Math.max(0, Math.min(1, TRUST * correlation)) || 0;
+  const weight = Math.max(0, correlation) || 0;
   return standardised(
     understood.map((z, i) => z + weight * (Number.isNaN(agreement[i]!) ? 0 : agreement[i]!)),
   );
 }
 
-/** Weight of look-alikes for each unit of correlation: 1 on products, where it is 0.5; 0.6 on drawings; where it is 0, none. */
-const TRUST = 2;
+/** Of the first repeat, whose models learn from the worst pairs too, beside each of the others. */
+const FIRST_WEIGHT = 0.5;
 
 /** Means over the repeats. */
 export function combine(found: readonly Found[]): CombinedScores {
+  const weights = found.map((_, repeat) => (repeat === 0 ? FIRST_WEIGHT : 1));
+  const total = weights.reduce((a, b) => a + b, 0);
   const mean = (of: (repeat: Found, i: number) => number) =>
     Float64Array.from(
       found[0]!.score,
-      (_, i) => found.reduce((sum, repeat) => sum + of(repeat, i), 0) / found.length,
+      (_, i) => found.reduce((sum, repeat, r) => sum + weights[r]! * of(repeat, i), 0) / total,
     );
   const score = mean((repeat, i) => repeat.score[i]!);
   return {

@@ -37,7 +37,7 @@ export interface CrossfitOptions {
   readonly folder: string;
   /** Seconds for everything. */
   readonly seconds: number;
-  /** Folds and repeats; default: by the time, at most 5, and 2. */
+  /** Folds and repeats; default: by the time, at most 5, and 3. */
   readonly folds?: number | undefined;
   readonly repeats?: number | undefined;
   /** Share of the pairs, the worst by the repeats before, that are not trained on from the second repeat on. Default 0.2. */

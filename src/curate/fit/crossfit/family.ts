@@ -18,7 +18,7 @@ const settings = {
     "For cross-fitting: decides folds, passes and the model by what this machine can do.",
   ),
   folds: optional(integer(2, 20), "Of cross-fitting: models a repeat; at most 5, by the time, otherwise."),
-  repeats: optional(integer(1, 20), "Of cross-fitting: times that folds are dealt anew; 2 otherwise."),
+  repeats: optional(integer(1, 20), "Of cross-fitting: times that folds are dealt anew; 3 otherwise."),
   drop: defaulted(
     real({ min: 0, below: 1 }),
     0.2,
@@ -49,7 +49,7 @@ export const crossfitFamily: DataFamily = {
   about: "How well picture and caption agree by small CLIPs trained here, none of which has seen the pair.",
   how:
     "Pictures are dealt into folds, copies together; for each fold a model is trained on the others and scores it. Repeated with " +
-    "other folds and without the worst pairs so far, and averaged; four checkpoints of each model count.",
+    "other folds and without the worst pairs so far, and averaged, the first repeat by half.",
   source: "cross-fitting (1608.00060); s-CLIPLoss (2405.19547); forgetting (1812.05159)",
   over: "data",
   byDefault: false,

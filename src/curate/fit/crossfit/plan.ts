@@ -17,6 +17,7 @@ export interface CrossfitPlan {
   readonly epochs: number;
   readonly model: string | object;
   readonly batchSize: number;
+  readonly lr: number;
   /** As measured; undefined where nothing had to be. */
   readonly secondsPerStep?: number | undefined;
 }
@@ -25,7 +26,7 @@ export interface CrossfitPlan {
  * Of drawings, photos and products the smallest model that sees shapes: 16 patches laid side by side, a bag of words for the
  * text. From so few pairs it learns more than deeper models, in a tenth of their time (docs/curation.md).
  */
-const PATCHES_AND_WORDS: ClipConfig = {
+export const PATCHES_AND_WORDS: ClipConfig = {
   embed_dim: 192,
   vision_cfg: {
     image_size: 64,
@@ -40,20 +41,31 @@ const PATCHES_AND_WORDS: ClipConfig = {
   text_cfg: { context_length: 32, vocab_size: 4096, width: 192, heads: 4, layers: 0, pool_type: "mean" },
 };
 
-/** Models by the number of pictures from which on there is enough to learn for them, largest first. */
-const BY_PICTURES: readonly { readonly from: number; readonly model: string | ClipConfig }[] = [
-  { from: 300_000, model: "clipwright-small-64" },
-  { from: 30_000, model: "clipwright-tiny-64" },
-  { from: 0, model: PATCHES_AND_WORDS },
+interface Choice {
+  /** Pictures from which on there is enough to learn for it. */
+  readonly from: number;
+  readonly model: string | ClipConfig;
+  /** Pairs of a step, at most. Few pictures are learned by heart in many passes: they need few, of many small steps. */
+  readonly batchSize: number;
+  readonly lr: number;
+  /** Passes beyond which models of so few pictures only learn them by heart. */
+  readonly epochs: number;
+}
+
+/** What is trained, by the number of pictures, the most first. */
+const BY_PICTURES: readonly Choice[] = [
+  { from: 300_000, model: "clipwright-small-64", batchSize: 256, lr: 2e-3, epochs: 16 },
+  { from: 30_000, model: "clipwright-tiny-64", batchSize: 256, lr: 2e-3, epochs: 16 },
+  { from: 0, model: PATCHES_AND_WORDS, batchSize: 64, lr: 1e-3, epochs: 6 },
 ];
 
-/** Passes beyond which models of so few pictures only learn them by heart, and below which they have learned little. */
-const EPOCHS = { most: 16, least: 6 };
+/** Passes below which models have learned little: rather than that, fewer folds. */
+const LEAST_EPOCHS = 4;
 /** Samples that a run sees where there is time: many pictures need fewer passes. */
 const SAMPLES = 2_000_000;
 /** Fewer folds leave each model less to learn from, and cost less: tried in this order. */
 const FOLDS = [5, 4, 3, 2] as const;
-const REPEATS = 2;
+const REPEATS = 3;
 /** Of the time, what steps may take: the rest is for compiling, the first reading of pictures, and embedding. */
 const STEPS_SHARE = 0.75;
 
@@ -65,7 +77,6 @@ export const BASE_RECIPE: RecipeInput = {
   crop: "affine",
   affine: [8, 0.1, 0.1, 0.05],
   flip: 0.5,
-  lr: 2e-3,
   wd: 0.1,
   warmup: 0.05,
   precision: "auto",
@@ -84,16 +95,15 @@ export interface CrossfitWishes {
 
 /** The recipe of a run but for its name, folder and seed. */
 export function runRecipe(plan: Omit<CrossfitPlan, "folds" | "repeats">, over: RecipeInput): RecipeInput {
-  const { epochs, model, batchSize } = plan;
-  const lengths = { epochs };
-  const whole = { ...BASE_RECIPE, model, batchSize, ...lengths, ...over };
+  const { epochs, model, batchSize, lr } = plan;
+  const whole = { ...BASE_RECIPE, model, batchSize, lr, epochs, ...over };
   if (whole.keepSize !== undefined) return whole;
   const { config } = readSizedModel(checkRecipe({ ...whole, trainData: "sized", crop: "whole" }));
   return { ...whole, keepSize: config.vision_cfg.image_size as number };
 }
 
 /**
- * Plans for `pictures` pictures. Where the time is too short for six passes by each of five models, twice, there are fewer
+ * Plans for `pictures` pictures. Where the time is too short for four passes by each of five models, three times, there are fewer
  * folds; then fewer passes. Throws `UsageError` where not even one pass fits.
  */
 export async function planCrossfit(
@@ -102,21 +112,23 @@ export async function planCrossfit(
   wishes: CrossfitWishes,
 ): Promise<CrossfitPlan> {
   const { seconds, repeats = REPEATS, recipe: over } = wishes;
-  const model = over.model ?? BY_PICTURES.find(({ from }) => pictures >= from)!.model;
-  const batchSize = over.batchSize ?? Math.max(2, Math.min(256, 2 ** Math.floor(Math.log2(pictures / 4))));
-  const most = Math.max(1, Math.min(EPOCHS.most, Math.round(SAMPLES / pictures)));
+  const choice = BY_PICTURES.find(({ from }) => pictures >= from)!;
+  const { model = choice.model, lr = choice.lr } = over;
+  const fitting = 2 ** Math.floor(Math.log2(pictures / 4));
+  const batchSize = over.batchSize ?? Math.max(2, Math.min(choice.batchSize, fitting));
+  const most = Math.max(1, Math.min(choice.epochs, Math.round(SAMPLES / pictures)));
   const epochsIn = (folds: number, secondsPerStep: number): number => {
     const steps = (STEPS_SHARE * seconds) / (folds * repeats) / secondsPerStep;
     return Math.floor((steps * batchSize) / (pictures * (1 - 1 / folds)));
   };
   const draft = checkRecipe({
-    ...runRecipe({ epochs: 1, model, batchSize }, over),
+    ...runRecipe({ epochs: 1, model, batchSize, lr }, over),
     trainData: "measured",
   });
   const secondsPerStep = await measure(engine, draft);
   const choices = wishes.folds === undefined ? FOLDS : [wishes.folds];
   const folds =
-    choices.find((count) => epochsIn(count, secondsPerStep) >= Math.min(most, EPOCHS.least)) ??
+    choices.find((count) => epochsIn(count, secondsPerStep) >= Math.min(most, LEAST_EPOCHS)) ??
     choices.at(-1)!;
   const epochs = Math.min(over.epochs ?? most, epochsIn(folds, secondsPerStep));
   if (epochs < 1) {
@@ -126,7 +138,7 @@ export async function planCrossfit(
       { key: "time" },
     );
   }
-  return { folds, repeats, epochs, model, batchSize, secondsPerStep };
+  return { folds, repeats, epochs, model, batchSize, lr, secondsPerStep };
 }
 
 /** Seconds of a step of the recipe's model. */

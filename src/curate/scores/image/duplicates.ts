@@ -1,7 +1,7 @@
 /** Pictures that stand in the set more than once. */
 
 import { GrowingColumn, shared } from "../../../data/columns/numbers.js";
-import { groupPictures, type Likeness, MINIATURE_BYTES } from "../../../data/copies/group.js";
+import { groupPictures, hashNumber, type Likeness, MINIATURE_BYTES } from "../../../data/copies/group.js";
 import { defaulted, integer } from "../../../settings/fields.js";
 import type { ScoredTable, ScoreHost, TableFamily } from "../score.js";
 import { eachPicture, type PictureRow } from "./pictures.js";
@@ -25,8 +25,8 @@ class Found {
   add({ row, rows, values }: PictureRow): void {
     this.rows.push(row);
     this.lengths.push(rows);
-    this.bytes.push(numberOf(values.bytes_hash));
-    this.pixels.push(numberOf(values.pixel_hash));
+    this.bytes.push(hashNumber(values.bytes_hash));
+    this.pixels.push(hashNumber(values.pixel_hash));
     const phash = String(values.phash ?? "0");
     for (const from of [0, 8]) this.hashes.push(Number.parseInt(phash.slice(from, from + 8), 16) || 0);
     const miniature = Buffer.alloc(
@@ -36,10 +36,6 @@ class Found {
     for (let at = 0; at < MINIATURE_BYTES; at += 4) this.miniatures.push(miniature.readUInt32LE(at));
   }
 }
-
-/** 52 of the 64 bits of a hash in hex; NaN of NULL. */
-const numberOf = (hash: unknown): number =>
-  typeof hash === "string" ? Number.parseInt(hash.slice(0, 13), 16) : Number.NaN;
 
 export const duplicatesFamily: TableFamily = {
   name: "duplicates",
