@@ -9,7 +9,8 @@
 export { UsageError, type UsageErrorDetails } from "../core/errors.js";
 export { probabilities } from "../serve/search/probabilities.js";
 export type { Hit, SearchOptions } from "../serve/search/search.js";
-export { openWebModel, type WebModel, type WebModelOptions, type WebNumberForm } from "./model.js";
+export type { WebNumberForm } from "../serve/site/layout.js";
+export { openWebModel, type WebModel, type WebModelOptions } from "./model.js";
 export { openWebIndex, type WebHit, type WebIndex, type WebIndexOptions } from "./picture-index.js";
 export type { Picture } from "./pictures.js";
 export type { WebRuntime, WebSession, WebTensor } from "./runtime.js";

@@ -6,13 +6,15 @@ import { tokenizerOf } from "../data/tokenizer/json.js";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 import { evaluationOptions } from "../evaluate/model/preprocess.js";
 import type { PreprocessConfig } from "../models/config/preprocess.js";
+import type { WebNumberForm } from "../serve/site/layout.js";
 import { fetchBytes, fetchObject, folderUrl } from "./fetched.js";
 import { type Picture, type Preparing, preparePixels } from "./pictures.js";
 import type { WebRuntime, WebSession, WebTensor } from "./runtime.js";
 
 /** Files' endings by the form of their numbers, as transformers.js has them. */
-const SUFFIX = { fp32: "", fp16: "_fp16", q8: "_quantized", int8: "_int8", q4: "_q4" } as const;
-export type WebNumberForm = keyof typeof SUFFIX;
+const SUFFIX: Readonly<Record<WebNumberForm, string>> = {
+  ...{ fp32: "", fp16: "_fp16", q8: "_quantized", int8: "_int8", q4: "_q4" },
+};
 
 export interface WebModelOptions {
   /** `import * as ort from "onnxruntime-web"`. */

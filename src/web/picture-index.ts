@@ -34,6 +34,10 @@ export interface WebIndex {
   /** The rows most like a row, itself not among them. */
   similar(row: number, options?: SearchOptions): Promise<WebHit[]>;
   name(row: number): Promise<PictureName>;
+  /** The names of all rows in order; a piece is fetched at a time. */
+  names(): AsyncGenerator<PictureName>;
+  /** The vector of a row [E], of unit length. */
+  vector(row: number): Promise<Float32Array>;
   /** WebP within the index's side. */
   thumbnail(row: number): Promise<Blob>;
 }
@@ -83,10 +87,16 @@ class FetchedIndex implements WebIndex, VectorPieces {
     return this.named(hits!);
   }
 
+  vector = (row: number): Promise<Float32Array> => vectorOfRow(this, row);
+
+  async *names(): AsyncGenerator<PictureName> {
+    for (let row = 0; row < this.rows; row++) yield this.name(row);
+  }
+
   async similar(row: number, options: SearchOptions = {}): Promise<WebHit[]> {
     const { accepts } = options;
     const others = (other: number): boolean => other !== row && (accepts === undefined || accepts(other));
-    return this.search(await vectorOfRow(this, row), { ...options, accepts: others });
+    return this.search(await this.vector(row), { ...options, accepts: others });
   }
 
   async name(row: number): Promise<PictureName> {
