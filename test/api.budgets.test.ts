@@ -22,7 +22,7 @@ const lineBudgets: Readonly<Record<string, number>> = {
   graph: 9500,
   models: 6500,
   nn: 1500,
-  report: 3500,
+  report: 4000,
   serve: 4000,
   settings: 1200,
   storage: 1800,
