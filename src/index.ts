@@ -28,9 +28,11 @@ export {
   parseClipConfig,
   preparePicture,
   profileData,
+  readFindings,
   readTable,
   runTask,
   scorePairs,
+  studyPage,
   summarize,
   summarizeTable,
   train,
@@ -148,6 +150,7 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { StudyPageOptions } from "./report/study/page.js";
 export type { Guess } from "./serve/classify/classify.js";
 export type { ClassifyOptions } from "./serve/classify/pictures.js";
 export type { MadeIndex, MakeIndexOptions } from "./serve/index/make.js";
@@ -156,6 +159,13 @@ export type { Found, Picture, SearchQuery } from "./serve/index/search.js";
 export type { IndexInfo, PictureName } from "./serve/search/layout.js";
 export type { Hit } from "./serve/search/search.js";
 export type { VectorType } from "./serve/search/vectors.js";
+export type {
+  Findings,
+  FoundCell,
+  FoundCurve,
+  FoundPanel,
+  FoundScore,
+} from "./study/answer/findings.js";
 export {
   defineStudy,
   type FactorInput,

@@ -11,7 +11,7 @@ const source = fileURLToPath(new URL("../../src/", import.meta.url));
 
 /** Lines of TypeScript that each folder may hold: about half as much again as it does. More is decided here, not by accident. */
 const lineBudgets: Readonly<Record<string, number>> = {
-  api: 1000,
+  api: 1500,
   cli: 5000,
   core: 3000,
   curate: 12_000,
@@ -22,7 +22,7 @@ const lineBudgets: Readonly<Record<string, number>> = {
   graph: 9500,
   models: 6500,
   nn: 1500,
-  report: 3500,
+  report: 4000,
   serve: 4000,
   settings: 1200,
   storage: 1800,

@@ -85,28 +85,25 @@ suite("clipwright site", { skip: noBrowser() }, () => {
 
   test("finds by words what Node finds, and by a dropped picture itself; classes, filter and map work", async () => {
     const { page, troubles, context } = await openPage(browser, `${server.address}/below/index.html`);
-    const keys = () =>
-      page.locator("#pictures li").evaluateAll((items) => items.map((item) => item.textContent ?? ""));
-    await page.waitForSelector("#pictures li");
-    assert.equal((await keys()).length, 30);
+    const cards = page.locator(".card");
+    const count = (words: RegExp) => page.locator("#told-count", { hasText: words }).waitFor();
+    await count(/^30 of 30 pictures$/);
     await page.fill("#words", WORDS);
     await page.press("#words", "Enter");
-    await page.waitForFunction("document.querySelector('#told-count').textContent.includes('nearest')");
-    const found = await keys();
+    await count(/^The 30 nearest$/);
+    const found = await cards.allTextContents();
     for (const [i, key] of nearest.entries()) {
       const name = key.split("/").at(-1)!;
       const caption = name === "4" ? HOSTILE : `picture ${name}`;
       assert(found[i]!.includes(caption), `${i}: ${found[i]} is not ${caption}`);
     }
     await page.setInputFiles("#file", join(folder, "pictures", "b", "7.png"));
-    await page.waitForFunction(
-      "document.querySelector('#about-query').textContent.includes('picture that you gave')",
-    );
-    await page.waitForFunction("document.querySelector('#pictures li').textContent.includes('picture 7')");
+    await page.locator("#about-query canvas").waitFor();
+    await cards.first().getByText("picture 7").waitFor();
     await page.selectOption("#label", "a");
-    await page.waitForFunction("document.querySelectorAll('#pictures li').length === 15");
+    await count(/^The 15 nearest$/);
     await page.click("#show-map");
-    await page.waitForFunction("document.querySelector('#map').width > 300");
+    await page.locator("#map[aria-busy=false]").waitFor();
     assert.notEqual(await page.title(), "owned");
     assert.deepEqual(troubles, []);
     await context.close();
@@ -122,7 +119,7 @@ suite("clipwright site", { skip: noBrowser() }, () => {
         `${server.address}/below/index.html`,
         options,
       );
-      await page.waitForSelector("#pictures li img");
+      await page.locator(".card img").first().waitFor();
       assert.deepEqual(await accessibilityFaults(page), []);
       assert.equal(await isTooWide(page), false);
       assert.deepEqual(troubles, []);

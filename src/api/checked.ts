@@ -49,6 +49,8 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { StudyPageOptions } from "../report/study/page.js";
+import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
 import { completeRecipe } from "../train/forecast/choose.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
@@ -568,4 +570,18 @@ export const train = checkedAsync(
       finish: signal,
     }),
   ],
+);
+
+/** What the study in `folder` came to: its `findings.json`. Throws `UsageError` where there is none, or it is damaged. */
+export const readFindings = checked("readFindings", findingsIn, 1, ["folder", text]);
+
+/** The page of a study as one HTML document that loads nothing: docs/studies.md, "The page". */
+export const studyPage = checkedAsync(
+  "studyPage",
+  async (findings: Findings, how: StudyPageOptions = {}): Promise<string> =>
+    // The library that draws is loaded for those who want a page.
+    (await import("../report/study/page.js")).studyPage(findings, how),
+  1,
+  ["findings", thing("what a study came to, as readFindings gives", "question", "cells", "panels", "curves")],
+  ["options", options<StudyPageOptions>({ command: text })],
 );

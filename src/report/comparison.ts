@@ -3,10 +3,8 @@
 import { comparedNumber, type MetricComparison, verdictWords } from "../evaluate/compare.js";
 import { metricWords } from "../evaluate/records.js";
 import type { EffectiveScores } from "../evaluate/suites/shifts.js";
-import type { Metric } from "../evaluate/tasks/task.js";
-import { linearScale } from "./charts/scale.js";
 import { type Html, html } from "./page/html.js";
-import { type IntervalAxis, intervalChart } from "./page/intervals.js";
+import { axisAround, intervalChart } from "./page/intervals.js";
 import { factsSection, notesSection, writePage } from "./page/page.js";
 import { tableSection } from "./page/sections.js";
 
@@ -89,13 +87,13 @@ function metricSection({ dataset, metric, n, recipes, pairs }: MetricComparison)
 <p class="lead">${metric.doc} ${n.toLocaleString("en-US")} items; ${metric.better} is better.</p>
 <div class="scores">${intervalChart(
     scores,
-    axisOf(
+    axisAround(
       recipes.map(({ score }) => score),
       metric,
     ),
   )}</div>
 <div class="scores"><h3>Paired differences${metric.kind === "share" && ", in points"}</h3>
-${intervalChart(differences, axisOf([...pairs, { low: 0, high: 0 }], metric))}
+${intervalChart(differences, axisAround([...pairs, { low: 0, high: 0 }], metric))}
 <ul class="verdicts">${pairs.map((pair) => html`<li>${verdictWords(pair, metric)}.</li>`)}</ul></div></section>`;
 }
 
@@ -119,19 +117,3 @@ export function robustnessTable({ metric, dataset, line, models }: EffectiveScor
 
 const signed = (x: number, digits: number): string =>
   `${x < 0 ? "\u2212" : "+"}${Math.abs(x).toFixed(digits)}`;
-
-/** An axis around all of the intervals. */
-function axisOf(
-  intervals: readonly { readonly low: number; readonly high: number }[],
-  { kind }: Metric,
-): IntervalAxis {
-  const factor = kind === "share" ? 100 : 1;
-  const low = factor * Math.min(...intervals.map((each) => each.low));
-  const high = factor * Math.max(...intervals.map((each) => each.high));
-  const margin = 0.06 * (high - low);
-  const scale = linearScale([low - margin, high + margin], [0, 100], 5);
-  return {
-    at: (value) => scale.at(factor * value),
-    ticks: scale.ticks.map((tick) => ({ ...tick, value: tick.value / factor })),
-  };
-}

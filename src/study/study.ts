@@ -6,9 +6,10 @@ import { makeFolder } from "../core/disk.js";
 import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
 import { type Answer, answerOf, type DoneRun } from "./answer/answer.js";
+import { findingsOf, writeFindings } from "./answer/findings.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
-import { type Probe, predictedSeconds, probeAll, shapeOf } from "./run/costs.js";
+import { type Probe, predictedSeconds, predictedTraining, probeAll, shapeOf } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
@@ -48,7 +49,7 @@ export interface OpenStudy {
   runsOf(shard?: string): readonly PlannedRun[];
   predictions(runs: readonly PlannedRun[]): readonly Prediction[];
   run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
-  /** Writes the table of the runs that are done, and reads the answer; undefined while none is done. */
+  /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
   finish(): Answer | undefined;
 }
 
@@ -90,7 +91,15 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       });
       if (done.length === 0) return undefined;
       writeTable(folder, study, done);
-      return answerOf(study, done);
+      const answer = answerOf(study, done);
+      const left = planned.flatMap((run) => {
+        const state = stateOf(folderOf(run));
+        if (state.kind === "done") return [];
+        return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
+      });
+      const foretold = (cell: Cell): number => predictedTraining(cell, probes.get(shapeOf(cell.recipe))!);
+      writeFindings(folder, findingsOf({ study, answer, done, left, foretold }));
+      return answer;
     },
   };
 }

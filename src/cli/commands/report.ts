@@ -1,5 +1,6 @@
-/** `clipwright report RUN`: one page that shows a run. */
+/** `clipwright report RUN`: one page that shows a run, or a study. */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { readJsonObject, writeFileAtomic } from "../../core/files.js";
@@ -19,10 +20,10 @@ import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
 export const reportCommand = defineCommand({
   name: "report",
   summary:
-    "Write a page about a run: curves, scores, pictures with their guessed names or captions, text queries.",
+    "Write a page about a run: curves, scores, pictures with their guessed names or captions, text queries; or about a study.",
   description:
-    "Without --data the page shows pictures that the run held out, if it held out any. Pictures with labels are named, pictures with captions find theirs, and queries need neither.",
-  positionals: [{ name: "RUN", doc: "A run's folder.", required: true }],
+    "Without --data the page shows pictures that the run held out, if it held out any. Pictures with labels are named, pictures with captions find theirs, and queries need neither. Of a study's folder (studies/NAME) the page shows what its runs say: see docs/studies.md.",
+  positionals: [{ name: "RUN", doc: "A run's folder, or a study's.", required: true }],
   options: {
     Pictures: {
       data: optional(
@@ -38,7 +39,7 @@ export const reportCommand = defineCommand({
     Model: { ...modelOptions, ...featureOptions },
     Output: {
       about: optional(text("FILE"), "JSON with title, summary, notes, licences to put on the page."),
-      output: optional(text("FILE"), "The page; RUN/report.html otherwise."),
+      output: optional(text("FILE"), "The page; RUN/report.html otherwise, index.html of a study."),
     },
   },
   brief: ["data", "classnames", "templates", "queries", "pictures", "name", "about", "output"],
@@ -48,9 +49,20 @@ export const reportCommand = defineCommand({
       "clipwright report runs/flickr --data photos/ --queries 'a dog;two people'",
       "Photos with captions or a folder per class.",
     ],
+    ["clipwright report studies/encoders", "Writes studies/encoders/index.html."],
   ],
   async run({ options, given, positionals, terminal }) {
     const [run] = positionals as [string];
+    if (existsSync(join(run, "findings.json"))) {
+      const more = Object.keys(given).find((key) => key !== "output");
+      if (more !== undefined)
+        throw new UsageError(`report: ${more} is for pages of runs; got a study, ${run}. Leave it out.`, {
+          key: more,
+        });
+      const { writeStudyPage } = await import("../../report/study/page.js");
+      terminal.out(`${writeStudyPage(run, options.output)}\n`);
+      return 0;
+    }
     using progress = new ProgressLine(terminal);
     const about =
       options.about === undefined ? undefined : (readJsonObject(options.about) as Partial<RunReport>);

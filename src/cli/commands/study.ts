@@ -56,6 +56,7 @@ export const studyCommand = defineCommand({
       seeds === undefined ? declared : { ...declared, seeds: Array.from({ length: seeds }, (_, i) => i) };
     if (options.budget !== undefined && options.budget.unit !== "seconds")
       throw new UsageError("budget: must be a time, e.g. 3h.", { key: "budget" });
+    const folder = join(options.folder, study.name);
     const stop = new AbortController();
     const onSignal = (): void => stop.abort();
     process.once("SIGINT", onSignal);
@@ -67,7 +68,7 @@ export const studyCommand = defineCommand({
       });
       using progress = new ProgressLine(terminal);
       const opened = await openStudy(study, {
-        folder: join(options.folder, study.name),
+        folder,
         engine,
         onNote: notesOn(terminal),
         onProbe: (done, total) => progress.show({ what: "measuring shapes of runs", done, total }),
@@ -98,7 +99,12 @@ export const studyCommand = defineCommand({
         },
       });
       progress.clear();
-      report(terminal, opened.finish(), sitting, options.json);
+      const answer = opened.finish();
+      report(terminal, answer, sitting, options.json);
+      if (answer !== undefined) {
+        const { writeStudyPage } = await import("../../report/study/page.js");
+        terminal.err(`The page: ${writeStudyPage(folder)}\n`);
+      }
       return sitting.left.length > 0 || sitting.failed.length > 0 ? 1 : 0;
     } finally {
       process.off("SIGINT", onSignal);

@@ -3,6 +3,7 @@
 import { lineChart } from "../charts/chart.js";
 import { type Html, html } from "../page/html.js";
 import { headlineList, writePage } from "../page/page.js";
+import { wide } from "../page/sections.js";
 
 export interface WatchedScore {
   readonly name: string;
@@ -95,12 +96,15 @@ function scoresTable({ columns }: WatchedCheck, { psi }: WatchPage["thresholds"]
   const ordered = [...columns].sort((a, b) => Number(b.drifted) - Number(a.drifted) || b.psi - a.psi);
   return html`<section id="scores"><h2>Scores</h2>
 <p class="lead">How the new pairs' scores differ from the profile's. PSI counts from ${psi} on, where chance would not do it: p is corrected for the number of scores.</p>
-<div class="wide"><table><thead><tr><th>score</th><th>was</th><th>is</th><th>PSI</th><th>KS</th><th>p</th><th></th></tr></thead><tbody>
+${wide(
+  "Scores",
+  html`<table><thead><tr><th>score</th><th>was</th><th>is</th><th>PSI</th><th>KS</th><th>p</th><th></th></tr></thead><tbody>
 ${ordered.map(
   (each) =>
     html`<tr><td title="${each.about ?? ""}">${each.name}${each.class !== undefined && ` = ${each.class}`}</td><td>${number(each.was)}</td><td>${number(each.is)}</td><td>${each.psi.toFixed(3)}</td><td>${each.ks === undefined ? "" : each.ks.toFixed(3)}</td><td>${each.adjusted < 0.001 ? "< 0.001" : each.adjusted.toFixed(3)}</td><td>${each.drifted ? "drifted" : ""}</td></tr>`,
 )}
-</tbody></table></div></section>`;
+</tbody></table>`,
+)}</section>`;
 }
 
 /** Curves over the checks; the profile is their beginning. */

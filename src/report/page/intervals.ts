@@ -1,7 +1,8 @@
 /** A dot-and-interval chart: a row for each number, its interval on a common axis, and the same in words. */
 
 import type { Interval } from "../../evaluate/statistics/bootstrap.js";
-import type { Scale } from "../charts/scale.js";
+import type { Metric } from "../../evaluate/tasks/task.js";
+import { linearScale, type Scale } from "../charts/scale.js";
 import { type Html, type HtmlChild, html } from "./html.js";
 
 /** Places on a row, in percent of its width. */
@@ -24,6 +25,22 @@ export const shareAxis: IntervalAxis = {
   at: (share) => 100 * share,
   ticks: [0, 25, 50, 75, 100].map((at) => ({ value: at / 100, label: at === 100 ? "100 %" : `${at}` })),
 };
+
+/** An axis around all of the intervals. */
+export function axisAround(
+  intervals: readonly { readonly low: number; readonly high: number }[],
+  { kind }: Metric,
+): IntervalAxis {
+  const factor = kind === "share" ? 100 : 1;
+  const low = factor * Math.min(...intervals.map((each) => each.low));
+  const high = factor * Math.max(...intervals.map((each) => each.high));
+  const margin = 0.06 * (high - low);
+  const scale = linearScale([low - margin, high + margin], [0, 100], 5);
+  return {
+    at: (value) => scale.at(factor * value),
+    ticks: scale.ticks.map((tick) => ({ ...tick, value: tick.value / factor })),
+  };
+}
 
 /** The rows, over the axis where any is drawn. What lies outside the axis is drawn at its end. */
 export function intervalChart(rows: readonly IntervalRow[], axis: IntervalAxis): Html {

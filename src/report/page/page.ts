@@ -16,8 +16,11 @@ export interface Fact {
   readonly value: string | number;
 }
 
-/** A whole document around `body`. The policy lets in inline styles, the inline script and `data:` images, nothing else. */
-export function writePage(title: string, body: HtmlChild): string {
+/**
+ * A whole document around `body`; `style` is what it looks like besides. The policy lets in inline styles, the inline script and `data:`
+ * images, nothing else.
+ */
+export function writePage(title: string, body: HtmlChild, style = ""): string {
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -26,7 +29,7 @@ export function writePage(title: string, body: HtmlChild): string {
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <title>${title}</title>
-<style>${new Html(pageStyle)}</style>
+<style>${new Html(`${pageStyle}${style}`)}</style>
 </head>
 <body><main>
 ${body}

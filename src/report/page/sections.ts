@@ -80,14 +80,21 @@ export function tableSection({ title, sentence, columns, rows }: ReportTable): H
       ? value.toLocaleString("en-US", { maximumSignificantDigits: 6 })
       : (value ?? "");
   return html`<section><h2>${title}</h2>${sentence !== undefined && html`<p class="lead">${sentence}</p>`}
-<div class="wide"><table><thead><tr>${columns.map(
+${wide(
+  title,
+  html`<table><thead><tr>${columns.map(
     (name, c) => html`<th scope="col"${numeric[c] === true && html` class="number"`}>${name}</th>`,
   )}</tr></thead>
 <tbody>${rows.map(
     (row) =>
       html`<tr>${columns.map((_, c) => html`<td${numeric[c] === true && html` class="number"`}>${cell(row[c])}</td>`)}</tr>`,
-  )}</tbody></table></div></section>`;
+  )}</tbody></table>`,
+)}</section>`;
 }
+
+/** What may be wider than the screen, as a part of its own that scrolls, by the keyboard too. */
+export const wide = (label: string, content: Html): Html =>
+  html`<div class="wide" tabindex="0" role="region" aria-label="${label}">${content}</div>`;
 
 /** A picture, its true name or a caption of its own, and the model's guesses, best first. */
 export interface NamedPicture {

@@ -112,39 +112,48 @@ function scoreOf({ score: { set, metric } }: Study, { result, seed }: DoneRun): 
 }
 
 function cellScore(study: Study, metric: Metric, cell: Cell, own: readonly DoneRun[]): CellScore {
-  const found = own.map((run) => scoreOf(study, run));
-  const items = found.map((score) => score.items);
-  const score =
-    items.every((one) => one !== undefined) &&
-    items.every((one) => one.values.length === items[0]!.values.length)
-      ? groupMean(
-          items.map((one) => one.values),
-          { clusters: items[0]!.samples },
-        )
-      : meanOf(found.map((one) => one.score));
   const mean = (value: (result: RunResult) => number): number =>
     own.reduce((sum, { result }) => sum + value(result), 0) / own.length;
   return {
     cell,
     level: cell.levels[study.question.factor]!,
     seeds: own.map(({ seed }) => seed),
-    score:
-      metric.kind === "share"
-        ? { ...score, low: Math.max(0, score.low), high: Math.min(1, score.high) }
-        : score,
+    score: meanScore(
+      metric,
+      own.map((run) => scoreOf(study, run)),
+    ),
     samples: mean((r) => r.samples),
     gmacs: mean((r) => r.gmacs),
     seconds: mean((r) => r.seconds),
   };
 }
 
-/** Scores that are no means over items: their mean, between the least low and the highest high. */
-const meanOf = (scores: readonly Interval[]): Interval => ({
-  value: scores.reduce((sum, { value }) => sum + value, 0) / scores.length,
-  low: Math.min(...scores.map(({ low }) => low)),
-  high: Math.max(...scores.map(({ high }) => high)),
-  n: scores[0]!.n,
-});
+/**
+ * Scores of runs that differ in their seed as one: of means over items their mean with an interval over seeds and items; of others the mean,
+ * between the least low and the highest high.
+ */
+export function meanScore({ kind }: Metric, scores: readonly TaskScore[]): Interval {
+  const items = scores.map((score) => score.items);
+  const first = items[0];
+  const alike =
+    first !== undefined &&
+    items.every((one) => one !== undefined && one.values.length === first.values.length);
+  if (!alike) {
+    const intervals = scores.map(({ score }) => score);
+    return {
+      value: intervals.reduce((sum, { value }) => sum + value, 0) / intervals.length,
+      low: Math.min(...intervals.map(({ low }) => low)),
+      high: Math.max(...intervals.map(({ high }) => high)),
+      n: intervals[0]!.n,
+    };
+  }
+  const { samples: clusters, weights } = first;
+  const mean = groupMean(
+    items.map((one) => one!.values),
+    { clusters, ...(weights && { weights }) },
+  );
+  return kind === "share" ? { ...mean, low: Math.max(0, mean.low), high: Math.min(1, mean.high) } : mean;
+}
 
 /** One panel a regime and combination of the other factors, with at least two levels. */
 function panelsOf(study: Study, scores: readonly CellScore[]): readonly Omit<Panel, "pairs">[] {

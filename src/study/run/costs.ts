@@ -12,7 +12,7 @@ import { writeFileAtomic } from "../../core/files.js";
 import type { StepReport } from "../../train/hooks.js";
 import { checkRecipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
 import { train } from "../../train/train.js";
-import type { PlannedRun } from "../design/cells.js";
+import type { Cell, PlannedRun } from "../design/cells.js";
 
 /** What a few steps took. */
 export interface Probe {
@@ -107,13 +107,15 @@ async function probe(
 }
 
 /** Seconds that a run takes, training and scoring; those of its time limit where it has one. */
-export function predictedSeconds({ cell }: PlannedRun, probe: Probe): number {
-  const { startSeconds, stepSeconds, dataSeconds, scoringSeconds } = probe;
-  const around = startSeconds + scoringSeconds;
+export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe): number =>
+  predictedTraining(cell, probe) + probe.scoringSeconds;
+
+/** Seconds of its training alone. */
+export function predictedTraining(cell: Cell, { startSeconds, stepSeconds, dataSeconds }: Probe): number {
   const recipe = checkRecipe(cell.recipe, "study");
-  if (cell.samples === undefined) return around + recipe.time!.value;
+  if (cell.samples === undefined) return startSeconds + recipe.time!.value;
   const steps = Math.ceil(cell.samples / recipe.batchSize);
   // Images that are kept in memory are waited for once.
   const read = Math.min(steps, Math.ceil(cell.pairs / recipe.batchSize));
-  return around + steps * stepSeconds + read * dataSeconds;
+  return startSeconds + steps * stepSeconds + read * dataSeconds;
 }

@@ -1,0 +1,406 @@
+/** The page of a study: its answer, its figures beside the paper's, what it took, and what is missing. */
+
+import { join } from "node:path";
+import { writeFileAtomic } from "../../core/files.js";
+import { comparedNumber } from "../../evaluate/compare.js";
+import { findMetric } from "../../evaluate/tasks/index.js";
+import type { Metric } from "../../evaluate/tasks/task.js";
+import {
+  type Findings,
+  type FoundCurve,
+  type FoundPanel,
+  readFindings,
+} from "../../study/answer/findings.js";
+import { paperFacts } from "../../study/paper/facts.js";
+import { type PaperExperiment, paperSource } from "../../study/paper/paper.js";
+import { shortNumber } from "../charts/scale.js";
+import { type Html, type HtmlChild, html } from "../page/html.js";
+import { axisAround, intervalChart } from "../page/intervals.js";
+import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
+import { type Drawing, draw } from "./draw.js";
+import {
+  againstOf,
+  clock,
+  combination,
+  costsOf,
+  courseOf,
+  frontierOf,
+  paperAgainst,
+  paperCourse,
+  paperFrontier,
+  Styles,
+} from "./figures.js";
+import { type Measure, measuresOf } from "./measures.js";
+import { studyStyle } from "./style.js";
+import { experimentOf, levelsOf, viewsOf } from "./views.js";
+
+/** Panels of levels that are shown; the others are folded. */
+const SHOWN_PANELS = 3;
+
+export interface StudyPageOptions {
+  /** The command line that makes the page. */
+  readonly command?: string | undefined;
+}
+
+/** Writes the page of the study in `folder`, of its `findings.json`, and gives the file's path. Throws `UsageError` where it has none. */
+export function writeStudyPage(folder: string, file = join(folder, "index.html")): string {
+  // The same command, whichever wrote it: pages are compared as diffs.
+  const command = `clipwright report ${folder}`;
+  writeFileAtomic(file, studyPage(readFindings(folder), { command }));
+  return file;
+}
+
+/** The page as one HTML document that loads nothing. */
+export function studyPage(findings: Findings, { command }: StudyPageOptions = {}): string {
+  const metric = findMetric(findings.score.metric)!;
+  const measures = measuresOf(findings);
+  const styles = new Styles(levelsOf(findings, findings.question.factor));
+  const experiment = experimentOf(findings);
+  return writePage(
+    findings.question.text,
+    html`<header><h1>${findings.question.text}</h1><p class="summary">${summaryOf(findings, metric)}</p>
+${headlineList(headlines(findings, metric))}</header>
+${panelsSection(findings, metric)}
+${measures.map((measure) => courseSection(findings, measure, experiment, styles))}
+${curvesSection(findings)}
+${againstSection(findings, measures, experiment, styles)}
+${section(
+  "Score against compute",
+  "Which combinations are worth their multiply-adds (forward passes of training, both towers, 10⁹).",
+  beside(
+    frontierOf(findings, measures[0]!, styles),
+    experiment === undefined ? undefined : paperFrontier(experiment, styles),
+  ),
+)}
+${costsSection(findings, styles)}
+${leftSection(findings)}
+${experiment && paperSection(experiment)}
+${factsSection("The study", factsOf(findings, command))}
+${notesSection(notes)}`,
+    studyStyle,
+  );
+}
+
+const notes = [
+  "Intervals hold the true mean 95 times in a hundred, over other seeds and other test items of the same kind; where a combination has one seed, over other items alone.",
+  "Differences are paired: levels are scored on the same items, and what is averaged is their difference on each. A verdict needs p below 0.05 after Holm's correction over all comparisons of the study. Overlapping whiskers do not mean that two levels are equal: the verdicts decide.",
+  "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.",
+];
+
+const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count} seeds`);
+
+/** A panel by the regimes that ask for its runs. */
+interface Panel extends FoundPanel {
+  readonly name: string;
+}
+
+/** The panels, those of the most pairs and samples first; regimes that ask for the same runs together. */
+function panelsBySize({ panels, cells }: Findings): readonly Panel[] {
+  const size = ({ regime, others }: FoundPanel): number =>
+    Math.max(
+      0,
+      ...cells
+        .filter(
+          (cell) =>
+            cell.regimes.includes(regime) &&
+            Object.entries(others).every(([factor, level]) => cell.levels[factor] === level),
+        )
+        .map((cell) => cell.pairs * 1e12 + cell.samples),
+    );
+  const alike = new Map<string, FoundPanel[]>();
+  for (const panel of [...panels].sort((a, b) => size(b) - size(a))) {
+    const key = JSON.stringify([panel.others, panel.rows]);
+    alike.set(key, [...(alike.get(key) ?? []), panel]);
+  }
+  return [...alike.values()].map((same) => {
+    const regimes = same.map(({ regime }) => regime).join(" and ");
+    const others = Object.entries(same[0]!.others).map(([factor, level]) => `${factor} ${level}`);
+    return { ...same[0]!, name: [regimes, ...others].join(", ") };
+  });
+}
+
+function bestOf({ rows }: FoundPanel, { better }: Metric) {
+  return rows.reduce((a, b) =>
+    (better === "higher" ? b.score.value > a.score.value : b.score.value < a.score.value) ? b : a,
+  );
+}
+
+/** The answer in a few sentences: the best where most was seen, whether it is told from the next, and where curves cross. */
+function summaryOf(findings: Findings, metric: Metric): string {
+  const panels = panelsBySize(findings);
+  const pairs = findings.panels.flatMap((panel) => panel.pairs);
+  const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart").length;
+  const sentences: string[] = [];
+  const largest = panels[0];
+  if (largest !== undefined) {
+    const best = bestOf(largest, metric);
+    const against = largest.pairs.filter(
+      ({ first, second }) => first === best.level || second === best.level,
+    );
+    const open = against.filter(({ verdict }) => verdict === "cannot be told apart");
+    const others = open.map(({ first, second }) => (first === best.level ? second : first));
+    const verdict =
+      against.length === 0
+        ? ""
+        : open.length === 0
+          ? ", and is better than all others by more than chance"
+          : `; it cannot be told apart from ${others.join(", ")}`;
+    sentences.push(`With ${largest.name}, ${best.level} has the best score${verdict}.`);
+  }
+  for (const { first, second, regime, found } of findings.crossings)
+    if ("x" in found) sentences.push(crossingWords(findings, first, second, regime, found));
+  if (pairs.length > 0)
+    sentences.push(
+      `${told} of ${pairs.length} ${pairs.length === 1 ? "difference is" : "differences are"} more than chance.`,
+    );
+  return sentences.join(" ");
+}
+
+const UNITS = { samples: "samples", gmacs: "GMACs", seconds: "seconds" } as const;
+
+function crossingWords(
+  { question }: Findings,
+  first: string,
+  second: string,
+  regime: string,
+  found: { readonly x: number; readonly low: number; readonly high: number; readonly overtakes: string },
+): string {
+  const [winner, other] = found.overtakes === "second" ? [second, first] : [first, second];
+  return `${winner} overtakes ${other} at ${shortNumber(found.x)} ${UNITS[question.over ?? "samples"]} (${shortNumber(found.low)} to ${shortNumber(found.high)}), ${regime}.`;
+}
+
+function headlines(findings: Findings, metric: Metric) {
+  const { cells, left, score } = findings;
+  const runs = cells.reduce((sum, { seeds }) => sum + seeds.length, 0);
+  const seconds = cells.reduce((sum, cell) => sum + cell.seeds.length * cell.seconds, 0);
+  const gmacs = cells.reduce((sum, cell) => sum + cell.seeds.length * cell.gmacs, 0);
+  const failed = left.filter((one) => one.failed !== undefined).length;
+  const missing = [
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(left.length > failed ? [`${left.length - failed} not done`] : []),
+  ];
+  const scores = cells.flatMap((cell) =>
+    cell.scores
+      .filter((one) => one.dataset === score.set && one.metric === score.metric)
+      .map((one) => ({ cell, one })),
+  );
+  const best = scores.reduce((a, b) =>
+    (metric.better === "higher" ? b.one.value > a.one.value : b.one.value < a.one.value) ? b : a,
+  );
+  const number = (x: number): string => comparedNumber(metric, x);
+  return [
+    {
+      value: `${number(best.one.value)}${metric.kind === "share" ? " %" : ""}`,
+      label: `Best ${metric.words} on ${score.set}`,
+      detail: `${number(best.one.low)} – ${number(best.one.high)}; ${combination(best.cell)}`,
+    },
+    {
+      value: `${runs}`,
+      label: "Runs",
+      detail: `${cells.length} combinations${missing.length === 0 ? ", none missing" : `; ${missing.join(", ")}`}`,
+    },
+    { value: clock(seconds), label: "Training", detail: "all runs together, without scoring" },
+    { value: shortNumber(gmacs), label: "GMACs", detail: "10⁹ multiply-adds of the forward passes" },
+  ];
+}
+
+function panelsSection(findings: Findings, metric: Metric): Html | undefined {
+  const panels = panelsBySize(findings);
+  if (panels.length === 0) return undefined;
+  const blocks = panels.map((panel) => panelBlock(panel, metric));
+  const folded = blocks.slice(SHOWN_PANELS);
+  return html`<section id="levels"><h2>Levels of ${findings.question.factor} compared</h2>
+<p class="lead">${metric.words} on ${findings.score.set}; ${metric.better} is better. ${metric.doc} Everything but the ${findings.question.factor} is alike in each list.</p>
+${blocks.slice(0, SHOWN_PANELS)}
+${folded.length > 0 && html`<details class="rest"><summary>${folded.length} more ${folded.length === 1 ? "comparison" : "comparisons"}</summary>${folded}</details>`}</section>`;
+}
+
+function panelBlock(panel: Panel, metric: Metric): Html {
+  const number = (x: number): string => comparedNumber(metric, x);
+  const rows = panel.rows.map(({ level, seeds, score }) => ({
+    name: level,
+    interval: score,
+    value: `${number(score.value)}${metric.kind === "share" ? " %" : ""}`,
+    detail: `${number(score.low)} – ${number(score.high)} · ${seedWords(seeds)}`,
+  }));
+  return html`<div class="scores"><h3>${panel.name}</h3>${intervalChart(
+    rows,
+    axisAround(
+      panel.rows.map(({ score }) => score),
+      metric,
+    ),
+  )}${verdicts(panel)}</div>`;
+}
+
+/** Verdicts that are told in whole sentences; more of them are told shortly, with the sentences folded. */
+const FEW_PAIRS = 3;
+
+function verdicts({ pairs }: FoundPanel): Html | undefined {
+  if (pairs.length === 0) return undefined;
+  const sentences = html`<ul class="verdicts">${pairs.map(({ words }) => html`<li>${words}.</li>`)}</ul>`;
+  if (pairs.length <= FEW_PAIRS) return sentences;
+  const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart");
+  const alike = pairs.filter(({ verdict }) => verdict === "cannot be told apart");
+  const orders = told.map(({ first, second, verdict }) =>
+    verdict === "first" ? `${first} > ${second}` : `${second} > ${first}`,
+  );
+  return html`<ul class="verdicts">${told.length > 0 && html`<li><b>Told apart</b>, the better first: ${orders.join("; ")}.</li>`}${
+    alike.length > 0 &&
+    html`<li><b>Cannot be told apart</b>: ${alike.map(({ first, second }) => `${first} and ${second}`).join("; ")}.</li>`
+  }</ul><details><summary>By how much</summary>${sentences}</details>`;
+}
+
+/** A chart, and the one that stands beside it. */
+type Beside = readonly [own: Drawing, other: Drawing | undefined];
+
+/** Charts under a heading: those that have one beside them in a row of their own; nothing where there is none. */
+function section(title: string, lead: HtmlChild, rows: readonly Beside[]): Html | undefined {
+  if (rows.length === 0) return undefined;
+  const grids: { readonly paired: boolean; readonly charts: Drawing[] }[] = [];
+  for (const [own, other] of rows) {
+    const last = grids.at(-1);
+    if (other !== undefined) grids.push({ paired: true, charts: [own, other] });
+    else if (last?.paired === false) last.charts.push(own);
+    else grids.push({ paired: false, charts: [own] });
+  }
+  return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
+${grids.map(({ charts }) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
+}
+
+const beside = (own: Drawing | undefined, other?: Drawing): readonly Beside[] =>
+  own === undefined ? [] : [[own, other]];
+
+function courseSection(
+  findings: Findings,
+  measure: Measure,
+  experiment: PaperExperiment | undefined,
+  styles: Styles,
+): Html | undefined {
+  const views = viewsOf(findings);
+  const shown = new Set<string>();
+  const rows = views.flatMap((view) => {
+    const own = courseOf(findings, measure, view, styles);
+    const { paper: regime } = view;
+    if (experiment === undefined || regime === undefined || measure.paper === undefined || shown.has(regime))
+      return beside(own);
+    shown.add(regime);
+    return beside(own, paperCourse(experiment, regime, measure.paper, styles));
+  });
+  return section(measure.title, "Errors: the lower, the better.", rows);
+}
+
+function curvesSection(findings: Findings): Html | undefined {
+  const { curves, crossings, question } = findings;
+  const fitted = curves.filter(({ drawn }) => drawn !== undefined);
+  const refused = new Map<string, string[]>();
+  for (const { regime, level, refused: why } of curves)
+    if (why !== undefined) refused.set(why, [...(refused.get(why) ?? []), `${level} (${regime})`]);
+  if (curves.length === 0) return undefined;
+  return html`<section id="curves"><h2>Curves</h2>
+<p class="lead">Error over ${UNITS[question.over ?? "samples"]}, as a share in 0 … 1, fitted to every run. Where the runs do not tell a number, it is said.</p>
+<ul class="plain">${fitted.map((curve) => curveItem(curve))}
+${[...refused].map(([why, which]) => html`<li><b>No curve</b> for ${which.join(", ")}: ${why}</li>`)}
+${crossings.map(
+  ({ first, second, regime, found }) =>
+    html`<li>${"x" in found ? crossingWords(findings, first, second, regime, found) : `${first} and ${second}, ${regime}: ${found.unknown}.`}</li>`,
+)}</ul></section>`;
+}
+
+function curveItem({
+  regime,
+  level,
+  formula,
+  parameters = [],
+  r2,
+  warnings = [],
+  heldOut,
+}: FoundCurve): Html {
+  const three = (x: number): string => String(Number(x.toPrecision(3)));
+  const numbers = parameters.map(
+    ({ name, value, low, high, unknown }) =>
+      `${name} = ${three(value)} (${unknown === undefined ? `${three(low)} to ${three(high)}` : `not known: ${unknown}`})`,
+  );
+  const check =
+    heldOut === undefined
+      ? undefined
+      : `Without its largest runs the curve foretells ${three(heldOut.predicted)} (${three(heldOut.low)} to ${three(heldOut.high)}) for ${shortNumber(heldOut.x)}; it came to ${three(heldOut.y)}${
+          heldOut.y < heldOut.low || heldOut.y > heldOut.high ? ", outside" : ""
+        }.`;
+  return html`<li><b>${level}</b>, ${regime}: ${formula}; ${numbers.join("; ")}; R² ${(r2 ?? 0).toFixed(2)}.
+<br><span class="quiet">${[check, ...warnings.map((one) => `Beware: ${one}.`)].filter((one) => one !== undefined).join(" ")}</span></li>`;
+}
+
+function againstSection(
+  findings: Findings,
+  [first, ...others]: readonly Measure[],
+  experiment: PaperExperiment | undefined,
+  styles: Styles,
+): Html | undefined {
+  const rows = others.flatMap((other) => {
+    const known = experiment !== undefined && other.paper !== undefined && first!.paper === "zero-shot";
+    return beside(
+      againstOf(findings, first!, other, styles),
+      known ? paperAgainst(experiment, other.paper, styles) : undefined,
+    );
+  });
+  return section(
+    "Other scores against this one",
+    "Whether what is better by one score is better by the others too.",
+    rows,
+  );
+}
+
+function costsSection(findings: Findings, styles: Styles): Html | undefined {
+  const known = findings.cells.flatMap(({ foretold, seconds, seeds }) =>
+    foretold === undefined ? [] : [{ foretold: foretold * seeds.length, real: seconds * seeds.length }],
+  );
+  const sum = (of: "foretold" | "real"): number => known.reduce((all, one) => all + one[of], 0);
+  const [foretold, real] = [sum("foretold"), sum("real")];
+  return section(
+    "What it took",
+    `${clock(foretold)} of training were foretold for these runs; they took ${clock(real)}, ${Math.abs((100 * (real - foretold)) / foretold).toFixed(0)} % ${real < foretold ? "less" : "more"}.`,
+    beside(costsOf(findings, styles)),
+  );
+}
+
+function leftSection({ left }: Findings): Html | undefined {
+  if (left.length === 0) return undefined;
+  const failed = left.filter((one) => one.failed !== undefined);
+  const open = left.length - failed.length;
+  return html`<section id="missing"><h2>What is missing</h2>
+<p class="lead">${left.length} ${left.length === 1 ? "run is" : "runs are"} in no figure of this page.${
+    open > 0 && ` ${open} ${open === 1 ? "is" : "are"} not done yet: the same command goes on.`
+  }</p>
+<ul class="plain failed">${failed.map((one) => html`<li><b>${combination(one)}; seed ${one.seed}</b> failed: ${one.failed}</li>`)}</ul>
+${
+  open > 0 &&
+  html`<details><summary>Not done</summary><ul class="plain">${left
+    .filter((one) => one.failed === undefined)
+    .map((one) => html`<li>${combination(one)}; seed ${one.seed}</li>`)}</ul></details>`
+}</section>`;
+}
+
+function paperSection(experiment: PaperExperiment): Html {
+  const facts = paperFacts.filter((fact) => fact.experiment === experiment);
+  return html`<section id="paper"><h2>What the paper found: ${experiment}</h2>
+<p class="lead"><a href="${paperSource.address}">${paperSource.title}</a>, ${paperSource.authors}, ${paperSource.year}.</p>
+<ul class="plain">${facts.map(
+    ({ text, by }) =>
+      html`<li>${text}${by === "figure" && html` <span class="quiet">(read off its figures)</span>`}</li>`,
+  )}</ul></section>`;
+}
+
+function factsOf(findings: Findings, command: string | undefined) {
+  const { factors, regimes, seeds, score, sets } = findings;
+  return [
+    ...factors.map(({ name, levels }) => ({ name, value: levels.map((level) => level.name).join(", ") })),
+    { name: "regime", value: regimes.map(({ name }) => name).join(", ") },
+    { name: "seeds", value: seeds.join(", ") },
+    { name: "score", value: `${score.set}/${score.metric}` },
+    {
+      name: "sets",
+      value: sets.map(({ name, role }) => (role === "test" ? name : `${name} (${role})`)).join(", "),
+    },
+    ...(command === undefined ? [] : [{ name: "command", value: command }]),
+  ];
+}
