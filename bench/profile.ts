@@ -14,8 +14,8 @@ import { parseArgs } from "node:util";
 import type { KernelTime } from "../src/engines/openvino/library.js";
 import { openEngine } from "../src/engines/registry.js";
 import { costOf } from "../src/graph/cost.js";
+import { readModel } from "../src/models/presets/read-model.js";
 import { prepareStep } from "../src/train/measure/bench.js";
-import { readModel } from "../src/train/open/model.js";
 import type { Precision } from "../src/train/recipe/machine-fields.js";
 import { StepRunner } from "../src/train/step/runner.js";
 

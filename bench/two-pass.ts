@@ -9,8 +9,8 @@
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { openEngine } from "../src/engines/registry.js";
 import { makeClip } from "../src/models/clip.js";
+import { readModel } from "../src/models/presets/read-model.js";
 import { drawNoise } from "../src/nn/noise.js";
-import { readModel } from "../src/train/open/model.js";
 import { makeOptimizer } from "../src/train/step/optimizer.js";
 import { type HostBatch, StepRunner } from "../src/train/step/runner.js";
 import { initialState } from "../src/train/step/state.js";

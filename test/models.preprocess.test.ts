@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { evaluationOptions } from "../src/evaluate/model/preprocess.js";
 import { openaiPreprocess, parsePreprocess } from "../src/models/config/preprocess.js";
-import { readModel } from "../src/train/open/model.js";
+import { readModel } from "../src/models/presets/read-model.js";
 import { scratchFolder } from "./data.helpers.js";
 
 const parse = (preprocess_cfg: unknown) => parsePreprocess({ preprocess_cfg }, "model.json");

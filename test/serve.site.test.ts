@@ -100,8 +100,8 @@ suite("clipwright site", { skip: noBrowser() }, () => {
     await page.setInputFiles("#file", join(folder, "pictures", "b", "7.png"));
     await page.locator("#about-query canvas").waitFor();
     await cards.first().getByText("picture 7").waitFor();
-    await page.selectOption("#label", "a");
-    await count(/^The 15 nearest$/);
+    await page.fill("#holds", "PICTURE 2");
+    await count(/^The 12 nearest$/); // 2, 12, 20 to 29
     await page.click("#show-map");
     await page.locator("#map[aria-busy=false]").waitFor();
     assert.notEqual(await page.title(), "owned");

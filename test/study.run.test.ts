@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import type { Answer, Panel } from "../src/study/answer/answer.js";
+import { pickedOf } from "../src/study/halving/simulate.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
 /** How often a study is killed; `CLIPWRIGHT_KILLS=10 node dist/test/run.js study.run` for more. */
@@ -104,6 +106,9 @@ suite("clipwright study", () => {
     assert.match(err, /4 of 4 runs to do/);
     assert.match(out, /equal samples, part 50 %\n {2}narrow {2}\d/);
     assert.equal(tableOf("whole").length, 4);
+    const page = join("studies", "whole", "index.html");
+    assert.match(err, new RegExp(`The page: ${page}\\n`));
+    assert.match(readFileSync(join(folder, page), "utf8"), /<h1>Which width\?<\/h1>/);
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
     assert.equal(again.out, out);
@@ -137,6 +142,73 @@ suite("clipwright study", () => {
       both.map(({ err }) => err).join("\n"),
     );
     assert.deepEqual(tableOf("shared"), tableOf("whole"));
+  });
+
+  suite("that asks which is best", () => {
+    const best = {
+      ...declared,
+      question: { text: "Which rate?", factor: "lr", kind: "best" },
+      recipe: { ...declared.recipe, model: model(16) },
+      factors: { lr: [1e-4, 1e-3, 3e-3, 1e-2] },
+      regime: { samples: 96 },
+    };
+    /** The one score of a run on the way. */
+    const rungOf = (name: string, run: string): number => {
+      const file = join(folder, "studies", name, "rungs", `${run}.json`);
+      const records = JSON.parse(readFileSync(file, "utf8")) as Record<string, number>;
+      assert.deepEqual(Object.keys(records), ["test/acc1@4"]);
+      return records["test/acc1@4"]!;
+    };
+
+    test("stops what falls behind, and picks by the simulation's rule", async () => {
+      put(folder, "best.json", JSON.stringify(best));
+      const question = { ...best.question, kind: "compare" };
+      put(folder, "all.json", JSON.stringify({ ...best, question }));
+      const { code, out, err } = await study(["best.json"]);
+      assert.equal(code, 0, err);
+      assert.match(err, /to step 4, to be compared/);
+      assert.match(out, /arms compared at 33 % of the run, 33 % of the training saved/);
+      assert.equal(out.match(/stopped at 33 %/g)?.length, 2, out);
+      const answerTo = async (file: string) =>
+        JSON.parse((await study([file, "--json"])).out) as Pick<Answer, "panels" | "halvings">;
+      const [finalists, all] = [await answerTo("best.json"), await answerTo("all.json")].map(
+        ({ panels }) => panels[0]!.rows,
+      ) as [Panel["rows"], Panel["rows"]];
+      assert.equal(finalists.length, 2);
+      // Trained in two sittings, or in one: the same scores.
+      for (const { level, score } of finalists)
+        assert.deepEqual(score, all.find((row) => row.level === level)!.score);
+      const scores = all.map(({ cell, score }) => [rungOf("best", `${cell.id}-0`), score.value]);
+      const picked = all[pickedOf(scores, 3)]!;
+      const highest = Math.max(...finalists.map(({ score }) => score.value));
+      assert.equal(finalists.find(({ level }) => level === picked.level)?.score.value, highest);
+      const again = await study(["best.json"]);
+      assert.match(again.err, /0 of 4 runs to do/);
+      assert.equal(again.out, out);
+    });
+
+    test("killed and shared, ends with the same table", async () => {
+      put(folder, "best-killed.json", JSON.stringify(best));
+      await study(["best-killed.json"], async (child) => {
+        const runs = join(folder, "studies", "best-killed", "runs");
+        while (child.exitCode === null && !(existsSync(runs) && readdirSync(runs).length > 1))
+          await delay(50);
+        child.kill("SIGKILL");
+      });
+      const both = await Promise.all([study(["best-killed.json"]), study(["best-killed.json"])]);
+      assert.deepEqual(
+        both.map(({ code }) => code),
+        [0, 0],
+        both.map(({ err }) => err).join("\n"),
+      );
+      assert.deepEqual(tableOf("best-killed"), tableOf("best"));
+    });
+
+    test("has no shards, whose workers would not know of each other", async () => {
+      const { code, err } = await study(["best.json", "--shard", "1/2"]);
+      assert.equal(code, 2);
+      assert.match(err, /shard: arms are compared on the way, so the workers .* share its folder/);
+    });
   });
 
   test("tells what it would run, and runs nothing", async () => {

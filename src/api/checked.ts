@@ -567,6 +567,7 @@ export const train = checkedAsync(
       onEvaluation: callback,
       onCheckpoint: callback,
       signal,
+      stopAfter: count(1),
       finish: signal,
     }),
   ],

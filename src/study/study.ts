@@ -3,12 +3,14 @@
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { makeFolder } from "../core/disk.js";
+import { UsageError } from "../core/errors.js";
 import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
-import { type Answer, answerOf, type DoneRun } from "./answer/answer.js";
+import { type Answer, answerOf, type DoneRun, scoreIn } from "./answer/answer.js";
 import { findingsOf, writeFindings } from "./answer/findings.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
+import { halvingOf } from "./halving/brackets.js";
 import { type Probe, predictedSeconds, predictedTraining, probeAll, shapeOf } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
@@ -29,9 +31,9 @@ export interface OpenStudyOptions {
 /** What a run is expected to take. */
 export interface Prediction {
   readonly run: PlannedRun;
-  /** Training and scoring. */
+  /** Training and scoring; with halving the mean over its arms, of which few go to the end. */
   readonly seconds: number;
-  readonly state: "done" | "failed" | "open";
+  readonly state: "done" | "failed" | "stopped" | "open";
 }
 
 export interface RunOptions {
@@ -63,23 +65,47 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
-  const probes = await probeAll(folder, planned, (run) => scoreRun(engine, run, sets), onProbe);
-  const secondsOf = (run: PlannedRun): number => predictedSeconds(run, probeOf(probes, run));
+  const probes = await probeAll(folder, planned, (path) => scoreRun(engine, { path }, sets), onProbe);
+  const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
+  const secondsOf = (run: PlannedRun): number =>
+    predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
+  const deciding = sets.filter(({ dataset }) => dataset.name === study.score.set);
+  const rungs = halving && {
+    ...halving,
+    async score(run: PlannedRun, path: string, step: number): Promise<void> {
+      const scored = await scoreRun(engine, { path, checkpoint: step }, deciding);
+      halving.keep(run, step, scoreIn(study, scored).score.value);
+    },
+  };
+  /** Others have left it behind. */
+  const isStopped = (run: PlannedRun): boolean =>
+    halving?.goalOf(run).kind === "stopped" && stateOf(folderOf(run)).kind === "open";
   return {
     study,
     cells,
     runsOf(shard) {
       if (shard === undefined) return planned;
+      if (halving !== undefined)
+        throw new UsageError(
+          `shard: arms are compared on the way, so the workers of a study that asks which is best share its folder; got --shard ${shard}. Start them without it.`,
+          { key: "shard" },
+        );
       const [i, n, ...more] = shard.split("/").map(Number);
       return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
     },
     predictions: (some) =>
-      some.map((run) => ({ run, seconds: secondsOf(run), state: stateOf(folderOf(run)).kind })),
+      some.map((run) => {
+        const { kind } = stateOf(folderOf(run));
+        return { run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind };
+      }),
     run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
       const started = performance.now();
       const mayBegin = (run: PlannedRun): boolean =>
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
-      const context = { runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait };
+      const context = {
+        ...{ runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait },
+        ...(rungs && { rungs }),
+      };
       const selectionOf = async ({ cell }: PlannedRun) =>
         cell.part && selectionFor(folder, facts.dataset, cell.part);
       return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });
@@ -91,10 +117,10 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       });
       if (done.length === 0) return undefined;
       writeTable(folder, study, done);
-      const answer = answerOf(study, done);
+      const answer = answerOf(study, done, halving?.reports());
       const left = planned.flatMap((run) => {
         const state = stateOf(folderOf(run));
-        if (state.kind === "done") return [];
+        if (state.kind === "done" || isStopped(run)) return [];
         return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
       });
       const foretold = (cell: Cell): number => predictedTraining(cell, probes.get(shapeOf(cell.recipe))!);

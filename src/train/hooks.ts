@@ -60,6 +60,8 @@ export interface TrainHooks {
   onCheckpoint?(step: number, path: string): void;
   /** When aborted, the trainer finishes its step, saves a checkpoint, and returns. */
   readonly signal?: AbortSignal;
+  /** After so many steps of the run it stops as by `signal`: saved, and continued by the same recipe. */
+  readonly stopAfter?: number;
   /**
    * When aborted, the run ends within the recipe's `grace`: a run of `const-cooldown` cools down and is finished, any
    * other stops as by `signal`.

@@ -1,8 +1,8 @@
 /** `clipwright strategies`: how can be trained, and what each way costs. */
 
 import { makeClip } from "../../models/clip.js";
+import { readModel } from "../../models/presets/read-model.js";
 import { defaulted, flag, integer, kebab, list, optional, real, text } from "../../settings/fields.js";
-import { readModel } from "../../train/open/model.js";
 import { relativeCost, sampleMacs } from "../../train/strategies/cost.js";
 import { kindOf, makeStrategy, strategyNames } from "../../train/strategies/index.js";
 import { alignColumns } from "../columns.js";

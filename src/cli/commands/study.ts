@@ -83,7 +83,10 @@ export const studyCommand = defineCommand({
         wait: options.wait,
         signal: stop.signal,
         hooks: {
-          onRun: (run, at, total) => progress.say(`${at + 1} of ${total}: ${wordsOf(run)}`),
+          onRun: (run, at, total, untilStep) =>
+            progress.say(
+              `${at + 1} of ${total}: ${wordsOf(run)}${untilStep === undefined ? "" : `; to step ${untilStep}, to be compared`}`,
+            ),
           onFailed: (run, message) =>
             progress.say(`  ! ${wordsOf(run)} failed and is passed over: ${message}`),
           onWait: (count) =>
@@ -138,7 +141,7 @@ function planTable(predictions: readonly Prediction[]): string {
       `${done}/${own.length}`,
     ];
   });
-  const left = predictions.filter(({ state }) => state !== "done");
+  const left = predictions.filter(({ state }) => state !== "done" && state !== "stopped");
   const seconds = left.reduce((sum, one) => sum + one.seconds, 0);
   return [
     alignColumns([[...factors, "regime", "pairs", "samples", "10¹² MACs", "each", "done"], ...rows]),

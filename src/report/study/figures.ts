@@ -73,11 +73,12 @@ export function courseOf(
   const places = isAsked
     ? crossings.flatMap(({ regime, found }) => (regime === regimes[0] && "x" in found ? [found] : []))
     : [];
+  const repeated = lines.some(({ cells }) => cells.some(({ seeds }) => seeds.length > 1));
   const curved = drawn.some(({ curve }) => curve !== undefined);
   return {
     id: slug(`own ${measure.id} ${title || along.key}`),
     title: `Here: ${title === "" ? `by ${along.label}` : title}`,
-    sentence: `${curved ? "Lines are laws fitted to all runs, with their 95 % bands; " : ""}${curved ? "whiskers" : "Whiskers"} are 95 % intervals over seeds and test items.${
+    sentence: `${curved ? "Lines are laws fitted to all runs, with their 95 % bands; " : ""}${curved ? "whiskers" : "Whiskers"} are 95 % intervals over ${repeated ? "seeds and test items" : "test items alone: one seed each"}.${
       places.length > 0 ? " Dashed: where one level overtakes another, its interval in grey." : ""
     }`,
     x: { label: along.label, scale: along.scale },
@@ -271,7 +272,9 @@ export function frontierOf(findings: Findings, measure: Measure, styles: Styles)
     const error = errorIn(cell, measure);
     return error === undefined ? [] : [{ cell, error, cost: cell.gmacs, score: -error.value }];
   });
-  if (scored.length < 2) return undefined;
+  const costs = scored.map(({ cost }) => cost);
+  // Where all cost alike, the levels are compared already.
+  if (scored.length < 2 || Math.max(...costs) < 1.05 * Math.min(...costs)) return undefined;
   const best = frontier(scored);
   const names = [...new Set(scored.map(({ cell }) => cell.levels[factor]!))];
   return {

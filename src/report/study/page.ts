@@ -76,7 +76,7 @@ ${costsSection(findings, styles)}
 ${leftSection(findings)}
 ${experiment && paperSection(experiment)}
 ${factsSection("The study", factsOf(findings, command))}
-${notesSection(notes)}`,
+${notesSection(experiment === undefined ? notes : [...notes, paperNote])}`,
     studyStyle,
   );
 }
@@ -84,8 +84,10 @@ ${notesSection(notes)}`,
 const notes = [
   "Intervals hold the true mean 95 times in a hundred, over other seeds and other test items of the same kind; where a combination has one seed, over other items alone.",
   "Differences are paired: levels are scored on the same items, and what is averaged is their difference on each. A verdict needs p below 0.05 after Holm's correction over all comparisons of the study. Overlapping whiskers do not mean that two levels are equal: the verdicts decide.",
-  "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.",
 ];
+
+const paperNote =
+  "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.";
 
 const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count} seeds`);
 

@@ -1,7 +1,13 @@
 /** What a study's runs say to its question: levels against each other, curves over what was spent, and the runs worth their cost. */
 
 import { UsageError } from "../../core/errors.js";
-import { comparedNumber, compareRuns, type PairComparison, verdictWords } from "../../evaluate/compare.js";
+import {
+  comparedNumber,
+  compareRuns,
+  type PairComparison,
+  type ScoredRun,
+  verdictWords,
+} from "../../evaluate/compare.js";
 import type { Interval } from "../../evaluate/statistics/bootstrap.js";
 import { groupMean } from "../../evaluate/statistics/groups.js";
 import { holm } from "../../evaluate/statistics/many.js";
@@ -9,6 +15,7 @@ import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric, TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { Study } from "../design/study.js";
+import type { HalvingReport } from "../halving/brackets.js";
 import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
 import { fitLaw, type LawFit } from "../laws/fit.js";
 import { type LawPoint, powerLaw } from "../laws/law.js";
@@ -65,10 +72,16 @@ export interface Answer {
   readonly crossings: readonly CurveCrossing[];
   /** Cells that no other beats for the same compute, by ascending compute. */
   readonly frontier: readonly CellScore[];
+  /** What arms came to that were compared on the way; none where the question is no search for the best. */
+  readonly halvings: readonly HalvingReport[];
 }
 
 /** Reads the answer out of the runs that are done. Throws `UsageError` where no run is, or none has the study's score. */
-export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
+export function answerOf(
+  study: Study,
+  runs: readonly DoneRun[],
+  halvings: readonly HalvingReport[] = [],
+): Answer {
   const { set, metric: name } = study.score;
   const metric = findMetric(name);
   if (metric === undefined)
@@ -89,6 +102,7 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
     panels: corrected(panels, metric),
     curves,
     crossings: crossingsOf(curves),
+    halvings,
     frontier: frontier(
       [...scores.values()].map((one) => ({
         one,
@@ -100,13 +114,19 @@ export function answerOf(study: Study, runs: readonly DoneRun[]): Answer {
 }
 
 /** The score that the study asks for, of one run. Throws `UsageError` naming what there is. */
-function scoreOf({ score: { set, metric } }: Study, { result, seed }: DoneRun): TaskScore {
-  const all = result.scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
+const scoreOf = (study: Study, { result }: DoneRun): TaskScore => scoreIn(study, result.scored);
+
+/** The score that the study asks for, among those of a run. Throws `UsageError` naming what there is. */
+export function scoreIn(
+  { score: { set, metric } }: Pick<Study, "score">,
+  scored: readonly Pick<ScoredRun, "dataset" | "scores">[],
+): TaskScore {
+  const all = scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
   const found = all.find(({ dataset, score }) => dataset === set && score.metric === metric);
   if (found !== undefined) return found.score;
   const there = new Set(all.map(({ dataset, score }) => `${dataset}/${score.metric}`));
   throw new UsageError(
-    `score: the runs have no ${set}/${metric} (seed ${seed}); got ${[...there].join(", ")}. Name one of these.`,
+    `score: the runs have no ${set}/${metric}; got ${[...there].join(", ")}. Name one of these.`,
     { key: "score" },
   );
 }
@@ -264,6 +284,7 @@ export function answerLines({
   panels,
   curves,
   crossings,
+  halvings,
   frontier: best,
 }: Answer): readonly string[] {
   const number = (x: number): string => comparedNumber(metric, x);
@@ -277,6 +298,7 @@ export function answerLines({
       lines.push(`  ${level}  ${words(score)}, ${seeds.length === 1 ? "1 seed" : `${seeds.length} seeds`}`);
     for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
   }
+  for (const halving of halvings) lines.push(...halvingLines(halving, number));
   for (const { regime, level, fit } of curves) {
     if ("refused" in fit) lines.push(`${level}, ${regime}: ${fit.refused}`);
     else {
@@ -301,4 +323,23 @@ export function answerLines({
       );
   }
   return lines;
+}
+
+/** Where each arm was stopped, the best first: scores at the rungs are over seeds. */
+function halvingLines(
+  { regime, others, arms, shares, saved }: HalvingReport,
+  number: (x: number) => string,
+): readonly string[] {
+  if (shares.length === 0) return [];
+  const percent = (share: number): string => `${Math.round(100 * share)} %`;
+  const fixed = Object.entries(others).map(([factor, level]) => `${factor} ${level}`);
+  const words = { "goes on": "goes on to", waits: "waits at", stopped: "stopped at" } as const;
+  return [
+    `${[regime, ...fixed].join(", ")}: arms compared at ${shares.map(percent).join(" and ")} of the run, ${percent(saved)} of the training saved`,
+    ...arms.map(({ level, scores, standing: { state, rung } }) => {
+      const there = scores.flatMap((score) => (score === undefined ? [] : [number(score)]));
+      const where = rung === shares.length ? "the end" : percent(shares[rung]!);
+      return `  ${[level, ...there].join("  ")}, ${words[state]} ${where}`;
+    }),
+  ];
 }

@@ -38,8 +38,10 @@ export interface QuestionInput {
   readonly factor: string;
   /** What a curve is drawn over, where levels of another factor make one. */
   readonly over?: "samples" | "gmacs" | "seconds";
-  /** `best`: which level is best; arms that fall behind may be stopped. Default `compare`. */
+  /** `best`: which level is best; those that fall behind are stopped on the way (successive halving). Default `compare`. */
   readonly kind?: "compare" | "best";
+  /** Of `best`: one level of so many goes on from each comparison. Default 3. */
+  readonly reduction?: number;
 }
 
 export interface StudyInput {
@@ -109,9 +111,20 @@ const regime = z.union([
 ]);
 
 const keys = ["name", "question", "recipe", "factors", "regime", "seeds", "suite", "score"] as const;
-const questionKeys = ["text", "factor", "over", "kind"] as const;
+const questionKeys = ["text", "factor", "over", "kind", "reduction"] as const;
 const overs = ["samples", "gmacs", "seconds"] as const;
 const kinds = ["compare", "best"] as const;
+const DEFAULT_REDUCTION = 3;
+/**
+ * What levels may differ in where those that fall behind are stopped: rates and augmentation. The best size, encoder or amount of data
+ * early in a run is not the best at its end, and under another batch or schedule the same step is another.
+ */
+const comparableOnTheWay: ReadonlySet<string> = new Set<keyof RecipeInput>([
+  ...(["lr", "lrImage", "lrText", "layerDecay", "wd", "optimizer", "beta1", "beta2", "eps"] as const),
+  ...(["gradClipNorm", "emaDecay", "labelSmoothing", "logitScaleInit", "logitScaleMax", "dropPath"] as const),
+  ...(["augment", "crop", "cropScale", "cropRatio", "affine", "flip", "colorJitter"] as const),
+  ...(["colorJitterProb", "grayScaleProb", "inkJitter", "captions", "captionDropout"] as const),
+]);
 
 /** Checks a study. `where` is named in errors; `base` is the folder that a suite's paths start from. Throws `UsageError`. */
 export async function checkStudy(
@@ -131,6 +144,11 @@ export async function checkStudy(
     refuse("question.over", `must be one of ${overs.join(", ")}`, question.over);
   if (question.kind !== undefined && !kinds.includes(question.kind))
     refuse("question.kind", `must be one of ${kinds.join(", ")}`, question.kind);
+  const { kind = "compare", reduction = DEFAULT_REDUCTION } = question;
+  if (!Number.isInteger(reduction) || reduction < 2)
+    refuse("question.reduction", "must be a whole number from 2 on", reduction);
+  if (question.reduction !== undefined && kind !== "best")
+    refuse("question.reduction", 'levels are only stopped where question.kind is "best"', reduction);
 
   const length = lengthKeys.find((key) => input.recipe[key] !== undefined);
   if (length !== undefined)
@@ -151,6 +169,21 @@ export async function checkStudy(
       question.factor,
     );
 
+  const regimes = regimesOf(input.regime, refuse);
+  if (kind === "best") {
+    for (const level of factors.find((f) => f.name === question.factor)!.levels) {
+      const other = Object.keys(level.recipe).find((key) => !comparableOnTheWay.has(key));
+      if (level.part !== undefined || other !== undefined)
+        refuse(
+          "question.kind",
+          `levels that differ in ${other ?? "part"} cannot be told from the beginning of their runs: ask with "compare"; best finds rates and augmentation`,
+          kind,
+        );
+    }
+    if (regimes.some(({ length }) => "time" in length))
+      refuse("question.kind", "levels are compared at the same step: the regime must not be a time", kind);
+  }
+
   const { seeds = 3, score } = input;
   const list = typeof seeds === "number" ? Array.from({ length: seeds }, (_, seed) => seed) : seeds;
   if (
@@ -170,10 +203,10 @@ export async function checkStudy(
     refuse("score", `must name a set of the suite: ${suite.sets.map((one) => one.name).join(", ")}`, score);
   return {
     name: input.name ?? name,
-    question: { kind: "compare", ...question },
+    question: { ...question, kind, reduction },
     recipe: input.recipe,
     factors,
-    regimes: regimesOf(input.regime, refuse),
+    regimes,
     seeds: list,
     suite,
     score: { set: set!, metric: metric! },

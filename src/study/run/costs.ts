@@ -39,7 +39,8 @@ export function shapeOf(recipe: RecipeInput): string {
     select: _8,
     lr: _9,
     wd: _10,
-    steps: _11,
+    warmup: _11,
+    steps: _12,
     ...shape
   } = recipeToJson(checkRecipe({ ...rest, steps: 1 }, "probe"));
   return createHash("sha256")
@@ -106,15 +107,19 @@ async function probe(
   };
 }
 
-/** Seconds that a run takes, training and scoring; those of its time limit where it has one. */
-export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe): number =>
-  predictedTraining(cell, probe) + probe.scoringSeconds;
+/** Seconds that a run takes, training and scoring; those of its time limit where it has one. `share`: of its steps that are trained. */
+export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe, share = 1): number =>
+  predictedTraining(cell, probe, share) + probe.scoringSeconds;
 
 /** Seconds of its training alone. */
-export function predictedTraining(cell: Cell, { startSeconds, stepSeconds, dataSeconds }: Probe): number {
+export function predictedTraining(
+  cell: Cell,
+  { startSeconds, stepSeconds, dataSeconds }: Probe,
+  share = 1,
+): number {
   const recipe = checkRecipe(cell.recipe, "study");
   if (cell.samples === undefined) return startSeconds + recipe.time!.value;
-  const steps = Math.ceil(cell.samples / recipe.batchSize);
+  const steps = Math.ceil((share * cell.samples) / recipe.batchSize);
   // Images that are kept in memory are waited for once.
   const read = Math.min(steps, Math.ceil(cell.pairs / recipe.batchSize));
   return startSeconds + steps * stepSeconds + read * dataSeconds;

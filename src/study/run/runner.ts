@@ -30,8 +30,29 @@ export const MOST_TRIES = 2;
 /** Between two looks at runs that others hold. */
 const WAIT_MS = 5000;
 
+/** What is to be done with a run. */
+export type Goal =
+  | { readonly kind: "end" }
+  /** To be trained up to this step and scored there, for a comparison with others. */
+  | { readonly kind: "rung"; readonly step: number }
+  /** Others are to be there first. */
+  | { readonly kind: "waits" }
+  /** Others have left it behind. */
+  | { readonly kind: "stopped" };
+
+/** Comparisons on the way, which decide how far each run goes. */
+export interface Rungs {
+  /** Asked anew each time, of runs without a result. */
+  goalOf(run: PlannedRun): Goal;
+  /** Another process may have scored it meanwhile. */
+  isScored(run: PlannedRun, step: number): boolean;
+  /** Scores the checkpoint of `step` of a run, in its folder, and keeps the score. */
+  score(run: PlannedRun, folder: string, step: number): Promise<void>;
+}
+
 export interface RunnerHooks {
-  onRun?(run: PlannedRun, at: number, total: number): void;
+  /** `untilStep`: where it is compared with others before it goes on. */
+  onRun?(run: PlannedRun, at: number, total: number, untilStep?: number): void;
   onDone?(run: PlannedRun): void;
   onFailed?(run: PlannedRun, message: string): void;
   /** Another process has the rest; waiting for it. */
@@ -52,6 +73,8 @@ export interface RunnerOptions {
   readonly selectionOf: (run: PlannedRun) => Promise<string | undefined>;
   /** Whether there is time left for a run. Default: always. */
   readonly mayBegin?: (run: PlannedRun) => boolean;
+  /** Default: every run goes to its end. */
+  readonly rungs?: Rungs;
   /** Wait for runs that other processes hold, and take them where these are gone. Default true. */
   readonly wait?: boolean;
 }
@@ -78,24 +101,40 @@ export async function runStudy(
   options: RunnerOptions,
   hooks: RunnerHooks = {},
 ): Promise<Sitting> {
-  const { wait = true, mayBegin = () => true } = options;
+  const { wait = true, mayBegin = () => true, rungs } = options;
+  const goalOf = (run: PlannedRun): Goal => rungs?.goalOf(run) ?? { kind: "end" };
   const folderOf = (run: PlannedRun): string => join(options.runs, run.name);
   const isStopped = (): boolean => hooks.signal?.aborted ?? false;
   const left = new Set<PlannedRun>();
   let open = runs.filter((run) => stateOf(folderOf(run)).kind !== "done");
   while (open.length > 0 && !isStopped()) {
     const held: PlannedRun[] = [];
+    /** At a rung, or waiting for others to come there: for good, where nobody here takes those. */
+    const later: PlannedRun[] = [];
+    let moved = false;
     for (const run of open) {
-      if (isStopped() || !mayBegin(run)) {
+      if (isStopped()) {
         left.add(run);
         continue;
       }
       const state = stateOf(folderOf(run));
       if (state.kind === "done" || (state.kind === "failed" && state.tries >= MOST_TRIES)) continue;
-      hooks.onRun?.(run, runs.indexOf(run), runs.length);
+      const goal = goalOf(run);
+      if (goal.kind === "stopped") continue;
+      if (goal.kind === "waits") {
+        later.push(run);
+        continue;
+      }
+      if (!mayBegin(run)) {
+        left.add(run);
+        continue;
+      }
+      hooks.onRun?.(run, runs.indexOf(run), runs.length, goal.kind === "rung" ? goal.step : undefined);
       try {
-        if (await runOne(run, options, hooks)) hooks.onDone?.(run);
-        else left.add(run);
+        if (!(await runTo(goal, run, options, hooks))) left.add(run);
+        else if (goal.kind === "rung") later.push(run);
+        else hooks.onDone?.(run);
+        moved = true;
       } catch (error) {
         if (!(error instanceof UsageError)) throw error;
         if (error.code === RUN_IS_HELD) {
@@ -106,12 +145,14 @@ export async function runStudy(
         const message = oneLine(error.message);
         writeFileAtomic(join(folderOf(run), "failed.json"), `${JSON.stringify({ tries, message })}\n`);
         hooks.onFailed?.(run, message);
+        moved = true;
       }
     }
-    if (!wait) for (const run of held) left.add(run);
-    open = wait ? held : [];
-    if (open.length > 0) {
-      hooks.onWait?.(open.length);
+    open = [...later, ...held];
+    if (moved) continue;
+    if (held.length > 0 ? !wait : open.every((run) => goalOf(run).kind === "waits")) break;
+    if (held.length > 0) {
+      hooks.onWait?.(held.length);
       await delay(WAIT_MS, undefined, { ...(hooks.signal && { signal: hooks.signal }) }).catch(() => {});
     }
   }
@@ -135,16 +176,23 @@ function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined):
   };
 }
 
-/** Trains and scores one run. False where it was stopped. */
-async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHooks): Promise<boolean> {
+/** Trains a run to its goal, and scores it there. False where it was stopped on the way. */
+async function runTo(
+  goal: Goal & { readonly kind: "end" | "rung" },
+  run: PlannedRun,
+  options: RunnerOptions,
+  hooks: RunnerHooks,
+): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
   const result: TrainResult = await train(recipe, {
     ...hooks.train,
     ...(hooks.signal && { signal: hooks.signal }),
+    ...(goal.kind === "rung" && { stopAfter: goal.step }),
   });
+  if (goal.kind === "rung") return scoreAtRung(options.rungs!, run, result, goal.step);
   if (!result.finished) return false;
-  const scored = await scoreRun(options.engine, result.folder, options.sets);
+  const scored = await scoreRun(options.engine, { path: result.folder }, options.sets);
   writeResult(result.folder, {
     samples: result.samplesSeen,
     gmacs: result.samplesSeen * options.gmacsOf(recipe),
@@ -152,5 +200,27 @@ async function runOne(run: PlannedRun, options: RunnerOptions, hooks: RunnerHook
     records: scored.flatMap(({ records }) => records),
     scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
   });
+  return true;
+}
+
+/** Scores a run at its rung, unless another process does, which may then go on with it. False where the run is not there yet. */
+async function scoreAtRung(
+  rungs: Rungs,
+  run: PlannedRun,
+  { folder, step: at }: TrainResult,
+  step: number,
+): Promise<boolean> {
+  if (rungs.isScored(run, step)) return true;
+  if (at < step) return false;
+  if (at > step)
+    throw new UsageError(
+      `${folder}: must be compared at step ${step}; got a run that is at step ${at}. Remove the folder: it is run again.`,
+    );
+  try {
+    await rungs.score(run, folder, step);
+  } catch (error) {
+    // Who goes on with a run removes its earlier checkpoints.
+    if (!rungs.isScored(run, step)) throw error;
+  }
   return true;
 }

@@ -3,16 +3,17 @@
 import type { Engine } from "../../engines/engine.js";
 import { freshFeatures } from "../../evaluate/features/source.js";
 import { loadModel } from "../../evaluate/model/load-model.js";
+import type { ModelSource } from "../../evaluate/model/locate.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../../evaluate/suites/score.js";
 
-/** Scores the run in `folder` by the tasks of each set; features are kept nowhere. */
+/** Scores a run, or a checkpoint of it, by the tasks of each set; features are kept nowhere. */
 export async function scoreRun(
   engine: Engine,
-  folder: string,
+  source: ModelSource,
   sets: readonly OpenSet[],
 ): Promise<readonly ScoredTask[]> {
-  using model = await loadModel(engine, { path: folder });
+  using model = await loadModel(engine, source);
   const features = freshFeatures(model.encoder);
   const where = model.step === undefined ? {} : { step: model.step };
   const scored: ScoredTask[] = [];

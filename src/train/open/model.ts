@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import { UsageError } from "../../core/errors.js";
 import { writeJsonAtomic } from "../../core/files.js";
 import { normalizations } from "../../data/normalizations.js";
-import { type ClipConfig, completeClipConfig, parseClipConfig } from "../../models/config/config.js";
-import { RUN_MODEL_FILE, readModelFile } from "../../models/config/model-file.js";
-import { openaiPreprocess, type PreprocessConfig } from "../../models/config/preprocess.js";
+import { type ClipConfig, completeClipConfig } from "../../models/config/config.js";
+import { RUN_MODEL_FILE } from "../../models/config/model-file.js";
+import type { PreprocessConfig } from "../../models/config/preprocess.js";
 import { encoderOf } from "../../models/image/encoders.js";
-import { findPreset } from "../../models/presets/presets.js";
+import { readModel } from "../../models/presets/read-model.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { fitTokenizer, type RunTokenizer, type TokenizerContext } from "./tokenizer.js";
 
@@ -100,15 +100,6 @@ function checkImageSize(size: number | undefined, step: number): void {
   throw new UsageError(
     `forceImageSize: must be a multiple of ${step}, the model's patches; got forceImageSize=${size}. Write --force-image-size ${below} or ${below + step}.`,
   );
-}
-
-/** A preset's name, a file, or the configuration itself. */
-export function readModel(model: Recipe["model"]): { config: ClipConfig; preprocess: PreprocessConfig } {
-  if (typeof model !== "string") {
-    return { config: parseClipConfig(model, "model"), preprocess: openaiPreprocess };
-  }
-  if (!model.endsWith(".json")) return findPreset(model);
-  return readModelFile(model);
 }
 
 /** Writes `model.json`, which says what the run's weights are, in open_clip's words. */

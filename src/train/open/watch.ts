@@ -6,6 +6,7 @@ import { pipelineSheet, sheetImages } from "../../data/pixels/show/sheet.js";
 import { Encoder } from "../../evaluate/model/encoder.js";
 import { countParameters, type ParameterSpecs } from "../../nn/parameters.js";
 import type { Picker } from "../pick/picker.js";
+import { ratesInWords } from "../recipe/rates.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { openReporters, type ReportPicture } from "../report-to/index.js";
 import type { Run } from "../run/folder.js";
@@ -116,6 +117,7 @@ function describe(
   const among = processes.count === 1 ? "" : ` over ${processes.count} processes`;
   return [
     `${images} images, ${millions(clip.parameters)} M parameters${locked}, batch ${recipe.batchSize}${among}`,
+    ratesInWords(recipe),
     ...(start === undefined ? [] : [start.about]),
     `${model.note}, context ${model.tokenizer.contextLength}${cutNote(model)}`,
     phases.describe(),

@@ -463,12 +463,14 @@ export interface RecipeInput {
   readonly optimizer?: "adamw" | "adafactor" | undefined;
 
   /**
-   * Peak learning rate. Default `0.0005`.
+   * Peak learning rate; by the model's size otherwise, 0.0005 for large ones and for weights that are not
+   * random (docs/tuning.md).
    */
   readonly lr?: number | undefined;
 
   /**
-   * Decoupled weight decay, on matrices only. Default `0.2`.
+   * Decoupled weight decay, on matrices only; otherwise 0.2, or less with a learning rate by the model's
+   * size.
    */
   readonly wd?: number | undefined;
 

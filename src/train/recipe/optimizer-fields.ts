@@ -10,8 +10,14 @@ export const optimizerFields = {
   ),
   textMicroBatch: optional(integer(1), "Texts computed at a time, instead of --micro-batch."),
   optimizer: defaulted(choice(["adamw", "adafactor"]), "adamw", "Update rule.", { aliases: ["opt"] }),
-  lr: defaulted(real({ above: 0 }), 5e-4, "Peak learning rate."),
-  wd: defaulted(real({ min: 0 }), 0.2, "Decoupled weight decay, on matrices only."),
+  lr: optional(
+    real({ above: 0 }),
+    "Peak learning rate; by the model's size otherwise, 0.0005 for large ones and for weights that are not random (docs/tuning.md).",
+  ),
+  wd: optional(
+    real({ min: 0 }),
+    "Decoupled weight decay, on matrices only; otherwise 0.2, or less with a learning rate by the model's size.",
+  ),
   beta1: defaulted(real({ min: 0, below: 1 }), 0.9, "Decay of the first moment."),
   beta2: defaulted(real({ min: 0, below: 1 }), 0.98, "Decay of the second moment."),
   eps: defaulted(real({ above: 0 }), 1e-6, "Added to the denominator of the update."),

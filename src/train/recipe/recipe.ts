@@ -33,6 +33,7 @@ import type { RecipeInput } from "./input.js";
 import { machineFields } from "./machine-fields.js";
 import { optimizerFields } from "./optimizer-fields.js";
 import { pickFields, pickRules } from "./pick-fields.js";
+import { ruledRates } from "./rates.js";
 import { scheduleFields } from "./schedule-fields.js";
 import { stages } from "./stages.js";
 import { startFields, startRules } from "./start-fields.js";
@@ -269,8 +270,10 @@ export const recipeFields = Object.assign({}, ...Object.values(recipeGroups)) as
 export type { RecipeInput };
 
 /** A checked recipe, defaults filled in. */
-export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment"> & {
+export type Recipe = Omit<Values<RecipeFields>, "name" | "logitScaleInit" | "augment" | "lr" | "wd"> & {
   readonly name: string;
+  readonly lr: number;
+  readonly wd: number;
   readonly logitScaleInit: number;
   readonly augment: string;
 };
@@ -300,6 +303,7 @@ function check(input: RecipeInput, name: string | undefined): Recipe {
   const recipe: Recipe = {
     ...values,
     ...completeStrategy(values),
+    ...ruledRates(values),
     keepBest: bestBy(values),
     cooldown: values.schedule === "const-cooldown" ? (values.cooldown ?? DEFAULT_COOLDOWN) : undefined,
     name: values.name ?? name ?? (typeof values.model === "string" ? lastPart(values.model) : "run"),

@@ -92,6 +92,8 @@ export class Supervisor {
   private readonly closing: Closing;
   private verdict: Verdict = "go on";
   private asked = false;
+  /** Steps done or under way. */
+  private step: number;
   /** Milliseconds that the state took out of the engine, the last time. */
   private reading = 0;
 
@@ -99,6 +101,7 @@ export class Supervisor {
     const { recipe, run, plan, has, phases, started, compileSeconds } = context;
     this.plan = plan;
     this.before = run.resumed?.state as unknown as Progress | undefined;
+    this.step = run.resumed?.step ?? 0;
     const timings = this.before?.timings ?? {};
     this.closing = new Closing({ recipe, phases, started, compileSeconds, timings });
     this.losses = [...(this.before?.losses ?? [])];
@@ -150,13 +153,14 @@ export class Supervisor {
   }
 
   get stopping(): boolean {
-    const { signal, finish } = this.context.hooks;
+    const { signal, finish, stopAfter = Number.POSITIVE_INFINITY } = this.context.hooks;
     if (finish?.aborted) this.finish();
-    return this.asked || signal?.aborted === true || this.closing.stops;
+    return this.asked || signal?.aborted === true || this.step >= stopAfter || this.closing.stops;
   }
 
   /** Decides, once `step` is under way, whether all wait for something before the next. */
   after(step: number): { pause: boolean } {
+    this.step = step;
     const { tickers } = this;
     const seconds = this.seconds();
     this.due = {
