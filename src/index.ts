@@ -40,6 +40,7 @@ export {
 } from "./api/checked.js";
 export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
+export { collectRuns, formatPlan, makePlan, planCoverage, writePlan } from "./api/plan.js";
 export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
 export { classify, embedImages, makeIndex, openIndex, search } from "./api/use.js";
 export type { DType, TypedArray } from "./core/dtype.js";
@@ -186,5 +187,13 @@ export {
   type PaperRegime,
   paperSource,
 } from "./study/paper/paper.js";
+export type { CollectedRuns } from "./study/past/collect.js";
+export type { PastRun, PastScore } from "./study/past/past-run.js";
+export type { Advice } from "./study/plan/advice.js";
+export type { BudgetInput } from "./study/plan/budget.js";
+export type { Coverage, Expected } from "./study/plan/expected.js";
+export type { PlannedOption, PlanOptions, TrainingPlan } from "./study/plan/plan.js";
+export type { DeviceProfile } from "./study/plan/profile.js";
+export type { Asked, Evidence, Predicted } from "./study/predict/predict.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";

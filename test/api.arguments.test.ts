@@ -15,6 +15,24 @@ const engine = { compile: () => 0, upload: () => 0 };
 
 const cases: readonly (readonly [call: string, mistake: () => unknown, line: string, key: string])[] = [
   [
+    "makePlan",
+    () => loose.makePlan({ recipe: { trainData: "x" } }),
+    "makePlan: budget must be an object; got nothing.",
+    "budget",
+  ],
+  [
+    "makePlan",
+    () => loose.makePlan({ recipe: {}, budget: {}, pasts: [] }),
+    'makePlan: has no option pasts; got pasts=[]. Did you mean "past"?',
+    "pasts",
+  ],
+  [
+    "writePlan",
+    () => loose.writePlan("plan.ts", {}),
+    "writePlan: plan must be a plan, as makePlan gives; got plan={}.",
+    "plan",
+  ],
+  [
     "openDataset",
     () => loose.openDataset(3),
     "openDataset: source must be a text that is not empty, or a source with its weight, or a list, each a text that is not empty, or a source with its weight; got source=3.",

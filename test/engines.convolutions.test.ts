@@ -1,22 +1,25 @@
-/** Each way to write a convolution for ONNX Runtime, chosen or not, equals the reference; and what is chosen when. */
+/** Each way to write a convolution or the gradient of max pooling in ONNX, chosen or not, equals the reference; and what is chosen when. */
 
 import assert from "node:assert/strict";
-import { after, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { decode, encode } from "../src/core/dtype.js";
 import { type Shape, sizeOfShape } from "../src/core/shape.js";
 import { channelBlock } from "../src/engines/channel-block.js";
-import { OnnxRuntime } from "../src/engines/onnxruntime.js";
-import { onnxRuntimeDialect } from "../src/graph/emit/dialect.js";
+import type { Engine } from "../src/engines/engine.js";
+import type { Arg, OnnxContext } from "../src/graph/emit/context.js";
+import { type OnnxDialect, onnxRuntimeDialect, openVinoDialect } from "../src/graph/emit/dialect.js";
 import { emitOnnx } from "../src/graph/emit/onnx.js";
-import { type AnyOp, type Attrs, type CaseInput, normal } from "../src/graph/op.js";
+import { type AnyOp, type Attrs, type CaseInput, given, normal } from "../src/graph/op.js";
 import { forwardWays } from "../src/graph/ops/convolve-onnx/forward.js";
 import { imageWays } from "../src/graph/ops/convolve-onnx/image.js";
 import { kernelWays } from "../src/graph/ops/convolve-onnx/kernel.js";
 import { type Convolution, cheapest, type Way } from "../src/graph/ops/convolve-onnx/way.js";
-import { allOps, conv } from "../src/graph/ops/index.js";
+import { allOps, conv, inputTensor, maxPool } from "../src/graph/ops/index.js";
+import { cheapestPoolGradient, poolGradientWays, type WindowAttrs } from "../src/graph/ops/pool-onnx.js";
 import { apply } from "../src/graph/tensor.js";
 import { trace } from "../src/graph/trace.js";
 import { assertClose, tolerance } from "./support/close.js";
+import { engines } from "./support/engines.js";
 
 type Placed = Partial<Pick<Convolution, "stride" | "padding" | "groups">>;
 
@@ -78,6 +81,17 @@ const shapes: Readonly<Record<string, Convolution>> = {
   }),
 };
 
+const pools: Readonly<Record<string, { readonly x: Shape } & Partial<WindowAttrs>>> = {
+  halving: { x: [2, 3, 4, 6] },
+  "halving, with rows that no window reaches": { x: [1, 2, 5, 7] },
+  "overlapping, padded": { x: [2, 3, 7, 8], kernel: [3, 3], padding: around(1) },
+  "kernel not square, padded on some sides": { x: [1, 2, 6, 7], kernel: [3, 2], padding: [1, 1, 0, 0] },
+  "every place": { x: [1, 2, 5, 4], kernel: [3, 3], stride: [1, 1], padding: around(1) },
+  "other strides along the axes": { x: [1, 2, 6, 7], kernel: [3, 2], stride: [2, 3] },
+  "single elements": { x: [1, 2, 4, 5], kernel: [1, 1] },
+  "places apart": { x: [1, 2, 8, 8], stride: [3, 3] },
+};
+
 const image = ({ B, C, H, W }: Convolution) => normal([B, C, H, W], 1);
 const kernel = ({ O, C, groups, kernel: k }: Convolution) => normal([O, C / groups, ...k], 2);
 const result = ({ B, O, h, v }: Convolution) => normal([B, O, h, v], 3);
@@ -102,40 +116,81 @@ const products: Readonly<Record<string, Product>> = {
   },
 };
 
-const engine = new OnnxRuntime({ threads: 2 });
 const block = await channelBlock();
-after(() => engine[Symbol.asyncDispose]());
+const written = engines.flatMap(({ title, target, open }) => {
+  if (target !== "onnx") return [];
+  return [{ title, open, dialect: title === "OpenVINO" ? openVinoDialect : onnxRuntimeDialect(block) }];
+});
 
-for (const [name, { ways, operands, size }] of Object.entries(products)) {
+/** What `engine` gives for the record of that name, written by `onnx` alone, against the reference. */
+async function assertEqual(
+  engine: Engine,
+  name: string,
+  { inputs: [left, right], attrs, what }: { inputs: readonly CaseInput[]; attrs: Attrs; what: string },
+  onnx: (b: OnnxContext, args: readonly Arg[]) => string,
+): Promise<void> {
   const record = allOps.find((op) => op.name === name)!;
-  describe(`${name} on ONNX Runtime`, () => {
-    for (const way of ways) {
-      const title = `by ${way.name} equals the reference on every shape that it takes`;
-      const skip = /blocked/.test(way.name) && block === 0 ? "NOT TESTED: no blocked kernels here" : false;
-      it(title, { skip }, async () => {
-        const taken = Object.entries(shapes).filter(([, of]) => way.estimate(of, block) !== undefined);
-        assert.ok(taken.length > 0);
-        for (const [shape, of] of taken) {
-          const { stride, padding, groups } = of;
-          const attrs: Attrs = { stride, padding, groups, out: "f32", ...size(of) };
-          const forced: AnyOp = {
-            ...record,
-            onnx: (b, [x, y]) => [way.write(b, [x!.name, y!.name], of)],
-          };
-          const [left, right] = operands(of);
-          const graph = trace({ left, right }, (given) => ({
-            y: apply(forced, [given.left, given.right], attrs)[0]!,
-          }));
-          using executable = await engine.compile(graph);
-          using x = engine.upload(left, encode("f32", left.data));
-          using y = engine.upload(right, encode("f32", right.data));
-          const outputs = await executable.run({ left: x, right: y });
-          const type = graph.outputs[0]!.tensor;
-          const [expected] = record.reference([left, right], attrs, [type]);
-          const got = decode("f32", await engine.download(outputs.y!));
-          outputs.y![Symbol.dispose]();
-          assert.equal(got.length, sizeOfShape(type.shape));
-          assertClose(got, expected!, tolerance("f32"), `${way.name}, ${shape}`);
+  const forced: AnyOp = { ...record, onnx: (b, args) => [onnx(b, args)] };
+  const graph = trace({ left: left!, right: right! }, (operands) => ({
+    y: apply(forced, [operands.left, operands.right], attrs)[0]!,
+  }));
+  using executable = await engine.compile(graph);
+  using x = engine.upload(left!, encode(left!.dtype, left!.data));
+  using y = engine.upload(right!, encode(right!.dtype, right!.data));
+  const outputs = await executable.run({ left: x, right: y });
+  const type = graph.outputs[0]!.tensor;
+  const [expected] = record.reference([left!, right!], attrs, [type]);
+  const got = decode(type.dtype, await engine.download(outputs.y!));
+  outputs.y![Symbol.dispose]();
+  assert.equal(got.length, sizeOfShape(type.shape));
+  assertClose(got, expected!, tolerance(type.dtype), what);
+}
+
+for (const { title, open, dialect } of written) {
+  let engine: Engine;
+  before(async () => {
+    engine = await open();
+  });
+  after(() => engine[Symbol.asyncDispose]());
+
+  for (const [name, { ways, operands, size }] of Object.entries(products)) {
+    describe(`${name} on ${title}`, () => {
+      for (const way of ways) {
+        if (/blocked/.test(way.name) && title !== "ONNX Runtime") continue;
+        const dtype = /in f32/.test(way.name) ? "bf16" : "f32";
+        if (dtype === "bf16" && title === "ONNX Runtime") continue;
+        const skip = /blocked/.test(way.name) && block === 0 ? "NOT TESTED: no blocked kernels here" : false;
+        it(`by ${way.name} equals the reference on every shape that it takes`, { skip }, async () => {
+          const typed = Object.entries(shapes).map(([shape, of]) => [shape, { ...of, dtype }] as const);
+          const taken = typed.filter(([, of]) => way.estimate(of, dialect) !== undefined);
+          assert.ok(taken.length > 0);
+          for (const [shape, of] of taken) {
+            const { stride, padding, groups } = of;
+            const attrs: Attrs = { stride, padding, groups, out: dtype, ...size(of) };
+            const inputs = operands(of).map(({ shape: s, data }) => given(dtype, s, [...data]));
+            const what = `${way.name}, ${shape}`;
+            await assertEqual(engine, name, { inputs, attrs, what }, (b, [x, y]) =>
+              way.write(b, [x!.name, y!.name], of),
+            );
+          }
+        });
+      }
+    });
+  }
+
+  describe(`maxPoolGrad on ${title}`, () => {
+    for (const way of poolGradientWays) {
+      it(`${way.name} equals the reference`, async () => {
+        for (const [what, { x: shape, ...window }] of Object.entries(pools)) {
+          const attrs = { kernel: [2, 2], stride: [2, 2], padding: around(0), ...window };
+          const x = normal(shape, 1);
+          // Equal elements, so that the first of them must win.
+          const image = { ...x, data: x.data.map((v) => Math.round(2 * v)) };
+          const y = maxPool(inputTensor("x", x), attrs);
+          const inputs = [image, normal(y.shape, 2)];
+          await assertEqual(engine, "maxPoolGrad", { inputs, attrs, what }, (b, [left, right]) =>
+            way.write(b, left!, right!, attrs),
+          );
         }
       });
     }
@@ -143,8 +198,9 @@ for (const [name, { ways, operands, size }] of Object.entries(products)) {
 }
 
 describe("cheapest", () => {
-  const chosen = (of: Convolution, channels: number) =>
-    [forwardWays, imageWays, kernelWays].map((ways) => cheapest(ways, of, channels).name);
+  const by = (of: Convolution, dialect: OnnxDialect) =>
+    [forwardWays, imageWays, kernelWays].map((ways) => cheapest(ways, of, dialect).name);
+  const chosen = (of: Convolution, channels: number) => by(of, onnxRuntimeDialect(channels));
   const square = (B: number, C: number, side: number, O: number, k: number, placed: Placed = {}) =>
     convolution([B, C, side, side], [O, C / (placed.groups ?? 1), k, k], placed);
 
@@ -152,6 +208,18 @@ describe("cheapest", () => {
     const of = square(8, 384, 14, 384, 7, { padding: around(3), groups: 384 });
     assert.deepEqual(chosen(of, 16), ["blocked conv", "blocked turned conv", "blocked channels"]);
     assert.deepEqual(chosen(of, 0), ["conv", "turned conv", "exchanged conv"]);
+  });
+
+  it("goes by the rates of the engine", () => {
+    const wide = square(8, 384, 14, 384, 7, { padding: around(3), groups: 384 });
+    assert.deepEqual(by(wide, openVinoDialect), ["conv", "turned conv", "rows by rows"]);
+    const means = square(8, 256, 56, 256, 2, { stride: [2, 2], groups: 256 });
+    assert.equal(by(means, openVinoDialect)[1], "convTranspose");
+    assert.equal(by({ ...means, dtype: "bf16" }, openVinoDialect)[1], "convTranspose in f32");
+    const [x, g]: Arg[] = [112, 56].map((n) => ({ name: "", dtype: "f32", shape: [8, 64, n, n] }));
+    const window = { kernel: [3, 3], stride: [2, 2], padding: around(1) };
+    const pool = (dialect: OnnxDialect) => cheapestPoolGradient(dialect, x!, g!, window).name;
+    assert.deepEqual([onnxRuntimeDialect(), openVinoDialect].map(pool), ["by indices", "by taps"]);
   });
 
   it("takes no blocks of channels that do not come in fours", () => {

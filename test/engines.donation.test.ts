@@ -91,6 +91,10 @@ for (const { title, open } of engines.filter(({ target }) => target === "onnx"))
 
     const programs = {
       "in place": (x: Tensor, y: Tensor) => ({ next: { x: sub(x, mul(y, 0.5)) } }),
+      "as a view": (x: Tensor, y: Tensor) => ({
+        next: { x: reshape(sub(reshape(x, [4]), mul(reshape(y, [4]), 0.5)), [2, 2]) },
+        later: sum(y),
+      }),
       "passed on": (x: Tensor, y: Tensor) => ({ next: { x }, s: sum(y) }),
       "read afterwards": (x: Tensor, y: Tensor) => ({ next: { x: sub(x, y) }, later: exp(x) }),
       "out of order": (x: Tensor, y: Tensor) => ({ next: { x: matmul(x, y) }, t: transpose(x) }),

@@ -331,7 +331,7 @@ withOpenVino("the engine", () => {
       assert.notDeepEqual(rounded.losses, full.losses);
     });
 
-    test("large updates, each in a kernel of its own, are those of the reference, in place and step after step", async () => {
+    test("large updates, in one kernel for a weight and its moments, are those of the reference, in place and step after step", async () => {
       const types = {
         params: { w: f32(160, 128) },
         slots: { w: { m: f32(160, 128), v: f32(160, 128) } },
@@ -345,8 +345,12 @@ withOpenVino("the engine", () => {
       });
       const { written, inPlace } = asWritten(optimize(graph, "onnx"));
       assert.equal(inPlace.size, 3);
-      const ones = written.outputs.map(({ tensor }) => tensor.rank - 2);
-      assert.deepEqual(ones.sort(), [0, 1, 2], "no two kernels look alike");
+      const made = written.outputs.map(({ tensor }) => tensor.node);
+      assert.ok(
+        made.every(({ op }) => op.traits.includes("view")),
+        "no kernel has an output of the program's",
+      );
+      assert.equal(written.outputs.at(-1)!.name, "next.params.w", "what needs the moments comes after them");
       const values: Record<string, Float64Array> = {};
       for (const { name, tensor } of graph.inputs)
         values[name] = Float64Array.from(numbers(sizeOfShape(tensor.shape), 0.1), (x) => Math.abs(x));

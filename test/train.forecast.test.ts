@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { trainCommand } from "../src/cli/commands/train.js";
-import { chooseModel } from "../src/train/forecast/choose.js";
+import { chooseModel } from "../src/study/plan/complete.js";
 import { forecast } from "../src/train/forecast/forecast.js";
 import { checkRecipe } from "../src/train/recipe/recipe.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";

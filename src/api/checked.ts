@@ -51,7 +51,7 @@ import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
 import type { StudyPageOptions } from "../report/study/page.js";
 import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
-import { completeRecipe } from "../train/forecast/choose.js";
+import { completeRecipe } from "../study/plan/complete.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
 import { train as trainChecked } from "../train/train.js";

@@ -8,6 +8,8 @@ export const commands: readonly CommandEntry[] = Object.freeze([
   entry("inspect", async () => (await import("./commands/inspect.js")).inspectCommand),
   entry("augment", async () => (await import("./commands/augment.js")).augmentCommand),
   ...curateCommands,
+  entry("init", async () => (await import("./commands/init.js")).initCommand),
+  entry("plan", async () => (await import("./commands/plan.js")).planCommand),
   entry("train", async () => (await import("./commands/train.js")).trainCommand),
   entry("evaluate", async () => (await import("./commands/evaluate.js")).evaluateCommand),
   entry("compare", async () => (await import("./commands/compare.js")).compareCommand),

@@ -2,13 +2,10 @@
 
 import { basename, join } from "node:path";
 import { UsageError } from "../core/errors.js";
-import { filesBeside } from "../evaluate/model/locate.js";
-import { makeClip } from "../models/clip.js";
-import { RUN_MODEL_FILE, readModelFile } from "../models/config/model-file.js";
+import { spentMacs } from "../study/past/collect.js";
 import { type Recipe, recipeToJson } from "../train/recipe/recipe.js";
 import { recipeOf } from "../train/run/data.js";
-import { planIn, readLines } from "../train/run/folder.js";
-import { phasesOf } from "../train/schedule/phases.js";
+import { readLines } from "../train/run/folder.js";
 
 /** Runs of one recipe. */
 export interface RecipeGroup {
@@ -75,16 +72,7 @@ function courseOf(path: string, recipe: Recipe): Record<string, unknown> {
   const count = (x: number): string => x.toLocaleString("en-US", { maximumSignificantDigits: 3 });
   return {
     "samples seen": Number(last.samplesSeen).toLocaleString("en-US"),
-    "10¹² multiply-adds": count(macsOf(path, recipe, last.step) / 1e12),
+    "10¹² multiply-adds": count(spentMacs(path, recipe, last.step) / 1e12),
     "training, minutes": count(Number(last.seconds) / 60),
   };
-}
-
-/** Multiply-adds of the forward passes of `steps` steps of a run. */
-function macsOf(path: string, recipe: Recipe, steps: number): number {
-  const { config } = filesBeside(path);
-  const clip = makeClip(readModelFile(config ?? join(path, RUN_MODEL_FILE)).config);
-  return (
-    recipe.batchSize * phasesOf(recipe, clip).forwardMacs(steps, planIn(path) ?? { totalSteps: undefined })
-  );
 }

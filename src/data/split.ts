@@ -73,12 +73,15 @@ export async function splitByImage(dataset: Dataset, options: SplitOptions): Pro
   };
 }
 
+/** What the held-out side of a data set is called, in results too. */
+export const heldOutName = (name: string): string => `${name} held out`;
+
 /** The two sides of a split that is known: the samples `heldOut`, ascending, and the others. */
 export function splitAt(dataset: Dataset, heldOut: readonly number[]): Pick<Split, "train" | "heldOut"> {
   const gone = new Set(heldOut);
   const rest = Array.from({ length: dataset.length }, (_, i) => i).filter((i) => !gone.has(i));
   return {
     train: subset(dataset, rest, `${dataset.name} train`),
-    heldOut: subset(dataset, heldOut, `${dataset.name} held out`),
+    heldOut: subset(dataset, heldOut, heldOutName(dataset.name)),
   };
 }

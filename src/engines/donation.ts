@@ -20,7 +20,7 @@ export function overwritable(graph: Graph): Set<string> {
   for (const { name, tensor, donates } of graph.outputs) {
     const source = graph.inputs.find((i) => i.name === donates)?.tensor.node;
     if (source === undefined) continue;
-    const writer = tensor.node;
+    const writer = madeBy(tensor.node);
     const passedOn = writer.id === source.id;
     const returned = graph.outputs.some((o) => o.name !== name && o.tensor.node.id === source.id);
     if (returned || !(passedOn || writer.op.traits.includes("elementwise"))) continue;
@@ -30,6 +30,9 @@ export function overwritable(graph: Graph): Set<string> {
   }
   return out;
 }
+
+/** What makes the elements that a view shows. */
+const madeBy = (node: Node): Node => (node.op.traits.includes("view") ? madeBy(node.inputs[0]!.node) : node);
 
 /** Takes from `ids` every node that `node` needs, and itself; stops when none is left. */
 function removeNeeded(node: Node, ids: Set<number>): void {

@@ -137,7 +137,7 @@ async function recipeOf(
   const fetching = { say: line.say, progress: line.show };
   if (nameOrPath !== undefined || overrides.model !== undefined || overrides.trainData === undefined)
     return { recipe: await resolveRecipe(nameOrPath, overrides, { trust, ...fetching }), chosen: false };
-  const { completeRecipe } = await import("../../train/forecast/choose.js");
+  const { completeRecipe } = await import("../../study/plan/complete.js");
   const { recipe, reasons } = await completeRecipe(overrides, fetching);
   for (const line of reasons) terminal.err(`${line}\n`);
   return { recipe, chosen: reasons.length > 0 };

@@ -118,11 +118,11 @@ class Program implements Executable {
     private readonly owner: OpenVino,
     private readonly profile: string | undefined,
   ) {
-    let index = 0;
+    const indices = new Map(written.outputs.map((output, i) => [output.name, i]));
     this.targets = graph.outputs.map(({ name: output, tensor, donates }) => {
       const passes = passedOn(graph, tensor.node.id);
       const type = { dtype: tensor.dtype, shape: tensor.shape };
-      return { name: output, type, index: passes === undefined ? index++ : undefined, passes, donates };
+      return { name: output, type, index: indices.get(output), passes, donates };
     });
   }
 

@@ -1,4 +1,4 @@
-/** Updates of large state as kernels of their own, for a compiler that fuses what it should not. */
+/** Updates of large state as one pass over memory, for a compiler that would make several. */
 
 import { sameShape, sizeOfShape, type TensorType } from "../../core/shape.js";
 import { type Graph, type GraphInput, type GraphOutput, makeGraph } from "../../graph/graph.js";
@@ -9,129 +9,129 @@ import { overwritable } from "../donation.js";
 /** Elements from which on passes over memory count. */
 const LARGE = 2 ** 14;
 
-/** An output with the element-wise nodes that make it from what they read. */
+/** Outputs of one shape that share what leads to them, with the element-wise nodes that do. */
 interface Update {
-  readonly output: GraphOutput;
+  readonly outputs: readonly GraphOutput[];
   readonly nodes: ReadonlyMap<number, Node>;
-  /** Tensors of the output's shape that are not made here. */
-  readonly reads: ReadonlySet<string>;
-  /** Whether others read the input that it is written over. */
-  readonly shared: boolean;
-  /** How many ones stand before the axes that it is worked on with. */
-  readonly depth: number;
 }
 
 const keyOf = (t: Tensor): string => `${t.node.id}:${t.index}`;
-const withOnes = ({ shape }: TensorType, depth: number): number[] => [...Array(depth).fill(1), ...shape];
+const raised = ({ shape }: TensorType): number[] => [1, ...shape];
 
 /**
- * The graph with each of its outputs `over`, which are written over inputs, in one kernel of its own. OpenVINO's compiler
- * joins element-wise nodes that read each other, but at most one of a program's outputs to a kernel, and what two kernels
- * share becomes a tensor: AdamW's three outputs take sixteen passes over the weights, and each gradient is kept in f32. Here every
- * large output has copies of all element-wise nodes that lead to it, which begin at what no such node made (the gradient
- * as its product left it) or at what another output's kernel writes a second time: twelve passes. The copies have more and more ones before their axes, and
- * so has the input that they are written over; else the compiler would see that they are the same, and join them again.
- * Every output is multiplied by `one`, a number that only the run knows. Outputs that could no longer be written over their inputs
- * stay as they are.
+ * The graph with its large outputs `over`, which are written over inputs, in one kernel for all that share what leads to
+ * them: AdamW's reads a weight, its moments and its gradient once, and writes the first three once. OpenVINO's compiler joins
+ * element-wise nodes that read each other into one kernel, but
+ * - at most one of a program's outputs: each is a view of what the kernel computes;
+ * - not if a node in between seems to come first, by its order, which begins with the program's last output: outputs that
+ *   need others come after them;
+ * - a gradient's way into f32 with whatever is first, the norm, so that all gradients would be kept in f32: an update has
+ *   copies of its nodes, which work with a one before the axes;
+ * - what multiplies a view by a constant with what made it: inputs that nothing else reads have that one themselves.
+ * An update reads something that other kernels read as well, if need be `one`, a number that only the run knows; else its
+ * kernel would share memory with what is computed before it. Outputs that could no longer be written over their inputs stay
+ * as they are.
  */
-export function separateUpdates(graph: Graph, over: readonly GraphOutput[], one: GraphInput): Graph {
-  const large = over.filter(({ tensor }) => sizeOfShape(tensor.shape) >= LARGE);
+export function joinUpdates(graph: Graph, over: readonly GraphOutput[], one: GraphInput): Graph {
   const names = new Set(over.map(({ name }) => name));
-  for (let kept = large; ; ) {
-    const made = rewritten(graph, kept, names, one);
+  for (let large = over.filter(({ tensor }) => sizeOfShape(tensor.shape) >= LARGE); ; ) {
+    const made = joined(graph, large, names, one);
     const safe = overwritable(made);
-    const lost = kept.filter(({ name }) => !safe.has(name));
-    if (lost.length === 0) return made;
-    kept = kept.filter(({ name }) => safe.has(name));
+    if (large.every(({ name }) => safe.has(name))) return viewed(made, graph);
+    large = large.filter(({ name }) => safe.has(name));
   }
 }
 
-function rewritten(
+/** With a one before the axes of outputs whose inputs have it. */
+function joined(
   graph: Graph,
   large: readonly GraphOutput[],
   over: ReadonlySet<string>,
   one: GraphInput,
 ): Graph {
-  const updates = updatesOf(graph, large);
-  const byEnd = new Map(updates.map((update) => [keyOf(update.output.tensor), update]));
+  const readers = readersOf(graph);
   const inputs = new Map(graph.inputs.map((input) => [input.name, input.tensor]));
   const views = new Map<string, Tensor>();
-  const computed = new Map<Update, Tensor>();
-
-  /** `t` with ones before its axes: one by one, so that each view has one reader of its own and none is a copy. */
-  const view = (t: Tensor, depth: number): Tensor => {
-    if (depth === 0) return t;
-    const key = `${keyOf(t)}:${depth}`;
-    const made = views.get(key) ?? reshape(view(t, depth - 1), withOnes(t, depth));
-    views.set(key, made);
-    return made;
-  };
-
-  const compute = (update: Update): Tensor => {
-    const known = computed.get(update);
-    if (known !== undefined) return known;
-    const { output, nodes, shared, depth } = update;
-    const source = inputs.get(output.donates!)!;
-    const own =
-      depth === 0 || shared
-        ? undefined
-        : inputTensor(output.donates!, { dtype: source.dtype, shape: withOnes(source, depth) });
+  const results = new Map<string, Tensor>();
+  for (const { outputs, nodes } of updatesOf(large)) {
+    const isReadElsewhere = ({ node }: Tensor) =>
+      (readers.get(node.id) ?? []).some(({ id }) => !nodes.has(id));
+    for (const { name, donates = name } of outputs) {
+      const source = inputs.get(donates)!;
+      if (isReadElsewhere(source)) continue;
+      const own = inputTensor(donates, { dtype: source.dtype, shape: raised(source) });
+      inputs.set(donates, own);
+      views.set(keyOf(source), own);
+    }
+    const view = (t: Tensor): Tensor => {
+      const known = views.get(keyOf(t)) ?? reshape(t, raised(t));
+      views.set(keyOf(t), known);
+      return known;
+    };
+    const { shape } = outputs[0]!.tensor;
     const copies = new Map<number, Tensor>();
     const read = (t: Tensor): Tensor => {
-      const end = byEnd.get(keyOf(t));
-      if (end !== undefined && end !== update) {
-        return reshape(compute(end), withOnes(t, depth));
-      }
-      if (!sameShape(t.shape, output.tensor.shape)) return t;
+      if (!sameShape(t.shape, shape)) return t;
       const node = nodes.get(t.node.id);
-      if (node === undefined) return own !== undefined && t.node === source.node ? own : view(t, depth);
+      if (node === undefined) return view(t);
       const copy = copies.get(node.id) ?? remakeNode(node, node.inputs.map(read), node.attrs)[0]!;
       copies.set(node.id, copy);
       return copy;
     };
-    const made = read(output.tensor);
-    if (own !== undefined) inputs.set(output.donates!, own);
-    computed.set(update, made);
-    return made;
-  };
-
-  const outputs = graph.outputs.map((output) => {
-    const update = byEnd.get(keyOf(output.tensor));
-    const tensor = update?.output === output ? compute(update) : output.tensor;
-    return over.has(output.name) ? { ...output, tensor: mul(tensor, one.tensor) } : output;
-  });
-  return makeGraph([...[...inputs].map(([name, tensor]) => ({ name, tensor })), one], outputs);
+    const scalars = [...nodes.values()].flatMap((node) =>
+      node.inputs.filter((t) => sizeOfShape(t.shape) === 1),
+    );
+    const sharesOne = scalars.some((t) => isKnownByTheRun(t, graph) && isReadElsewhere(t));
+    for (const { name, tensor, donates = name } of outputs) {
+      const made = sharesOne ? read(tensor) : mul(read(tensor), one.tensor);
+      results.set(name, sameShape(inputs.get(donates)!.shape, shape) ? reshape(made, shape) : made);
+    }
+  }
+  return makeGraph(
+    [...[...inputs].map(([name, tensor]) => ({ name, tensor })), one],
+    graph.outputs.map((output) => {
+      const { name, tensor } = output;
+      return over.has(name) ? { ...output, tensor: results.get(name) ?? mul(tensor, one.tensor) } : output;
+    }),
+  );
 }
 
-/** What makes each output, and at which depth, so that no two that read the same are worked on alike. */
-function updatesOf(graph: Graph, outputs: readonly GraphOutput[]): Update[] {
-  const ends = new Map(outputs.map((output) => [keyOf(output.tensor), output]));
+/** `graph` with all outputs of the shapes that they have in `like`, those that need others after them. */
+function viewed(graph: Graph, like: Graph): Graph {
+  const made = new Map(graph.outputs.map(({ name, tensor }) => [name, tensor]));
+  const inOrder = [...like.outputs].sort((a, b) => a.tensor.node.id - b.tensor.node.id);
+  const outputs = inOrder.map(({ name, tensor: { shape } }) => {
+    const tensor = made.get(name)!;
+    return { name, tensor: sameShape(tensor.shape, shape) ? tensor : reshape(tensor, shape) };
+  });
+  return makeGraph(graph.inputs, outputs);
+}
+
+const isKnownByTheRun = ({ node }: Tensor, graph: Graph): boolean =>
+  !node.op.traits.includes("source") || graph.inputs.some(({ tensor }) => tensor.node === node);
+
+function readersOf(graph: Graph): Map<number, Node[]> {
   const readers = new Map<number, Node[]>();
   for (const node of graph.nodes)
     for (const t of node.inputs) readers.set(t.node.id, [...(readers.get(t.node.id) ?? []), node]);
-  const found = [...ends.values()].map((output) => {
-    const nodes = new Map([[output.tensor.node.id, output.tensor.node]]);
-    const reads = new Set<string>();
+  return readers;
+}
+
+function updatesOf(outputs: readonly GraphOutput[]): Update[] {
+  let found: Update[] = [];
+  for (const output of outputs) {
+    const { tensor } = output;
+    const nodes = new Map([[tensor.node.id, tensor.node]]);
     for (const node of nodes.values()) {
       for (const t of node.inputs) {
-        if (!sameShape(t.shape, output.tensor.shape)) continue;
-        if (t.node.op.traits.includes("elementwise") && !ends.has(keyOf(t))) nodes.set(t.node.id, t.node);
-        else reads.add(keyOf(t));
+        const leads = sameShape(t.shape, tensor.shape) && t.node.op.traits.includes("elementwise");
+        if (leads) nodes.set(t.node.id, t.node);
       }
     }
-    const source = graph.inputs.find(({ name }) => name === output.donates)!.tensor.node;
-    const shared = (readers.get(source.id) ?? []).some((node) => !nodes.has(node.id));
-    return { output, nodes, reads, shared };
-  });
-  const touching = new Map<string, number[]>();
-  // What others read keeps its axes.
-  const inOrder = [...found].sort((a, b) => Number(b.shared) - Number(a.shared));
-  return inOrder.map((update) => {
-    const touched = [keyOf(update.output.tensor), ...update.reads];
-    const taken = new Set(touched.flatMap((key) => touching.get(key) ?? []));
-    let depth = 0;
-    while (taken.has(depth)) depth++;
-    for (const key of touched) touching.set(key, [...(touching.get(key) ?? []), depth]);
-    return { ...update, depth };
-  });
+    const related = found.filter((update) => [...update.nodes.keys()].some((id) => nodes.has(id)));
+    const all = new Map([...related.flatMap((update) => [...update.nodes]), ...nodes]);
+    found = found.filter((update) => !related.includes(update));
+    found.push({ outputs: [...related.flatMap((update) => update.outputs), output], nodes: all });
+  }
+  return found;
 }

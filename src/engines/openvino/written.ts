@@ -4,7 +4,7 @@ import type { TensorType } from "../../core/shape.js";
 import { type Graph, makeGraph } from "../../graph/graph.js";
 import { inputTensor } from "../../graph/ops/index.js";
 import { overwritable } from "../donation.js";
-import { separateUpdates } from "./updates.js";
+import { joinUpdates } from "./updates.js";
 
 /** The input that is a one which only the run knows. */
 const ONE = "clipwright.one";
@@ -12,10 +12,10 @@ export const scalar: TensorType = { dtype: "f32", shape: [] };
 
 /**
  * The graph as OpenVINO gets it: without inputs that nothing reads, which its reader drops, and without outputs that
- * are inputs. What can be written over an input (`inPlace`) is multiplied by a one that only the run knows, in a kernel
- * of its own where it is large (`separateUpdates`). So it is written where that lies; and its kernel has an operand with
- * several readers, so that OpenVINO does not let it share its memory with what is computed before, while the input is
- * still being read. Inputs and outputs may have ones before their axes.
+ * are inputs; those that are left in another order. What can be written over an input (`inPlace`) is computed from something
+ * with several readers, where it has nothing of the kind from a one that only the run knows: so it is written where the input
+ * lies, and OpenVINO does not let it share its memory with what is computed before, while the input is still being read.
+ * Large state is updated in one pass over memory (`joinUpdates`). Inputs may have a one before their axes.
  */
 export function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<string> } {
   const computed = graph.outputs.filter(({ tensor }) => passedOn(graph, tensor.node.id) === undefined);
@@ -24,12 +24,12 @@ export function asWritten(graph: Graph): { written: Graph; inPlace: ReadonlySet<
   const one = { name: ONE, tensor: inputTensor(ONE, scalar) };
   // A single one would have the operand for itself.
   const inPlace = over.length > 1 ? over : [];
-  const { inputs, outputs, nodes } = separateUpdates(makeGraph(graph.inputs, computed), inPlace, one);
+  const { inputs, outputs, nodes } = joinUpdates(makeGraph(graph.inputs, computed), inPlace, one);
   const read = new Set(nodes.flatMap((node) => node.inputs.map((t) => t.node.id)));
   return {
     written: makeGraph(
       inputs.filter(({ tensor }) => read.has(tensor.node.id)),
-      outputs.map(({ name, tensor }) => ({ name, tensor })),
+      outputs,
     ),
     inPlace: new Set(inPlace.map(({ name }) => name)),
   };

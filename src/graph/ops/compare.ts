@@ -82,7 +82,7 @@ const bools = (values: readonly number[]) => given("bool", [values.length], valu
 function logical(
   name: "and" | "or",
   of: (a: number, b: number) => number,
-  onnx: string,
+  onnx: "And" | "Or",
 ): (a: Operand, b: Operand) => Tensor {
   const record: Op<None> = {
     name,
@@ -102,7 +102,11 @@ function logical(
     cost: streaming,
     simplify: "never",
     decompose: "primitive",
-    onnx: (b, [x, y]) => b.node(onnx, [x!.name, y!.name]),
+    onnx(b, [x, y]) {
+      if (onnx === "And" || !b.dialect.lacks.includes("Or")) return b.node(onnx, [x!.name, y!.name]);
+      const neither = b.node("And", [b.node("Not", [x!.name])[0]!, b.node("Not", [y!.name])[0]!]);
+      return b.node("Not", neither);
+    },
     stablehlo: (b, [x, y], _, [out]) => [
       b.emit(
         `stablehlo.${name} ${b.broadcast(x!, out!.shape)}, ${b.broadcast(y!, out!.shape)} : ${b.typeOf(out!)}`,

@@ -141,7 +141,7 @@ const convOp: Op<ConvAttrs> = {
   decompose: "primitive",
   onnx(b, [x, w], attrs, [y]) {
     const sizes = sizesOf(x!, w!.shape.slice(2), y!, attrs);
-    return [cheapest(forwardWays, sizes, b.dialect.channelBlock).write(b, [x!.name, w!.name], sizes)];
+    return [cheapest(forwardWays, sizes, b.dialect).write(b, [x!.name, w!.name], sizes)];
   },
   stablehlo: (b, [x, w], { stride, padding: p, groups }, [y]) => [
     b.emit(
@@ -241,7 +241,7 @@ const convInputGradOp: Op<ConvGradAttrs> = {
   decompose: "primitive",
   onnx(b, [g, w], attrs, [dx]) {
     const sizes = sizesOf(dx!, w!.shape.slice(2), g!, attrs);
-    return [cheapest(imageWays, sizes, b.dialect.channelBlock).write(b, [g!.name, w!.name], sizes)];
+    return [cheapest(imageWays, sizes, b.dialect).write(b, [g!.name, w!.name], sizes)];
   },
   stablehlo(b, [g, w], { stride, padding, groups, size }, [dx]) {
     const [O, I, kh, kw] = w!.shape as [number, number, number, number];
@@ -309,7 +309,7 @@ const convKernelGradOp: Op<ConvGradAttrs> = {
   decompose: "primitive",
   onnx(b, [x, g], attrs) {
     const sizes = sizesOf(x!, attrs.size, g!, attrs);
-    return [cheapest(kernelWays, sizes, b.dialect.channelBlock).write(b, [x!.name, g!.name], sizes)];
+    return [cheapest(kernelWays, sizes, b.dialect).write(b, [x!.name, g!.name], sizes)];
   },
   stablehlo(b, [x, g], { stride, padding, groups, size }, [dw]) {
     const pads = [0, 1].map((i) => {

@@ -3,6 +3,7 @@
 import { type DType, isFloat } from "../../core/dtype.js";
 import { UsageError } from "../../core/errors.js";
 import { broadcastShapes, formatType, type Shape, sameShape } from "../../core/shape.js";
+import type { Arg, OnnxContext } from "../emit/context.js";
 import { type Case, given, type Op, streaming, uniform } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { broadcastApply } from "./broadcast.js";
@@ -28,6 +29,8 @@ interface UnaryRule {
   /** dx from g, x and y. */
   readonly vjp: ((g: Tensor, x: Tensor, y: Tensor) => Tensor) | "zero";
   readonly onnx: string;
+  /** For engines without `onnx`. */
+  readonly instead?: (b: OnnxContext, x: Arg) => string[];
   readonly stablehlo: string;
   readonly domain?: readonly [number, number];
   readonly edges?: readonly number[];
@@ -54,7 +57,10 @@ function unary(rule: UnaryRule): Unary {
     cost: streaming,
     simplify: "never",
     decompose: "primitive",
-    onnx: (b, [x]) => b.node(rule.onnx, [x!.name]),
+    onnx: (b, [x]) =>
+      rule.instead !== undefined && (b.dialect.lacks as readonly string[]).includes(rule.onnx)
+        ? rule.instead(b, x!)
+        : b.node(rule.onnx, [x!.name]),
     stablehlo: (b, [x]) =>
       rule.stablehlo.startsWith("chlo.")
         ? [b.emit(`${rule.stablehlo} ${x!.name} : ${b.typeOf(x!)} -> ${b.typeOf(x!)}`)]
@@ -174,6 +180,10 @@ export const sign = unary({
   of: Math.sign,
   vjp: "zero",
   onnx: "Sign",
+  instead(b, { name, dtype }) {
+    const is = (order: string) => b.cast(b.node(order, [name, b.scalar(dtype, 0)])[0]!, dtype);
+    return b.node("Sub", [is("Greater"), is("Less")]);
+  },
   stablehlo: "sign",
   edges: [-2, 0, 2],
   smooth: false,

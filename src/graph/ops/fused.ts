@@ -105,7 +105,14 @@ const logSoftmaxOp: Op<None> = {
     const shifted = sub(x!, max(x!, -1, true));
     return [sub(shifted, log(sum(exp(shifted), -1, true)))];
   },
-  onnx: (b, [x]) => b.node("LogSoftmax", [x!.name], { axis: -1 }),
+  onnx(b, [x]) {
+    if (!b.dialect.lacks.includes("LogSoftmax")) return b.node("LogSoftmax", [x!.name], { axis: -1 });
+    const last = b.ints([-1]);
+    const top = b.node("ReduceMax", [x!.name, last], { keepdims: 1 })[0]!;
+    const shifted = b.node("Sub", [x!.name, top])[0]!;
+    const total = b.node("ReduceSum", [b.node("Exp", [shifted])[0]!, last], { keepdims: 1 });
+    return b.node("Sub", [shifted, b.node("Log", total)[0]!]);
+  },
   stablehlo: "decompose",
   cases: [
     { name: "rows", inputs: [normal([3, 5], 1, 2)], attrs: {} },
@@ -241,12 +248,12 @@ const affineOp: Op<AffineAttrs> = {
     contracting(sizeOfShape(outputs[0]!.shape) * inputs[0]!.shape[1]!, inputs, outputs),
   simplify: "never",
   decompose: ([a, b, bias], { transB }) => [add(matmul(a!, b!, { transB }), bias!)],
-  onnx: (b, inputs, { transB }) =>
-    b.node(
-      "Gemm",
-      inputs.map((x) => x.name),
-      { transB: transB ? 1 : 0 },
-    ),
+  onnx(b, inputs, { transB }) {
+    const [x, w, bias] = inputs.map(({ name }) => name) as [string, string, string];
+    if (b.dialect.gemm) return b.node("Gemm", [x, w, bias], { transB: transB ? 1 : 0 });
+    const right = transB ? b.node("Transpose", [w], { perm: [1, 0] })[0]! : w;
+    return b.node("Add", [b.node("MatMul", [x, right])[0]!, bias]);
+  },
   stablehlo: "decompose",
   cases: [true, false].flatMap((transB) => [
     {

@@ -90,9 +90,9 @@ const scatterAddOp: Op<ScatterAttrs> = {
   decompose: "primitive",
   onnx(b, [rows, updates], _, [y]) {
     const zeros = b.node("Expand", [b.scalar(y!.dtype, 0), b.ints(y!.shape)])[0]!;
-    const longs = rows!.dtype === "i64" ? rows!.name : b.cast(rows!.name, "i64");
-    const column = b.node("Reshape", [longs, b.ints([...rows!.shape, 1])])[0]!;
-    return b.node("ScatterND", [zeros, column, updates!.name], { reduction: "add" });
+    const column = b.node("Reshape", [rows!.name, b.ints([...rows!.shape, 1])])[0]!;
+    const longs = rows!.dtype === "i64" ? column : b.cast(column, "i64");
+    return b.node("ScatterND", [zeros, longs, updates!.name], { reduction: "add" });
   },
   stablehlo(b, [rows, updates], _, [y]) {
     const n = rows!.shape.length;

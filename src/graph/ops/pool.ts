@@ -1,21 +1,13 @@
 /** Pooling over windows of images in NCHW. */
 
 import { UsageError } from "../../core/errors.js";
-import { formatType, type Shape, sizeOfShape, type TensorType } from "../../core/shape.js";
+import { formatType, type Shape, type TensorType } from "../../core/shape.js";
 import { type Case, normal, notDifferentiable, type Op, streaming } from "../op.js";
 import { apply, type Tensor } from "../tensor.js";
 import { conv, convInputGrad, isPlacement, spatial } from "./convolve.js";
 import { requireFloat } from "./elementwise.js";
+import { cheapestPoolGradient, poolWindow, type WindowAttrs } from "./pool-onnx.js";
 import { constant } from "./source.js";
-
-export interface WindowAttrs {
-  /** Vertical, horizontal. */
-  readonly kernel: readonly number[];
-  readonly stride: readonly number[];
-  /** Top, left, bottom, right. */
-  readonly padding: readonly number[];
-  readonly [key: string]: readonly number[];
-}
 
 const poolType = (what: string, x: TensorType, attrs: WindowAttrs): TensorType => {
   requireFloat(what, x);
@@ -70,12 +62,6 @@ function* windows(x: Shape, { kernel, stride, padding }: WindowAttrs): Generator
         yield members;
       }
 }
-
-const poolWindow = ({ kernel, stride, padding }: WindowAttrs) => ({
-  kernel_shape: kernel,
-  strides: stride,
-  pads: padding,
-});
 
 const avgPoolOp: Op<WindowAttrs> = {
   name: "avgPool",
@@ -166,18 +152,7 @@ const maxPoolGradOp: Op<WindowAttrs> = {
   cost: streaming,
   simplify: "never",
   decompose: "primitive",
-  onnx(b, [x, g], attrs) {
-    const n = sizeOfShape(x!.shape);
-    const [, indices] = b.node("MaxPool", [x!.name], poolWindow(attrs), { outputs: 2 });
-    const flat = b.ints([-1]);
-    const zeros = b.node("Expand", [b.scalar(x!.dtype, 0), b.ints([n])])[0]!;
-    const scattered = b.node(
-      "ScatterElements",
-      [zeros, b.node("Reshape", [indices!, flat])[0]!, b.node("Reshape", [g!.name, flat])[0]!],
-      { axis: 0, reduction: "add" },
-    )[0]!;
-    return b.node("Reshape", [scattered, b.ints(x!.shape)]);
-  },
+  onnx: (b, [x, g], attrs) => [cheapestPoolGradient(b.dialect, x!, g!, attrs).write(b, x!, g!, attrs)],
   stablehlo(b, [x, g], attrs, [dx]) {
     const scalar: TensorType = { dtype: x!.dtype, shape: [] };
     const t = b.typeOf(scalar);

@@ -209,7 +209,18 @@ const argmaxOp: Op<ArgmaxAttrs> = {
     const hit = cast(equal(x!, broadcastTo(max(x!, axis, true), x!.shape)), "f32");
     return [cast(add(min(mul(hit, sub(position, n)), axis), n), "i32")];
   },
-  onnx: (b, [x], { axis }) => [b.cast(b.node("ArgMax", [x!.name], { axis, keepdims: 0 })[0]!, "i32")],
+  onnx(b, [x], { axis }) {
+    if (!b.dialect.lacks.includes("i64"))
+      return [b.cast(b.node("ArgMax", [x!.name], { axis, keepdims: 0 })[0]!, "i32")];
+    // The least number of those that are as great as the greatest.
+    const n = x!.shape[axis]!;
+    const line = x!.shape.map((_, i) => (i === axis ? n : 1));
+    const numbers = b.constant("i32", line, [...Array(n).keys()]);
+    const top = b.node("ReduceMax", [x!.name, b.ints([axis])], { keepdims: 1 })[0]!;
+    const is = b.node("Equal", [x!.name, top])[0]!;
+    const found = b.node("Where", [is, numbers, b.scalar("i32", n)])[0]!;
+    return b.node("ReduceMin", [found, b.ints([axis])], { keepdims: 0 });
+  },
   stablehlo: "decompose",
   cases: [
     { name: "rows", inputs: [normal([4, 6], 1)], attrs: { axis: 1 } },
@@ -227,25 +238,57 @@ export const argmax = (x: Tensor, axis: number): Tensor =>
 
 const sumOfSquaresOp: Op<Record<never, never>> = {
   name: "sumOfSquares",
-  doc: "The squares of all elements, summed: [..] gives [].",
+  doc: "The squares of all elements, summed: [..] gives f32[].",
   source: "ONNX ReduceSumSquare",
   traits: ["reduction"],
   infer([x]) {
     requireFloat("sumOfSquares", x!);
-    return [{ dtype: x!.dtype, shape: [] }];
+    return [{ dtype: "f32", shape: [] }];
   },
   reference: ([x]) => [Float64Array.of(x!.data.reduce((n, v) => n + v * v, 0))],
-  vjp: ([g], { inputs: [x] }) => [mul(mul(x!, 2), g!)],
+  vjp: ([g], { inputs: [x] }) => [cast(mul(mul(cast(x!, "f32"), 2), g!), x!.dtype)],
   cost: streaming,
-  simplify: "never",
-  decompose: ([x]) => [sum(mul(x!, x!))],
-  onnx: (b, [x]) => b.node("ReduceSumSquare", [x!.name], { keepdims: 0 }),
+  // What bf16 holds is f32 as it is.
+  simplify: ([x]) => {
+    const [source] = x!.node.inputs;
+    return x!.node.op.name === "cast" && source?.dtype === "bf16" ? [sumOfSquares(source)] : undefined;
+  },
+  decompose([x]) {
+    const wide = cast(x!, "f32");
+    return [sum(mul(wide, wide))];
+  },
+  onnx(b, [x]) {
+    const wide = (name: string) => (x!.dtype === "f32" ? name : b.cast(name, "f32"));
+    const parts = b.dialect.fusesIntoReductions ? 1 : partsOf(x!.shape);
+    if (parts === 1) return b.node("ReduceSumSquare", [wide(x!.name)], { keepdims: 0 });
+    // The squares of a few parts are added up in one pass, so that only that many times fewer are written to be summed.
+    const squares = b
+      .node("Split", [x!.name], { axis: 0, num_outputs: parts }, { outputs: parts })
+      .map((name) => wide(name))
+      .map((name) => b.node("Mul", [name, name])[0]!);
+    const total = squares.reduce((sum, square) => b.node("Add", [sum, square])[0]!);
+    return b.node("ReduceSum", [total], { keepdims: 0 });
+  },
   stablehlo: "decompose",
   cases: [
     { name: "matrix", inputs: [normal([3, 5], 1)], attrs: {} },
     { name: "scalar", inputs: [given("f32", [], [-3])], attrs: {} },
+    { name: "large", inputs: [normal([12, 2048], 2)], attrs: {}, smooth: false },
+    { name: "bf16", inputs: [given("bf16", [2, 2], [1, -2, 3, 0.5])], attrs: {}, smooth: false },
   ],
 };
+
+/** Elements from which on another pass over memory counts. */
+const LARGE = 2 ** 14;
+/** Operands that a kernel of OpenVINO's holds at once, beside its result. */
+const MOST_PARTS = 8;
+
+/** How many equal parts of its first axis a large tensor has, at most. */
+function partsOf(shape: Shape): number {
+  if (sizeOfShape(shape) < LARGE) return 1;
+  const counts = Array.from({ length: MOST_PARTS }, (_, i) => MOST_PARTS - i);
+  return counts.find((n) => shape[0]! % n === 0)!;
+}
 
 /** The sum of the squares of all elements, f32[]. */
 export const sumOfSquares = (x: Tensor): Tensor => apply(sumOfSquaresOp, [x], {})[0]!;

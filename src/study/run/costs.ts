@@ -76,7 +76,8 @@ export async function probeAll(
   return known;
 }
 
-async function probe(
+/** Trains a few steps in `logs`, and lets `score` score them. */
+export async function probe(
   recipe: RecipeInput,
   logs: string,
   score: (run: string) => Promise<unknown>,

@@ -692,6 +692,12 @@ export interface RecipeInput {
   readonly seed?: number | undefined;
 
   /**
+   * What a plan expects of the run, SET/METRIC VALUE (LOW to HIGH); clipwright plan writes it, and --check
+   * reads it.
+   */
+  readonly expected?: string | undefined;
+
+  /**
    * Steps between lines of metrics.jsonl. Default `10`.
    */
   readonly logEveryNSteps?: number | undefined;

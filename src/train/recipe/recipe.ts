@@ -252,6 +252,11 @@ export const recipeGroups = {
     ),
     logs: defaulted(text("FOLDER"), "runs", "Where runs are kept.", { free: true }),
     seed: defaulted(integer(0), 0, "Decides initial weights, order of samples, and augmentation."),
+    expected: optional(
+      text("SCORE"),
+      "What a plan expects of the run, SET/METRIC VALUE (LOW to HIGH); clipwright plan writes it, and --check reads it.",
+      { free: true },
+    ),
     logEveryNSteps: defaulted(integer(1), 10, "Steps between lines of metrics.jsonl.", { free: true }),
     reportTo: optional(
       list(choice(reporterNames), { separator: "," }),

@@ -1,16 +1,17 @@
-/** Ways to write y = x ∗ w for ONNX Runtime. */
+/** Ways to write y = x ∗ w in ONNX. */
 
 import type { OnnxContext } from "../../emit/context.js";
+import type { Rates } from "../../emit/dialect.js";
 import {
   area,
   blockedConv,
   type Convolution,
+  type Costs,
   imageSize,
   isDepthwise,
   kernelSize,
   macs,
   plainRate,
-  Rate,
   REORDERED_BY,
   reshape,
   resultSize,
@@ -29,7 +30,8 @@ export const windowOf = ({ kernel, stride, padding, groups }: Convolution): Wind
 
 export const plainForward: Way = {
   name: "conv",
-  estimate: (of) => macs(of) / plainRate(of) + (of.B * kernelSize(of) + 2 * resultSize(of)) / Rate.stream,
+  estimate: (of, { rates }) =>
+    macs(of) / plainRate(rates, of) + (of.B * kernelSize(of) + 2 * resultSize(of)) / rates.stream,
   write: (b, operands, of) => b.node("Conv", operands, { ...windowOf(of) })[0]!,
 };
 
@@ -54,9 +56,9 @@ export function blocksOf(of: Convolution, block: number): Blocks | undefined {
 }
 
 /** Multiply-adds in a nanosecond: few products a sum are no more than what surrounds them. */
-function blockedRate({ inputs, C }: Blocks, { kernel }: Convolution): number {
-  if (inputs === "depthwise") return Rate.blockedDepthwise;
-  return Rate.blocked * (inputs === "few" ? Math.min(1, (C * area(kernel)) / 64) : 1);
+function blockedRate(rates: Rates, { inputs, C }: Blocks, { kernel }: Convolution): number {
+  if (inputs === "depthwise") return rates.blockedDepthwise;
+  return rates.blocked * (inputs === "few" ? Math.min(1, (C * area(kernel)) / 64) : 1);
 }
 
 /** The kernel [O,I,h,w] with zeros for the channels that fill up the last blocks. */
@@ -72,18 +74,20 @@ export function filledKernel(
 }
 
 /** Nanoseconds of a blocked convolution without those of its kernel's way into blocks. */
-export function blockedTime(of: Convolution, block: number): number | undefined {
-  const blocks = blocksOf(of, block);
+export function blockedTime(of: Convolution, { channelBlock, rates }: Costs): number | undefined {
+  const blocks = blocksOf(of, channelBlock);
   if (blocks === undefined) return undefined;
   const filled = (blocks.O / of.O) * (isDepthwise(of) ? 1 : blocks.C / of.C);
-  return (macs(of) * filled) / blockedRate(blocks, of) + (imageSize(of) + resultSize(of)) / Rate.reorder;
+  return (
+    (macs(of) * filled) / blockedRate(rates, blocks, of) + (imageSize(of) + resultSize(of)) / rates.reorder
+  );
 }
 
 const blockedForward: Way = {
   name: "blocked conv",
-  estimate(of, block) {
-    const time = blockedTime(of, block);
-    return time && time + kernelSize(of) / Rate.copy;
+  estimate(of, on) {
+    const time = blockedTime(of, on);
+    return time && time + kernelSize(of) / on.rates.copy;
   },
   write(b, [x, w], of) {
     const n = b.dialect.channelBlock;

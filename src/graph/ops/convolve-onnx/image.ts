@@ -1,5 +1,6 @@
-/** Ways to write the image's cotangent for ONNX Runtime: g spread over the image by w. */
+/** Ways to write the image's cotangent in ONNX: g spread over the image by w. */
 
+import type { Rates } from "../../emit/dialect.js";
 import { blockedTime, blocksOf, filledKernel, plainForward, windowOf } from "./forward.js";
 import {
   area,
@@ -11,8 +12,8 @@ import {
   kernelSize,
   macs,
   plainRate,
-  Rate,
   reshape,
+  resultSize,
   reverse,
   toBlocks,
   transpose,
@@ -28,14 +29,16 @@ function turned(of: Convolution): Convolution | undefined {
 }
 
 /** Nanoseconds of turning the kernel round and exchanging its channels. */
-const turning = (of: Convolution): number =>
-  kernelSize(of) / (isUnit(of.kernel) ? Rate.copy : Rate.scatteredCopy);
+const turning = (rates: Rates, of: Convolution): number =>
+  kernelSize(of) / (isUnit(of.kernel) ? rates.copy : rates.scatteredCopy);
 
 const spread: Way = {
   name: "convTranspose",
-  estimate(of) {
-    const rate = plainRate(of) === Rate.depthwise ? Rate.depthwise / 2 : Rate.columns;
-    return macs(of) / rate + imageSize(of) / Rate.copy + (of.B * kernelSize(of)) / Rate.stream;
+  estimate(of, { rates }) {
+    const strided = of.dtype === "f32" ? rates.spreadDepthwiseApart : rates.spreadDepthwiseApartRounded;
+    const depthwise = isUnit(of.stride) ? rates.spreadDepthwise : strided;
+    const rate = plainRate(rates, of) === rates.depthwise ? depthwise : rates.spread;
+    return macs(of) / rate + imageSize(of) / rates.copy + (of.B * kernelSize(of)) / rates.stream;
   },
   write(b, operands, of) {
     const { kernel, stride, padding } = of;
@@ -47,11 +50,25 @@ const spread: Way = {
   },
 };
 
+/** For kernels that are slow in other dtypes. */
+const spreadInF32: Way = {
+  name: "convTranspose in f32",
+  estimate(of, on) {
+    if (of.dtype === "f32") return undefined;
+    const casts = (imageSize(of) + resultSize(of) + kernelSize(of)) / on.rates.copy;
+    return spread.estimate({ ...of, dtype: "f32" }, on)! + casts;
+  },
+  write(b, [g, w], of) {
+    const y = spread.write(b, [b.cast(g, "f32"), b.cast(w, "f32")], { ...of, dtype: "f32" });
+    return b.cast(y, of.dtype);
+  },
+};
+
 const turnedConv: Way = {
   name: "turned conv",
-  estimate(of) {
+  estimate(of, on) {
     const conv = turned(of);
-    return conv && plainForward.estimate(conv, 0)! + turning(of);
+    return conv && plainForward.estimate(conv, on)! + turning(on.rates, of);
   },
   write(b, [g, w], of) {
     const conv = turned(of)!;
@@ -64,13 +81,45 @@ const turnedConv: Way = {
   },
 };
 
+/** With zeros between the cotangents a strided one is as of stride 1: undefined where it is one already, or reaches too far. */
+function apart(of: Convolution): Convolution | undefined {
+  const { h, v, H, W, kernel, stride, padding } = of;
+  const [rows, columns] = [h * stride[0]!, v * stride[1]!] as const;
+  const rest = [H + padding[0]! - rows, W + padding[1]! - columns] as const;
+  if (isUnit(stride) || rest.some((n) => n < 0)) return undefined;
+  return {
+    ...of,
+    h: rows,
+    v: columns,
+    stride: [1, 1],
+    padding: [padding[0]!, padding[1]!, ...rest.map((n, i) => kernel[i]! - 1 - n)],
+  };
+}
+
+const turnedConvApart: Way = {
+  name: "turned conv of what is spread apart",
+  estimate(of, on) {
+    const unit = apart(of);
+    const time = unit && turnedConv.estimate(unit, on);
+    return time && time + resultSize(unit!) / on.rates.scatteredCopy;
+  },
+  write(b, [g, w], of) {
+    const { B, O, h, v, stride, dtype } = of;
+    const [down, right] = stride as [number, number];
+    const widths = [0, 0, 0, 0, 0, 0, 0, 0, 0, down - 1, 0, right - 1];
+    const lone = reshape(b, g, [B, O, h, 1, v, 1]);
+    const spaced = b.node("Pad", [lone, b.ints(widths), b.scalar(dtype, 0)])[0]!;
+    return turnedConv.write(b, [reshape(b, spaced, [B, O, h * down, v * right]), w], apart(of)!);
+  },
+};
+
 const blockedTurnedConv: Way = {
   name: "blocked turned conv",
-  estimate(of, block) {
+  estimate(of, on) {
     const conv = turned(of);
-    if (conv === undefined || blocksOf(conv, block)?.inputs === "few") return undefined;
-    const time = blockedTime(conv, block);
-    return time && time + turning(of);
+    if (conv === undefined || blocksOf(conv, on.channelBlock)?.inputs === "few") return undefined;
+    const time = blockedTime(conv, on);
+    return time && time + turning(on.rates, of);
   },
   write(b, [g, w], of) {
     const n = b.dialect.channelBlock;
@@ -102,4 +151,10 @@ const blockedTurnedConv: Way = {
 };
 
 /** Ways to the image's cotangent: operands g, w. */
-export const imageWays: readonly Way[] = [spread, turnedConv, blockedTurnedConv];
+export const imageWays: readonly Way[] = [
+  spread,
+  spreadInF32,
+  turnedConv,
+  turnedConvApart,
+  blockedTurnedConv,
+];

@@ -1,7 +1,8 @@
-/** Ways to write the kernel's cotangent for ONNX Runtime: x correlated with g. */
+/** Ways to write the kernel's cotangent in ONNX: x correlated with g. */
 
 import type { DType } from "../../../core/dtype.js";
 import type { OnnxContext } from "../../emit/context.js";
+import type { Rates } from "../../emit/dialect.js";
 import {
   area,
   blockedConv,
@@ -13,7 +14,6 @@ import {
   isZero,
   kernelSize,
   macs,
-  Rate,
   REORDERED_BY,
   reshape,
   resultSize,
@@ -44,9 +44,9 @@ function reached(b: OnnxContext, x: string, of: Convolution) {
 /** Batch and channels exchanged: channels are convolved with the cotangents as kernels. */
 const exchangedConv: Way = {
   name: "exchanged conv",
-  estimate: (of) =>
-    macs(of) / (isDepthwise(of) ? Rate.depthwise / 1.5 : Rate.intoKernel) +
-    (imageSize(of) + resultSize(of)) / Rate.copy,
+  estimate: (of, { rates }) =>
+    macs(of) / (isDepthwise(of) ? rates.intoDepthwiseKernel : rates.intoKernel) +
+    (imageSize(of) + resultSize(of)) / rates.copy,
   write(b, [x, g], of) {
     const { B, C, h, v, groups, stride } = of;
     const { image, size, pads } = reached(b, x, of);
@@ -62,11 +62,11 @@ const exchangedConv: Way = {
 /** Depthwise: each channel of each image by itself is convolved with its cotangent; then the sum over images. */
 const blockedChannels: Way = {
   name: "blocked channels",
-  estimate(of, block) {
-    const fits = block > 0 && of.dtype === "f32" && (of.B * of.C) % REORDERED_BY === 0;
+  estimate(of, { channelBlock, rates }) {
+    const fits = channelBlock > 0 && of.dtype === "f32" && (of.B * of.C) % REORDERED_BY === 0;
     if (!fits || !isDepthwise(of)) return undefined;
-    const copies = (imageSize(of) + resultSize(of)) / Rate.reorder + (of.B * kernelSize(of)) / Rate.copy;
-    return macs(of) / Rate.blockedIntoKernel + copies;
+    const copies = (imageSize(of) + resultSize(of)) / rates.reorder + (of.B * kernelSize(of)) / rates.copy;
+    return macs(of) / rates.blockedIntoKernel + copies;
   },
   write(b, [x, g], of) {
     const { B, C, h, v, kernel, stride } = of;
@@ -79,6 +79,62 @@ const blockedChannels: Way = {
     return b.node("ReduceSum", [each, b.ints([0])], { keepdims: 0 })[0]!;
   },
 };
+
+/**
+ * Depthwise: for each channel and column q of the kernel all rows of cotangents g[i,(b,s)] times all rows of the image
+ * x[j,(b,s+q)], a product that has every row (p,q) of the kernel on a diagonal: dw[p,q] = Σᵢ (g xᵀ)[i, i + p].
+ * Most of what is multiplied is thrown away, at the rate of products.
+ */
+const rowsByRows: Way = {
+  name: "rows by rows",
+  estimate(of, { rates }) {
+    if (!isDepthwise(of)) return undefined;
+    const { B, C, h, v, kernel } = of;
+    const { rows, width } = padded(of);
+    const [kh, kw] = kernel as [number, number];
+    const copies = B * C * (rows * width + 2 * kw * rows * v + h * v);
+    const products = C * h * rows * kw;
+    return (
+      (products * B * v) / gemmRate(rates, h, rows * kw) +
+      (copies + products) / rates.copy +
+      (C * h * kh * kw) / rates.sum
+    );
+  },
+  write(b, [x, g], of) {
+    const { B, C, h, v, kernel, stride, dtype } = of;
+    const [kh, kw] = kernel as [number, number];
+    const [down, right] = stride as [number, number];
+    const { rows, high } = padded(of);
+    // [C,rows,B,width]
+    const image = transpose(b, reachedOnly(b, x, of, high), [1, 2, 0, 3]);
+    const columns = Array.from({ length: kw }, (_, q) =>
+      slice(b, image, [{ axis: 3, start: q, limit: q + (v - 1) * right + 1, step: right }]),
+    );
+    const met = columns.map((column) => reshape(b, column, [C, rows, 1, B * v]));
+    const all = reshape(b, b.node("Concat", met, { axis: 2 })[0]!, [C, rows * kw, B * v]);
+    const cotangents = reshape(b, transpose(b, g, [1, 2, 0, 3]), [C, h, B * v]);
+    const products = reshape(b, byRows(b, cotangents, all), [C, h * rows, kw]);
+    // Rows of `rows + down` begin one diagonal step further each.
+    const longer = b.node("Pad", [products, b.ints([0, 0, 0, 0, h * down, 0]), b.scalar(dtype, 0)])[0]!;
+    const skewed = reshape(b, longer, [C, h, rows + down, kw]);
+    const diagonals = slice(b, skewed, [{ axis: 2, start: 0, limit: kh }]);
+    const sums = b.node("ReduceSum", [diagonals, b.ints([1])], { keepdims: 0 })[0]!;
+    return reshape(b, sums, [C, 1, kh, kw]);
+  },
+};
+
+/** Rows and columns of the image that windows reach, padding included, and how much padding they reach below and to the right. */
+function padded({ H, W, h, v, kernel, stride, padding }: Convolution) {
+  const [rows, width] = [h, v].map((n, i) => (n - 1) * stride[i]! + kernel[i]!) as [number, number];
+  return { rows, width, high: [rows - H - padding[0]!, width - W - padding[1]!] as const };
+}
+
+/** The padded image, without what no window reaches. */
+function reachedOnly(b: OnnxContext, x: string, of: Convolution, high: readonly [number, number]): string {
+  const widths = [0, 0, of.padding[0]!, of.padding[1]!, 0, 0, ...high];
+  // Negative widths take away.
+  return isZero(widths) ? x : b.node("Pad", [x, b.ints(widths), b.scalar(of.dtype, 0)])[0]!;
+}
 
 /**
  * What each element of the kernel meets: a slice of the padded image for every one of `kernel`, rows first.
@@ -140,12 +196,12 @@ function met(b: OnnxContext, x: string, g: string, of: Convolution, axes: readon
 }
 
 /** Nanoseconds of the copies in `met`. */
-function meeting(of: Convolution, rate: number): number {
+function meeting(rates: Rates, of: Convolution, rate: number): number {
   const { kernel, stride, padding } = of;
   if (!isUnit(stride)) return (area(kernel) * tapSize(of)) / rate;
   const moved = (i: number) =>
     kernel[i]! - (padding[i]! < kernel[i]! && padding[i] === padding[2 + i] ? 1 : 0);
-  return (moved(0) * resultSize(of) + moved(1) * imageSize(of)) / Rate.copy;
+  return (moved(0) * resultSize(of) + moved(1) * imageSize(of)) / rates.copy;
 }
 
 /** From [O,C] for every element of the kernel to [O,C,kernel]. */
@@ -155,24 +211,32 @@ function gather(b: OnnxContext, parts: readonly string[], { C, O, kernel }: Conv
   return reshape(b, joined, [O, C, ...kernel]);
 }
 
-/** [B,O,P] times [B,N,P] transposed, summed over B: [O,N]. */
-function summedProduct(b: OnnxContext, g: string, x: string): string {
-  const products = b.dialect.fused.includes("FusedMatMul")
+/** [B,O,P] times [B,N,P] transposed: [B,O,N]. */
+const byRows = (b: OnnxContext, g: string, x: string): string =>
+  b.dialect.fused.includes("FusedMatMul")
     ? b.node("FusedMatMul", [g, x], { transB: 1 }, { domain: "com.microsoft" })[0]!
     : b.node("MatMul", [g, transpose(b, x, [0, 2, 1])])[0]!;
-  return b.node("ReduceSum", [products, b.ints([0])], { keepdims: 0 })[0]!;
-}
+
+/** [P,O] transposed times [P,C]: [O,C]. */
+const byColumns = (b: OnnxContext, g: string, x: string): string =>
+  b.dialect.gemm
+    ? b.node("Gemm", [g, x], { transA: 1 })[0]!
+    : b.node("MatMul", [transpose(b, g, [1, 0]), x])[0]!;
+
+/** [B,O,P] times [B,N,P] transposed, summed over B: [O,N]. */
+const summedProduct = (b: OnnxContext, g: string, x: string): string =>
+  b.node("ReduceSum", [byRows(b, g, x), b.ints([0])], { keepdims: 0 })[0]!;
 
 const tapSize = ({ B, C, h, v }: Convolution): number => B * C * h * v;
 
 /** For each element of the kernel: image by image g times the part that it meets, then the sum over images. */
 const tapsByImage: Way = {
   name: "taps by image",
-  estimate(of) {
+  estimate(of, { rates }) {
     if (of.groups !== 1) return undefined;
     const { B, C, O, stride } = of;
-    const rate = stride[1] === 1 ? Rate.copy : Rate.scatteredCopy;
-    return macs(of) / gemmRate(O, C) + meeting(of, rate) + (B * kernelSize(of)) / Rate.sum;
+    const rate = stride[1] === 1 ? rates.copy : rates.scatteredCopy;
+    return macs(of) / gemmRate(rates, O, C) + meeting(rates, of, rate) + (B * kernelSize(of)) / rates.sum;
   },
   write(b, [x, g], of) {
     const { B, C, O, v } = of;
@@ -187,17 +251,17 @@ const tapsByImage: Way = {
 /** For each element of the kernel: one product over all images, channels innermost. */
 const tapsByBatch: Way = {
   name: "taps by batch",
-  estimate(of) {
+  estimate(of, { rates }) {
     if (of.groups !== 1) return undefined;
-    const transposing = (imageSize(of) + resultSize(of)) / Rate.copy;
-    return macs(of) / gemmRate(of.O, of.C) + meeting(of, Rate.copy) + transposing;
+    const transposing = (imageSize(of) + resultSize(of)) / rates.copy;
+    return macs(of) / gemmRate(rates, of.O, of.C) + meeting(rates, of, rates.copy) + transposing;
   },
   write(b, [x, g], of) {
     const { B, C, O, v } = of;
     const P = B * metRows(of) * v;
     const innermost = (name: string) => transpose(b, name, [0, 2, 3, 1]);
-    const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map(
-      (pair) => b.node("Gemm", [reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])], { transA: 1 })[0]!,
+    const parts = met(b, innermost(x), innermost(g), of, [1, 2]).map((pair) =>
+      byColumns(b, reshape(b, pair.g, [P, O]), reshape(b, pair.x, [P, C])),
     );
     return gather(b, parts, of);
   },
@@ -209,15 +273,15 @@ const COLUMNS_LIMIT = 2 ** 24;
 /** All elements of the kernel at once: for few channels, whose single taps are too narrow for Gemm. */
 const columns: Way = {
   name: "columns",
-  estimate(of) {
+  estimate(of, { rates }) {
     const { C, O, kernel, stride, groups } = of;
     const copied = area(kernel) * tapSize(of);
     if (groups !== 1 || copied > COLUMNS_LIMIT) return undefined;
     return (
-      macs(of) / gemmRate(O, C * area(kernel)) +
-      copied / (stride[1] === 1 ? Rate.copy : Rate.scatteredCopy) +
-      copied / Rate.copy +
-      (of.B * kernelSize(of)) / Rate.sum
+      macs(of) / gemmRate(rates, O, C * area(kernel)) +
+      copied / (stride[1] === 1 ? rates.copy : rates.scatteredCopy) +
+      copied / rates.copy +
+      (of.B * kernelSize(of)) / rates.sum
     );
   },
   write(b, [x, g], of) {
@@ -231,4 +295,11 @@ const columns: Way = {
 };
 
 /** Ways to the kernel's cotangent: operands x, g. */
-export const kernelWays: readonly Way[] = [exchangedConv, blockedChannels, tapsByImage, tapsByBatch, columns];
+export const kernelWays: readonly Way[] = [
+  exchangedConv,
+  blockedChannels,
+  rowsByRows,
+  tapsByImage,
+  tapsByBatch,
+  columns,
+];

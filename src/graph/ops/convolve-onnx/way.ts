@@ -1,11 +1,10 @@
 /**
- * How convolutions are written for ONNX Runtime: for each of the three products (the convolution and the cotangents
+ * How convolutions are written in ONNX: for each of the three products (the convolution and the cotangents
  * of its image and of its kernel) several ways, and a cost rule that takes the cheapest for the shapes at hand.
  *
  * The rule estimates each way's time from shapes and attributes alone: multiply-adds at the rate of the kernel that
- * does them, and elements that are copied at the rate of the copy. Its constants (`Rate`) were measured with
- * ONNX Runtime 1.30 on two cores of a Zen 5; only their ratios matter. `bench/convolutions.ts` measures every way
- * beside the rule's choice.
+ * does them, and elements that are copied at the rate of the copy. An engine's rates are in its dialect
+ * (`OnnxDialect.rates`). `bench/convolutions.ts` measures every way beside the rule's choice.
  *
  * "Blocked" is ONNX Runtime's own layout [B,C/n,H,W,n] (NCHWc, domain `com.microsoft.nchwc`), n channels wide as the
  * processor's vectors are; its kernels read windows where they lie instead of copying them into columns, and are the
@@ -14,6 +13,7 @@
 
 import type { DType } from "../../../core/dtype.js";
 import type { OnnxContext } from "../../emit/context.js";
+import type { OnnxDialect, Rates } from "../../emit/dialect.js";
 
 /** A convolution y = x ∗ w by its sizes: x [B,C,H,W], w [O,C/groups,kernel], y [B,O,h,v]. */
 export interface Convolution {
@@ -32,39 +32,17 @@ export interface Convolution {
   readonly dtype: DType;
 }
 
+/** What the rule knows of an engine. */
+export type Costs = Pick<OnnxDialect, "channelBlock" | "rates">;
+
 /** One way to write one of the products. */
 export interface Way {
   readonly name: string;
-  /** Estimated nanoseconds, or undefined where the way does not apply. `block` is `OnnxDialect.channelBlock`. */
-  estimate(of: Convolution, block: number): number | undefined;
+  /** Estimated nanoseconds, or undefined where the way does not apply. */
+  estimate(of: Convolution, on: Costs): number | undefined;
   /** Writes it from the names of the operands in the order of the record; gives the result's name. */
   write(b: OnnxContext, operands: readonly [string, string], of: Convolution): string;
 }
-
-/** Multiply-adds, or elements copied, in a nanosecond. */
-export const Rate = {
-  /** Gemm. */
-  gemm: 95,
-  /** Conv by columns and Gemm, where windows overlap; ConvTranspose by Gemm and columns. */
-  columns: 65,
-  /** Conv that sums over a whole image into a few numbers. */
-  intoKernel: 22,
-  /** Conv of one channel into one. */
-  depthwise: 3,
-  blocked: 110,
-  blockedDepthwise: 25,
-  blockedIntoKernel: 9,
-  /** Runs of elements, by one thread: Slice, Pad, Concat, Transpose. */
-  copy: 1,
-  /** Elements one by one: Slice and Transpose that take the innermost axis apart. */
-  scatteredCopy: 0.3,
-  /** ReorderInput, ReorderOutput. */
-  reorder: 2.5,
-  /** ReduceSum. */
-  sum: 2,
-  /** Results written, or kernels read anew for every image, beside the multiply-adds. */
-  stream: 10,
-} as const;
 
 export const area = ([a, b]: readonly number[]): number => a! * b!;
 export const isUnit = (list: readonly number[]): boolean => list.every((n) => n === 1);
@@ -81,14 +59,14 @@ export const isDepthwise = ({ C, O, groups }: Convolution): boolean =>
 export const overlaps = ({ kernel, stride }: Convolution): boolean => kernel.some((k, i) => k > stride[i]!);
 
 /** Gemm's rate, and what is left of it where one side is a few numbers wide. */
-export const gemmRate = (rows: number, columns: number): number =>
-  Rate.gemm * Math.min(1, Math.min(rows, columns) / 32);
+export const gemmRate = (rates: Rates, rows: number, columns: number): number =>
+  rates.gemm * Math.min(1, Math.min(rows, columns) / 32);
 
 /** Conv's rate: Gemm's where no columns have to be made. */
-export function plainRate(of: Convolution): number {
+export function plainRate(rates: Rates, of: Convolution): number {
   const { C, O, groups } = of;
-  if (groups > 1 && C / groups < 8) return Rate.depthwise;
-  return (overlaps(of) ? Rate.columns : Rate.gemm) * Math.min(1, O / groups / 16);
+  if (groups > 1 && C / groups < 8) return rates.depthwise;
+  return (overlaps(of) ? rates.columns : rates.gemm) * Math.min(1, O / groups / 16);
 }
 
 // Nodes by short names.
@@ -141,7 +119,7 @@ export function blockedConv(
 }
 
 /** The way of the least estimated time among those that apply. */
-export function cheapest(ways: readonly Way[], of: Convolution, block: number): Way {
-  const times = ways.map((way) => way.estimate(of, block) ?? Number.POSITIVE_INFINITY);
+export function cheapest(ways: readonly Way[], of: Convolution, on: Costs): Way {
+  const times = ways.map((way) => way.estimate(of, on) ?? Number.POSITIVE_INFINITY);
   return ways[times.indexOf(Math.min(...times))]!;
 }

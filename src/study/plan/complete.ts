@@ -1,23 +1,22 @@
-/** A model for data and a machine, where the caller names none. */
+/** A model for data and a machine, where the caller names none and sets no budget: a plan that nothing is timed for. */
 
 import { cpus } from "node:os";
 import { datasetOptions } from "../../data/fields.js";
 import { openDataset } from "../../data/index.js";
 import { takeSelected } from "../../data/selections/select.js";
 import type { FetchOptions } from "../../evaluate/pretrained/hub.js";
-import { summarize } from "../../models/presets/catalog.js";
-import { findPreset } from "../../models/presets/presets.js";
-import { withPretrained } from "../recipe/pretrained.js";
-import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../recipe/recipe.js";
+import { withPretrained } from "../../train/recipe/pretrained.js";
+import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
+import { makePredictor } from "../predict/predict.js";
+import { type Candidate, candidatesOf } from "./candidates.js";
 
-/** Models by the number of pairs from which on there is enough to learn for them, largest first. */
-const BY_PAIRS = [
-  { from: 200_000, name: "clipwright-base-64" },
-  { from: 30_000, name: "clipwright-small-64" },
-  { from: 3_000, name: "clipwright-mini-64" },
-  { from: 0, name: "clipwright-tiny-64" },
+/** Models for whoever has no more than a folder and a processor. */
+const MODELS = [
+  "clipwright-tiny-64",
+  "clipwright-mini-64",
+  "clipwright-small-64",
+  "clipwright-base-64",
 ] as const;
-
 /** Samples that a run sees where no length is given: few pairs are seen often, many at least five times. */
 const SAMPLES = 200_000;
 const EPOCHS = { least: 5, most: 100 };
@@ -65,25 +64,31 @@ export async function chooseModel(
   const hasLength = lengthKeys.some((key) => recipe[key] !== undefined);
   const epochs = Math.min(EPOCHS.most, Math.max(EPOCHS.least, Math.round(SAMPLES / pairs)));
   const samples = epochs * pairs;
-  const secondsOf = (name: string) => {
-    const { imageGmacs, textGmacs } = summarize(findPreset(name));
-    return (BOTH_PASSES * (imageGmacs + textGmacs) * 1e9 * samples) / (MACS_PER_CORE * cores);
-  };
-  const fitting = BY_PAIRS.filter(({ from }) => pairs >= from);
-  const chosen = fitting.find(({ name }) => secondsOf(name) <= SECONDS) ?? fitting.at(-1)!;
-  const smaller =
-    chosen !== fitting[0] ? `, as ${fitting[0]!.name} would take more than an hour on ${cores} cores` : "";
+  const chance = 1 / Math.max(2, pairs);
+  const predictor = makePredictor({ dataset: "", metric: "", n: pairs, chance }, []);
+  const byScore = candidatesOf(MODELS, ["clip"])
+    .map((candidate) => ({
+      ...candidate,
+      predicted: predictor.predict({ ...candidate, unique: pairs, samples }),
+    }))
+    .sort((a, b) => b.predicted.value - a.predicted.value);
+  const secondsOf = ({ gmacsPerPair }: Candidate): number =>
+    (BOTH_PASSES * gmacsPerPair * 1e9 * samples) / (MACS_PER_CORE * cores);
+  const [best] = byScore;
+  const cheapest = byScore.reduce((a, b) => (b.gmacsPerPair < a.gmacsPerPair ? b : a));
+  const chosen = byScore.find((candidate) => secondsOf(candidate) <= SECONDS) ?? cheapest;
+  const smaller = chosen !== best ? `, as ${best!.model} would take more than an hour on ${cores} cores` : "";
   const fits = 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)));
   const lower = input.batchSize === undefined && fits < batchSize;
   return {
     recipe: {
       ...recipe,
-      model: chosen.name,
+      model: chosen.model,
       ...(hasLength ? {} : { epochs }),
       ...(lower ? { batchSize: fits } : {}),
     },
     reasons: [
-      `Model ${chosen.name}: enough for ${pairs} pairs${smaller}. --model takes another (clipwright models).`,
+      `Model ${chosen.model}: enough for ${pairs} pairs${smaller}. --model takes another (clipwright models), and clipwright plan chooses for a budget.`,
       ...(hasLength
         ? []
         : [`Length ${epochs} epochs, ${samples} samples in all. --epochs, --steps or --time take another.`]),

@@ -1,0 +1,147 @@
+/**
+ * Plans against the default recipe at equal time, and the coverage of their intervals: of each set a plan is made without any evidence but
+ * the paper's, its recipe and the default one (what `clipwright train --train-data …` takes by itself, for the same time, on the same
+ * engine and precision) are trained in turns with the same seeds and scored alike. A second plan then knows these runs.
+ *
+ *     node dist/bench/plan.js --out planned --time 60s --engine openvino \
+ *       --set 'photos;flickr8k_1k-train-000000.tar;flickr8k_1k-test-000000.tar;image_retrieval_recall@10' \
+ *       --set 'drawings;icons/train/*.tar;icons/suite.json;concepts/acc1'
+ *
+ * A set is NAME;TRAINING DATA;SUITE OR HELD-OUT DATA;SCORE. What was trained is kept in `--out`: a finished run is not trained again, and
+ * the report alone takes seconds.
+ */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { UsageError } from "../src/core/errors.js";
+import { clopperPearson } from "../src/evaluate/statistics/distributions.js";
+import { collectRuns, pastRunIn } from "../src/study/past/collect.js";
+import type { PastRun, PastScore } from "../src/study/past/past-run.js";
+import { readExpected } from "../src/study/plan/expected.js";
+import { makePredictor } from "../src/study/predict/predict.js";
+import { clipwright, meanAndError, meanOf, student } from "./runs.js";
+
+const { values } = parseArgs({
+  options: {
+    set: { type: "string", multiple: true, default: [] },
+    out: { type: "string" },
+    time: { type: "string", default: "60s" },
+    seeds: { type: "string", default: "3" },
+    engine: { type: "string", default: "auto" },
+  },
+});
+const out = values.out!;
+const seeds = Array.from({ length: Number(values.seeds) }, (_, seed) => seed);
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const percent = (share: number): string => (100 * share).toFixed(1);
+
+interface TestSet {
+  readonly name: string;
+  readonly train: string;
+  /** Where scores are from: a suite, or held-out pairs that the run scores itself. */
+  readonly judge: readonly string[];
+  readonly suite: string | undefined;
+  readonly score: string;
+}
+
+const sets = values.set.map((words): TestSet => {
+  const [name, train, judge, score] = words.split(";") as [string, string, string, string];
+  const suite = judge.endsWith(".json") ? judge : undefined;
+  return { name, train, suite, judge: suite === undefined ? ["--val-data", judge] : [], score };
+});
+
+const scoreOf = ({ score }: TestSet, { scores }: PastRun): PastScore | undefined => {
+  const [metric, dataset] = score.split("/").reverse();
+  return scores.find((one) => one.metric === metric && (dataset === undefined || one.dataset === dataset));
+};
+
+/** The run in a folder; undefined where it is not finished. */
+function finished(folder: string): PastRun | undefined {
+  try {
+    return pastRunIn(folder);
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
+}
+
+/** Trains what is not trained yet, and scores it. */
+async function trained(set: TestSet, arm: string, seed: number, words: readonly string[]): Promise<void> {
+  const logs = join(out, set.name);
+  const name = `${arm}-${seed}`;
+  const folder = join(logs, name);
+  if (finished(folder) === undefined)
+    await clipwright([
+      ...["train", ...words, "--logs", logs, "--name", name, "--seed", String(seed)],
+      ...["--engine", values.engine!, "--precision", "auto", "--time", values.time!],
+    ]);
+  if (set.suite !== undefined && scoreOf(set, pastRunIn(folder)) === undefined)
+    await clipwright(["evaluate", folder, "--suite", set.suite, "--json"]);
+}
+
+mkdirSync(out, { recursive: true });
+writeFileSync(join(out, "none.jsonl"), "");
+let [inside, all] = [0, 0];
+const everything: { readonly set: TestSet; readonly runs: readonly PastRun[] }[] = [];
+print("| set | default | plan | difference | expected | inside |");
+print("| --- | --- | --- | --- | --- | --- |");
+for (const set of sets) {
+  const recipe = join(out, `${set.name}.json`);
+  if (!existsSync(recipe))
+    await clipwright([
+      ...[
+        "plan",
+        "--train-data",
+        set.train,
+        ...set.judge,
+        "--time",
+        values.time!,
+        "--engine",
+        values.engine!,
+      ],
+      ...["--no-pretrained", "--out", recipe, "--results", join(out, "none.jsonl"), "--score", set.score],
+      ...(set.suite === undefined ? [] : ["--suite", set.suite]),
+    ]);
+  for (const seed of seeds) {
+    await trained(set, "default", seed, ["--train-data", set.train, ...set.judge]);
+    await trained(set, "plan", seed, [recipe]);
+  }
+  const { runs } = await collectRuns([join(out, set.name)]);
+  everything.push({ set, runs });
+  const scores = (arm: string): number[] =>
+    seeds.map((seed) => {
+      const run = runs.find((one) => one.run.endsWith(`${arm}-${seed}`));
+      return 100 * scoreOf(set, run!)!.value;
+    });
+  const [a, b] = [scores("default"), scores("plan")];
+  const { mean, error } = meanAndError(b.map((score, at) => score - a[at]!));
+  const half = student(seeds.length) * error;
+  const told = readExpected((JSON.parse(readFileSync(recipe, "utf8")) as { expected: string }).expected);
+  const within = b.filter((score) => told.low <= score / 100 && score / 100 <= told.high).length;
+  inside += within;
+  all += b.length;
+  print(
+    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)} ± ${half.toFixed(1)} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
+  );
+}
+const share = (k: number, n: number): string => {
+  const { low, high } = clopperPearson(k, n);
+  return `${k} of ${n}, ${percent(k / n)} % (${percent(low)} to ${percent(high)})`;
+};
+print(`\nInside the first plans' intervals: ${share(inside, all)}`);
+
+// Each run from the others, those with its recipe (other seeds of it) left out.
+[inside, all] = [0, 0];
+for (const { set, runs } of everything) {
+  for (const run of runs) {
+    const arm = run.run.replace(/-\d+$/, "");
+    const others = everything.flatMap((one) => one.runs).filter((one) => !one.run.startsWith(arm));
+    const came = scoreOf(set, run)!;
+    const { dataset, metric, n, chance = 0 } = came;
+    const { low, high } = makePredictor({ dataset, metric, n, chance }, others).predict(run);
+    all++;
+    if (low <= came.value && came.value <= high) inside++;
+  }
+}
+print(`Each recipe's runs from all other recipes': ${share(inside, all)}`);

@@ -1,0 +1,136 @@
+/** Which of the candidates a budget is best spent on: what each could see, and what would come of it. */
+
+import type { Predicted, Predictor } from "../predict/predict.js";
+import type { Budget } from "./budget.js";
+import type { Candidate } from "./candidates.js";
+import { secondsOf, type TimedStep } from "./profile.js";
+
+/** A candidate with what the budget lets it see. */
+export interface Option extends Candidate {
+  readonly batchSize: number;
+  /** Different pairs. */
+  readonly unique: number;
+  /** Samples seen. */
+  readonly samples: number;
+  /** What they take; less than the budget where more passes would bring nothing. */
+  readonly seconds: number;
+  /** Multiply-adds of the forward passes, 10⁹. */
+  readonly gmacs: number;
+  /** Its time is reckoned from another model's. */
+  readonly estimated: boolean;
+  readonly predicted: Predicted;
+}
+
+export interface Situation {
+  readonly budget: Pick<Budget, "seconds" | "gmacs">;
+  /** Different pairs that can be trained on. */
+  readonly unique: number;
+  readonly steps: readonly TimedStep[];
+  readonly predictor: Predictor;
+  /** What the loader makes of it, once it has been tried: see `LoaderCost`. */
+  readonly loader?: LoaderCost | undefined;
+  /** Bytes that a step may need. Default: any. */
+  readonly memoryBytes?: number | undefined;
+}
+
+/** What training on the data itself took beside the steps on random data. */
+export interface LoaderCost {
+  /** Waiting for a pair the first time that it is read. */
+  readonly secondsPerPair: number;
+  /** A step beside the data workers, in steps alone. */
+  readonly slower: number;
+}
+
+/** Share of the worth of endless passes that may be missing where a run ends before its budget. */
+const MISSING = 0.005;
+/** Passes from which on pictures are changed or seen in several views: in a single pass augmentation hurts (the paper's section 7). */
+const VIEWS_FROM = 2;
+
+/** Pairs of a step: as many as a fiftieth of the data allows, 64 to 256; never more than half of them. */
+export function batchFor(unique: number): number {
+  const power = (pairs: number): number => 2 ** Math.floor(Math.log2(Math.max(2, pairs)));
+  return Math.min(Math.max(64, Math.min(256, power(unique / 50))), power(unique / 2));
+}
+
+/** Passes after which more would bring less than half a per cent of what endless ones do. */
+export const mostPasses = (halfLife: number): number => 1 - halfLife * Math.log(MISSING);
+
+/** The candidates with what they would come to, best first: by the median of what is predicted. */
+export function rank(candidates: readonly Candidate[], situation: Situation): readonly Option[] {
+  const { budget, unique, steps, predictor, memoryBytes = Number.POSITIVE_INFINITY } = situation;
+  const { loader = { secondsPerPair: 0, slower: 1 } } = situation;
+  const most = unique * mostPasses(predictor.evidence.halfLife);
+  const batchSize = batchFor(unique);
+  const options = candidates.flatMap((candidate): Option[] => {
+    const { gmacsPerPair, gmacsPerSample, strategy, model } = candidate;
+    const step = secondsOf(steps, candidate);
+    const secondsPerSample = (loader.slower * step.seconds * gmacsPerSample) / gmacsPerPair;
+    const affordable =
+      budget.gmacs !== undefined
+        ? budget.gmacs / gmacsPerSample
+        : samplesIn(budget.seconds!, { unique, secondsPerSample, ...loader });
+    const samples = Math.round(Math.min(affordable, most));
+    const needed = steps.find((one) => one.model === model)?.memoryBytes ?? 0;
+    const views = strategy === "clip-aug" || strategy === "slip";
+    if (samples < batchSize || needed > memoryBytes || (views && samples < VIEWS_FROM * unique)) return [];
+    const seen = { unique, samples };
+    return [
+      {
+        ...candidate,
+        ...seen,
+        batchSize,
+        seconds: samples * secondsPerSample + Math.min(samples, unique) * loader.secondsPerPair,
+        gmacs: samples * gmacsPerSample,
+        estimated: step.estimated,
+        predicted: predictor.predict({ ...candidate, ...seen }),
+      },
+    ];
+  });
+  return options.sort((a, b) => b.predicted.value - a.predicted.value || a.gmacsPerPair - b.gmacsPerPair);
+}
+
+/** Samples in a time t = samples · secondsPerSample + min(samples, unique) · secondsPerPair: pictures are waited for once. */
+function samplesIn(
+  seconds: number,
+  {
+    unique,
+    secondsPerSample,
+    secondsPerPair,
+  }: LoaderCost & Pick<Option, "unique"> & { secondsPerSample: number },
+): number {
+  const onePass = seconds / (secondsPerSample + secondsPerPair);
+  return onePass <= unique ? onePass : (seconds - unique * secondsPerPair) / secondsPerSample;
+}
+
+/** Models that are told as runners-up, and so must be timed. */
+export const TOLD = 3;
+
+/** Another budget or more data, and what would then be chosen. */
+export interface Change {
+  readonly when: string;
+  readonly option: Option;
+}
+
+/** Where the choice would be another one: less and more to spend, and more pairs. */
+export function changesOf(candidates: readonly Candidate[], situation: Situation): readonly Change[] {
+  const now = rank(candidates, situation)[0];
+  const spend = (factor: number): Situation => {
+    const { seconds, gmacs } = situation.budget;
+    const scaled = {
+      seconds: seconds === undefined ? undefined : factor * seconds,
+      gmacs: gmacs === undefined ? undefined : factor * gmacs,
+    };
+    return { ...situation, budget: scaled };
+  };
+  const others: readonly (readonly [string, Situation])[] = [
+    ["a quarter of the budget", spend(1 / 4)],
+    ["four times the budget", spend(4)],
+    ["sixteen times the budget", spend(16)],
+    ["four times the pairs", { ...situation, unique: 4 * situation.unique }],
+  ];
+  return others.flatMap(([when, other]) => {
+    const [option] = rank(candidates, other);
+    const same = option?.model === now?.model && option?.strategy === now?.strategy;
+    return option === undefined || same ? [] : [{ when, option }];
+  });
+}

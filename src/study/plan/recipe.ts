@@ -1,0 +1,80 @@
+/** The recipe of an option: what the plan chose, and the settings that follow from it and the data. */
+
+import type { PretrainedModel } from "../../evaluate/pretrained/catalog.js";
+import { formatSeconds } from "../../settings/duration.js";
+import type { RecipeInput } from "../../train/recipe/recipe.js";
+import type { Asked } from "../predict/predict.js";
+import type { Budget } from "./budget.js";
+import type { Option } from "./choose.js";
+import { writeExpected } from "./expected.js";
+import type { DataFacts } from "./facts.js";
+
+/** Pictures are kept somewhat larger than the model sees them, for crops; a multiple of 8. */
+const KEPT = 1.25;
+/** Pictures that much larger than what is kept are not worth decoding again and again. */
+const LARGER = 1.5;
+/** Of a run, between scores on what is held out. */
+const SCORED = "20%";
+/** Learning rate for weights that are trained on, as docs/strategies.md has it; and passes, where no time is the limit. */
+const TUNING = { lr: 1e-5, epochs: 5 };
+
+interface Known {
+  readonly facts: DataFacts;
+  readonly asked?: Asked;
+  readonly budget?: Budget;
+}
+
+/** What of the data decides: pictures much larger than the model sees are kept small, so that they are decoded once. */
+function keptSize(
+  { imageSize, samples, unique }: Option,
+  { side }: DataFacts,
+): Pick<RecipeInput, "keepSize"> {
+  const size = 8 * Math.ceil((KEPT * imageSize) / 8);
+  return samples > unique && side >= LARGER * size ? { keepSize: size } : {};
+}
+
+/** Settings that the caller gave stand over what is chosen. With a budget the recipe has its length and what is expected of it. */
+export function plannedRecipe(
+  base: RecipeInput,
+  option: Option,
+  { facts, asked, budget }: Known,
+): RecipeInput {
+  const { model, strategy, batchSize, samples, seconds } = option;
+  const whole = budget?.seconds !== undefined && seconds > 0.98 * budget.seconds;
+  const length =
+    budget === undefined ? {} : whole ? { time: formatSeconds(Math.round(budget.seconds)) } : { samples };
+  return {
+    model,
+    strategy,
+    batchSize,
+    precision: "auto",
+    ...keptSize(option, facts),
+    ...(holdsOut(base) && { valFrequency: SCORED }),
+    ...base,
+    ...length,
+    ...(asked && {
+      expected: writeExpected({ score: `${asked.dataset}/${asked.metric}`, ...option.predicted }),
+    }),
+  };
+}
+
+/** The recipe that trains a pretrained model on. */
+export function tunedRecipe(
+  base: RecipeInput,
+  { name }: PretrainedModel,
+  { seconds }: Budget,
+  { pairs }: DataFacts,
+): RecipeInput {
+  return {
+    pretrained: name,
+    batchSize: Math.min(64, 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)))),
+    lr: TUNING.lr,
+    precision: "auto",
+    ...(holdsOut(base) && { valFrequency: SCORED }),
+    ...base,
+    ...(seconds === undefined ? { epochs: TUNING.epochs } : { time: formatSeconds(Math.round(seconds)) }),
+  };
+}
+
+const holdsOut = ({ valSplit, valData }: RecipeInput): boolean =>
+  valData !== undefined || (typeof valSplit === "number" && valSplit > 0);
