@@ -77,7 +77,8 @@ async function main(): Promise<void> {
   process.stdout.write(`\n${title}\n${alignColumns([columns, ...rows])}`);
   process.stdout.write(
     `\n${summary.classes} names, and none of these styles was trained on.\n` +
-      `${minutes.toFixed(1)} minutes in all. Open ${RUN}/report.html to see the pictures.\n`,
+      `${minutes.toFixed(1)} minutes in all. Open ${RUN}/report.html to see the pictures.\n` +
+      `Search them, and try classes of your own: npx clipwright serve ${RUN} --images ${folder}/test/0.tar --classnames ${folder}/classnames.txt\n`,
   );
 }
 

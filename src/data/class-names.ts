@@ -5,7 +5,7 @@
 import { UsageError } from "../core/errors.js";
 import { parseJson, readText } from "../core/files.js";
 import { eachSample } from "./columns/samples.js";
-import type { Dataset } from "./dataset.js";
+import { type Dataset, relabelled } from "./dataset.js";
 
 /** The classes of a labelled set. */
 export interface Classes {
@@ -77,6 +77,15 @@ export function classesOf(labels: readonly string[], of: string, file?: string |
     );
   }
   return classes({ names: labels.map(classNameOf) }, counting(labels), labels);
+}
+
+/** The data set with the names of its classes for labels; as it is without a file or list of names. See `classesOf`. */
+export function withClassNames(dataset: Dataset, names: string | ClassNames | undefined): Dataset {
+  if (names === undefined) return dataset;
+  const classes = classesOf(datasetLabels(dataset), dataset.name, names);
+  return relabelled(dataset, ({ label }) =>
+    label === undefined ? undefined : classes.names[classes.indexOf.get(label)!],
+  );
 }
 
 /** `classesOf` for labels and names that are known. `where` names the file and the data in errors. */

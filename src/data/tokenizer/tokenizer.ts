@@ -37,6 +37,7 @@ export interface Tokenizer extends TokenizerSummary {
   /** A tokenizer that differs only in its context length. */
   withContextLength(contextLength: number): Tokenizer;
 
+  /** What a run's `config.json` says of it. */
   toJSON(): TokenizerSummary;
 
   /** What `saveTokenizer` writes, in its family's own format: the vocabulary first, then what lies beside it. */

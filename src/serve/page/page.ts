@@ -183,7 +183,9 @@ export class Page {
     const shown = number(found.length);
     const count =
       found.length === 0
-        ? "No picture passes the filter."
+        ? this.description?.rows === 0
+          ? "There are no pictures before the first checkpoint."
+          : "No picture passes the filter."
         : query.kind === "all"
           ? `${shown} of ${total.toLocaleString("en-US")} pictures`
           : `The ${shown} nearest`;

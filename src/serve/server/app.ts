@@ -8,7 +8,7 @@ import { type Access, accessGuard, headersGuard } from "../../core/web/guard.js"
 import { listen, type PageServer, type ServeOptions } from "../../core/web/listen.js";
 import { pageScripts, sendText } from "../../core/web/scripts.js";
 import { Busy, Turns } from "../../core/web/turns.js";
-import type { Training } from "../page/source.js";
+import type { Description, Training } from "../page/source.js";
 import { icon, pageDocument } from "./document.js";
 import type { Served } from "./served.js";
 import { pageStyle } from "./style.js";
@@ -19,6 +19,12 @@ const PICTURE_BYTES = 2 ** 25;
 const BODY_BYTES = 2 ** 20;
 /** Embedding takes the whole processor: one at a time. */
 const EMBEDDING = { atOnce: 1, waiting: 32 };
+
+/** Before there are pictures. */
+const NOTHING: Omit<Description, "title"> = {
+  ...{ rows: 0, labels: [], version: "none", model: "before its first checkpoint" },
+  scale: { value: 1, about: "not known yet" },
+};
 
 const rowNumber = z.int().min(0);
 const filter = { label: z.string().max(1000).optional(), words: z.string().max(1000).optional() };
@@ -35,7 +41,10 @@ const questions = {
 
 /** What is shown; another one from one request to the next while a training is followed. */
 export interface Shown {
-  current(): Served;
+  /** Undefined before a followed run's first checkpoint. */
+  current(): Served | undefined;
+  /** What is told before that. */
+  readonly title?: string | undefined;
   /** Absent where no training is followed. */
   readonly training?: (() => Training) | undefined;
 }
@@ -49,6 +58,13 @@ export const servePictures = (
 
 export function picturesApp(shown: Shown, access: Access, onProblem: (line: string) => void): Hono {
   const app = new Hono();
+  const current = (): Served => {
+    const served = shown.current();
+    if (served === undefined)
+      throw new UsageError("pictures: there are none before the first checkpoint. Wait for it.");
+    return served;
+  };
+  const describe = (): Description => shown.current()?.describe() ?? { ...NOTHING, title: shown.title ?? "" };
   const turns = new Turns("embedding", EMBEDDING.atOnce, EMBEDDING.waiting);
 
   app.use(headersGuard);
@@ -63,7 +79,7 @@ export function picturesApp(shown: Shown, access: Access, onProblem: (line: stri
     c.req.path === "/api/picture" ? next() : bodyLimit({ maxSize: BODY_BYTES, onError: tooLong })(c, next),
   );
 
-  app.get("/", (c) => c.html(pageDocument(shown.current().describe().title)));
+  app.get("/", (c) => c.html(pageDocument(describe().title)));
   app.get("/style.css", (c) => sendText(c, "text/css", pageStyle));
   app.get("/icon.svg", (c) => sendText(c, "image/svg+xml", icon));
   for (const [address, script] of pageScripts(PAGE, ["serve/page", "serve/search", "core", "core/page"])) {
@@ -72,7 +88,7 @@ export function picturesApp(shown: Shown, access: Access, onProblem: (line: stri
 
   app.get("/thumbnail/:row{[0-9]{1,10}}", (c) => {
     const row = Number(c.req.param("row"));
-    const { index, version } = shown.current();
+    const { index, version } = current();
     if (row >= index.rows) return c.json({ error: "there is no such picture." }, 404);
     const kept = c.req.query("version") === version ? "private, max-age=86400, immutable" : "no-store";
     return c.body(index.thumbnail(row) as Uint8Array<ArrayBuffer>, 200, {
@@ -82,16 +98,16 @@ export function picturesApp(shown: Shown, access: Access, onProblem: (line: stri
   });
 
   app.get("/api/set", (c) =>
-    c.json({ ...shown.current().describe(), ...(shown.training !== undefined && { follows: true }) }),
+    c.json({ ...describe(), ...(shown.training !== undefined && { follows: true }) }),
   );
   app.get("/api/name/:row{[0-9]{1,10}}", (c) => {
     const row = Number(c.req.param("row"));
-    const served = shown.current();
+    const served = current();
     if (row >= served.index.rows) return c.json({ error: "there is no such picture." }, 404);
     return c.json(served.found(row));
   });
   app.get("/api/map", (c) => {
-    const map = shown.current().map(onProblem);
+    const map = shown.current()?.map(onProblem);
     if (map === undefined) return c.body(null, 204);
     if (typeof map === "number") return c.json({ done: map }, 202);
     return sendBytes(c, map);
@@ -102,31 +118,31 @@ export function picturesApp(shown: Shown, access: Access, onProblem: (line: stri
   });
   app.post("/api/texts", async (c) => {
     const { texts } = await asked(c, questions.texts);
-    const { encoder, index } = shown.current();
+    const { encoder, index } = current();
     return sendVectors(c, await turns.run(() => encoder.embedTexts(texts)), index.width);
   });
   app.post("/api/picture", async (c) => {
     const bytes = new Uint8Array(await c.req.arrayBuffer());
-    const { encoder, index } = shown.current();
+    const { encoder, index } = current();
     return sendVectors(c, await turns.run(() => encoder.embedImages([bytes])), index.width);
   });
   app.post("/api/vectors", async (c) => {
     const { rows } = await asked(c, questions.vectors);
-    const { index } = shown.current();
+    const { index } = current();
     const flat = new Float32Array(rows.length * index.width);
     for (const [i, row] of rows.entries()) flat.set(index.vectorOf(row), i * index.width);
     return sendVectors(c, flat, index.width);
   });
   app.post("/api/nearest", async (c) => {
     const { vector, k, ...rest } = await asked(c, questions.nearest);
-    const served = shown.current();
+    const served = current();
     if (vector.length !== served.index.width)
       throw new UsageError(`vector: must have ${served.index.width} numbers; got ${vector.length}.`);
     return c.json(await served.nearest(Float32Array.from(vector), k, rest));
   });
   app.post("/api/browse", async (c) => {
     const { from, count, ...rest } = await asked(c, questions.browse);
-    return c.json(shown.current().browse(from, count, rest));
+    return c.json(shown.current()?.browse(from, count, rest) ?? { found: [], total: 0 });
   });
 
   app.notFound((c) => c.json({ error: "there is no such address." }, 404));

@@ -1,14 +1,15 @@
 /** The index of a run's or a source's pictures, in the cache folder, for whoever has made none. */
 
 import { createHash } from "node:crypto";
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { cacheFolder } from "../../core/cache-folder.js";
 import { makeFolder } from "../../core/disk.js";
 import { withFileErrors } from "../../core/files.js";
 import { prune, touch } from "../../core/prune.js";
+import { withClassNames } from "../../data/class-names.js";
 import { concatDatasets, type Dataset } from "../../data/dataset.js";
 import type { LoadedModel } from "../../evaluate/model/load-model.js";
-import { heldOutSets } from "../../train/run/data.js";
+import { heldOutSets, type ScoredSet } from "../../train/run/data.js";
 import { type MakeIndexOptions, makeIndex } from "../index/make.js";
 import { PictureIndex } from "../index/open.js";
 
@@ -17,18 +18,21 @@ const LIMIT_BYTES = 8 * 2 ** 30;
 
 type Told = Pick<MakeIndexOptions, "onProgress" | "onNote">;
 
-/** The index of `dataset` by `model`, brought up to date. `name` tells it from others of the same data, e.g. a followed run's. */
+/**
+ * The index of `dataset` by `model`, brought up to date. One model's and data's has a place of its own; that of a run that is
+ * `followed` stays in one place, whichever checkpoint makes it.
+ */
 export async function cachedIndex(
   model: LoadedModel,
   dataset: Dataset,
   modelPath: string,
   told: Told,
-  name = "",
+  followed?: string,
 ): Promise<PictureIndex> {
   const sources = dataset.description.map(({ source }) => source);
-  const key = createHash("sha256").update(
-    JSON.stringify([model.identity(), dataset.name, dataset.length, sources, name]),
-  );
+  const place =
+    followed === undefined ? [model.identity(), dataset.name, dataset.length, sources] : [resolve(followed)];
+  const key = createHash("sha256").update(JSON.stringify(place));
   const folder = join(cacheFolder(), "indexes");
   const out = join(folder, key.digest("hex").slice(0, 24));
   withFileErrors("write", out, () => makeFolder(out));
@@ -38,11 +42,15 @@ export async function cachedIndex(
   return PictureIndex.open(out);
 }
 
-/** The pictures that a run holds out, each set once. Throws `UsageError` where it holds out none. */
+/** The pictures that a run holds out, each set once, with names for labels. Throws `UsageError` where it holds out none. */
 export async function heldOutPictures(run: string, say: (line: string) => void): Promise<Dataset> {
-  const sets = await heldOutSets(run, say);
-  const sourcesOf = ({ dataset }: { readonly dataset: Dataset }) =>
-    JSON.stringify(dataset.description.map(({ source }) => source));
-  const once = sets.filter((set, i) => sets.findIndex((other) => sourcesOf(other) === sourcesOf(set)) === i);
-  return concatDatasets(once.map(({ dataset }) => dataset));
+  const sets = new Map<string, ScoredSet>();
+  for (const set of await heldOutSets(run, say)) {
+    const sources = JSON.stringify(set.dataset.description.map(({ source }) => source));
+    // The same pictures may be held out twice: once of them with names for their classes.
+    if (sets.get(sources)?.classnames === undefined) sets.set(sources, set);
+  }
+  return concatDatasets(
+    [...sets.values()].map(({ dataset, classnames }) => withClassNames(dataset, classnames)),
+  );
 }

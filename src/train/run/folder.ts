@@ -58,6 +58,9 @@ const START = "start.json";
 const HELD_OUT = "held-out.json";
 const METRICS = "metrics.jsonl";
 const EVALUATION = "evaluation.jsonl";
+const WARNINGS = "warnings.jsonl";
+/** Files of lines with steps. */
+const LINES = [METRICS, EVALUATION, WARNINGS];
 
 /** A line of `metrics.jsonl` or `evaluation.jsonl`; lines without `step` outlive a resume. */
 export type Line = Readonly<Record<string, unknown>> & { readonly step?: number };
@@ -96,7 +99,7 @@ const heldOutSchema: z.ZodType<HeldOut> = z.object({
 
 /** What a run has written before its first checkpoint, and writes again when it begins anew. */
 const OF_A_TRY =
-  /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation)\.(?:jsonl|csv)|tensorboard|bpe_simple_vocab.*)$/;
+  /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation|warnings)\.(?:jsonl|csv)|tensorboard|bpe_simple_vocab.*)$/;
 
 /** What a lock that was let go leaves. */
 const LOCK_REMAINS = /^\.lock-\d+\.free$/;
@@ -139,7 +142,7 @@ export class Run implements Disposable {
     this.resumed = latestSound(this.checkpoints, (line) => notes.push(line));
     this.notes = notes;
     const done = this.resumed?.step ?? -1;
-    for (const file of [METRICS, EVALUATION]) truncateLines(disk, join(path, file), done);
+    for (const file of LINES) truncateLines(disk, join(path, file), done);
   }
 
   /**
@@ -255,6 +258,9 @@ export class Run implements Disposable {
   /** Appends a line to `evaluation.jsonl`: `{ step, dataset, task, metric, value, low, high, n }`. */
   appendEvaluation = (line: Line): void => this.append(EVALUATION, line);
 
+  /** Appends a line to `warnings.jsonl`: `{ step, text }`. */
+  appendWarning = (line: Line): void => this.append(WARNINGS, line);
+
   /** The lines so far. */
   readMetrics = (): Line[] => readLines(join(this.path, METRICS));
   readEvaluation = (): Line[] => readLines(join(this.path, EVALUATION));
@@ -294,7 +300,7 @@ export class Run implements Disposable {
     state: TrainState,
     score?: Score,
   ): Checkpoint {
-    for (const file of [METRICS, EVALUATION]) {
+    for (const file of LINES) {
       const path = join(this.path, file);
       if (existsSync(path)) withFileErrors("write", path, () => this.disk.sync(path));
     }

@@ -86,14 +86,15 @@ function summaryOf(name: string, path: string): RunSummary {
 }
 
 /** What is known of a run by its recipe and lines. */
-type Course = Omit<RunSummary, "name" | "path" | "changedMs" | "problem">;
+export type Course = Omit<RunSummary, "name" | "path" | "changedMs" | "problem">;
 
 const UNREADABLE: Course = {
   ...{ state: "unreadable", model: "?", step: 0, totalSteps: undefined, samplesSeen: 0, seconds: 0 },
   score: undefined,
 };
 
-function courseOf(path: string): Course {
+/** How far the run at `path` has come. Throws `UsageError` where its files cannot be read. */
+export function courseOf(path: string): Course {
   const config = readJsonObject(join(path, "config.json"));
   const plan = planIn(path);
   const last = readLines(join(path, "metrics.jsonl")).at(-1);

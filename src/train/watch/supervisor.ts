@@ -225,7 +225,7 @@ export class Supervisor {
       if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
       const loss = records.find(({ metric }) => metric === "val_loss")?.value;
       for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))
-        hooks.onMessage?.(message, "warning");
+        this.warn(step, message);
     } else if (this.timesEvaluation) {
       await this.evaluate(step, { val: true, zeroshot: true });
     }
@@ -362,13 +362,20 @@ export class Supervisor {
   }
 
   private diagnose(report: StepReport, indices: Uint32Array): void {
-    const { hooks, dataset } = this.context;
+    const { dataset } = this.context;
     const finite = Number.isFinite(report.loss) && Number.isFinite(report.gradNorm);
     const sampleKeys = finite ? undefined : Array.from(indices, (i) => dataset.sample(i).key);
     for (const { rule, message } of this.doctor.step({ ...report, sampleKeys })) {
       if (rule === "non-finite-loss") throw new UsageError(`${message} ${this.lastSaved()}`);
-      hooks.onMessage?.(message, "warning");
+      this.warn(report.step, message);
     }
+  }
+
+  /** Tells what is wrong, and keeps it with the run. */
+  private warn(step: number, text: string): void {
+    const { run, hooks } = this.context;
+    run.appendWarning({ step, text });
+    hooks.onMessage?.(text, "warning");
   }
 }
 

@@ -1,7 +1,6 @@
 /** `clipwright index`: pictures to an index that is searched. */
 
-import { classesOf, datasetLabels } from "../../../data/class-names.js";
-import { type Dataset, relabelled } from "../../../data/dataset.js";
+import { withClassNames } from "../../../data/class-names.js";
 import { dataFields, datasetOptions, selectField } from "../../../data/fields.js";
 import { openDataset } from "../../../data/index.js";
 import { takeSelected } from "../../../data/selections/select.js";
@@ -83,13 +82,6 @@ export const indexCommand = defineCommand({
     return 0;
   },
 });
-
-/** Labels in words, where a file has them. */
-function withClassNames(dataset: Dataset, classnames: string | undefined): Dataset {
-  if (classnames === undefined) return dataset;
-  const { names, indexOf } = classesOf(datasetLabels(dataset), dataset.name, classnames);
-  return relabelled(dataset, ({ label }) => (label === undefined ? undefined : names[indexOf.get(label)!]));
-}
 
 const percent = (share: number): string =>
   `${(100 * share).toFixed(share < 0.9995 && share > 0.99 ? 2 : 1)} %`;

@@ -7,5 +7,6 @@ export const useCommands: readonly CommandEntry[] = [
   entry("search", async () => (await import("./search.js")).searchCommand),
   entry("serve", async () => (await import("./serve.js")).serveCommand),
   entry("site", async () => (await import("./site.js")).siteCommand),
+  entry("watch", async () => (await import("./watch.js")).watchCommand),
   entry("classify", async () => (await import("./classify.js")).classifyCommand),
 ];

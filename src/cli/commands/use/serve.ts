@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { UsageError } from "../../../core/errors.js";
+import { withClassNames } from "../../../data/class-names.js";
 import { dataFields, datasetOptions } from "../../../data/fields.js";
 import { openDataset } from "../../../data/index.js";
 import { openEngine } from "../../../engines/registry.js";
@@ -82,7 +83,10 @@ export const serveCommand = defineCommand({
     if (made !== undefined) requireModelOf(made, model);
     const pictures = async () => {
       if (images !== undefined)
-        return openDataset(images, { ...datasetOptions(rest), captionsOptional: true, onProgress: say });
+        return withClassNames(
+          await openDataset(images, { ...datasetOptions(rest), captionsOptional: true, onProgress: say }),
+          rest.classnames,
+        );
       if (model.run !== undefined) return heldOutPictures(model.run, say);
       throw new UsageError(
         "serve: a model that is no run's has held nothing out to show. Give --images or --index.",
