@@ -3,7 +3,8 @@
     python3 bench/export.py RUN IMAGES TEXTS     # needs torch, open_clip_torch 3.x, transformers 5, pillow; npm run build
 
 IMAGES is a folder of pictures, TEXTS a file, one a line. Exports RUN to open_clip and to hf into a temporary folder, embeds
-pictures and texts there with preprocessing, and prints the least and the mean cosine to what `clipwright embed RUN` gives.
+pictures and texts there with preprocessing ("own crop": with transformers' CLIPImageProcessor instead of the export's), and
+prints the least and the mean cosine to what `clipwright embed RUN` gives.
 A run's own folder must be refused by open_clip's local-dir.
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 import open_clip
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, CLIPImageProcessor, CLIPImageProcessorPil, CLIPModel
+from transformers import AutoImageProcessor, AutoTokenizer, CLIPImageProcessor, CLIPModel
 
 CLI = ["node", str(Path(__file__).parents[1] / "dist" / "src" / "cli" / "main.js")]
 
@@ -44,7 +45,7 @@ def by_open_clip(folder, images, texts):
 @torch.no_grad()
 def by_transformers(folder, images, texts, processor_class):
     model = CLIPModel.from_pretrained(folder).eval()
-    processor = processor_class.from_pretrained(folder)
+    processor = processor_class.from_pretrained(folder, trust_remote_code=processor_class is AutoImageProcessor)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     pixels = [processor(Image.open(path), return_tensors="pt")["pixel_values"] for path in images]
     length = model.config.text_config.max_position_embeddings
@@ -75,8 +76,8 @@ def main(run, images, texts_file):
     with tempfile.TemporaryDirectory() as work:
         forms = {
             "open_clip": ("open_clip", by_open_clip, ()),
-            "hf": ("hf", by_transformers, (CLIPImageProcessor,)),
-            "hf, Pillow": ("hf", by_transformers, (CLIPImageProcessorPil,)),
+            "hf": ("hf", by_transformers, (AutoImageProcessor,)),
+            "hf, own crop": ("hf", by_transformers, (CLIPImageProcessor,)),
         }
         for name, (to, by, rest) in forms.items():
             folder = Path(work) / to

@@ -1,7 +1,7 @@
 /**
  * Plans against the default recipe at equal time, and the coverage of their intervals: of each set a plan is made without any evidence but
  * the paper's, its recipe and the default one (what `clipwright train --train-data …` takes by itself, for the same time, on the same
- * engine and precision) are trained in turns with the same seeds and scored alike. A second plan then knows these runs.
+ * engine and precision) are trained in turns with the same seeds and scored alike. Then each run is predicted from those of other recipes.
  *
  *     node dist/bench/plan.js --out planned --time 60s --engine openvino \
  *       --set 'photos;flickr8k_1k-train-000000.tar;flickr8k_1k-test-000000.tar;image_retrieval_recall@10' \
@@ -29,9 +29,13 @@ const { values } = parseArgs({
     time: { type: "string", default: "60s" },
     seeds: { type: "string", default: "3" },
     engine: { type: "string", default: "auto" },
+    /** Folders of other runs, each of which is predicted from those of other recipes beside it. */
+    results: { type: "string", multiple: true, default: [] },
   },
 });
-const out = values.out!;
+const out = values.out ?? "planned";
+/** Scores that are predicted of other runs. */
+const KINDS: readonly string[] = ["acc1", "image_retrieval_recall@1"];
 const seeds = Array.from({ length: Number(values.seeds) }, (_, seed) => seed);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const percent = (share: number): string => (100 * share).toFixed(1);
@@ -84,8 +88,8 @@ mkdirSync(out, { recursive: true });
 writeFileSync(join(out, "none.jsonl"), "");
 let [inside, all] = [0, 0];
 const everything: { readonly set: TestSet; readonly runs: readonly PastRun[] }[] = [];
-print("| set | default | plan | difference | expected | inside |");
-print("| --- | --- | --- | --- | --- | --- |");
+if (sets.length > 0) print("| set | default | plan | difference | expected | inside |");
+if (sets.length > 0) print("| --- | --- | --- | --- | --- | --- |");
 for (const set of sets) {
   const recipe = join(out, `${set.name}.json`);
   if (!existsSync(recipe))
@@ -122,26 +126,39 @@ for (const set of sets) {
   inside += within;
   all += b.length;
   print(
-    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)} ± ${half.toFixed(1)} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
+    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)}${seeds.length > 1 ? ` ± ${half.toFixed(1)}` : ""} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
   );
 }
 const share = (k: number, n: number): string => {
   const { low, high } = clopperPearson(k, n);
   return `${k} of ${n}, ${percent(k / n)} % (${percent(low)} to ${percent(high)})`;
 };
-print(`\nInside the first plans' intervals: ${share(inside, all)}`);
+if (all > 0) print(`\nInside the first plans' intervals: ${share(inside, all)}`);
 
-// Each run from the others, those with its recipe (other seeds of it) left out.
-[inside, all] = [0, 0];
-for (const { set, runs } of everything) {
-  for (const run of runs) {
-    const arm = run.run.replace(/-\d+$/, "");
-    const others = everything.flatMap((one) => one.runs).filter((one) => !one.run.startsWith(arm));
-    const came = scoreOf(set, run)!;
-    const { dataset, metric, n, chance = 0 } = came;
-    const { low, high } = makePredictor({ dataset, metric, n, chance }, others).predict(run);
-    all++;
-    if (low <= came.value && came.value <= high) inside++;
+/** Each run's first score of a kind from all runs but those of its recipe: inside, of how many. */
+function leftOut(runs: readonly PastRun[]): readonly [inside: number, all: number] {
+  let count = 0;
+  const told = runs.flatMap(({ run, scores }) => {
+    const score = scores.find(
+      ({ metric, low, chance = 1 }) => KINDS.includes(metric) && low > chance && chance < 1,
+    );
+    return score === undefined ? [] : [{ run, score }];
+  });
+  for (const { run, score } of told) {
+    const recipe = run.replace(/-\d+$/, "");
+    const others = runs.filter((other) => other.run.replace(/-\d+$/, "") !== recipe);
+    const { dataset, metric, n, chance = 0, value } = score;
+    const own = runs.find((other) => other.run === run)!;
+    const { low, high } = makePredictor({ dataset, metric, n, chance }, others).predict(own);
+    if (low <= value && value <= high) count++;
   }
+  return [count, told.length];
 }
-print(`Each recipe's runs from all other recipes': ${share(inside, all)}`);
+
+const measured = everything.flatMap((one) => one.runs);
+const { runs: others } = await collectRuns(values.results);
+for (const folder of values.results) {
+  const own = others.filter(({ run }) => run.startsWith(folder));
+  print(`From all other recipes' runs, ${folder}: ${share(...leftOut(own))}`);
+}
+if (measured.length > 0) print(`From all other recipes' runs, these: ${share(...leftOut(measured))}`);

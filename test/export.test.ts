@@ -183,7 +183,8 @@ describe("an export", () => {
       "x",
     );
     writeRun(folder, changed, change.preprocess);
-    return exportTo(to, `${folder}-out`.slice(scratch.length + 1), folder);
+    const { files } = await exportTo(to, `${folder}-out`.slice(scratch.length + 1), folder);
+    return { files, folder: `${folder}-out` };
   };
   for (const [what, change, to, message] of [
     [
@@ -226,6 +227,23 @@ describe("an export", () => {
       await refused(other(cleaned, to), message);
     });
   }
+
+  test("hf: brings its own processor where transformers' would prepare pictures otherwise", async () => {
+    const white = { transparency: [255, 255, 255], resize_mode: "squash" };
+    const { files: plain } = await other({ preprocess: white }, "hf");
+    assert.ok(!plain.includes("image_processing_clipwright.py"), String(plain));
+    const cut = { transparency: [0, 128, 255], exif_orientation: true };
+    const { files, folder } = await other({ preprocess: cut }, "hf");
+    assert.ok(files.includes("image_processing_clipwright.py"), String(files));
+    const read = (name: string) => readFileSync(join(folder, name), "utf8");
+    const program = read("image_processing_clipwright.py");
+    assert.match(
+      program,
+      /TURNED_BY_EXIF = True\n.*\nCOLOUR = \(0, 128, 255, 255\)\nCROP_ROUNDING = "even"\n/,
+    );
+    assert.match(read("preprocessor_config.json"), /"image_processing_clipwright\.ClipwrightImageProcessor"/);
+    assert.match(read("README.md"), /it does not turn pictures as their EXIF says; it cuts one pixel/);
+  });
 
   test("is refused where its folder holds files, and leaves nothing behind", async () => {
     await refused(exportTo("hf", "hf"), /must be a new folder; it holds files/);

@@ -9,6 +9,7 @@ import { recordOf } from "../src/evaluate/records.js";
 import { answerLines, answerOf, type DoneRun } from "../src/study/answer/answer.js";
 import { cellsOf } from "../src/study/design/cells.js";
 import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
+import { worthOfRepeated } from "../src/study/laws/law.js";
 import { type RunResult, readResult, writeResult } from "../src/study/run/results.js";
 import { tableOf, writeTable } from "../src/study/run/table.js";
 
@@ -90,6 +91,42 @@ describe("the answer of a study", () => {
     assert.ok(middle.pairs[0]!.adjusted >= middle.pairs[0]!.p);
     const all = panels.flatMap(({ pairs }) => pairs);
     assert.equal(all.length, 5);
+  });
+
+  it("tells what samples are worth that are seen again, where passes vary", async () => {
+    const study = await checkStudy({
+      ...input,
+      regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
+      seeds: 1,
+    });
+    const cells = cellsOf(study, { pairs: 100_000, gmacsOf: () => 0.02 });
+    const runs = cells.map((cell): DoneRun => {
+      const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
+      const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
+      const score = { value: 0.9 - 8 * worth ** -0.35, low: 0, high: 1, n: N };
+      const scored = [{ ...result.scored[0]!, scores: [{ metric: "acc1", score }] }];
+      return { cell, seed: 0, result: { ...result, scored } };
+    });
+    const answer = answerOf(study, runs);
+    assert.deepEqual(
+      answer.repetitions.map(({ level }) => level),
+      ["small", "large"],
+    );
+    const { fit } = answer.repetitions[0]!;
+    assert.ok(!("refused" in fit));
+    const found = Object.fromEntries(fit.parameters.map(({ name, value }) => [name, value]));
+    assert.ok(Math.abs(found.R! - 5) < 0.1 && Math.abs(found.E! - 0.1) < 0.01, JSON.stringify(found));
+    assert.ok(
+      answerLines(answer).some((line) => /^small, samples seen again and again: E \+ B·D/.test(line)),
+    );
+    // Each run four times: nothing tells the worth of a pass from that of more data. Each once: nothing is seen again.
+    const only = (regime: string) =>
+      answerOf(
+        study,
+        runs.filter(({ cell }) => cell.regimes.includes(regime)),
+      ).repetitions;
+    assert.match((only("four times")[0]!.fit as { refused: string }).refused, /sees its data 4\.00 times/);
+    assert.deepEqual(only("once"), []);
   });
 
   it("draws curves over samples, finds where they cross, and the runs worth their cost", async () => {

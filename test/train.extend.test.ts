@@ -54,6 +54,22 @@ before(async () => {
   }
 });
 
+suite("a run that stops after a step", { timeout: 60_000 }, () => {
+  test("stops there exactly, and goes on as if it had not", async () => {
+    const whole = await steps(undefined, { ...base, steps: 6, name: "straight" });
+    const parts: RecipeInput = { ...base, steps: 6, name: "in-parts" };
+    const first = await steps(undefined, parts, { stopAfter: 4 });
+    assert.deepEqual([first.result.step, first.result.finished], [4, false]);
+    assert.deepEqual((await steps(undefined, parts, { stopAfter: 4 })).taken, [], "it is there");
+    const second = await steps(undefined, parts, { stopAfter: 100 });
+    assert.deepEqual([second.result.step, second.result.finished], [6, true]);
+    assert.deepEqual([...first.taken, ...second.taken], whole.taken);
+    const weights = (name: string) =>
+      readFileSync(join(runOf(name), "checkpoints/step-00000006/params.safetensors"));
+    assert.ok(weights("in-parts").equals(weights("straight")));
+  });
+});
+
 suite("a run that is done", { timeout: 60_000 }, () => {
   before(async () => {
     for (const name of ["whole", "stopped"]) await train(checkRecipe({ ...base, steps: 6, name }));

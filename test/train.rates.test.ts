@@ -19,9 +19,17 @@ describe("the rule for rates", () => {
     }
   });
 
-  it("takes batches that are a small part of the data", () => {
-    const batchOf = (pairs?: number) => tunedRates({ parameters: 1e6, pairs }).batchSize;
-    assert.deepEqual([100, 5000, 7000, 1e6, undefined].map(batchOf), [64, 64, 128, 256, 256]);
+  it("takes batches that are a small part of the data and of the run", () => {
+    const batchOf = (pairs?: number, samples?: number) =>
+      tunedRates({ parameters: 1e6, pairs, samples }).batchSize;
+    assert.deepEqual(
+      [100, 5000, 7000, 1e6, undefined].map((pairs) => batchOf(pairs)),
+      [64, 64, 128, 256, 256],
+    );
+    assert.deepEqual(
+      [1000, 16_384, 40_000, 1e6].map((samples) => batchOf(1e6, samples)),
+      [64, 64, 128, 256],
+    );
   });
 
   it("counts a model without its token embedding", () => {

@@ -8,6 +8,7 @@ import { encoderOf } from "../models/image/encoders.js";
 import type { CompleteVitConfig } from "../models/image/vit.js";
 import { isTransposed, theirNames } from "../models/weights/hugging-face.js";
 import type { Exported, ExportForm } from "./form.js";
+import { processorDifferences, writeProcessor } from "./hugging-face-processor.js";
 import { type Swap, writeTokenizer } from "./tokenizer-files.js";
 
 /** An end token of this id stands for "the highest id" there, whatever the vocabulary (`CLIPTextTransformer.forward`). */
@@ -35,10 +36,10 @@ export const huggingFaceForm: ExportForm = {
   remedy: "Export it --to open_clip",
   dtypes: undefined,
   language: "python",
-  usage: `from transformers import AutoTokenizer, CLIPImageProcessor, CLIPModel
+  usage: `from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 model = CLIPModel.from_pretrained("DIR")
-processor = CLIPImageProcessor.from_pretrained("DIR")
+processor = AutoImageProcessor.from_pretrained("DIR", trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained("DIR")`,
   refusals(model) {
     const { located, config, tokenizer } = model;
@@ -68,25 +69,17 @@ tokenizer = AutoTokenizer.from_pretrained("DIR")`,
     const { tokenizer } = model;
     const swap = swapOf(model);
     writeJsonAtomic(join(folder, "config.json"), configOf(model, swap));
-    writeJsonAtomic(join(folder, "preprocessor_config.json"), preprocessorOf(model));
+    writeJsonAtomic(join(folder, "preprocessor_config.json"), {
+      ...preprocessorOf(model),
+      ...writeProcessor(model.located.preprocess, folder),
+    });
     writeTokenizer(tokenizer, folder, swap);
     writeSafetensors(join(folder, "model.safetensors"), tensorsOf(model, swap), { format: "pt" });
   },
   caution({ located: { preprocess } }) {
-    const {
-      transparency = "pillow",
-      exif_orientation: turned,
-      crop_rounding: rounding = "even",
-    } = preprocess;
-    const white = typeof transparency !== "string" && transparency.every((channel) => channel === 255);
-    const notes = [
-      ...(white ? [] : ["lays transparent pictures on white"]),
-      ...(turned ? ["does not turn pictures as their EXIF says, which training did"] : []),
-      ...(preprocess.resize_mode === "shortest" && rounding === "even"
-        ? ["cuts one pixel further up or left where an odd margin of 4·n + 3 pixels is cut off"]
-        : []),
-    ];
-    return notes.length === 0 ? undefined : `transformers 5 ${notes.join("; it ")}.`;
+    const differences = processorDifferences(preprocess);
+    if (differences.length === 0) return undefined;
+    return `image_processing_clipwright.py, which \`trust_remote_code\` loads, prepares pictures as training did; transformers' own CLIPImageProcessor ${differences.join("; it ")}.`;
   },
 };
 

@@ -224,6 +224,9 @@ export class MapView {
         const scale = SIDE / Math.max(picture.naturalWidth, picture.naturalHeight);
         const [w, h] = [picture.naturalWidth * scale, picture.naturalHeight * scale];
         context.drawImage(picture, x - w / 2, y - h / 2, w, h);
+        context.strokeStyle = colours[map.labels[i]!] ?? quiet;
+        context.lineWidth = 1.5;
+        context.strokeRect(x - w / 2, y - h / 2, w, h);
       } else {
         context.fillStyle = colours[map.labels[i]!] ?? quiet;
         context.beginPath();

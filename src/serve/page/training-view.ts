@@ -14,6 +14,10 @@ export function duration(seconds: number): string {
   return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** A value with a few digits, however small. */
+const short = (value: number): string =>
+  value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : number(value);
+
 /** Fills `panel` with what is known of the run. */
 export function showTraining(panel: HTMLElement, training: Training): void {
   const { state, step, steps, seconds, secondsLeft, dataWait, samplesPerSecond, warnings } = training;
@@ -61,8 +65,8 @@ function curve({ title, unit, points }: Training["curves"][number]): HTMLElement
   const picture = document.createElementNS(SVG, "svg");
   picture.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   picture.setAttribute("role", "img");
-  const now = `${number(last[1])}${unit}`;
-  picture.setAttribute("aria-label", `${title}: from ${number(first[1])}${unit} to ${now}`);
+  const now = `${short(last[1])}${unit}`;
+  picture.setAttribute("aria-label", `${title}: from ${short(first[1])}${unit} to ${now}`);
   picture.append(line);
   return make("figure", {}, make("figcaption", {}, title, make("b", {}, now)), picture);
 }

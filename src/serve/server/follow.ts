@@ -174,7 +174,7 @@ function curveOf(title: string, unit: string, lines: readonly Line[], name: stri
 const SCORES: readonly (readonly [metric: string, title: string])[] = [
   ["val_loss", "Held-out loss"],
   ["acc1", "Top-1"],
-  ["image_retrieval_recall@5", "Text to image, R@5"],
+  ["image_retrieval_recall@5", "R@5 by text"],
 ];
 
 function scoreCurves(lines: readonly Line[]): Curve[] {

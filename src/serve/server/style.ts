@@ -74,10 +74,10 @@ ${Array.from({ length: 8 }, (_, c) => `.legend .k${c}::before{background:var(--k
 .wide-facts{display:flex;flex-wrap:wrap;gap:4px 26px}
 .wide-facts div{display:block}
 .wide-facts dd{text-align:left;font-weight:600;font-size:16px}
-.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(180px,1fr));gap:14px;margin-top:12px}
+.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:12px;margin-top:12px}
 .curves figure{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:9px 12px}
 .curves figcaption{display:flex;justify-content:space-between;gap:10px;font-size:13.5px;color:var(--quiet)}
-.curves b{color:var(--ink)}
+.curves b{color:var(--ink);white-space:nowrap}
 .curves svg{display:block;width:100%;height:auto;margin-top:4px}
 .curves polyline{fill:none;stroke:var(--c0);stroke-width:1.8;stroke-linejoin:round;vector-effect:non-scaling-stroke}
 .warnings{list-style:none;margin-top:12px;font-size:14.5px;display:grid;gap:4px}
@@ -98,6 +98,7 @@ main{padding:12px 14px 60px}
 #detail{position:fixed;inset:auto 0 0 0;z-index:3;border-radius:18px 18px 0 0;max-height:72vh;padding-bottom:calc(16px + env(safe-area-inset-bottom));box-shadow:0 -8px 30px #0004}
 #detail figure{aspect-ratio:auto;height:30vh}
 #map{height:62vh}
+.curves{grid-template-columns:1fr 1fr;gap:8px}
 .told{bottom:14px}
 }
 `;

@@ -20,6 +20,7 @@ import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
 import { fitLaw, type LawFit } from "../laws/fit.js";
 import { type LawPoint, powerLaw } from "../laws/law.js";
 import type { RunResult } from "../run/results.js";
+import { type Repetition, repetitionsOf } from "./repetition.js";
 
 /** A run that is done. */
 export interface DoneRun {
@@ -70,6 +71,8 @@ export interface Answer {
   readonly panels: readonly Panel[];
   readonly curves: readonly Curve[];
   readonly crossings: readonly CurveCrossing[];
+  /** Over samples: what those are worth that are seen again. */
+  readonly repetitions: readonly Repetition[];
   /** Cells that no other beats for the same compute, by ascending compute. */
   readonly frontier: readonly CellScore[];
   /** What arms came to that were compared on the way; none where the question is no search for the best. */
@@ -102,6 +105,7 @@ export function answerOf(
     panels: corrected(panels, metric),
     curves,
     crossings: crossingsOf(curves),
+    repetitions: study.question.over === "samples" ? repetitionsOf(pointsByLevel(study, metric, runs)) : [],
     halvings,
     frontier: frontier(
       [...scores.values()].map((one) => ({
@@ -178,7 +182,7 @@ export function meanScore({ kind }: Metric, scores: readonly TaskScore[]): Inter
 /** One panel a regime and combination of the other factors, with at least two levels. */
 function panelsOf(study: Study, scores: readonly CellScore[]): readonly Omit<Panel, "pairs">[] {
   const { factor } = study.question;
-  const order = study.factors.find(({ name }) => name === factor)!.levels.map(({ name }) => name);
+  const order = levelsOf(study);
   const panels = new Map<string, { regime: string; others: Record<string, string>; rows: CellScore[] }>();
   for (const { name: regime } of study.regimes) {
     for (const row of scores) {
@@ -240,24 +244,39 @@ function corrected(panels: readonly Panel[], metric: Metric): readonly Panel[] {
   }));
 }
 
+/** A run as a point of a curve: its error over what it spent. */
+function pointOf(study: Study, metric: Metric, run: DoneRun): LawPoint {
+  const { score } = scoreOf(study, run);
+  const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
+  return { x: run.result[study.question.over!], y, unique: run.cell.pairs };
+}
+
+const levelsOf = ({ factors, question }: Study): readonly string[] =>
+  factors.find(({ name }) => name === question.factor)!.levels.map(({ name }) => name);
+
 /** Errors of each level over what was spent, a point a run, with the law through them. */
 function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): readonly Curve[] {
-  const { factor, over } = study.question;
+  const { factor } = study.question;
   const curves: Curve[] = [];
   for (const { name: regime } of study.regimes) {
-    for (const { name: level } of study.factors.find(({ name }) => name === factor)!.levels) {
+    for (const level of levelsOf(study)) {
       const own = runs.filter(({ cell }) => cell.levels[factor] === level && cell.regimes.includes(regime));
-      const points = own.map((run): LawPoint => {
-        const { score } = scoreOf(study, run);
-        const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
-        return { x: run.result[over!], y, unique: run.cell.pairs };
-      });
+      const points = own.map((run) => pointOf(study, metric, run));
       if (points.length === 0) continue;
       curves.push({ regime, level, points, fit: tryFit(points) });
     }
   }
   return curves;
 }
+
+/** The points of each level, of all regimes together. */
+const pointsByLevel = (study: Study, metric: Metric, runs: readonly DoneRun[]) =>
+  levelsOf(study).map((level) => ({
+    level,
+    points: runs
+      .filter(({ cell }) => cell.levels[study.question.factor] === level)
+      .map((run) => pointOf(study, metric, run)),
+  }));
 
 function tryFit(points: readonly LawPoint[]): Curve["fit"] {
   try {
@@ -284,6 +303,7 @@ export function answerLines({
   panels,
   curves,
   crossings,
+  repetitions,
   halvings,
   frontier: best,
 }: Answer): readonly string[] {
@@ -299,16 +319,9 @@ export function answerLines({
     for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
   }
   for (const halving of halvings) lines.push(...halvingLines(halving, number));
-  for (const { regime, level, fit } of curves) {
-    if ("refused" in fit) lines.push(`${level}, ${regime}: ${fit.refused}`);
-    else {
-      const numbers = fit.parameters.map(
-        ({ name, value, low, high, unknown }) =>
-          `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
-      );
-      lines.push(`${level}, ${regime}: ${fit.law.formula}; ${numbers.join("; ")}`);
-    }
-  }
+  for (const { regime, level, fit } of curves) lines.push(`${level}, ${regime}: ${lawWords(fit)}`);
+  for (const { level, fit } of repetitions)
+    lines.push(`${level}, samples seen again and again: ${lawWords(fit)}`);
   for (const { regime, first, second, found } of crossings)
     lines.push(
       "unknown" in found
@@ -323,6 +336,16 @@ export function answerLines({
       );
   }
   return lines;
+}
+
+/** A law with its numbers, or why there is none. */
+function lawWords(fit: Curve["fit"]): string {
+  if ("refused" in fit) return fit.refused;
+  const numbers = fit.parameters.map(
+    ({ name, value, low, high, unknown }) =>
+      `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
+  );
+  return `${fit.law.formula}; ${numbers.join("; ")}`;
 }
 
 /** Where each arm was stopped, the best first: scores at the rungs are over seeds. */

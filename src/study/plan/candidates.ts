@@ -46,8 +46,11 @@ export interface Candidate {
 
 export const configOf = (model: string): ClipConfig => findPreset(model).config;
 
+/** Patches from which on half of them can be spared. */
+const MASKED_FROM = 49;
+
 /**
- * Every model with every strategy that its image encoder can follow: masks need patches.
+ * Every model with every strategy that its image encoder can follow: masks need patches to spare.
  * @param models names of presets. Throws `UsageError` for one that is none.
  */
 export function candidatesOf(
@@ -56,10 +59,12 @@ export function candidatesOf(
 ): readonly Candidate[] {
   return models.flatMap((model) => {
     const { vision_cfg } = makeClip(configOf(model)).config;
+    const patches =
+      "patch_size" in vision_cfg ? (vision_cfg.image_size / Number(vision_cfg.patch_size)) ** 2 : 0;
     const gmacsPerPair = gmacsOfPair(configOf(model));
     const family = familyOf(vision_cfg) ?? "vit";
     return strategies
-      .filter((strategy) => strategy !== "flip" || family === "vit")
+      .filter((strategy) => strategy !== "flip" || patches >= MASKED_FROM)
       .map((strategy) => ({
         ...{ model, family, strategy, gmacsPerPair },
         imageSize: vision_cfg.image_size,

@@ -1,5 +1,6 @@
 /** Which of the candidates a budget is best spent on: what each could see, and what would come of it. */
 
+import { tunedRates } from "../../train/recipe/rates.js";
 import type { Predicted, Predictor } from "../predict/predict.js";
 import type { Budget } from "./budget.js";
 import type { Candidate } from "./candidates.js";
@@ -46,10 +47,11 @@ const MISSING = 0.005;
 /** Passes from which on pictures are changed or seen in several views: in a single pass augmentation hurts (the paper's section 7). */
 const VIEWS_FROM = 2;
 
-/** Pairs of a step: as many as a fiftieth of the data allows, 64 to 256; never more than half of them. */
+/** Pairs of a step, by the rule of docs/tuning.md; never more than half of them. */
 export function batchFor(unique: number): number {
-  const power = (pairs: number): number => 2 ** Math.floor(Math.log2(Math.max(2, pairs)));
-  return Math.min(Math.max(64, Math.min(256, power(unique / 50))), power(unique / 2));
+  const half = 2 ** Math.floor(Math.log2(Math.max(2, unique / 2)));
+  // The rule's batch goes by the pairs alone.
+  return Math.min(half, tunedRates({ parameters: 1e6, pairs: unique }).batchSize);
 }
 
 /** Passes after which more would bring less than half a per cent of what endless ones do. */

@@ -2,6 +2,7 @@
 
 import type { PretrainedModel } from "../../evaluate/pretrained/catalog.js";
 import { formatSeconds } from "../../settings/duration.js";
+import { ruledRates } from "../../train/recipe/rates.js";
 import type { RecipeInput } from "../../train/recipe/recipe.js";
 import type { Asked } from "../predict/predict.js";
 import type { Budget } from "./budget.js";
@@ -50,6 +51,7 @@ export function plannedRecipe(
     precision: "auto",
     ...keptSize(option, facts),
     ...(holdsOut(base) && { valFrequency: SCORED }),
+    ...ratesFor(base, model),
     ...base,
     ...length,
     ...(asked && {
@@ -75,6 +77,13 @@ export function tunedRecipe(
     ...(seconds === undefined ? { epochs: TUNING.epochs } : { time: formatSeconds(Math.round(seconds)) }),
   };
 }
+
+/** Learning rate and weight decay by the rule of docs/tuning.md, where the caller gives none and no other optimizer. */
+const ratesFor = (
+  { lr, wd, optimizer = "adamw" }: RecipeInput,
+  model: string,
+): Pick<RecipeInput, "lr" | "wd"> =>
+  lr === undefined && wd === undefined ? ruledRates({ model, optimizer }) : {};
 
 const holdsOut = ({ valSplit, valData }: RecipeInput): boolean =>
   valData !== undefined || (typeof valSplit === "number" && valSplit > 0);

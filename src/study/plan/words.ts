@@ -41,7 +41,7 @@ export function planLines(plan: TrainingPlan): readonly string[] {
     `Device: ${device.device}, ${device.engine} ${device.precision}, timed on ${device.measured}${waits}.`,
     "",
     ...(pretrained === undefined ? [] : tunedLines(plan, first)),
-    `${pretrained === undefined ? "Train" : "From nothing the best would be"} ${optionWords(first)}.`,
+    `${pretrained === undefined ? "Train" : "From nothing the best would be"} ${optionWords(first)}${pretrained === undefined ? `, at a learning rate of ${plan.recipe.lr}` : ""}.`,
     `Expect ${asked.dataset}/${asked.metric} of ${interval(first.predicted)}; guessing gives ${percent(asked.chance)}.`,
     ...(runnersUp.length === 0 ? [] : ["", "Runners-up"]),
     ...runnersUp.map(

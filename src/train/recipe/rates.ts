@@ -12,8 +12,10 @@ import { countParameters } from "../../nn/parameters.js";
 export interface RatesQuery {
   /** Parameters of the model without its token embedding, as `sizeOf` counts them. */
   readonly parameters: number;
-  /** Pairs of the training set. */
+  /** Pairs of the training set. Default: as many as are asked for. */
   readonly pairs?: number | undefined;
+  /** Samples that the run will see. Default: as many as are asked for. */
+  readonly samples?: number | undefined;
 }
 
 export interface TunedRates {
@@ -34,18 +36,23 @@ const LR_AT_MILLION = 1.1e-3;
 const HIGHEST_LR = 2.5e-3;
 const WARMUP = 0.05;
 const BATCH = { least: 64, most: 256 } as const;
-/** A batch is no larger than this part of the training set. */
+/** A run has so many steps at least, and a pass over the data as many batches. */
+const STEPS = 256;
 const BATCHES_PER_EPOCH = 50;
 
 /**
  * The rule: the learning rate falls with the root of the parameters, which at a fixed depth is with the width, down to open_clip's;
  * the weights decay by as much each step as there, so `wd` rises as the rate falls.
  */
-export function tunedRates({ parameters, pairs = Number.POSITIVE_INFINITY }: RatesQuery): TunedRates {
+export function tunedRates({
+  parameters,
+  pairs = Number.POSITIVE_INFINITY,
+  samples = Number.POSITIVE_INFINITY,
+}: RatesQuery): TunedRates {
   const lr = rounded(
     Math.min(HIGHEST_LR, Math.max(PUBLISHED.lr, LR_AT_MILLION * Math.sqrt(1e6 / parameters))),
   );
-  const fits = 2 ** Math.floor(Math.log2(Math.max(2, pairs / BATCHES_PER_EPOCH)));
+  const fits = 2 ** Math.floor(Math.log2(Math.min(pairs / BATCHES_PER_EPOCH, samples / STEPS)));
   return {
     lr,
     wd: decayFor(lr),

@@ -1,0 +1,40 @@
+/** What samples are worth that are seen again and again, where the runs of a level see their data differently often. */
+
+import { UsageError } from "../../core/errors.js";
+import { fitLaw, type LawFit } from "../laws/fit.js";
+import { type LawPoint, repeatedLaw } from "../laws/law.js";
+
+/** The data-constrained law through one level's runs, of all regimes together; or why there is none. */
+export interface Repetition {
+  readonly level: string;
+  readonly fit: LawFit | { readonly refused: string };
+}
+
+/** A grid on two exponents is searched for each: enough for a band to two digits. */
+const RESAMPLES = 200;
+
+/** The fit to each level's points, whose `x` and `unique` count samples; none for a level that sees nothing twice. */
+export function repetitionsOf(
+  levels: readonly { readonly level: string; readonly points: readonly LawPoint[] }[],
+): readonly Repetition[] {
+  return levels.flatMap(({ level, points }): Repetition[] => {
+    const passes = points.map(({ x, unique }) => x / unique!);
+    if (!passes.some((count) => count > 1)) return [];
+    // One number of passes for all: what they are worth is then part of B.
+    if (new Set(passes.map((count) => count.toPrecision(3))).size < 2)
+      return [
+        {
+          level,
+          fit: {
+            refused: `what a repeated sample is worth cannot be told where every run sees its data ${passes[0]!.toPrecision(3)} times: vary the passes`,
+          },
+        },
+      ];
+    try {
+      return [{ level, fit: fitLaw(repeatedLaw, points, { resamples: RESAMPLES }) }];
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      return [{ level, fit: { refused: error.message } }];
+    }
+  });
+}
