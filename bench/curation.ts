@@ -2,7 +2,7 @@
  * How well cross-fitting finds swapped captions of which the truth is known: plants faults in a set (`bench/planting.ts`),
  * scores its pairs, and prints the AUC of right against swapped captions for every statistic.
  *
- *     node dist/bench/curation.js --data 'fashion-*.tar' --out planted/fashion --folds 5 --repeats 2 --seconds 1200
+ *     node dist/bench/curation.js --data 'fashion-*.tar' --out planted/fashion --folds 5 --repeats 3 --seconds 1200
  *     node dist/bench/curation.js --data 'flickr-*.tar' --out planted/flickr --recipe '{"engine":"openvino"}'
  *
  * What was planted and scored is kept in `--out`, so that a run that was cut short goes on.

@@ -3,9 +3,14 @@
  * pictures, captions in another language.
  *
  *     node dist/bench/planting.js --data 'fashion-*.tar' --out planted/fashion
+ *     node dist/bench/planting.js --data 'icons/train/*.tar' --out planted/icons --part 0.25 --swapped 0.3
  *
- * writes `pairs.jsonl` with pictures beside it, which `clipwright` reads as any other set, and `truth.jsonl`, a line a caption
- * in the same order.
+ * write `pairs.jsonl` with pictures beside it, which `clipwright` reads as any other set, and `truth.jsonl`, a line a caption
+ * in the same order. The second plants one fault alone, in a random quarter of the set; with `--swapped 0` there are none.
+ *
+ *     node dist/bench/planting.js --out planted/icons --scores planted/icons/scores.parquet --by crossfit_score
+ *
+ * tells how well a table of scores finds what was swapped.
  */
 
 import { writeFileSync } from "node:fs";
@@ -14,10 +19,12 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { makeFolder } from "../src/core/disk.js";
+import { readJsonLines } from "../src/core/files.js";
 import { foldIn, keyFromSeed, Random } from "../src/core/random.js";
+import { readTable } from "../src/curate/tables/read.js";
 import { aucOf } from "../src/curate/watch/distributions.js";
 import { COPY_KINDS, syntheticCopy } from "../src/data/copies/synthetic.js";
-import { type Dataset, openDataset } from "../src/data/index.js";
+import { type Dataset, openDataset, subset } from "../src/data/index.js";
 
 export type Fault = "none" | "swapped" | "duplicate" | "blank" | "broken" | "language";
 
@@ -191,6 +198,23 @@ export function swappedAuc(truth: readonly Truth[], column: ArrayLike<number>, s
   return `${auc.toFixed(3)} ± ${(1.96 * Math.sqrt(variance)).toFixed(3)}`;
 }
 
+/** How well the column `by` of a table of scores finds the swapped pairs, in words. */
+async function foundBy(out: string, scores: string, by: string): Promise<string> {
+  const truth = readJsonLines(join(out, "truth.jsonl")) as Truth[];
+  const column: number[] = [];
+  for await (const rows of readTable(scores, { columns: [by] }))
+    column.push(...rows.map((row) => (row[by] === null ? Number.NaN : Number(row[by]))));
+  const order = [...column.keys()].sort((a, b) => column[b]! - column[a]!);
+  const fifths = Array.from({ length: 5 }, (_, at) =>
+    order.slice(Math.round((at / 5) * order.length), Math.round(((at + 1) / 5) * order.length)),
+  );
+  const shares = fifths.map(
+    (rows) =>
+      `${Math.round((100 * rows.filter((i) => truth[i]!.fault === "swapped").length) / rows.length)} %`,
+  );
+  return `AUC ${swappedAuc(truth, column)}; swapped of each fifth, the best first: ${shares.join(", ")}`;
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -198,11 +222,28 @@ async function main(): Promise<void> {
       out: { type: "string" },
       seed: { type: "string", default: "0" },
       captions: { type: "string" },
+      part: { type: "string", default: "1" },
+      swapped: { type: "string" },
+      scores: { type: "string" },
+      by: { type: "string", default: "crossfit_score" },
     },
   });
-  const dataset = await openDataset(values.data!);
+  if (values.scores !== undefined) {
+    process.stdout.write(`${await foundBy(values.out!, values.scores, values.by)}\n`);
+    return;
+  }
+  const seed = Number(values.seed);
+  const all = await openDataset(values.data!);
+  const rows = new Random(foldIn(keyFromSeed(seed), "part")).permutation(all.length);
+  const dataset = subset(
+    all,
+    [...rows.subarray(0, Math.round(Number(values.part) * all.length))].sort((a, b) => a - b),
+  );
   const truths = await plant(dataset, values.out!, {
-    seed: Number(values.seed),
+    seed,
+    ...(values.swapped !== undefined && {
+      shares: { swapped: Number(values.swapped), duplicate: 0, blank: 0, language: 0 },
+    }),
     ...(values.captions !== undefined && { captions: Number(values.captions) }),
   });
   const counts = new Map<Fault, number>();

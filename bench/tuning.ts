@@ -5,13 +5,14 @@
  *
  * `--icons`: the drawings of `npm run demo:icons`; `--fashion`: a folder of tars, named …train… and …test…. Each part of the
  * sweep is a study in `--out`, on a ladder of ViTs of three widths on 32 pixels beside a bag of words, trained on OpenVINO in
- * bf16. A sweep that is killed goes on with the same command.
+ * bf16. A sweep that is killed goes on with the same command; `--dry-run` tells what there is and what is left.
  */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openEngine } from "../src/engines/registry.js";
+import { answerLines } from "../src/study/answer/answer.js";
 import {
   checkStudy,
   type FactorInput,
@@ -166,13 +167,15 @@ for (const [name, part] of Object.entries(parts)) {
     .predictions(runs)
     .reduce((sum, one) => sum + (one.state === "open" ? one.seconds : 0), 0);
   process.stdout.write(`${name}: ${runs.length} runs, ${Math.round(seconds)} s left\n`);
-  if (values["dry-run"]) continue;
-  const { failed } = await opened.run(runs, {
-    hooks: {
-      onRun: ({ cell, seed }, at) =>
-        process.stdout.write(`${at + 1} ${Object.values(cell.levels).join(" ")} seed ${seed}\n`),
-    },
-  });
-  for (const { run, message } of failed) process.stdout.write(`${run.name} failed: ${message}\n`);
-  opened.finish();
+  if (!values["dry-run"]) {
+    const { failed } = await opened.run(runs, {
+      hooks: {
+        onRun: ({ cell, seed }, at) =>
+          process.stdout.write(`${at + 1} ${Object.values(cell.levels).join(" ")} seed ${seed}\n`),
+      },
+    });
+    for (const { run, message } of failed) process.stdout.write(`${run.name} failed: ${message}\n`);
+  }
+  const answer = opened.finish();
+  if (answer !== undefined) process.stdout.write(`${answerLines(answer).join("\n")}\n`);
 }

@@ -164,6 +164,14 @@ describe("exportModel to onnx", () => {
       readFileSync(join(strict, "config.json"), "utf8"),
     );
     assert.deepEqual(defaults, { dtype: "fp32" }, "wasm would ask for a q8 that is not there");
+
+    tried = 0;
+    const trial = { engine, score: async () => [topOne(tried++ === 0 ? 0 : 4)] };
+    await assert.rejects(
+      exportModel({ path: run }, { to: "onnx", out: join(scratch, "none-out"), dtypes: ["q4"], trial }),
+      (error) =>
+        error instanceof UsageError && /q4 loses 4\.0 points\. Add fp32 to --dtype/.test(error.message),
+    );
   });
 
   test("refuses forms of the numbers where a layout has one", async () => {

@@ -194,4 +194,19 @@ describe("a study", () => {
     const empty = await checkStudy({ ...input, factors: { ...input.factors, part: [0.001, 1] } });
     assert.throws(() => cellsOf(empty, facts), /two pairs at least; got 1 of 1000/);
   });
+
+  it("comes in sizes, of which one is asked for", async () => {
+    const file = join(folder, "sized.json");
+    writeFileSync(file, JSON.stringify({ small: input, large: { ...input, seeds: 5 } }));
+    const large = await loadStudy(file, "large");
+    assert.deepEqual([large.name, large.seeds.length], ["sized-large", 5]);
+    const refused = (size: string | undefined, words: RegExp, path = file) =>
+      assert.rejects(loadStudy(path, size), { name: "UsageError", key: "size", message: words });
+    await refused(undefined, /sizes small, large; got no size\. Say --size\.$/);
+    await refused("lage", /sizes small, large; got lage.*large/);
+    const single = join(folder, "single.json");
+    writeFileSync(single, JSON.stringify(input));
+    assert.equal((await loadStudy(single)).name, "single");
+    await refused("small", /has no sizes; got small\. Leave --size out\.$/, single);
+  });
 });

@@ -75,7 +75,7 @@ suite("the paper's runs as a prior", () => {
     assert(residual < 0.11, String(residual));
     assert(coefficients.scarce > 1.4 && coefficients.scarce < 1.7);
     assert(coefficients.plenty > 0.3 && coefficients.plenty < 0.5);
-    assert(coefficients["u²"] < 0, "a model may be too large and too small");
+    assert(coefficients.small < -0.3 && coefficients.large < -0.3, "a model may be too large and too small");
   });
 
   test("have the paper's orders: the largest ViT needs the most samples, augmentation many passes", () => {

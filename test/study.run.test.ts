@@ -53,12 +53,13 @@ const tableOf = (name: string): string[] => {
   const [header, ...lines] = readFileSync(join(folder, "studies", name, "study.csv"), "utf8")
     .trim()
     .split("\r\n");
-  const clock = header!.split(",").indexOf("seconds");
+  const clocks = ["seconds", "whole seconds", "predicted seconds", "load"];
+  const clock = new Set(clocks.map((name) => header!.split(",").indexOf(name)));
   return lines
     .map((line) =>
       line
         .split(",")
-        .filter((_, at) => at !== clock)
+        .filter((_, at) => !clock.has(at))
         .join(),
     )
     .sort();
@@ -109,6 +110,8 @@ suite("clipwright study", () => {
     const page = join("studies", "whole", "index.html");
     assert.match(err, new RegExp(`The page: ${page}\\n`));
     assert.match(readFileSync(join(folder, page), "utf8"), /<h1>Which width\?<\/h1>/);
+    assert.match(err, /Predicted [\dms ]+, took [\dms ]+: 4 runs in one sitting each, at a load of [\d.]+\./);
+    assert.deepEqual(readdirSync(join(folder, "studies", "whole", "vocabularies")).length, 1);
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
     assert.equal(again.out, out);

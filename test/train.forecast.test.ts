@@ -12,7 +12,7 @@ import { runWords } from "./support/command-line.js";
 const folder = scratchFolder();
 const trainData = join(folder, "pairs");
 
-suite("a run before it starts", { timeout: 60_000 }, () => {
+suite("a run before it starts", { timeout: 240_000 }, () => {
   before(async () => {
     for (let i = 0; i < 20; i++) {
       put(folder, `pairs/${i}.png`, await pngOf(i, 16, 16));

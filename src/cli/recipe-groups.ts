@@ -16,7 +16,7 @@ export interface RecipeGroup {
 }
 
 /** Settings that make no other recipe. */
-const SAME = new Set(["name", "logs", "seed"]);
+const SAME = new Set(["name", "logs", "seed", "expected"]);
 
 /** The runs by recipe, each named by its first run. What is no run's is a group of its own. */
 export function groupsOf(paths: readonly string[]): RecipeGroup[] {

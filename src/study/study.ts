@@ -11,13 +11,22 @@ import { findingsOf, writeFindings } from "./answer/findings.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
-import { type Probe, predictedSeconds, predictedTraining, probeAll, shapeOf } from "./run/costs.js";
+import {
+  type Probe,
+  predictedSeconds,
+  predictedTraining,
+  probeAll,
+  type Spent,
+  shapeOf,
+  spentBy,
+} from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { scoreRun } from "./run/score.js";
 import { writeTable } from "./run/table.js";
+import { trainerOf } from "./run/trainer.js";
 
 export interface OpenStudyOptions {
   /** The study's folder: runs, parts of the data, the table. */
@@ -53,6 +62,8 @@ export interface OpenStudy {
   run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
   /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
   finish(): Answer | undefined;
+  /** What the done runs took beside what was predicted. */
+  spent(): Spent | undefined;
 }
 
 /** Opens a study: checks every recipe, opens data and suite, and times what was not timed before. Throws `UsageError`. */
@@ -65,7 +76,9 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
-  const probes = await probeAll(folder, planned, (path) => scoreRun(engine, { path }, sets), onProbe);
+  const { prepare, train } = trainerOf(folder, facts);
+  const score = (path: string) => scoreRun(engine, { path }, sets);
+  const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const secondsOf = (run: PlannedRun): number =>
     predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
@@ -80,6 +93,11 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   /** Others have left it behind. */
   const isStopped = (run: PlannedRun): boolean =>
     halving?.goalOf(run).kind === "stopped" && stateOf(folderOf(run)).kind === "open";
+  const doneRuns = (): readonly DoneRun[] =>
+    planned.flatMap((run): DoneRun[] => {
+      const result = readResult(folderOf(run));
+      return result === undefined ? [] : [{ cell: run.cell, seed: run.seed, result }];
+    });
   return {
     study,
     cells,
@@ -103,18 +121,16 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       const mayBegin = (run: PlannedRun): boolean =>
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
       const context = {
-        ...{ runs, engine, sets, gmacsOf: facts.gmacsOf, mayBegin, wait },
+        ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait },
         ...(rungs && { rungs }),
       };
       const selectionOf = async ({ cell }: PlannedRun) =>
         cell.part && selectionFor(folder, facts.dataset, cell.part);
       return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });
     },
+    spent: () => spentBy(doneRuns().map(({ result }) => result)),
     finish() {
-      const done = planned.flatMap((run): DoneRun[] => {
-        const result = readResult(folderOf(run));
-        return result === undefined ? [] : [{ cell: run.cell, seed: run.seed, result }];
-      });
+      const done = doneRuns();
       if (done.length === 0) return undefined;
       writeTable(folder, study, done);
       const answer = answerOf(study, done, halving?.reports());

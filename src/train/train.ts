@@ -16,6 +16,8 @@ import { resultOfDone } from "./watch/supervisor.js";
 export interface TrainOptions extends TogetherOptions {
   /** Trained on instead of what the recipe's `trainData` names: a part of it, say. A run that goes on needs the same again. */
   readonly trainSet?: Dataset | undefined;
+  /** File of a vocabulary that runs share: taken where the recipe would learn one. */
+  readonly vocabulary?: string | undefined;
 }
 
 /**
@@ -31,10 +33,9 @@ export function train(
   options: TrainOptions = {},
 ): Promise<TrainResult> {
   const started = performance.now();
-  const { trainSet } = options;
   return together(
     recipe.engine,
-    (processes) => trainHere(recipe, hooks, processes, started, trainSet),
+    (processes) => trainHere(recipe, hooks, processes, started, options),
     options,
   );
 }
@@ -44,7 +45,7 @@ async function trainHere(
   hooks: TrainHooks,
   processes: Processes,
   started: number,
-  trainSet: Dataset | undefined,
+  given: TrainOptions,
 ): Promise<TrainResult> {
   using folder = await openFolder(recipe, hooks, processes);
   const { run, resumed, done } = folder;
@@ -56,7 +57,7 @@ async function trainHere(
     );
     return processes.share("result", () => resultOfDone(run!));
   }
-  const inputs = await openInputs(folder, trainSet);
+  const inputs = await openInputs(folder, given);
   await using batches = await openBatches(folder, inputs);
   using step = await openStep(folder, inputs, batches);
   using watch = run && (await openWatch({ ...folder, run }, inputs, batches, step, started));

@@ -6,6 +6,7 @@ import { openEngine } from "../../engines/registry.js";
 import { defaulted, duration, flag, integer, optional, text } from "../../settings/fields.js";
 import { type Answer, answerLines } from "../../study/answer/answer.js";
 import type { PlannedRun } from "../../study/design/cells.js";
+import type { Spent } from "../../study/run/costs.js";
 import type { Sitting } from "../../study/run/runner.js";
 import type { Prediction } from "../../study/study.js";
 import { formatClock } from "../../train/watch/progress.js";
@@ -22,6 +23,7 @@ export const studyCommand = defineCommand({
   positionals: [{ name: "FILE", doc: "A study: .ts, .js or .json.", required: true }],
   options: {
     Study: {
+      size: optional(text("NAME"), "Of a study in several sizes: which."),
       dryRun: defaulted(flag(), false, "Tell the runs with their time and multiply-adds, and stop."),
       budget: optional(
         duration("seconds"),
@@ -50,7 +52,7 @@ export const studyCommand = defineCommand({
     const [file] = positionals as [string];
     const { loadStudy } = await import("../../study/design/study.js");
     const { openStudy } = await import("../../study/study.js");
-    const declared = await loadStudy(file);
+    const declared = await loadStudy(file, options.size);
     const seeds = options.seeds;
     const study =
       seeds === undefined ? declared : { ...declared, seeds: Array.from({ length: seeds }, (_, i) => i) };
@@ -104,6 +106,8 @@ export const studyCommand = defineCommand({
       progress.clear();
       const answer = opened.finish();
       report(terminal, answer, sitting, options.json);
+      const spent = opened.spent();
+      if (spent !== undefined) terminal.err(`${spentLine(spent)}\n`);
       if (answer !== undefined) {
         const { writeStudyPage } = await import("../../report/study/page.js");
         terminal.err(`The page: ${writeStudyPage(folder)}\n`);
@@ -148,6 +152,9 @@ function planTable(predictions: readonly Prediction[]): string {
     `${left.length} of ${predictions.length} runs to do: about ${formatClock(seconds)}.`,
   ].join("\n");
 }
+
+const spentLine = ({ runs, predictedSeconds, seconds, load }: Spent): string =>
+  `Predicted ${formatClock(predictedSeconds)}, took ${formatClock(seconds)}: ${runs === 1 ? "1 run" : `${runs} runs`} in one sitting each, at a load of ${load.toPrecision(2)}.`;
 
 function report(
   terminal: Terminal,

@@ -79,6 +79,12 @@ async function writePrograms(model: Exported, folder: string, options: WriteOpti
   makeFolder(programs);
   const variants = await writeVariants(model, programs, options);
   const written = variants.filter((variant) => variant.written).map(({ dtype }) => dtype);
+  if (written.length === 0) {
+    throw new UsageError(
+      `export: no form of the numbers may be written; ${variants.map(({ dtype, lostPoints }) => `${dtype} loses ${lostPoints?.toFixed(1)} points`).join(", ")}. Add fp32 to --dtype, or raise --max-loss.`,
+      { key: "dtype" },
+    );
+  }
   writeJsonAtomic(join(folder, VARIANTS_FILE), variants);
   writeJsonAtomic(join(folder, "config.json"), {
     architectures: ["CLIPModel"],

@@ -87,15 +87,37 @@ export interface Study {
 /** A study in a program, with its types checked by the editor; `clipwright study` takes the file. */
 export const defineStudy = (study: StudyInput): StudyInput => study;
 
-/** The study in a file: `.json`, or a program that exports it as its default. Throws `UsageError` naming file and key. */
-export async function loadStudy(path: string): Promise<Study> {
+/**
+ * The study in a file: `.json`, or a program that exports it as its default; or several sizes of it by name, of which `size` names
+ * one. Throws `UsageError` naming file and key.
+ */
+export async function loadStudy(path: string, size?: string): Promise<Study> {
   if (!/\.(?:json|[cm]?[jt]s)$/.test(path))
     throw new UsageError(`${path}: a study is a .json, .js, .mjs, .ts or .mts file. Give one.`, {
       file: path,
     });
   const value = path.endsWith(".json") ? readJson(path) : await importProgram(path, "study");
   const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");
-  return checkStudy(value, { where: path, base: dirname(path), name });
+  const chosen = ofSize(value, size, path);
+  const named = size === undefined ? name : `${name}-${size}`;
+  return checkStudy(chosen, { where: path, base: dirname(path), name: named });
+}
+
+/** The study of that size among several by name; the study itself where it is one. */
+function ofSize(value: unknown, size: string | undefined, path: string): unknown {
+  const isObject = (one: unknown): one is Record<string, unknown> => typeof one === "object" && one !== null;
+  const isStudy = (one: unknown): boolean => isObject(one) && "question" in one;
+  const sizes = isObject(value) && !isStudy(value) && Object.values(value).every(isStudy) ? value : {};
+  const names = Object.keys(sizes);
+  if (names.length === 0 && size === undefined) return value;
+  if (size !== undefined && names.includes(size)) return sizes[size];
+  const got = size ?? "no size";
+  throw new UsageError(
+    names.length === 0
+      ? `${path}: the study has no sizes; got ${got}. Leave --size out.`
+      : `${path}: the study has the sizes ${names.join(", ")}; got ${got}${size === undefined ? "" : didYouMean(size, names)}. Say --size.`,
+    { key: "size", file: path },
+  );
 }
 
 const share = z.number().gt(0).max(1);

@@ -9,6 +9,7 @@ import type { Engine } from "../../engines/engine.js";
 import { type PretrainedModel, pretrainedModels } from "../../evaluate/pretrained/catalog.js";
 import { loadSuite, type Suite } from "../../evaluate/suites/suite.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
+import { train } from "../../train/train.js";
 import type { PastRun } from "../past/past-run.js";
 import { type Asked, type Evidence, makePredictor, type Predicted } from "../predict/predict.js";
 import { probe } from "../run/costs.js";
@@ -238,7 +239,7 @@ async function tryLoader(
   try {
     // Holding out looks at every picture, which a few steps need not wait for.
     const recipe = plannedRecipe({ ...base, valSplit: 0 }, option, { facts });
-    const { stepSeconds, dataSeconds } = await probe(recipe, logs, async () => {});
+    const { stepSeconds, dataSeconds } = await probe(recipe, logs, { train, score: async () => {} });
     const alone = (option.seconds / option.samples) * option.batchSize;
     return { secondsPerPair: dataSeconds / option.batchSize, slower: Math.max(1, stepSeconds / alone) };
   } finally {

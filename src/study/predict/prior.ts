@@ -58,11 +58,11 @@ export function fitPaper(): {
  * 6); masks of whole runs; and augmentation, which lost on two small sets after two to ten passes (docs/strategies.md).
  */
 const transfer: Readonly<Record<TermName, Partial<Belief> & Pick<Belief, "sd">>> = {
-  level: { mean: -1, sd: 0.7 },
+  level: { mean: -0.4, sd: 0.7 },
   scarce: { sd: 0.4 },
   plenty: { sd: 0.15 },
-  u: { sd: 0.15 },
-  "u²": { sd: 0.04 },
+  small: { sd: 0.2 },
+  large: { sd: 0.2 },
   "ln classes": { mean: -0.4, sd: 0.2 },
   convolutions: { mean: 0, sd: 0.3 },
   convolutions·scarce: { mean: -0.05, sd: 0.08 },

@@ -1,12 +1,12 @@
 /**
  * What a score is predicted from, as terms that add up on the scale of log odds:
  *
- *     ln(s / (1 − s)) = set + β·scarce + κ·plenty + γ·u + δ·u² + family + strategy·(1, ln passes),
+ *     ln(s / (1 − s)) = set + β·scarce + κ·plenty + γ·small + δ·large + family + strategy·(1, ln passes),
  *
  * s the score's share above guessing; scarce + plenty = w = ln(W / scale), W what the samples are worth, seen again and again
  * (`worthOfRepeated`), the one growing below the scale, the other above it: ever more samples help ever less, and never hurt;
- * u how much larger the model is than suits W, in log multiply-adds. On the paper's 210 runs that beat guessing clearly the sum misses by
- * 0.11 (root mean square), about 2.5 points at 40 %.
+ * small and large how far the model is below and above the size that suits W, in log multiply-adds. On the paper's 210 runs that beat
+ * guessing clearly the sum misses by 0.11 (root mean square), about 2.5 points at 40 %.
  */
 
 import { worthOfRepeated } from "../laws/law.js";
@@ -49,8 +49,8 @@ export const termNames = [
   "level",
   "scarce",
   "plenty",
-  "u",
-  "u²",
+  "small",
+  "large",
   "ln classes",
   "convolutions",
   "convolutions·scarce",
@@ -65,6 +65,10 @@ export const termNames = [
 ] as const;
 export type TermName = (typeof termNames)[number];
 
+/** 0 below 0 and x above it, going over within about `width` of it: the bend between two slopes. */
+const bend = (x: number, width: number): number =>
+  x / width > 30 ? x : width * Math.log1p(Math.exp(x / width));
+
 /**
  * The terms of a run.
  * @param halfLife passes after which a repeated sample is worth 1/e of a new one.
@@ -78,8 +82,7 @@ export function termsOf(
   const { unique, samples, gmacsPerPair, family, strategy, chance } = run;
   const worth = worthOfRepeated(samples, unique, halfLife);
   const w = Math.log(worth / scale);
-  // A bend between two slopes, within about a factor e of the scale.
-  const plenty = Math.log1p(Math.exp(2 * w)) / 2;
+  const plenty = bend(w, 0.5);
   const u = Math.log(gmacsPerPair / suitable(worth));
   const passes = Math.log(Math.max(1, samples / unique));
   const is = (fact: boolean): number => (fact ? 1 : 0);
@@ -88,8 +91,8 @@ export function termsOf(
     level: 1,
     scarce: w - plenty,
     plenty,
-    u,
-    "u²": u * u,
+    small: bend(-u, 1),
+    large: bend(u, 1),
     "ln classes": -Math.log(1000 * chance),
     convolutions,
     convolutions·scarce: convolutions * (w - plenty),

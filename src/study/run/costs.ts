@@ -9,10 +9,10 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makeFolder, textOf } from "../../core/disk.js";
 import { writeFileAtomic } from "../../core/files.js";
-import type { StepReport } from "../../train/hooks.js";
-import { checkRecipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
-import { train } from "../../train/train.js";
+import type { StepReport, TrainFunction } from "../../train/hooks.js";
+import { checkRecipe, type Recipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
 import type { Cell, PlannedRun } from "../design/cells.js";
+import type { RunResult } from "./results.js";
 
 /** What a few steps took. */
 export interface Probe {
@@ -25,9 +25,12 @@ export interface Probe {
   readonly scoringSeconds: number;
 }
 
-/** Steps that are trained; the first two are not timed. */
-const STEPS = 8;
-const WARM = 2;
+/** Steps that are trained at most. */
+const STEPS = 30;
+/** Of these, the first: data workers start meanwhile. Not timed. */
+const WARM = 10;
+/** Where steps are long: fewer, and fewer before them. */
+const [FEW_STEPS, FEW_WARM, LONG_SECONDS] = [8, 2, 20];
 
 /** What makes a step's time: the recipe without its length, its data's part and what only names it. */
 export function shapeOf(recipe: RecipeInput): string {
@@ -49,11 +52,20 @@ export function shapeOf(recipe: RecipeInput): string {
     .slice(0, 10);
 }
 
-/** Times the shapes of `runs` that are not in `folder/probes.json` yet. `score` scores the run in a folder, for its time. */
+/** How runs are trained and scored. */
+export interface Doing {
+  /** What is done once for all runs, before the first is timed. */
+  readonly prepare?: (recipe: Recipe) => Promise<unknown>;
+  readonly train: TrainFunction;
+  /** Scores the run in a folder. */
+  readonly score: (run: string) => Promise<unknown>;
+}
+
+/** Times the shapes of `runs` that are not in `folder/probes.json` yet. */
 export async function probeAll(
   folder: string,
   runs: readonly PlannedRun[],
-  score: (run: string) => Promise<unknown>,
+  doing: Doing,
   onProbe: (at: number, total: number) => void = () => {},
 ): Promise<ReadonlyMap<string, Probe>> {
   const file = join(folder, "probes.json");
@@ -67,7 +79,7 @@ export async function probeAll(
     makeFolder(folder);
     const logs = mkdtempSync(join(folder, "probe-"));
     try {
-      known.set(shape, await probe(recipe, logs, score));
+      known.set(shape, await probe(recipe, logs, doing));
     } finally {
       await rm(logs, { recursive: true, force: true });
     }
@@ -76,23 +88,28 @@ export async function probeAll(
   return known;
 }
 
-/** Trains a few steps in `logs`, and lets `score` score them. */
+/** Trains a few steps in `logs`, and scores them. */
 export async function probe(
   recipe: RecipeInput,
   logs: string,
-  score: (run: string) => Promise<unknown>,
+  { prepare, train, score }: Doing,
 ): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
+  const whole = checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" });
+  await prepare?.(whole);
+  const enough = new AbortController();
   const started = performance.now();
   let first: number | undefined;
   const reports: StepReport[] = [];
-  const { folder } = await train(checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" }), {
+  const { folder } = await train(whole, {
+    signal: enough.signal,
     onStep(report) {
       first ??= performance.now();
       reports.push(report);
+      if (reports.length >= FEW_STEPS && performance.now() - first > 1000 * LONG_SECONDS) enough.abort();
     },
   });
-  const timed = reports.slice(WARM);
+  const timed = reports.slice(reports.length < STEPS ? FEW_WARM : WARM);
   const median = (of: (report: StepReport) => number): number => {
     const sorted = timed.map(of).sort((a, b) => a - b);
     return sorted[sorted.length >> 1]!;
@@ -105,6 +122,29 @@ export async function probe(
     stepSeconds,
     dataSeconds: timed.reduce((sum, { dataSeconds }) => sum + dataSeconds, 0) / timed.length,
     scoringSeconds: (performance.now() - trained) / 1000,
+  };
+}
+
+/** What runs took beside what was predicted, beginning and scoring included; of runs in one sitting. */
+export interface Spent {
+  readonly runs: number;
+  readonly predictedSeconds: number;
+  readonly seconds: number;
+  /** Mean over the runs. */
+  readonly load: number;
+}
+
+/** Sums over the results that tell; undefined where none does. */
+export function spentBy(results: readonly RunResult[]): Spent | undefined {
+  const told = results.filter(({ wholeSeconds }) => wholeSeconds !== undefined);
+  if (told.length === 0) return undefined;
+  const sum = (value: (result: RunResult) => number | undefined): number =>
+    told.reduce((all, result) => all + (value(result) ?? 0), 0);
+  return {
+    runs: told.length,
+    predictedSeconds: sum((result) => result.predictedSeconds),
+    seconds: sum((result) => result.wholeSeconds),
+    load: sum((result) => result.load) / told.length,
   };
 }
 

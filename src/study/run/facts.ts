@@ -22,8 +22,15 @@ export function gmacsOf(recipe: Recipe): number {
   return phasesOf(recipe, clip, length).forwardMacs(STEPS, { totalSteps: STEPS }) / STEPS / 1e9;
 }
 
+/** What a study knows of its data and models. */
+export interface StudyFacts extends CellFacts {
+  readonly dataset: Dataset;
+  /** The recipe that the data were opened for. */
+  readonly opened: Recipe;
+}
+
 /** Opens the training data of the study, which all of its runs share. Throws `UsageError`. */
-export async function factsOf(study: Study): Promise<CellFacts & { readonly dataset: Dataset }> {
+export async function factsOf(study: Study): Promise<StudyFacts> {
   const first = study.factors.map(({ levels }) => levels[0]!.recipe);
   for (const { name, levels } of study.factors)
     for (const level of levels)
@@ -37,6 +44,7 @@ export async function factsOf(study: Study): Promise<CellFacts & { readonly data
   const known = new Map<string, number>();
   return {
     dataset,
+    opened: recipe,
     pairs: dataset.length,
     gmacsOf(one) {
       const { seed: _1, steps: _2, samples: _3, epochs: _4, time: _5, ...rest } = recipeToJson(one);

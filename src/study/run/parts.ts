@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, linkSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { makeFolder } from "../../core/disk.js";
 import { withFileErrors } from "../../core/files.js";
 import { scorePairs } from "../../curate/scores/run/score-pairs.js";
@@ -37,11 +37,11 @@ export async function selectionFor(folder: string, dataset: Dataset, part: PartI
 }
 
 /** Makes a file that is not there. Of several processes that make it at once the first one's stays: runs know it by its bytes. */
-async function once(path: string, make: (to: string) => Promise<unknown>): Promise<string> {
+export async function once(path: string, make: (to: string) => Promise<unknown>): Promise<string> {
   if (existsSync(path)) return path;
   const folder = mkdtempSync(`${path}.`);
   try {
-    const made = join(folder, "made.parquet");
+    const made = join(folder, basename(path));
     await make(made);
     try {
       linkSync(made, path);

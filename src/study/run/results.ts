@@ -18,6 +18,12 @@ export interface RunResult {
   readonly gmacs: number;
   /** Training alone, all sittings together. */
   readonly seconds: number;
+  /** Beginning, training and scoring; undefined where the run had several sittings. */
+  readonly wholeSeconds?: number | undefined;
+  /** What `wholeSeconds` were predicted to be. */
+  readonly predictedSeconds?: number | undefined;
+  /** Processes that wanted a core when it ended: the machine's load, mean over five minutes. */
+  readonly load?: number | undefined;
   readonly records: readonly EvaluationRecord[];
   readonly scored: readonly Omit<ScoredRun, "run" | "recipe">[];
 }
@@ -31,6 +37,9 @@ const schema = z.object({
   samples: z.number(),
   gmacs: z.number(),
   seconds: z.number(),
+  wholeSeconds: z.number().optional(),
+  predictedSeconds: z.number().optional(),
+  load: z.number().optional(),
   records: z.array(z.unknown()),
   scored: z.array(
     z.object({
@@ -93,11 +102,9 @@ export function readResult(run: string): RunResult | undefined {
         file,
       },
     );
-  const { records, scored, samples, gmacs, seconds } = data;
+  const { format: _, records, scored, ...spent } = data;
   return {
-    samples,
-    gmacs,
-    seconds,
+    ...spent,
     records: parseEvaluation(records.map((record) => `${JSON.stringify(record)}\n`).join(""), file),
     scored: scored.map(({ dataset, task, scores }) => ({
       dataset,

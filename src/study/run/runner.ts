@@ -3,7 +3,10 @@
  * what is not done: a run that another process trains is left to it, one whose process is gone goes on from its last checkpoint.
  */
 
+import { existsSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join } from "node:path";
+import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
@@ -11,9 +14,8 @@ import { writeFileAtomic } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { RUN_IS_HELD } from "../../storage/lock.js";
-import type { TrainHooks, TrainResult } from "../../train/hooks.js";
+import type { TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
-import { train } from "../../train/train.js";
 import type { PlannedRun } from "../design/cells.js";
 import { readResult, writeResult } from "./results.js";
 import { scoreRun } from "./score.js";
@@ -65,12 +67,16 @@ export interface RunnerHooks {
 export interface RunnerOptions {
   /** Folder of the runs. */
   readonly runs: string;
+  /** What scores runs. */
   readonly engine: Engine;
+  readonly train: TrainFunction;
   readonly sets: readonly OpenSet[];
   /** Multiply-adds of a training pair's forward pass, 10⁹. */
   readonly gmacsOf: (recipe: Recipe) => number;
   /** The selection of a run's part of the data; undefined where it sees all. */
   readonly selectionOf: (run: PlannedRun) => Promise<string | undefined>;
+  /** Seconds that a run is expected to take. */
+  readonly predict: (run: PlannedRun) => number;
   /** Whether there is time left for a run. Default: always. */
   readonly mayBegin?: (run: PlannedRun) => boolean;
   /** Default: every run goes to its end. */
@@ -185,7 +191,9 @@ async function runTo(
 ): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
-  const result: TrainResult = await train(recipe, {
+  const started = performance.now();
+  const isNew = !existsSync(join(options.runs, run.name));
+  const result = await options.train(recipe, {
     ...hooks.train,
     ...(hooks.signal && { signal: hooks.signal }),
     ...(goal.kind === "rung" && { stopAfter: goal.step }),
@@ -197,6 +205,11 @@ async function runTo(
     samples: result.samplesSeen,
     gmacs: result.samplesSeen * options.gmacsOf(recipe),
     seconds: result.seconds,
+    ...(isNew && {
+      wholeSeconds: (performance.now() - started) / 1000,
+      predictedSeconds: options.predict(run),
+    }),
+    load: loadavg()[1]!,
     records: scored.flatMap(({ records }) => records),
     scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
   });

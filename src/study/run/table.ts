@@ -28,6 +28,9 @@ export function tableOf(
   add("samples", "number", "Samples seen.");
   add("gmacs", "number", "Multiply-adds of the forward passes.", "10⁹");
   add("seconds", "number", "Time of training.", "s");
+  add("whole seconds", "number", "Beginning, training and scoring, of a run in one sitting.", "s");
+  add("predicted seconds", "number", "What these were predicted to be.", "s");
+  add("load", "number", "The machine's load when the run ended, mean over five minutes.");
   const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
   for (const setting of settings) add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
   const rows = runs.map(({ cell, seed, result }): Row => {
@@ -40,6 +43,9 @@ export function tableOf(
       samples: result.samples,
       gmacs: result.gmacs,
       seconds: result.seconds,
+      "whole seconds": result.wholeSeconds,
+      "predicted seconds": result.predictedSeconds,
+      load: result.load,
     };
     for (const [setting, value] of Object.entries(cell.recipe))
       row[`recipe.${setting}`] = value === undefined ? undefined : JSON.stringify(value);

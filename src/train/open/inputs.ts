@@ -15,11 +15,19 @@ export interface Inputs {
   readonly pipelines: Pipelines;
 }
 
-/**
- * Opens the data, and learns or loads the tokenizer. A run that goes on keeps the one in its folder. `trainSet` stands in the
- * place of the recipe's `trainData`.
- */
-export async function openInputs(folder: OpenFolder, trainSet?: Dataset): Promise<Inputs> {
+/** What the caller brings, and the recipe's words for it then do not count. */
+export interface GivenInputs {
+  /** In the place of `trainData`. */
+  readonly trainSet?: Dataset | undefined;
+  /** File of a vocabulary, where one would be learned. */
+  readonly vocabulary?: string | undefined;
+}
+
+/** Opens the data, and learns or loads the tokenizer. A run that goes on keeps the one in its folder. */
+export async function openInputs(
+  folder: OpenFolder,
+  { trainSet, vocabulary }: GivenInputs = {},
+): Promise<Inputs> {
   const { recipe, processes, hooks, run, path, resumed } = folder;
   const say = (line: string) => hooks.onMessage?.(line, "note");
   const data = await openRunData(recipe, say, processes, run, trainSet);
@@ -32,9 +40,10 @@ export async function openInputs(folder: OpenFolder, trainSet?: Dataset): Promis
   const classNames = classNamesOf(recipe, data);
   const fitted = (stored: string | undefined) =>
     prepareModel(recipe, { train: data.train, classNames, stored });
+  const known = recipe.tokenizer === "bpe" ? vocabulary : undefined;
   let model: RunModel | undefined;
   if (run !== undefined) {
-    model = await fitted(resumed === undefined ? undefined : path);
+    model = await fitted(resumed === undefined ? known : path);
     saveTokenizer(model.tokenizer, run.file(model.tokenizer.fileName));
     saveModelConfig(run.file, model);
   }

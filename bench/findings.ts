@@ -1,0 +1,179 @@
+/**
+ * The tables of docs/findings.md, out of `docs/findings/NAME/findings.json`, which `clipwright study` wrote.
+ *
+ *     node dist/bench/findings.js [--from studies]
+ *
+ * `--from`: takes over what the studies in that folder came to by now. A table stands between `<!-- STUDY -->` and `<!-- end -->`.
+ */
+
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { makeFolder } from "../src/core/disk.js";
+import { writeFileAtomic } from "../src/core/files.js";
+import {
+  type Findings,
+  type FoundCell,
+  type FoundScore,
+  readFindings,
+} from "../src/study/answer/findings.js";
+import { paperCurves } from "../src/study/paper/curves.js";
+import type { PaperExperiment, PaperMetric } from "../src/study/paper/paper.js";
+
+const PAGE = fileURLToPath(new URL("../../docs/findings.md", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../docs/findings/", import.meta.url));
+
+/** A column: a score of ours, and the paper's metric beside which it stands. */
+interface Column {
+  readonly head: string;
+  readonly dataset: string;
+  readonly metric: string;
+  readonly paper: PaperMetric;
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: "zero-shot", dataset: "concepts", metric: "acc1", paper: "zero-shot" },
+  { head: "image → text", dataset: "validation", metric: "text_retrieval_recall@1", paper: "image → text" },
+  { head: "text → image", dataset: "validation", metric: "image_retrieval_recall@1", paper: "text → image" },
+];
+
+/** Which numbers of the paper stand beside a cell: its experiment, and x and line of a cell. */
+interface Beside {
+  readonly experiment: PaperExperiment;
+  readonly place: (
+    cell: FoundCell,
+    regime: string,
+  ) => { readonly x: number; readonly level?: string } | undefined;
+}
+
+const beside: Readonly<Record<string, Beside>> = {
+  "quality-small": {
+    experiment: "data quality",
+    place: ({ levels }) => {
+      const share = /^best (\d+) %$/.exec(levels.kept!)?.[1];
+      if (levels.kept === "all") return { x: 1 };
+      return share === undefined ? undefined : { x: Number(share) / 100 };
+    },
+  },
+};
+
+const percent = (share: number): string => (100 * share).toFixed(1);
+
+/** Error in percent with its interval. */
+const error = ({ value, low, high }: FoundScore): string =>
+  `${percent(1 - value)} (${percent(1 - high)} to ${percent(1 - low)})`;
+
+function paperError(name: string, cell: FoundCell, regime: string, metric: PaperMetric): string | undefined {
+  const known = beside[name];
+  const place = known?.place(cell, regime);
+  if (known === undefined || place === undefined) return undefined;
+  const point = paperCurves
+    .filter(
+      (curve) =>
+        curve.experiment === known.experiment &&
+        curve.metric === metric &&
+        curve.regime === regime &&
+        (place.level === undefined || curve.level === place.level),
+    )
+    .flatMap(({ points }) => points)
+    .find(({ x }) => x === place.x);
+  return point?.y.toFixed(1);
+}
+
+const row = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+
+/** One table a regime: errors of every combination, ours and the paper's. */
+export function tablesOf(findings: Findings): string {
+  const { name, factors, regimes, cells } = findings;
+  const order = (cell: FoundCell): number =>
+    factors.reduce(
+      (at, { name: factor, levels }) =>
+        at * levels.length + levels.findIndex((level) => level.name === cell.levels[factor]),
+      0,
+    );
+  const sections = regimes.flatMap(({ name: regime }) => {
+    const own = cells.filter((cell) => cell.regimes.includes(regime)).sort((a, b) => order(a) - order(b));
+    if (own.length === 0) return [];
+    const columns = COLUMNS.filter(({ dataset, metric }) =>
+      own[0]!.scores.some((score) => score.dataset === dataset && score.metric === metric),
+    );
+    const hasPaper = own.some((cell) => paperError(name, cell, regime, "zero-shot") !== undefined);
+    const heads = [
+      ...factors.map((factor) => factor.name),
+      ...["samples", "seeds"],
+      ...columns.flatMap(({ head }) => (hasPaper ? [head, "the paper's"] : [head])),
+    ];
+    const lines = own.map((cell) => [
+      ...factors.map((factor) => cell.levels[factor.name]!),
+      Math.round(cell.samples).toLocaleString("en-US"),
+      String(cell.seeds.length),
+      ...columns.flatMap(({ dataset, metric, paper }) => {
+        const score = cell.scores.find((one) => one.dataset === dataset && one.metric === metric);
+        const ours = score === undefined ? "–" : error(score);
+        return hasPaper ? [ours, paperError(name, cell, regime, paper) ?? "–"] : [ours];
+      }),
+    ]);
+    return [
+      [`Errors in percent, ${regime}:`, "", row(heads), row(heads.map(() => "---")), ...lines.map(row)].join(
+        "\n",
+      ),
+    ];
+  });
+  return [...sections, verdicts(findings), left(findings)].filter((text) => text !== "").join("\n\n");
+}
+
+/** Pairs that are told apart once all are corrected together, and how many are not. */
+function verdicts({ panels }: Findings): string {
+  const lines = panels.flatMap(({ regime, others, pairs }) => {
+    const apart = pairs.filter(({ verdict }) => verdict !== "cannot be told apart");
+    if (pairs.length === 0) return [];
+    const where = [regime, ...Object.entries(others).map(([factor, level]) => `${factor} ${level}`)].join(
+      ", ",
+    );
+    const told = apart.map(({ first, second, verdict }) =>
+      verdict === "first" ? `${first} > ${second}` : `${second} > ${first}`,
+    );
+    return [
+      `- ${where}: ${told.length === 0 ? "none" : told.join("; ")} (${apart.length} of ${pairs.length} pairs are told apart).`,
+    ];
+  });
+  return lines.length === 0
+    ? ""
+    : `Zero-shot, better than, after correction for all pairs:\n\n${lines.join("\n")}`;
+}
+
+const left = ({ left: missing, seeds, cells }: Findings): string => {
+  const done = cells.reduce((sum, { seeds: own }) => sum + own.length, 0);
+  return `${done} runs done, ${missing.length} not run yet (of ${seeds.length} seeds).`;
+};
+
+/** The page with its tables made anew. */
+export function withTables(page: string, read: (name: string) => string | undefined): string {
+  return page.replace(
+    /(<!-- ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (all, head: string, name: string, end: string) => {
+      const tables = read(name);
+      return tables === undefined ? all : `${head}\n${tables}\n\n${end}`;
+    },
+  );
+}
+
+function main(): void {
+  const { values } = parseArgs({ options: { from: { type: "string" } } });
+  const { from } = values;
+  const page = readFileSync(PAGE, "utf8");
+  const made = withTables(page, (name) => {
+    const folder = join(FOLDER, name);
+    const file = join(folder, "findings.json");
+    if (from !== undefined && existsSync(join(from, name, "findings.json"))) {
+      makeFolder(folder);
+      // On one line: a tenth of the lines, half of the bytes.
+      writeFileAtomic(file, `${JSON.stringify(readFindings(join(from, name)))}\n`);
+    }
+    return existsSync(file) ? tablesOf(readFindings(folder)) : undefined;
+  });
+  writeFileAtomic(PAGE, made);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) main();

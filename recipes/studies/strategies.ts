@@ -1,0 +1,24 @@
+/** E6, §7 of the paper: which strategy, for how many samples, and for how much compute? */
+
+import { defineStudy } from "../../src/study/design/study.js";
+import { eachSize, parts, twoRegimes } from "./scale.js";
+
+export default eachSize((scale) =>
+  defineStudy({
+    question: { text: "Which strategy, for how many samples?", factor: "strategy", over: "gmacs" },
+    recipe: { ...scale.recipe, crop: "resized" },
+    factors: {
+      strategy: {
+        CLIP: { strategy: "clip" },
+        SLIP: { strategy: "slip", ...(scale.sslHead !== undefined && { sslHead: scale.sslHead }) },
+        FLIP: { strategy: "flip" },
+        "CLIP + augmentation": { strategy: "clip-aug" },
+      },
+      part: parts(scale.ladder),
+    },
+    regime: { ...twoRegimes(scale), "equal compute": { gmacs: scale.gmacs } },
+    suite: scale.suite,
+    score: scale.score,
+    seeds: scale.seeds,
+  }),
+);
