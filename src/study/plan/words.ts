@@ -36,7 +36,7 @@ export function planLines(plan: TrainingPlan): readonly string[] {
       ? ""
       : `; on your data a step takes ${loader.slower.toFixed(2)} × that, and a pair ${(1000 * loader.secondsPerPair).toFixed(1)} ms the first time`;
   return [
-    `Data: ${data.name}, ${count(data.pairs)} pairs, ${about(data.captionsPerImage)} captions a picture of ${count(data.captionWords)} words, pictures of ${count(data.side)} pixels (medians of ${count(data.looked)} looked at, ${percent(data.faulty)} of them faulty).`,
+    `Data: ${data.name}, ${count(data.pairs)} pairs, ${about(data.captionsPerImage)} ${data.captionsPerImage === 1 ? "caption" : "captions"} a picture, of ${count(data.captionWords)} words, pictures of ${count(data.side)} pixels (medians of ${count(data.looked)} looked at, ${percent(data.faulty)} of them faulty).`,
     `Budget: ${spent} of training${budget.seconds === undefined || budget.words === "time" ? "" : `, ${budget.words}`}.`,
     `Device: ${device.device}, ${device.engine} ${device.precision}, timed on ${device.measured}${waits}.`,
     "",
@@ -96,7 +96,7 @@ function whyLines({ evidence }: TrainingPlan, first: Option): readonly string[] 
     }`,
     `A model of ${about(first.gmacsPerPair)} · 10⁹ multiply-adds a pair: about ${about(suitableGmacs(first, halfLife))} suit what so many samples are worth (the paper's figure 8b, growing with their root).`,
     ...(guessing > 0
-      ? [`${guessing} scores of your runs are no better than guessing, and say nothing.`]
+      ? [`Scores of your runs that are no better than guessing say nothing; there are ${guessing}.`]
       : []),
   ];
 }

@@ -34,7 +34,7 @@ export async function openInputs(
   const pairs = data.train.length;
   if (run !== undefined && resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
     hooks.onMessage?.(
-      `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (--pretrained NAME; clipwright models --pretrained lists some), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
+      `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (clipwright train finetune --train-data … --pretrained NAME; clipwright models --pretrained lists some), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
       "note",
     );
   const classNames = classNamesOf(recipe, data);

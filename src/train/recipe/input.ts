@@ -598,6 +598,29 @@ export interface RecipeInput {
    */
   readonly probeData?: string | undefined;
 
+  /**
+   * Of weights that are trained on: what they should stay good at, labelled images or pairs; scored before
+   * the first step and with every evaluation.
+   */
+  readonly referenceData?: string | undefined;
+
+  /**
+   * Names of the labels of referenceData.
+   */
+  readonly referenceClassnames?: string | undefined;
+
+  /**
+   * Of --reference-data: points of top-1, or of pairs' recall@1, that may be lost; more is told, and such
+   * weights are never the best. Default `5`.
+   */
+  readonly referenceMaxLoss?: number | undefined;
+
+  /**
+   * Of --reference-data: end the run where more is lost. The best checkpoint before is the one that is used.
+   * Default `false`.
+   */
+  readonly referenceStop?: boolean | undefined;
+
   // Checkpoints
 
   /**
