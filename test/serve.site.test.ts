@@ -130,7 +130,7 @@ suite("clipwright site", { skip: noBrowser() }, () => {
   test("replaces a site, and nothing else", async () => {
     const line = ["site", join(folder, "index"), "--out", join(folder, "pictures"), "--with", weights];
     const { code, err } = await runWords(commands, line);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(err, /must be a new folder; it holds files/);
   });
 });

@@ -130,7 +130,7 @@ export const selectCommand = defineCommand({
       "Every picture once, as DataComp's subset of uids.",
     ],
     [
-      "clipwright curate select s.parquet reviewed.parquet --top clip_score=40% --out best.parquet",
+      "clipwright curate select s.parquet own.parquet --top own=40% --out b.parquet",
       "The best of what people kept, with their corrections.",
     ],
     [
