@@ -7,7 +7,8 @@ export interface RecipeInput {
   // Model
 
   /**
-   * Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself. Required.
+   * Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself;
+   * --pretrained brings its own. Required.
    */
   readonly model?: string | object | undefined;
 
