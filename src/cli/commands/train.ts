@@ -89,8 +89,8 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
         "Train on a folder of images with captions.",
       ],
       [
-        "clipwright train finetune --train-data photos/ --pretrained NAME --reference-data old/",
-        "Train a pretrained model on with few pairs; ends where it forgets too much.",
+        "clipwright train finetune --train-data a --pretrained NAME --reference-data b",
+        "Train a pretrained model on with few pairs, and end where it forgets.",
       ],
       ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
       ["clipwright train runs/two-hours --time 1h", "An hour more of a run that is done."],

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { makeFolder } from "../../core/disk.js";
 import { withFileErrors } from "../../core/files.js";
 import { datasetOptions } from "../../data/fields.js";
+import { saveTokenizer } from "../../data/tokenizer/save.js";
 import type { TrainFunction } from "../../train/hooks.js";
 import { prepareModel, readSizedModel } from "../../train/open/model.js";
 import type { Recipe } from "../../train/recipe/recipe.js";
@@ -50,6 +51,6 @@ async function vocabularyFor(
   withFileErrors("write", vocabularies, () => makeFolder(vocabularies));
   return once(join(vocabularies, `${name}.json`), async (to) => {
     const learned = await prepareModel(recipe, { train, classNames: [], stored: undefined });
-    learned.tokenizer.save(to);
+    saveTokenizer(learned.tokenizer, to);
   });
 }

@@ -2,6 +2,7 @@
 
 import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
 import type { Dataset } from "../../data/index.js";
+import { saveTokenizer } from "../../data/tokenizer/save.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { openRunData, type RunData } from "./data.js";
 import type { OpenFolder } from "./folder.js";
@@ -43,7 +44,7 @@ export async function openInputs(
   let model: RunModel | undefined;
   if (run !== undefined) {
     model = await fitted(resumed === undefined ? known : path);
-    model.tokenizer.save(run.file(model.tokenizer.fileName));
+    saveTokenizer(model.tokenizer, run.file(model.tokenizer.fileName));
     saveModelConfig(run.file, model);
   }
   await processes.share("tokenizer", () => true);
