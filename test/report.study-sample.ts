@@ -70,16 +70,25 @@ export const sampleStudies: Readonly<Record<string, SampleStudy>> = {
       ...common,
       question: { text: "How much of the data should be kept?", factor: "kept" },
       factors: {
-        kept: Object.fromEntries(
-          [0.2, 0.4, 0.6, 0.8].map((top) => [
-            `best ${100 * top} %`,
-            { part: { top, scores: "scores.parquet", by: "crossfit_score" } },
-          ]),
-        ),
+        kept: {
+          ...Object.fromEntries(
+            [0.2, 0.4, 0.6, 0.8].flatMap((share) => [
+              [
+                `best ${100 * share} %`,
+                { part: { top: share, scores: "scores.parquet", by: "crossfit_score" } },
+              ],
+              [`any ${100 * share} %`, { part: { random: share } }],
+            ]),
+          ),
+          all: {},
+        },
       },
       regime: { "one pass": { epochs: 1 }, "equal samples": { samples: PAIRS } },
     },
-    law: ({ pairs, samples }) => 0.3 + 0.2 * (pairs / PAIRS - 0.45) ** 2 + 8 * samples! ** -0.4,
+    law: ({ levels, pairs, samples }) =>
+      0.3 +
+      (levels.kept!.startsWith("best") ? 0.2 * (pairs / PAIRS - 0.45) ** 2 : 0.06) +
+      8 * samples! ** -0.4,
   },
   strategies: {
     input: {

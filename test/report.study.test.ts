@@ -68,8 +68,8 @@ suite("the figures of a study", () => {
       [
         "quality",
         "data quality",
-        "one pass: quality along share; one pass",
-        "equal samples: quality along share; equal samples",
+        "one pass: the best, random ones along share; one pass",
+        "equal samples: the best, random ones along share; equal samples",
       ],
       [
         "strategies",

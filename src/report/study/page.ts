@@ -236,6 +236,8 @@ function panelBlock(panel: Panel, metric: Metric): Html {
 
 /** Verdicts that are told in whole sentences; more of them are told shortly, with the sentences folded. */
 const FEW_PAIRS = 3;
+/** Of more than so many only what cannot be told apart is named. */
+const MANY_PAIRS = 15;
 
 function verdicts({ pairs }: FoundPanel): Html | undefined {
   if (pairs.length === 0) return undefined;
@@ -246,7 +248,12 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
   const orders = told.map(({ first, second, verdict }) =>
     verdict === "first" ? `${first} > ${second}` : `${second} > ${first}`,
   );
-  return html`<ul class="verdicts">${told.length > 0 && html`<li><b>Told apart</b>, the better first: ${orders.join("; ")}.</li>`}${
+  const named =
+    pairs.length > MANY_PAIRS
+      ? `${told.length} of ${pairs.length} pairs, each for the one with the better mean`
+      : orders.join("; ");
+  const lead = pairs.length > MANY_PAIRS ? ": " : ", the better first: ";
+  return html`<ul class="verdicts">${told.length > 0 && html`<li><b>Told apart</b>${lead}${named}.</li>`}${
     alike.length > 0 &&
     html`<li><b>Cannot be told apart</b>: ${alike.map(({ first, second }) => `${first} and ${second}`).join("; ")}.</li>`
   }</ul><details><summary>By how much</summary>${sentences}</details>`;

@@ -43,10 +43,12 @@ export function viewsOf(findings: Findings): readonly View[] {
     const names = own.map(({ name }) => name);
     const inside = cells.filter((cell) => cell.regimes.some((regime) => names.includes(regime)));
     if (inside.length === 0) return [];
-    const { along, line } = layout(findings, inside, passes);
+    const { along, lines, shown } = layout(findings, inside, passes);
     const apart = findings.factors
       .map(({ name }) => name)
-      .filter((factor) => factor !== line && !moves(along, factor, inside) && variesIn(inside, factor));
+      .filter(
+        (factor) => !shown.includes(factor) && !moves(along, factor, inside) && variesIn(inside, factor),
+      );
     return groupsBy(inside, apart).map(({ levels, members }) => ({
       title: [title, ...Object.entries(levels).map(([factor, level]) => `${factor} ${level}`)]
         .filter((word) => word !== "")
@@ -54,31 +56,56 @@ export function viewsOf(findings: Findings): readonly View[] {
       regimes: names,
       paper: passes ? "passes" : paperRegimeOf(own[0]!.length),
       along,
-      lines:
-        line === undefined
-          ? [{ name: findings.name, cells: ordered(members, along) }]
-          : levelsOf(findings, line).flatMap((level) => {
-              const found = members.filter((cell) => cell.levels[line] === level);
-              return found.length === 0 ? [] : [{ name: level, cells: ordered(found, along) }];
-            }),
+      lines: lines.names.flatMap((name) => {
+        const found = members.filter((cell) => lines.of(cell).includes(name));
+        return found.length === 0 ? [] : [{ name, cells: ordered(found, along) }];
+      }),
     }));
   });
 }
 
-/** What goes along the axis, and the factor whose levels are lines. */
-function layout(
-  findings: Findings,
-  cells: readonly FoundCell[],
-  passes: boolean,
-): { readonly along: Along; readonly line: string | undefined } {
+/** The lines of a chart: their names, and those that a cell belongs to. */
+interface Lines {
+  readonly names: readonly string[];
+  readonly of: (cell: FoundCell) => readonly string[];
+}
+
+interface Layout {
+  readonly along: Along;
+  readonly lines: Lines;
+  /** Factors that the axis and the lines show. */
+  readonly shown: readonly string[];
+}
+
+/** What goes along the axis, and what makes the lines. */
+function layout(findings: Findings, cells: readonly FoundCell[], passes: boolean): Layout {
   const { factor, over } = findings.question;
+  const byFactor = (name: string): Lines => ({
+    names: levelsOf(findings, name),
+    of: (cell) => [cell.levels[name]!],
+  });
   const spent = SPENT.find(({ key }) => key === (over ?? "samples"))!;
   const candidates = passes ? [epochs] : [spent, ...(over === "seconds" ? [] : [pairs])];
-  for (const along of candidates) if (variesWithin(along, factor, cells)) return { along, line: factor };
+  for (const along of candidates)
+    if (variesWithin(along, factor, cells)) return { along, lines: byFactor(factor), shown: [factor] };
   // What is asked about goes along the axis itself; another factor makes the lines.
   const along = alongLevels(findings, factor, cells);
+  const chosen = along.key === "share" ? waysOfChoosing(findings, factor) : undefined;
+  if (chosen !== undefined) return { along, lines: chosen, shown: [factor] };
   const line = findings.factors.find(({ name }) => name !== factor && variesIn(cells, name))?.name;
-  return { along, line };
+  const lines = line === undefined ? { names: [findings.name], of: () => [findings.name] } : byFactor(line);
+  return { along, lines, shown: line === undefined ? [factor] : [factor, line] };
+}
+
+/** The best pairs and as many random ones, as lines that meet where all are kept; undefined where there are no random ones. */
+function waysOfChoosing({ factors }: Findings, factor: string): Lines | undefined {
+  const { levels } = factors.find(({ name }) => name === factor)!;
+  if (!levels.some(({ part }) => part !== undefined && "random" in part)) return undefined;
+  const [best, any] = ["the best", "random ones"];
+  const ways = new Map(
+    levels.map(({ name, part }) => [name, part === undefined ? [best, any] : ["top" in part ? best : any]]),
+  );
+  return { names: [best, any], of: (cell) => ways.get(cell.levels[factor]!)! };
 }
 
 /** The levels of the factor that is asked about, as numbers where they are numbers. */
@@ -87,11 +114,12 @@ function alongLevels({ factors }: Findings, factor: string, cells: readonly Foun
   const place = new Map(levels.map(({ name }, at) => [name, at]));
   const byLevel = (values: readonly number[]) => (cell: FoundCell) =>
     values[place.get(cell.levels[factor]!)!]!;
-  const tops = levels.map(({ part }) =>
-    part === undefined ? 100 : "top" in part ? 100 * part.top : Number.NaN,
-  );
-  if (levels.some(({ part }) => part !== undefined && "top" in part) && !tops.some(Number.isNaN))
-    return { key: "share", label: "best pairs kept, %", scale: "linear", of: byLevel(tops) };
+  const shares = levels.map(({ part }) => {
+    if (part === undefined) return 100;
+    return 100 * ("top" in part ? part.top : "random" in part ? part.random : Number.NaN);
+  });
+  if (levels.some(({ part }) => part !== undefined && "top" in part) && !shares.some(Number.isNaN))
+    return { key: "share", label: "pairs kept, %", scale: "linear", of: byLevel(shares) };
   if (new Set(cells.map(({ pairs: count }) => count)).size > 1) return pairs;
   const numbers = levels.map(({ name }) => Number.parseFloat(name));
   if (numbers.every((value) => value > 0))
