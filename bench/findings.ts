@@ -20,6 +20,7 @@ import {
 } from "../src/study/answer/findings.js";
 import { paperCurves } from "../src/study/paper/curves.js";
 import type { PaperExperiment, PaperMetric } from "../src/study/paper/paper.js";
+import { formatClock } from "../src/train/watch/progress.js";
 
 const PAGE = fileURLToPath(new URL("../../docs/findings.md", import.meta.url));
 const FOLDER = fileURLToPath(new URL("../../docs/findings/", import.meta.url));
@@ -56,6 +57,15 @@ const beside: Readonly<Record<string, Beside>> = {
       return share === undefined ? undefined : { x: Number(share) / 100 };
     },
   },
+  "quantity-small": {
+    experiment: "data quantity",
+    // The smallest part beside the paper's smallest set, and so on.
+    place: ({ levels }, regime) => {
+      const at = ["0.781 %", "1.56 %", "3.13 %", "6.25 %"].indexOf(levels.part!);
+      const level = ["25M pairs", "50M pairs", "100M pairs", "200M pairs"][at];
+      return level === undefined ? undefined : { x: Number.parseInt(regime, 10), level };
+    },
+  },
 };
 
 const percent = (share: number): string => (100 * share).toFixed(1);
@@ -73,7 +83,7 @@ function paperError(name: string, cell: FoundCell, regime: string, metric: Paper
       (curve) =>
         curve.experiment === known.experiment &&
         curve.metric === metric &&
-        curve.regime === regime &&
+        curve.regime === (curve.over === "epochs" ? "passes" : regime) &&
         (place.level === undefined || curve.level === place.level),
     )
     .flatMap(({ points }) => points)
@@ -123,30 +133,29 @@ export function tablesOf(findings: Findings): string {
   return [...sections, verdicts(findings), left(findings)].filter((text) => text !== "").join("\n\n");
 }
 
-/** Pairs that are told apart once all are corrected together, and how many are not. */
+/** Which pairs cannot be told apart once all are corrected together. */
 function verdicts({ panels }: Findings): string {
   const lines = panels.flatMap(({ regime, others, pairs }) => {
-    const apart = pairs.filter(({ verdict }) => verdict !== "cannot be told apart");
     if (pairs.length === 0) return [];
+    const alike = pairs.filter(({ verdict }) => verdict === "cannot be told apart");
     const where = [regime, ...Object.entries(others).map(([factor, level]) => `${factor} ${level}`)].join(
       ", ",
     );
-    const told = apart.map(({ first, second, verdict }) =>
-      verdict === "first" ? `${first} > ${second}` : `${second} > ${first}`,
-    );
-    return [
-      `- ${where}: ${told.length === 0 ? "none" : told.join("; ")} (${apart.length} of ${pairs.length} pairs are told apart).`,
-    ];
+    const told = alike.map(({ first, second }) => `${first} and ${second}`);
+    return [`- ${where}: ${told.join("; ") || "none"} (${alike.length} of ${pairs.length} pairs).`];
   });
   return lines.length === 0
     ? ""
-    : `Zero-shot, better than, after correction for all pairs:\n\n${lines.join("\n")}`;
+    : `Zero-shot, cannot be told apart after correction for all pairs:\n\n${lines.join("\n")}`;
 }
 
-const left = ({ left: missing, seeds, cells }: Findings): string => {
+function left({ left: missing, seeds, cells, spent }: Findings): string {
   const done = cells.reduce((sum, { seeds: own }) => sum + own.length, 0);
-  return `${done} runs done, ${missing.length} not run yet (of ${seeds.length} seeds).`;
-};
+  const runs = `${done} runs done, ${missing.length} of ${done + missing.length} not run yet (${seeds.length} ${seeds.length === 1 ? "seed" : "seeds"}).`;
+  if (spent === undefined) return runs;
+  const [predicted, real] = [formatClock(spent.predictedSeconds), formatClock(spent.seconds)];
+  return `${runs} Predicted ${predicted}, took ${real}: ${spent.runs} runs in one sitting each, at a load of ${spent.load.toFixed(0)}.`;
+}
 
 /** The page with its tables made anew. */
 export function withTables(page: string, read: (name: string) => string | undefined): string {

@@ -161,4 +161,5 @@ for (const folder of values.results) {
   const own = others.filter(({ run }) => run.startsWith(folder));
   print(`From all other recipes' runs, ${folder}: ${share(...leftOut(own))}`);
 }
-if (measured.length > 0) print(`From all other recipes' runs, these: ${share(...leftOut(measured))}`);
+const [held, told] = leftOut(measured);
+if (told > 0) print(`From all other recipes' runs, these: ${share(held, told)}`);

@@ -92,7 +92,8 @@ export type {
 export type { CorruptionName } from "./data/pixels/corrupt/corruption.js";
 export type { TableColumn, TableInfo } from "./data/selections/form.js";
 export type { Selected, SelectOptions } from "./data/selections/select.js";
-export type { LoadTokenizerOptions } from "./data/tokenizer/load.js";
+export type { LoadTokenizerOptions } from "./data/tokenizer/json.js";
+export { saveTokenizer } from "./data/tokenizer/save.js";
 export type { Tokenizer, TokenizerKind, TokenizerSummary } from "./data/tokenizer/tokenizer.js";
 export type { Capabilities, CompileOptions, DeviceBuffer, Engine, Executable } from "./engines/engine.js";
 export { OnnxRuntime, type OnnxRuntimeOptions } from "./engines/onnxruntime.js";

@@ -11,9 +11,9 @@ const source = fileURLToPath(new URL("../../src/", import.meta.url));
 
 /** Lines of TypeScript that each folder may hold: about half as much again as it does. More is decided here, not by accident. */
 const lineBudgets: Readonly<Record<string, number>> = {
-  api: 1200,
-  cli: 5500,
-  core: 3000,
+  api: 1500,
+  cli: 6500,
+  core: 3500,
   curate: 12_000,
   data: 16_500,
   engines: 8000,
@@ -23,11 +23,12 @@ const lineBudgets: Readonly<Record<string, number>> = {
   models: 6500,
   nn: 1500,
   report: 4000,
-  serve: 4000,
+  serve: 5000,
   settings: 1200,
   storage: 1800,
   study: 6500,
   train: 12_000,
+  web: 1200,
 };
 
 const linesOf = (folder: string): number =>

@@ -6,7 +6,8 @@ import { oddSizes } from "../src/curate/scores/image/odd-size.js";
 import { coarse, groupPictures, MINIATURE_BYTES } from "../src/data/copies/group.js";
 import { type ImageMeasures, measureImage } from "../src/data/pixels/measure.js";
 import { isAnimated } from "../src/data/pixels/read/animated.js";
-import { decodeImage, ON_WHITE } from "../src/data/pixels/read/decode.js";
+import { decodeImage } from "../src/data/pixels/read/decode.js";
+import { ON_WHITE } from "../src/data/pixels/read/reading.js";
 import { picture } from "./data.helpers.js";
 import { fixture } from "./support/fixture.js";
 

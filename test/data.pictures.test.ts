@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { UsageError } from "../src/core/errors.js";
 import { evaluationPipeline, preprocessImage } from "../src/data/index.js";
 import { decodeBmp } from "../src/data/pixels/read/bmp.js";
-import { decodeImage, type Reading } from "../src/data/pixels/read/decode.js";
+import { decodeImage } from "../src/data/pixels/read/decode.js";
+import type { Reading } from "../src/data/pixels/read/reading.js";
 
 interface Pixels {
   width: number;

@@ -5,8 +5,9 @@ import { keyFromSeed, Random } from "../src/core/random.js";
 import { openDataset } from "../src/data/index.js";
 import { evaluationBatches } from "../src/data/loading/evaluation.js";
 import { evaluationPipeline } from "../src/data/pixels/pipeline.js";
-import { decodeImage, ON_WHITE } from "../src/data/pixels/read/decode.js";
+import { decodeImage } from "../src/data/pixels/read/decode.js";
 import { crop, type RawImage } from "../src/data/pixels/read/image.js";
+import { ON_WHITE } from "../src/data/pixels/read/reading.js";
 import { decodeTurbo, turboLibraries } from "../src/data/pixels/read/turbo.js";
 import { picture, put, scratchFolder } from "./data.helpers.js";
 

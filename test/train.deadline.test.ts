@@ -215,7 +215,7 @@ const settings = {
   ...{ schedule: "const-cooldown", cooldown: 0.25, warmup: "4 steps", valFrequency: "50 epochs" },
 } as const satisfies RecipeInput;
 const recipeFor = (name: string, more: RecipeInput = {}) =>
-  checkRecipe({ ...settings, name, steps: 50_000, ...more });
+  checkRecipe({ ...settings, name, lr: 5e-4, steps: 50_000, ...more });
 
 /** The run that was planned to the length that `name` came to, from its first step. */
 const plannedAs = (name: string, more: RecipeInput = {}) => {
@@ -248,6 +248,7 @@ const words = (name: string, more: Readonly<Record<string, string>> = {}): strin
       "log-every-n-steps": "1",
       threads: "1",
       seed: "5",
+      lr: "5e-4",
     },
     ...{ "ema-decay": "0.9", "val-split": "0.2", "drop-path": "0.2", schedule: "const-cooldown" },
     ...{ cooldown: "0.25", warmup: "4 steps", "val-frequency": "50 epochs", steps: "50000", ...more },

@@ -29,7 +29,7 @@ const shares = [0.2, 0.4, 0.6, 0.8];
 export default eachSize((scale: Scale, size) => {
   const { trainData, ...table } = scored[size];
   return defineStudy({
-    question: { text: "How much of the data should be kept?", factor: "kept", over: "samples" },
+    question: { text: "How much of the data should be kept?", factor: "kept" },
     recipe: { ...scale.recipe, trainData },
     factors: {
       kept: {

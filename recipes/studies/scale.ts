@@ -6,8 +6,8 @@
  * | size | data | machine | a run |
  * | --- | --- | --- | --- |
  * | `small` | drawings of `npm run demo:icons` | 2 CPU cores with OpenVINO | seconds to minutes |
- * | `medium` | shards as CC3M's in `data/cc3m`, a suite in `data/imagenet.json` | one GPU, a day a study | minutes to an hour |
- * | `paper` | shards in `data/pairs`, the same suite | as the paper's | days |
+ * | `medium` | shards as CC3M's in `data/cc3m`; ImageNet, its variants and COCO's test pairs in `data/` | one GPU, a day a study | minutes to an hour |
+ * | `paper` | shards in `data/pairs`; the same tests | as the paper's | days |
  *
  * Sizes keep the paper's ratios: parts of the data from 1/340 (paper) or 1/32 to all of it, passes or as many samples for each,
  * warm-up a share of the run, a cosine over each run's own length.

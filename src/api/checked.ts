@@ -35,7 +35,7 @@ import {
 } from "../data/index.js";
 import { type SelectOptions, selectFrom } from "../data/selections/select.js";
 import { cleanings } from "../data/tokenizer/clean.js";
-import type { LoadTokenizerOptions } from "../data/tokenizer/load.js";
+import type { LoadTokenizerOptions } from "../data/tokenizer/json.js";
 import { loadTokenizer as openTokenizer } from "../data/tokenizer/load.js";
 import { type EngineOptions, engineChoices, openEngine as openEngineNamed } from "../engines/registry.js";
 import { runTask as runUnchecked } from "../evaluate/evaluate.js";

@@ -45,8 +45,8 @@ export {
   trainingPipeline,
   viewPipeline,
 } from "./pixels/pipeline.js";
-export type { Orientation, Transparency } from "./pixels/read/decode.js";
 export type { Rgb } from "./pixels/read/image.js";
+export type { Orientation, Transparency } from "./pixels/read/reading.js";
 export type { ResizeMode } from "./pixels/resize/fit.js";
 export type { Filter } from "./pixels/resize/resample.js";
 export { type Split, type SplitOptions, splitByImage } from "./split.js";

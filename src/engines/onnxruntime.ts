@@ -228,5 +228,6 @@ export class OnnxRuntime implements Engine {
     this.bytes += sign * buffer.bytes;
   }
 
+  /** Holds nothing that must be freed. */
   async [Symbol.asyncDispose](): Promise<void> {}
 }

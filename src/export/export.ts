@@ -1,10 +1,10 @@
 /** Writes a trained model down as other libraries read it. */
 
-import { readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { makeFolder } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
-import { withFileErrors, writeFileAtomic } from "../core/files.js";
+import { writeFileAtomic } from "../core/files.js";
+import { makeWholeFolder } from "../core/new-folder.js";
 import { openTokenizer } from "../evaluate/model/load-model.js";
 import { locateModel, type ModelSource } from "../evaluate/model/locate.js";
 import { makeClip } from "../models/clip.js";
@@ -82,33 +82,10 @@ export async function exportModel(source: ModelSource, options: ExportOptions): 
       { key: "to" },
     );
   }
-  const making = `${resolve(out)}.${process.pid}.tmp`;
   const say = source.say ?? (() => {});
-  try {
-    withFileErrors("write", out, () => {
-      requireNew(out);
-      makeFolder(making);
-    });
-    const variants = (await form.write(model, making, { dtypes, trial, maxLossPoints, say })) ?? [];
-    return withFileErrors("write", out, () => {
-      writeFileAtomic(join(making, "README.md"), cardOf(model, form, { license, variants }));
-      renameSync(making, out);
-      return { files: readdirSync(out).sort(), variants };
-    });
-  } finally {
-    rmSync(making, { recursive: true, force: true });
-  }
-}
-
-/** Takes an empty folder away. Throws `UsageError` for one that holds files. */
-function requireNew(out: string): void {
-  try {
-    if (readdirSync(out).length > 0)
-      throw new UsageError(`export: ${out} must be a new folder; it holds files. Give another --out.`, {
-        key: "out",
-      });
-    rmdirSync(out);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-  }
+  return makeWholeFolder(out, "export", async (folder) => {
+    const variants = (await form.write(model, folder, { dtypes, trial, maxLossPoints, say })) ?? [];
+    writeFileAtomic(join(folder, "README.md"), cardOf(model, form, { license, variants }));
+    return { files: readdirSync(folder).sort(), variants };
+  });
 }

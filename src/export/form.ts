@@ -24,6 +24,7 @@ export interface Exported {
 export interface Trial {
   /** What multiplies features. */
   readonly engine: Engine;
+  /** The scores of a model by its features. */
   score(features: FeatureSource): Promise<readonly ScoredTask[]>;
   /** Told how far the scoring is. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;

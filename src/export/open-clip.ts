@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { writeJsonAtomic } from "../core/files.js";
 import { writeSafetensors } from "../core/safetensors.js";
+import { saveTokenizer } from "../data/tokenizer/save.js";
 import { extensionsIn } from "../models/config/config.js";
 import { openaiPreprocess } from "../models/config/preprocess.js";
 import type { Exported, ExportForm } from "./form.js";
@@ -51,7 +52,7 @@ tokenizer = open_clip.get_tokenizer("local-dir:DIR")`,
       },
       preprocess_cfg: { size: model.config.vision_cfg.image_size, mode: "RGB", ...preprocess },
     });
-    if (isClips(model)) tokenizer.save(join(folder, tokenizer.fileName));
+    if (isClips(model)) saveTokenizer(tokenizer, join(folder, tokenizer.fileName));
     else writeTokenizer(tokenizer, folder);
     writeSafetensors(
       join(folder, "open_clip_model.safetensors"),

@@ -6,6 +6,7 @@ import { readJsonObject, writeJsonAtomic } from "../core/files.js";
 import { ClipTokenizer } from "../data/tokenizer/clip.js";
 import { CONFIG_NAME } from "../data/tokenizer/hugging-face/hugging-face.js";
 import { specialTokens } from "../data/tokenizer/learned.js";
+import { saveTokenizer } from "../data/tokenizer/save.js";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.js";
 
 /** Two ids that change places: of rows of the token embedding, and of the vocabulary. */
@@ -19,7 +20,7 @@ export function writeTokenizer(tokenizer: Tokenizer, folder: string, swap?: Swap
   const path = join(folder, "tokenizer.json");
   const isClip = tokenizer instanceof ClipTokenizer;
   if (isClip) writeJsonAtomic(path, tokenizer.toHuggingFace());
-  else tokenizer.save(path);
+  else saveTokenizer(tokenizer, path);
   if (swap !== undefined) writeJsonAtomic(path, swapped(readJsonObject(path), swap));
   const configPath = join(folder, CONFIG_NAME);
   const [pad, start, end] = specialTokens;

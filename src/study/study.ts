@@ -140,7 +140,10 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
       });
       const foretold = (cell: Cell): number => predictedTraining(cell, probes.get(shapeOf(cell.recipe))!);
-      writeFindings(folder, findingsOf({ study, answer, done, left, foretold }));
+      writeFindings(
+        folder,
+        findingsOf({ study, answer, done, left, foretold, spent: spentBy(done.map(({ result }) => result)) }),
+      );
       return answer;
     },
   };

@@ -52,11 +52,15 @@ export interface ScoreLine {
 }
 
 export interface TrainHooks {
+  /** Called once, before the first step. */
   onStart?(start: RunStart): void;
+  /** Called after every step. */
   onStep?(report: StepReport): void;
   /** A `warning` says what is wrong, in words; a `note` what is going on. */
   onMessage?(text: string, kind: "note" | "warning"): void;
+  /** Called with the scores of each evaluation. */
   onEvaluation?(lines: readonly ScoreLine[]): void;
+  /** Called when a checkpoint is on the disk. */
   onCheckpoint?(step: number, path: string): void;
   /** When aborted, the trainer finishes its step, saves a checkpoint, and returns. */
   readonly signal?: AbortSignal;

@@ -43,7 +43,8 @@ export async function openPage(browser: Browser, address: string, options: Brows
   });
   const { origin } = new URL(address);
   page.on("request", (request) => {
-    if (!request.url().startsWith(`${origin}/`)) troubles.push(`request: ${request.url()}`);
+    const own = request.url().replace(/^blob:/, "");
+    if (!own.startsWith(`${origin}/`)) troubles.push(`request: ${request.url()}`);
   });
   await page.goto(address);
   return { context, page, troubles };

@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { keyFromSeed } from "../../src/core/random.js";
 import { writeSafetensors } from "../../src/core/safetensors.js";
+import { saveTokenizer } from "../../src/data/tokenizer/save.js";
 import { trainBpe } from "../../src/data/tokenizer/train-bpe.js";
 import { makeClip } from "../../src/models/clip.js";
 import type { ClipConfig } from "../../src/models/config/config.js";
@@ -34,7 +35,7 @@ export function writeRun(
     join(folder, "model.json"),
     JSON.stringify({ model_cfg: config, preprocess_cfg: preprocess, ...cleaning }),
   );
-  tokenizer.save(join(folder, "tokenizer.json"));
+  saveTokenizer(tokenizer, join(folder, "tokenizer.json"));
 }
 
 /** A tiny model of every family of image towers, each with another way to pool its texts. */

@@ -70,8 +70,8 @@ export const planCommand = defineCommand({
   examples: [
     ["clipwright plan --train-data photos/ --time 2h --out photos.ts", "What to do with two hours here."],
     [
-      "clipwright plan --train-data 'pairs/{000..099}.tar' --money 20 --price 2.5/h --device gpu.json",
-      "On a machine that is not at hand, timed there before with --save-profile gpu.json.",
+      "clipwright plan --train-data p.tar --money 9 --price 2/h --device gpu.json",
+      "On another machine, timed there before with --save-profile gpu.json.",
     ],
     ["clipwright plan --save-profile gpu.json", "Time every model on this machine."],
     ["clipwright plan --check", "How often plans were right."],

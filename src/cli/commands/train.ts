@@ -45,7 +45,7 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
     positionals: [
       {
         name: "RECIPE",
-        doc: `A recipe's file, or a name: ${recipeNames().join(", ") || "none shipped"} (its drawings are made in a checkout, by npm run demo).`,
+        doc: `A recipe's file, or a name: ${recipeNames().join(", ") || "none shipped"} (the demo's drawings are made in a checkout, by npm run demo).`,
         required: false,
       },
     ],
@@ -87,6 +87,10 @@ export const makeTrainCommand = (load: () => Promise<TrainFunction>): Command =>
       [
         "clipwright train --model ViT-S-32 --train-data photos/ --epochs 10",
         "Train on a folder of images with captions.",
+      ],
+      [
+        "clipwright train finetune --train-data a --pretrained NAME --reference-data b",
+        "Train a pretrained model on with few pairs, and end where it forgets.",
       ],
       ["clipwright train my-recipe.json --time 2h --name two-hours", "A recipe of your own, for two hours."],
       ["clipwright train runs/two-hours --time 1h", "An hour more of a run that is done."],

@@ -79,10 +79,12 @@ export class Review implements Disposable {
     return exportOutcome(path, { tables, dataset, set: opened.set, standing: session.standing, command });
   }
 
+  /** Writes the pairs with their verdicts as Label Studio's JSON of tasks. */
   writeLabelStudio(path: string, options: LabelStudioOptions = {}): void {
     writeJsonAtomic(path, toLabelStudio(this.opened.set, this.session.standing, options));
   }
 
+  /** Writes the pairs with their verdicts as Argilla's JSON of records. */
   writeArgilla(path: string): void {
     writeJsonAtomic(path, toArgilla(this.opened.set, this.session.standing));
   }
@@ -95,6 +97,7 @@ export class Review implements Disposable {
     return imported;
   }
 
+  /** Closes the log. */
   [Symbol.dispose](): void {
     this.log[Symbol.dispose]();
   }

@@ -18,6 +18,7 @@ import { tokensFamily } from "./text/tokens.js";
 import { wordingFamily } from "./text/wording.js";
 import { wordsFamily } from "./text/words.js";
 
+/** All families of scores, in the order of the documentation. */
 export const scoreFamilies: readonly ScoreFamily[] = Object.freeze([
   wordsFamily,
   languageFamily,

@@ -42,6 +42,7 @@ export interface ScoreHost {
   /** Values of the family's `settings`, checked. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly workers?: number | undefined;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ((progress: { what: string; done: number; total: number }) => void) | undefined;
   /** What a person should know, one line. */
   readonly onNote?: ((line: string) => void) | undefined;

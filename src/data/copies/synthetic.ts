@@ -1,7 +1,8 @@
 /** Copies of a picture as they turn up in collections, made to find out how near a copy lies. */
 
 import sharp, { type Sharp } from "sharp";
-import { decodeImage, ON_WHITE } from "../pixels/read/decode.js";
+import { decodeImage } from "../pixels/read/decode.js";
+import { ON_WHITE } from "../pixels/read/reading.js";
 
 /** JPEG quality of a picture that was saved again, share of its sides that a crop keeps, and share of a resize. */
 const QUALITY = 60;

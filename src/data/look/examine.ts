@@ -21,6 +21,7 @@ export interface ExamineOptions {
   readonly measured?: boolean;
   /** Make the uids of every caption. Default false. */
   readonly uids?: boolean;
+  /** Told how many images are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -3,9 +3,7 @@
  * single digits and other runs; byte pairs that mark the end of a word with `</w>`.
  */
 
-import { gzipSync } from "node:zlib";
 import { UsageError } from "../../core/errors.js";
-import { writeFileAtomic } from "../../core/files.js";
 import { BytePairs, byteCharacters, type Merge, WordCache } from "./byte-pairs.js";
 import { type Cleaning, cleanings } from "./clean.js";
 import { clipTokenizerJson } from "./hugging-face/clip-files.js";
@@ -15,6 +13,7 @@ import {
   summaryOf,
   type Tokenizer,
   type TokenizerSummary,
+  type VocabularyFile,
 } from "./tokenizer.js";
 
 /** Merges that CLIP uses of the 262,144 in its file: 49152 - 256 - 2. */
@@ -126,9 +125,9 @@ export class ClipTokenizer implements Tokenizer {
     return summaryOf(this);
   }
 
-  /** Writes the vocabulary file as it was read; gzipped when `path` ends in .gz, as open_clip wants it. */
-  save(path: string): void {
-    writeFileAtomic(path, path.endsWith(".gz") ? gzipSync(this.vocabulary) : this.vocabulary);
+  /** The vocabulary file as it was read. */
+  toFiles(): readonly VocabularyFile[] {
+    return [{ name: this.fileName, text: this.vocabulary }];
   }
 
   /** The contents of a tokenizer.json with these ids, where padding is the end token and texts are not repaired first. */

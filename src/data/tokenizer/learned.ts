@@ -4,7 +4,6 @@
  * end token. Every text has ids, since all 256 bytes are in the vocabulary.
  */
 
-import { writeFileAtomic } from "../../core/files.js";
 import { BytePairs, byteCharacters, type Merge, WordCache } from "./byte-pairs.js";
 import {
   checkContextLength,
@@ -12,6 +11,7 @@ import {
   summaryOf,
   type Tokenizer,
   type TokenizerSummary,
+  type VocabularyFile,
 } from "./tokenizer.js";
 
 export const specialTokens = ["<|pad|>", "<|startoftext|>", "<|endoftext|>"] as const;
@@ -125,9 +125,9 @@ export class LearnedTokenizer implements Tokenizer {
     return summaryOf(this);
   }
 
-  /** Writes a Hugging Face tokenizer.json that pads and cuts to the context length. */
-  save(path: string): void {
-    writeFileAtomic(path, `${JSON.stringify(this.toHuggingFace(), null, 1)}\n`);
+  /** A Hugging Face tokenizer.json that pads and cuts to the context length. */
+  toFiles(): readonly VocabularyFile[] {
+    return [{ name: this.fileName, text: `${JSON.stringify(this.toHuggingFace(), null, 1)}\n` }];
   }
 
   /** The contents of tokenizer.json. */

@@ -22,7 +22,7 @@ export interface Tokenizer extends TokenizerSummary {
   readonly contextLength: number;
   /** The id that closes a text, where end-token pooling looks; absent when the tokenizer adds none. */
   readonly endTokenId?: number;
-  /** The name that `save` should be given, so that `loadTokenizer` and other tools recognize the file. */
+  /** The name that its first file should have, so that `loadTokenizer` and other tools recognize it. */
   readonly fileName: string;
 
   /** The ids of one text with its start and end tokens; neither cut nor padded. */
@@ -37,10 +37,16 @@ export interface Tokenizer extends TokenizerSummary {
   /** A tokenizer that differs only in its context length. */
   withContextLength(contextLength: number): Tokenizer;
 
+  /** What a run's `config.json` says of it. */
   toJSON(): TokenizerSummary;
 
-  /** Writes the vocabulary to `path`, atomically, in its family's own format. */
-  save(path: string): void;
+  /** What `saveTokenizer` writes, in its family's own format: the vocabulary first, then what lies beside it. */
+  toFiles(): readonly VocabularyFile[];
+}
+
+export interface VocabularyFile {
+  readonly name: string;
+  readonly text: string;
 }
 
 /** A text's tokens with start and end apart, so that cutting keeps them. */

@@ -39,6 +39,7 @@ export interface FeatureStoreOptions {
   readonly folder: string;
   /** Tells this model from every other: see `modelKey`. */
   readonly model: string;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** What all entries may take; the longest unused go, those that this store has used apart. Default 16 GiB. */
   readonly limitBytes?: number | undefined;
@@ -162,6 +163,7 @@ export class FeatureStore implements FeatureSource, Disposable {
     return { rows, width, read };
   }
 
+  /** Closes its files. */
   [Symbol.dispose](): void {
     for (const file of this.open.splice(0)) file[Symbol.dispose]();
   }

@@ -68,6 +68,7 @@ export class Encoder implements Disposable {
     private readonly textType: TensorType,
   ) {}
 
+  /** Compiles both towers for the batches of `options`. */
   static async create(engine: Engine, options: EncoderOptions): Promise<Encoder> {
     const { clip, normalization, pipeline, tokenizer, imageBatch = 64, textBatch = 128 } = options;
     const params = parameterTypes(clip.variables);
@@ -254,6 +255,7 @@ export class Encoder implements Disposable {
     return copy;
   }
 
+  /** Frees the towers' programs and the weights that it holds. */
   [Symbol.dispose](): void {
     this.image[Symbol.dispose]();
     this.text[Symbol.dispose]();

@@ -10,6 +10,7 @@ import { retrievalTask } from "./retrieval.js";
 import type { Metric, Task } from "./task.js";
 import { zeroshotTask } from "./zeroshot.js";
 
+/** All tasks, in the order in which their scores stand. */
 export const tasks: readonly Task[] = Object.freeze([
   zeroshotTask,
   retrievalTask,

@@ -232,6 +232,7 @@ export interface RetrievalDetails extends MergedTexts {
 const WORDS = { image: "text → image", text: "image → text" } as const;
 const KS = [1, 5, 10] as const;
 
+/** Whether a text finds its picture among others, and a picture its text. */
 export const retrievalTask: Task<RetrievalDetails> = {
   name: "zeroshot_retrieval",
   doc: "Each caption looks for its picture among all, and each picture for one of its captions.",

@@ -228,6 +228,7 @@ export interface ZeroshotDetails {
   readonly answers: readonly (readonly number[])[];
 }
 
+/** Whether pictures get the names of their classes, by prompts alone. */
 export const zeroshotTask: Task<ZeroshotDetails> = {
   name: "zeroshot_classification",
   doc: "Each picture is given the class whose prompts lie nearest.",

@@ -63,7 +63,7 @@ export interface OnnxDialect {
    */
   readonly mergesReaders: boolean;
   /** Whether Gemm costs no more than MatMul: a factor of one may be multiplied by after all. */
-  readonly gemm: boolean;
+  readonly prefersGemm: boolean;
   /** Whether what leads to a reduction costs no pass over memory of its own. */
   readonly fusesIntoReductions: boolean;
   /** Whether HardSigmoid is right for slopes near the end of f32's range. */
@@ -123,7 +123,7 @@ export const onnxRuntimeDialect = (channelBlock = 0): OnnxDialect => ({
   channelBlock,
   seesThroughShapes: false,
   mergesReaders: false,
-  gemm: true,
+  prefersGemm: true,
   fusesIntoReductions: true,
   hardSigmoid: true,
   rates: onnxRuntimeRates,
@@ -140,7 +140,7 @@ export const openVinoDialect: OnnxDialect = {
   channelBlock: 0,
   seesThroughShapes: true,
   mergesReaders: true,
-  gemm: false,
+  prefersGemm: false,
   fusesIntoReductions: false,
   hardSigmoid: false,
   rates: openVinoRates,
@@ -158,7 +158,7 @@ export const webGpuDialect: OnnxDialect = {
   // Shapes are worked out on the processor.
   seesThroughShapes: true,
   mergesReaders: false,
-  gemm: true,
+  prefersGemm: true,
   fusesIntoReductions: true,
   hardSigmoid: false,
   rates: onnxRuntimeRates,

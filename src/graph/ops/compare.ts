@@ -65,10 +65,15 @@ function compare(
   };
 }
 
+/** a = b, element by element, as bool; shapes broadcast. */
 export const equal = compare("equal", "a = b, as bool", (a, b) => a === b, "Equal", "EQ");
+/** a < b, element by element, as bool; shapes broadcast. */
 export const less = compare("less", "a < b, as bool", (a, b) => a < b, "Less", "LT");
+/** a > b, element by element, as bool; shapes broadcast. */
 export const greater = compare("greater", "a > b, as bool", (a, b) => a > b, "Greater", "GT");
+/** a ≤ b, element by element, as bool; shapes broadcast. */
 export const lessEqual = compare("lessEqual", "a ≤ b, as bool", (a, b) => a <= b, "LessOrEqual", "LE");
+/** a ≥ b, element by element, as bool; shapes broadcast. */
 export const greaterEqual = compare(
   "greaterEqual",
   "a ≥ b, as bool",
@@ -118,7 +123,9 @@ function logical(
   return (a, b) => apply(record, [lift(a, "bool"), lift(b, "bool")], {})[0]!;
 }
 
+/** Both, of bools, element by element. */
 export const and = logical("and", (a, b) => a * b, "And");
+/** Either or both, of bools, element by element. */
 export const or = logical("or", (a, b) => Math.max(a, b), "Or");
 
 const notOp: Op<None> = {
@@ -139,6 +146,7 @@ const notOp: Op<None> = {
   stablehlo: (b, [x]) => [b.emit(`stablehlo.not ${x!.name} : ${b.typeOf(x!)}`)],
   cases: [{ name: "both", inputs: [bools([0, 1])], attrs: {} }],
 };
+/** Not x, of bools, element by element. */
 export const not = (x: Tensor): Tensor => apply(notOp, [x], {})[0]!;
 
 const whereVjp: Vjp<None> = ([g], { inputs }) => {

@@ -160,7 +160,7 @@ const matmulOp: Op<MatmulAttrs> = {
   onnx(b, [x, y], { transA, transB, outerA, outerB, alpha }) {
     const bit = (flag: boolean) => (flag ? 1 : 0);
     const flags = { transA: bit(transA), transB: bit(transB) };
-    if (x!.shape.length === 2 && b.dialect.gemm)
+    if (x!.shape.length === 2 && b.dialect.prefersGemm)
       return b.node("Gemm", [x!.name, y!.name], { ...flags, alpha: { float: alpha } });
     if (!transA && !transB && !outerA && !outerB && alpha === 1) return b.node("MatMul", [x!.name, y!.name]);
     if (b.dialect.fused.includes("FusedMatMul")) {

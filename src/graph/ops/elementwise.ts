@@ -85,6 +85,7 @@ function unary(rule: UnaryRule): Unary {
 
 const SQRT_PI = Math.sqrt(Math.PI);
 
+/** −x, element by element. */
 export const neg = unary({
   name: "neg",
   doc: "-x",
@@ -93,6 +94,7 @@ export const neg = unary({
   onnx: "Neg",
   stablehlo: "negate",
 });
+/** eˣ, element by element. */
 export const exp = unary({
   name: "exp",
   doc: "e to the x",
@@ -102,6 +104,7 @@ export const exp = unary({
   stablehlo: "exponential",
   edges: [-100, 0, Number.NEGATIVE_INFINITY],
 });
+/** ln x, element by element. */
 export const log = unary({
   name: "log",
   doc: "Natural logarithm.",
@@ -112,6 +115,7 @@ export const log = unary({
   domain: [0.1, 5],
   edges: [0, 1],
 });
+/** √x, element by element. */
 export const sqrt = unary({
   name: "sqrt",
   doc: "Square root.",
@@ -122,6 +126,7 @@ export const sqrt = unary({
   domain: [0.1, 5],
   edges: [0, 4],
 });
+/** tanh x, element by element. */
 export const tanh = unary({
   name: "tanh",
   doc: "Hyperbolic tangent.",
@@ -131,6 +136,7 @@ export const tanh = unary({
   stablehlo: "tanh",
   edges: [-30, 30],
 });
+/** 1 / (1 + e⁻ˣ), element by element. */
 export const sigmoid = unary({
   name: "sigmoid",
   doc: "1 / (1 + e to the -x)",
@@ -140,6 +146,7 @@ export const sigmoid = unary({
   stablehlo: "logistic",
   edges: [-50, 50],
 });
+/** The error function of x, element by element. */
 export const erf = unary({
   name: "erf",
   doc: "Error function, 2/√π ∫ e to the -t² from 0 to x.",
@@ -149,6 +156,7 @@ export const erf = unary({
   stablehlo: "chlo.erf",
   edges: [-6, 0, 6],
 });
+/** sin x, of radians, element by element. */
 export const sin = unary({
   name: "sin",
   doc: "Sine; radians.",
@@ -157,6 +165,7 @@ export const sin = unary({
   onnx: "Sin",
   stablehlo: "sine",
 });
+/** cos x, of radians, element by element. */
 export const cos = unary({
   name: "cos",
   doc: "Cosine; radians.",
@@ -165,6 +174,7 @@ export const cos = unary({
   onnx: "Cos",
   stablehlo: "cosine",
 });
+/** |x|, element by element. */
 export const abs = unary({
   name: "abs",
   doc: "Magnitude; the gradient at 0 is 0.",
@@ -174,6 +184,7 @@ export const abs = unary({
   stablehlo: "abs",
   edges: [-1, 0],
 });
+/** −1, 0 or 1, as x is, element by element. */
 export const sign = unary({
   name: "sign",
   doc: "-1, 0 or 1.",
@@ -188,6 +199,7 @@ export const sign = unary({
   edges: [-2, 0, 2],
   smooth: false,
 });
+/** The largest whole number that is at most x, element by element. */
 export const floor = unary({
   name: "floor",
   doc: "The greatest integer not above x.",
@@ -299,6 +311,7 @@ const whole = (name: string): Case<None> => ({
   attrs: {},
 });
 
+/** a + b, element by element; shapes broadcast. */
 export const add = binary({
   name: "add",
   doc: "a + b",
@@ -310,6 +323,7 @@ export const add = binary({
   identity: 0,
   cases: [whole("integers")],
 });
+/** a − b, element by element; shapes broadcast. */
 export const sub = binary({
   name: "sub",
   doc: "a - b",
@@ -320,6 +334,7 @@ export const sub = binary({
   identity: 0,
   cases: [whole("integers")],
 });
+/** a · b, element by element; shapes broadcast. */
 export const mul = binary({
   name: "mul",
   doc: "a · b",
@@ -331,6 +346,7 @@ export const mul = binary({
   identity: 1,
   cases: [whole("integers")],
 });
+/** a / b, element by element; shapes broadcast. */
 export const div = binary({
   name: "div",
   doc: "a / b; of integers, towards zero.",
@@ -341,6 +357,7 @@ export const div = binary({
   identity: 1,
   domain: [0.5, 3],
 });
+/** aᵇ, element by element; shapes broadcast. */
 export const pow = binary({
   name: "pow",
   doc: "a to the b. As in PyTorch, the gradient in a is 0 where b is 0, that in b where a is 0 and b is not below it.",
@@ -363,6 +380,7 @@ export const pow = binary({
     },
   ],
 });
+/** The larger of a and b, element by element; shapes broadcast. */
 export const maximum = binary({
   name: "maximum",
   doc: "The greater of a and b; in a tie each has half of the gradient.",
@@ -372,6 +390,7 @@ export const maximum = binary({
   stablehlo: "maximum",
   commutative: true,
 });
+/** The smaller of a and b, element by element; shapes broadcast. */
 export const minimum = binary({
   name: "minimum",
   doc: "The lesser of a and b; in a tie each has half of the gradient.",
@@ -388,7 +407,9 @@ function sharedPair(g: Tensor, atLeast: Tensor, won: Tensor): [Tensor, Tensor] {
   return [mul(g, share), mul(g, sub(1, share))];
 }
 
+/** x², element by element. */
 export const square: Unary = (x) => mul(x, x);
+/** 1 / √x, element by element. */
 export const rsqrt: Unary = (x) => div(1, sqrt(x));
 
 export const elementwiseOps = [...unaryRecords, ...binaryRecords];

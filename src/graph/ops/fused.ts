@@ -250,7 +250,7 @@ const affineOp: Op<AffineAttrs> = {
   decompose: ([a, b, bias], { transB }) => [add(matmul(a!, b!, { transB }), bias!)],
   onnx(b, inputs, { transB }) {
     const [x, w, bias] = inputs.map(({ name }) => name) as [string, string, string];
-    if (b.dialect.gemm) return b.node("Gemm", [x, w, bias], { transB: transB ? 1 : 0 });
+    if (b.dialect.prefersGemm) return b.node("Gemm", [x, w, bias], { transB: transB ? 1 : 0 });
     const right = transB ? b.node("Transpose", [w], { perm: [1, 0] })[0]! : w;
     return b.node("Add", [b.node("MatMul", [x, right])[0]!, bias]);
   },

@@ -53,7 +53,7 @@ const gatherOp: Op<None> = {
   ],
 };
 
-/** Rows of `table` [V,…] by integer `rows` [N…]: [N…,…]. Numbers must lie in [0, V). */
+/** Rows of `table` [V,…] by integer `rows` [N…], giving [N…,…]. Numbers must lie in [0, V). */
 export const gather = (table: Tensor, rows: Tensor): Tensor => apply(gatherOp, [table, rows], {})[0]!;
 
 interface ScatterAttrs {

@@ -42,7 +42,9 @@ export interface MakeIndexOptions {
   readonly approximate?: "auto" | "always" | "never" | undefined;
   /** Which of several processes this is, on one file system: each embeds its share, process 0 puts the index together. */
   readonly processes?: { readonly index: number; readonly count: number } | undefined;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Told what should be known, a line each. */
   readonly onNote?: ((line: string) => void) | undefined;
 }
 

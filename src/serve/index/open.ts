@@ -87,6 +87,7 @@ export class PictureIndex implements VectorPieces, Disposable {
     return unpackVectors(type, packed, width, row % rowsPerPiece, 1);
   }
 
+  /** What is kept of a row's picture besides its vector. */
   name(row: number): PictureName {
     const { rowsPerPiece } = this.info.names;
     const number = Math.floor(this.checked(row) / rowsPerPiece);
@@ -148,12 +149,14 @@ export class PictureIndex implements VectorPieces, Disposable {
     return queries.map((query) => this.graph!.nearest(query, options.k ?? 20, (row) => this.vectorOf(row)));
   }
 
+  /** Closes the index's files. */
   close(): void {
     this.closePacks();
     this.pieces.clear();
     this.graph = undefined;
   }
 
+  /** As `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -1,11 +1,12 @@
 /** What the page does: pictures found by words, by a picture or by classes, as a grid and on a map. */
 
 import { button, byId, make, number, pressed, tell } from "../../core/page/dom.js";
+import type { Filter } from "../search/filter.js";
 import { Classes, namesIn } from "./classes.js";
 import { showDetail } from "./detail.js";
 import { Grid, percent, wordsOf } from "./grid.js";
 import { COLOURS, MapView } from "./map-view.js";
-import type { Description, Filter, FoundPicture, PictureSource } from "./source.js";
+import type { Description, FoundPicture, PictureSource } from "./source.js";
 import { showTraining } from "./training-view.js";
 
 /** Pictures at a time. */

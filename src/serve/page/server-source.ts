@@ -1,7 +1,8 @@
 /** The page's pictures, from the server that sent it. */
 
+import type { Filter } from "../search/filter.js";
 import { type PictureMap, readMap } from "../search/layout.js";
-import type { Description, Filter, FoundPicture, PictureSource, Training } from "./source.js";
+import type { Description, FoundPicture, PictureSource, Training } from "./source.js";
 
 async function ask(path: string, body?: unknown): Promise<Response> {
   const isBytes = body instanceof Blob;

@@ -3,6 +3,7 @@
  * vectors and rows; probabilities are computed in the page.
  */
 
+import type { Filter } from "../search/filter.js";
 import type { PictureMap, PictureName } from "../search/layout.js";
 import type { Hit } from "../search/search.js";
 
@@ -21,14 +22,6 @@ export interface Description {
   readonly model: string;
   /** Whether a training is followed: `training` then tells of it. */
   readonly follows?: boolean | undefined;
-}
-
-/** Which pictures are looked at. */
-export interface Filter {
-  /** Those with this label. */
-  readonly label?: string | undefined;
-  /** Those whose name, captions or label hold these words, in any case. */
-  readonly words?: string | undefined;
 }
 
 /** A picture that was found; `score` is the cosine, absent where nothing was looked for. */

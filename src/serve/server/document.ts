@@ -20,19 +20,28 @@ const keys: readonly (readonly [string, string])[] = [
 
 const list = keys.map(([key, what]) => `<div><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`).join("");
 
+/** What a server says in its headers, for a page of files: nothing comes from elsewhere, and WebAssembly may run. */
+const STATIC_POLICY =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; worker-src 'self' blob:; form-action 'none'; base-uri 'none'";
+
 /**
  * @param script the address of the page's main module, and of its style and icon beside it: a site of files has others.
  */
 export const pageDocument = (
   title: string,
-  { script = "/script/serve/page/main.js", style = "/style.css", icon: picture = "/icon.svg" } = {},
+  {
+    script = "/script/serve/page/main.js",
+    style = "/style.css",
+    icon: picture = "/icon.svg",
+    isStatic = false,
+  } = {},
 ): string => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>${escaped(title)}</title>
+${isStatic ? `<meta http-equiv="Content-Security-Policy" content="${STATIC_POLICY}">\n` : ""}<title>${escaped(title)}</title>
 <link rel="icon" href="${picture}" type="image/svg+xml">
 <link rel="stylesheet" href="${style}">
 <script type="module" src="${script}"></script>

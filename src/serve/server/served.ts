@@ -6,7 +6,8 @@ import type { Scale } from "../classify/calibrate.js";
 import { Kept } from "../index/kept.js";
 import { mapOf } from "../index/map.js";
 import type { PictureIndex } from "../index/open.js";
-import type { Description, Filter, FoundPicture } from "../page/source.js";
+import type { Description, FoundPicture } from "../page/source.js";
+import { type Filter, filterOf } from "../search/filter.js";
 import type { PictureName } from "../search/layout.js";
 
 export interface ServedParts {
@@ -93,23 +94,17 @@ export class Served {
   }
 
   /** The rows that pass a filter, ascending; undefined where every row does. */
-  private passing({ label, words = "" }: Filter): Uint32Array | undefined {
-    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
-    if (label === undefined && wanted.length === 0) return undefined;
-    return this.filters.get(JSON.stringify([label, wanted]), () => {
+  private passing(filter: Filter): Uint32Array | undefined {
+    const passes = filterOf(filter);
+    if (passes === undefined) return undefined;
+    return this.filters.get(JSON.stringify([filter.label, filter.words]), () => {
       const rows: number[] = [];
       let row = 0;
       for (const name of this.index.names()) {
-        const text = () => [name.key, name.label ?? "", ...name.captions].join("\n").toLowerCase();
-        const passes =
-          (label === undefined || name.label === label) && (wanted.length === 0 || holdsAll(text(), wanted));
-        if (passes) rows.push(row);
+        if (passes(name)) rows.push(row);
         row++;
       }
       return Uint32Array.from(rows);
     });
   }
 }
-
-const holdsAll = (text: string, words: readonly string[]): boolean =>
-  words.every((word) => text.includes(word));

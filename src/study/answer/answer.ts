@@ -319,7 +319,9 @@ export function answerLines({
     for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
   }
   for (const halving of halvings) lines.push(...halvingLines(halving, number));
-  for (const { regime, level, fit } of curves) lines.push(`${level}, ${regime}: ${lawWords(fit)}`);
+  for (const { regime, level, fit } of curves)
+    if (!("refused" in fit)) lines.push(`${level}, ${regime}: ${lawWords(fit)}`);
+  lines.push(...refusedLines(curves));
   for (const { level, fit } of repetitions)
     lines.push(`${level}, samples seen again and again: ${lawWords(fit)}`);
   for (const { regime, first, second, found } of crossings)
@@ -336,6 +338,19 @@ export function answerLines({
       );
   }
   return lines;
+}
+
+/** Curves that cannot be drawn, those for the same reason in one line. */
+function refusedLines(curves: readonly Curve[]): readonly string[] {
+  const byReason = new Map<string, Curve[]>();
+  for (const curve of curves)
+    if ("refused" in curve.fit)
+      byReason.set(curve.fit.refused, [...(byReason.get(curve.fit.refused) ?? []), curve]);
+  const distinct = (names: readonly string[]): string => [...new Set(names)].join(", ");
+  return [...byReason].map(
+    ([reason, of]) =>
+      `No curve of ${distinct(of.map(({ level }) => level))} (${distinct(of.map(({ regime }) => regime))}): ${reason}`,
+  );
 }
 
 /** A law with its numbers, or why there is none. */

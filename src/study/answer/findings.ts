@@ -17,6 +17,7 @@ import type { Cell } from "../design/cells.js";
 import type { PartInput, RegimeInput, Study } from "../design/study.js";
 import { holdOutLargest, type Parameter, predict } from "../laws/fit.js";
 import type { LawPoint } from "../laws/law.js";
+import type { Spent } from "../run/costs.js";
 import { type Answer, type Curve, type CurveCrossing, type DoneRun, meanScore } from "./answer.js";
 
 /** Level by factor. */
@@ -126,6 +127,8 @@ export interface Findings {
     readonly seed: number;
     readonly failed?: string | undefined;
   }[];
+  /** What the done runs took beside what was predicted, where they were measured. */
+  readonly spent?: Spent | undefined;
 }
 
 export interface FindingsInput {
@@ -135,6 +138,7 @@ export interface FindingsInput {
   readonly left: readonly { readonly cell: Cell; readonly seed: number; readonly failed?: string }[];
   /** Seconds of training that were foretold for a run. */
   readonly foretold?: (cell: Cell) => number | undefined;
+  readonly spent?: Spent | undefined;
 }
 
 const FILE = "findings.json";
@@ -147,6 +151,7 @@ export function findingsOf({
   done,
   left,
   foretold = () => undefined,
+  spent,
 }: FindingsInput): Findings {
   const { name, question, score, regimes, seeds, suite } = study;
   const { text, factor, over } = question;
@@ -187,6 +192,7 @@ export function findingsOf({
       seed,
       ...(failed !== undefined && { failed }),
     })),
+    ...(spent && { spent }),
   };
 }
 
@@ -378,6 +384,9 @@ const schema = z.object({
     }),
   ),
   left: z.array(z.object({ levels, regimes: names, seed: z.number(), failed: z.string().optional() })),
+  spent: z
+    .object({ runs: z.number(), predictedSeconds: z.number(), seconds: z.number(), load: z.number() })
+    .optional(),
 });
 
 /** What the study in `folder` came to. Throws `UsageError` where it has no `findings.json` or the file is damaged. */

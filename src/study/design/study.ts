@@ -115,7 +115,7 @@ function ofSize(value: unknown, size: string | undefined, path: string): unknown
   throw new UsageError(
     names.length === 0
       ? `${path}: the study has no sizes; got ${got}. Leave --size out.`
-      : `${path}: the study has the sizes ${names.join(", ")}; got ${got}${size === undefined ? "" : didYouMean(size, names)}. Say --size.`,
+      : `${path}: the study has the sizes ${names.join(", ")}; got ${got}.${size === undefined ? "" : didYouMean(size, names)} Say --size.`,
     { key: "size", file: path },
   );
 }

@@ -57,6 +57,7 @@ const facts: Readonly<Record<PaperExperiment, Readonly<Record<PaperFact["by"], r
   },
 };
 
+/** What the paper's text and figures say, experiment by experiment. */
 export const paperFacts: readonly PaperFact[] = Object.entries(facts).flatMap(([experiment, ways]) =>
   Object.entries(ways).flatMap(([by, texts]) =>
     texts.map((text) => ({

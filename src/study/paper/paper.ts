@@ -60,6 +60,7 @@ export interface PaperFact {
   readonly by: "text" | "figure";
 }
 
+/** Where the numbers of the paper are from. */
 export const paperSource = {
   title: "Scaling (Down) CLIP: A Comprehensive Analysis of Data, Architecture, and Training Strategies",
   authors: "Zichao Li, Cihang Xie, Ekin Dogus Cubuk",

@@ -53,7 +53,9 @@ export interface PlanOptions {
   readonly tryLoader?: boolean | undefined;
   /** The day, YYYY-MM-DD. Default: today. */
   readonly today?: string | undefined;
+  /** Told what should be known, a line each. */
   readonly onNote?: ((line: string) => void) | undefined;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ((what: string, done: number, total: number) => void) | undefined;
 }
 

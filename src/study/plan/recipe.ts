@@ -2,6 +2,7 @@
 
 import type { PretrainedModel } from "../../evaluate/pretrained/catalog.js";
 import { formatSeconds } from "../../settings/duration.js";
+import { finetuning } from "../../train/recipe/finetuning.js";
 import { ruledRates } from "../../train/recipe/rates.js";
 import type { RecipeInput } from "../../train/recipe/recipe.js";
 import type { Asked } from "../predict/predict.js";
@@ -16,9 +17,6 @@ const KEPT = 1.25;
 const LARGER = 1.5;
 /** Of a run, between scores on what is held out. */
 const SCORED = "20%";
-/** Learning rate for weights that are trained on, as docs/strategies.md has it; and passes, where no time is the limit. */
-const TUNING = { lr: 1e-5, epochs: 5 };
-
 interface Known {
   readonly facts: DataFacts;
   readonly asked?: Asked;
@@ -67,14 +65,14 @@ export function tunedRecipe(
   { seconds }: Budget,
   { pairs }: DataFacts,
 ): RecipeInput {
+  const { epochs, valSplit, ...settings } = finetuning;
   return {
+    ...settings,
+    ...(holdsOut(base) ? {} : { valSplit }),
     pretrained: name,
-    batchSize: Math.min(64, 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)))),
-    lr: TUNING.lr,
-    precision: "auto",
-    ...(holdsOut(base) && { valFrequency: SCORED }),
+    batchSize: Math.min(settings.batchSize, 2 ** Math.floor(Math.log2(Math.max(2, pairs / 2)))),
     ...base,
-    ...(seconds === undefined ? { epochs: TUNING.epochs } : { time: formatSeconds(Math.round(seconds)) }),
+    ...(seconds === undefined ? { epochs } : { time: formatSeconds(Math.round(seconds)) }),
   };
 }
 

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { makeFolder } from "../../core/disk.js";
 import { withFileErrors } from "../../core/files.js";
 import { datasetOptions } from "../../data/fields.js";
+import { saveTokenizer } from "../../data/tokenizer/save.js";
 import type { TrainFunction } from "../../train/hooks.js";
 import { prepareModel, readSizedModel } from "../../train/open/model.js";
 import type { Recipe } from "../../train/recipe/recipe.js";
@@ -21,10 +22,10 @@ export interface Trainer {
 
 /** What trains the runs of the study in `folder`. */
 export function trainerOf(folder: string, { dataset, opened }: StudyFacts): Trainer {
-  const ways = (recipe: Recipe) => [datasetOptions(recipe), recipe.trainDataUpsamplingFactors];
   // The data were opened without weights of their sources, and another way to read them needs another opening.
   const isAlike = (recipe: Recipe) =>
-    recipe.trainDataUpsamplingFactors === undefined && isDeepStrictEqual(ways(recipe), ways(opened));
+    recipe.trainDataUpsamplingFactors === undefined &&
+    isDeepStrictEqual(datasetOptions(recipe), datasetOptions(opened));
   const vocabularyOf = (recipe: Recipe) => vocabularyFor(folder, dataset, recipe);
   return {
     prepare: async (recipe) => isAlike(recipe) && vocabularyOf(recipe),
@@ -50,6 +51,6 @@ async function vocabularyFor(
   withFileErrors("write", vocabularies, () => makeFolder(vocabularies));
   return once(join(vocabularies, `${name}.json`), async (to) => {
     const learned = await prepareModel(recipe, { train, classNames: [], stored: undefined });
-    learned.tokenizer.save(to);
+    saveTokenizer(learned.tokenizer, to);
   });
 }

@@ -8,8 +8,10 @@ import { takeSelected } from "../../data/selections/select.js";
 import { splitAt, splitByImage } from "../../data/split.js";
 import type { Processes } from "../../engines/group.js";
 import { loadTemplates } from "../../evaluate/prompts/templates.js";
+import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { heldOutIn, type Run } from "../run/folder.js";
+import { referenceTask } from "../watch/reference.js";
 
 export interface RunData {
   readonly train: Dataset;
@@ -19,6 +21,8 @@ export interface RunData {
   readonly zeroshot: Dataset | undefined;
   /** What tasks that learn take, if any. */
   readonly probe: Dataset | undefined;
+  /** What must not be forgotten, if anything. */
+  readonly reference: Dataset | undefined;
 }
 
 /**
@@ -53,6 +57,8 @@ export async function openRunData(
     recipe.probeData === undefined || !evaluates
       ? undefined
       : await openDataset(recipe.probeData, { onProgress });
+  const reference = evaluates ? await openReference(recipe, onProgress) : undefined;
+  const scored = { zeroshot, probe, reference };
   // What is held out is not selected: scores of runs with other selections are of the same pairs.
   const selected = (dataset: Dataset) =>
     takeSelected(dataset, recipe.select, {
@@ -61,12 +67,25 @@ export async function openRunData(
   if (recipe.valSplit > 0) {
     const indices = await processes.share("held out", () => heldOutOf(recipe, all, onProgress, run));
     const { train, heldOut } = splitAt(all, indices);
-    return { train: await selected(train), val: heldOut, zeroshot, probe };
+    return { train: await selected(train), val: heldOut, ...scored };
   }
   const val =
     recipe.valData === undefined || !evaluates ? undefined : await openDataset(recipe.valData, options);
   if (val !== undefined) requireCaptions(val, "valData");
-  return { train: await selected(all), val, zeroshot, probe };
+  return { train: await selected(all), val, ...scored };
+}
+
+/** What the recipe wants not to be forgotten. What is wrong with it is told now. */
+async function openReference(
+  { referenceData, referenceClassnames }: Recipe,
+  onProgress: (line: string) => void,
+): Promise<Dataset | undefined> {
+  if (referenceData === undefined) return undefined;
+  const dataset = await openDataset(referenceData, { onProgress });
+  if (referenceTask(dataset) === zeroshotTask)
+    classesOf(datasetLabels(dataset), dataset.name, referenceClassnames);
+  else requireCaptions(dataset, "referenceData");
+  return dataset;
 }
 
 /** The samples that the recipe holds out of all: as the run keeps them, or found by looking at every image, and kept. */

@@ -2,6 +2,7 @@
 
 import { areNumbers, classesOf, datasetLabels } from "../../data/class-names.js";
 import type { Dataset } from "../../data/index.js";
+import { saveTokenizer } from "../../data/tokenizer/save.js";
 import type { Recipe } from "../recipe/recipe.js";
 import { openRunData, type RunData } from "./data.js";
 import type { OpenFolder } from "./folder.js";
@@ -33,7 +34,7 @@ export async function openInputs(
   const pairs = data.train.length;
   if (run !== undefined && resumed === undefined && pairs < FEW_PAIRS && recipe.pretrained === undefined)
     hooks.onMessage?.(
-      `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (--pretrained NAME; clipwright models --pretrained lists some), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
+      `Only ${pairs} pairs: a model that starts from nothing learns little from so few. What helps: weights to start from (clipwright train finetune --train-data … --pretrained NAME; clipwright models --pretrained lists some), several captions a picture, changed pictures (--augment), and --val-split, which shows when it memorizes.`,
       "note",
     );
   const classNames = classNamesOf(recipe, data);
@@ -43,7 +44,7 @@ export async function openInputs(
   let model: RunModel | undefined;
   if (run !== undefined) {
     model = await fitted(resumed === undefined ? known : path);
-    model.tokenizer.save(run.file(model.tokenizer.fileName));
+    saveTokenizer(model.tokenizer, run.file(model.tokenizer.fileName));
     saveModelConfig(run.file, model);
   }
   await processes.share("tokenizer", () => true);

@@ -48,7 +48,7 @@ export async function openWatch(
     }),
   );
   const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);
-  const { val, zeroshot, probe } = data;
+  const { val, zeroshot, probe, reference } = data;
   const reports = openReporters(run, recipe.reportTo ?? []);
   if (recipe.reportTo?.includes("tensorboard"))
     reports.picture(await shownPicture(data.train, pipelines.train, recipe));
@@ -73,12 +73,13 @@ export async function openWatch(
       val,
       zeroshotData: zeroshot,
       probeData: probe,
+      reference,
       say: (note) => hooks.onMessage?.(note, "note"),
     }),
     compileSeconds,
-    has: { val: val !== undefined, zeroshot: zeroshot !== undefined },
+    has: { val: val !== undefined, zeroshot: zeroshot !== undefined, reference: reference !== undefined },
   });
-  supervisor.begin(describe(folder, inputs, loaders.samplesPerEpoch, step));
+  await supervisor.begin(describe(folder, inputs, loaders.samplesPerEpoch, step));
   processes.forward("stop", undefined, () => supervisor.stop());
   processes.forward("finish", undefined, () => supervisor.finish());
   return {

@@ -3,7 +3,17 @@
 import { tasks } from "../../evaluate/tasks/index.js";
 import { retrievalTask } from "../../evaluate/tasks/retrieval.js";
 import { zeroshotTask } from "../../evaluate/tasks/zeroshot.js";
-import { choice, defaulted, duration, list, optional, text, type Values } from "../../settings/fields.js";
+import {
+  choice,
+  defaulted,
+  duration,
+  flag,
+  list,
+  optional,
+  real,
+  text,
+  type Values,
+} from "../../settings/fields.js";
 
 /** Every task, as a type that the editor can complete: the names of `tasks`, which a test holds it to. */
 export const taskNames = [
@@ -57,6 +67,23 @@ export const evaluationFields = {
     "Labelled images that probes, few-shot and neighbours among --eval-tasks learn from.",
     { free: true },
   ),
+  referenceData: optional(
+    text("SOURCE"),
+    "Of weights that are trained on: what they should stay good at, labelled images or pairs; scored before the first step and with every evaluation.",
+  ),
+  referenceClassnames: optional(text("FILE"), "Names of the labels of referenceData."),
+  referenceMaxLoss: defaulted(
+    real({ above: 0, max: 100 }),
+    5,
+    "Of --reference-data: points of top-1, or of pairs' recall@1, that may be lost; more is told, and such weights are never the best.",
+    { free: true },
+  ),
+  referenceStop: defaulted(
+    flag(),
+    false,
+    "Of --reference-data: end the run where more is lost. The best checkpoint before is the one that is used.",
+    { free: true },
+  ),
 } as const;
 
 type Checked = Values<typeof evaluationFields>;
@@ -76,6 +103,14 @@ export const evaluationRules: readonly ((recipe: Checked) => string | undefined)
   ({ zeroshotData, zeroshotClassnames, zeroshotTemplates }) =>
     zeroshotData === undefined && (zeroshotClassnames ?? zeroshotTemplates) !== undefined
       ? `zeroshotData: class names and templates need images; got none. Add --zeroshot-data, or remove --zeroshot-${zeroshotClassnames === undefined ? "templates" : "classnames"}.`
+      : undefined,
+  ({ referenceData, referenceClassnames }) =>
+    referenceClassnames !== undefined && referenceData === undefined
+      ? "referenceData: class names need images; got none. Add --reference-data, or remove --reference-classnames."
+      : undefined,
+  ({ referenceData, valFrequency }) =>
+    referenceData !== undefined && valFrequency.value === 0
+      ? "valFrequency: a reference set is scored as often as held-out pairs; got valFrequency=0. Write --val-frequency 1, or remove --reference-data."
       : undefined,
   ({ evalTasks, zeroshotData, probeData }) =>
     zeroshotData === undefined &&

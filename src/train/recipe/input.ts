@@ -7,7 +7,8 @@ export interface RecipeInput {
   // Model
 
   /**
-   * Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself. Required.
+   * Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself;
+   * --pretrained brings its own. Required.
    */
   readonly model?: string | object | undefined;
 
@@ -597,6 +598,29 @@ export interface RecipeInput {
    * Labelled images that probes, few-shot and neighbours among --eval-tasks learn from.
    */
   readonly probeData?: string | undefined;
+
+  /**
+   * Of weights that are trained on: what they should stay good at, labelled images or pairs; scored before
+   * the first step and with every evaluation.
+   */
+  readonly referenceData?: string | undefined;
+
+  /**
+   * Names of the labels of referenceData.
+   */
+  readonly referenceClassnames?: string | undefined;
+
+  /**
+   * Of --reference-data: points of top-1, or of pairs' recall@1, that may be lost; more is told, and such
+   * weights are never the best. Default `5`.
+   */
+  readonly referenceMaxLoss?: number | undefined;
+
+  /**
+   * Of --reference-data: end the run where more is lost. The best checkpoint before is the one that is used.
+   * Default `false`.
+   */
+  readonly referenceStop?: boolean | undefined;
 
   // Checkpoints
 

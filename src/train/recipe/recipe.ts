@@ -45,7 +45,7 @@ export const recipeGroups = {
   Model: {
     model: required(
       textOrObject("NAME|FILE|JSON"),
-      "Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself.",
+      "Preset (see clipwright models), a model file in open_clip's JSON form, or that object itself; --pretrained brings its own.",
     ),
     forceImageSize: optional(integer(8, 2048), "Side of the square input in pixels, instead of the model's."),
     imageSizes: optional(

@@ -75,6 +75,6 @@ export const startRules: readonly ((recipe: Checked) => string | undefined)[] = 
   },
   ({ layerDecay, pretrained, pretrainedImage }) =>
     layerDecay !== undefined && (pretrained ?? pretrainedImage) === undefined
-      ? `layerDecay: is for towers that start from weights; got layerDecay=${layerDecay} without pretrained or pretrainedImage. Remove it.`
+      ? `layerDecay: is for towers that start from weights; got layerDecay=${layerDecay} without pretrained or pretrainedImage. Add --pretrained NAME, or remove it.`
       : undefined,
 ];

@@ -24,7 +24,7 @@ export interface Plan {
   readonly rise?: readonly Incline[] | undefined;
   /** Measured, for time-limited runs. */
   readonly secondsPerStep?: number | undefined;
-  /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`. */
+  /** The run is shorter than planned: after `step` steps of `plannedSteps` its cooldown began, up to `totalSteps`, or it ended there. */
   readonly cut?: { readonly step: number; readonly plannedSteps: number } | undefined;
   /** The run goes on to another length after `step` steps; `seconds` of its clock had passed. */
   readonly extended?: { readonly step: number; readonly seconds: number } | undefined;
@@ -91,10 +91,11 @@ export const uncutPlan = ({ cut, ...plan }: Plan): Plan =>
 
 /**
  * The step, possibly fractional, of the run as planned that step `step` (from 0) stands for: the steps of a cooldown
- * that began early stand for all that was to come.
+ * that began early stand for all that was to come. A run that was cut off without one has no such steps.
  */
 export function plannedStep({ totalSteps, cut }: Pick<Plan, "totalSteps" | "cut">, step: number): number {
-  if (cut === undefined || totalSteps === undefined || step < cut.step) return step;
+  if (cut === undefined || totalSteps === undefined || step < cut.step || totalSteps === cut.step)
+    return step;
   return cut.step + ((cut.plannedSteps - cut.step) * (step - cut.step)) / (totalSteps - cut.step);
 }
 

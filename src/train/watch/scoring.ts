@@ -15,6 +15,7 @@ import type { Recipe } from "../recipe/recipe.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import type { HeldOutLoss, HeldOutPairs } from "./held-out.js";
+import { REFERENCE_SPLIT, referenceTask } from "./reference.js";
 
 /** Scores of the weights as they are after `step`. */
 export type Scoring = (
@@ -31,10 +32,12 @@ export function makeScoring(context: {
   val: Dataset | undefined;
   zeroshotData: Dataset | undefined;
   probeData: Dataset | undefined;
+  /** What must not be forgotten. */
+  reference: Dataset | undefined;
   /** Told each note on the scores once. */
   say: (note: string) => void;
 }): Scoring {
-  const { recipe, heldOut, encoder, runner, ema, val, zeroshotData, probeData, say } = context;
+  const { recipe, heldOut, encoder, runner, ema, val, zeroshotData, probeData, reference, say } = context;
   const told = new Set<string>();
   const score = async <Details>(
     task: Task<Details>,
@@ -56,7 +59,9 @@ export function makeScoring(context: {
     encoder.use(weights);
     const at = { step, samplesSeen: step * recipe.batchSize };
     const records: EvaluationRecord[] = [];
-    if (what.val && val !== undefined && recipe.valFrequency.value > 0) {
+    const onVal = what.val && recipe.valFrequency.value > 0;
+    const onZeroshot = what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0;
+    if (onVal && val !== undefined) {
       const context = { ...at, split: "val" };
       const found = await score(retrievalTask, { features, data: { dataset: val } }, context);
       const logits = await runner.state.logits(weights);
@@ -75,7 +80,7 @@ export function makeScoring(context: {
         records.push(...(await score(zeroshotTask, { features: source, data }, context)).records);
       }
     }
-    if (what.zeroshot && zeroshotData !== undefined && recipe.zeroshotFrequency.value > 0) {
+    if (onZeroshot) {
       const data = {
         dataset: zeroshotData,
         classnames: recipe.zeroshotClassnames ?? recipe.classnames,
@@ -86,6 +91,11 @@ export function makeScoring(context: {
       for (const task of tasks)
         if (recipe.evalTasks.some((name) => name === task.name))
           records.push(...(await score(task, { features: once, data }, at)).records);
+    }
+    if (reference !== undefined && (onVal || onZeroshot)) {
+      const data = { dataset: reference, classnames: recipe.referenceClassnames };
+      const where = { ...at, split: REFERENCE_SPLIT };
+      records.push(...(await score(referenceTask(reference), { features, data }, where)).records);
     }
     return records;
   };
@@ -139,6 +149,8 @@ export function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): S
   const found = records.find(
     (record) =>
       record.metric === metric &&
+      // What is kept says nothing on what is gained, unless it is asked for.
+      (record.split !== REFERENCE_SPLIT || places.includes(REFERENCE_SPLIT)) &&
       places.every((place) => [record.split, record.dataset, record.task].includes(place)),
   );
   return found === undefined ? undefined : { metric: wanted, value: found.value };

@@ -23,6 +23,7 @@ import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import { Doctor, type DoctorMemory } from "./diagnose.js";
 import { formatClock } from "./progress.js";
+import { Reference, type ReferenceMemory } from "./reference.js";
 import { type Scoring, scoreOf } from "./scoring.js";
 
 /** What a checkpoint remembers besides tensors. */
@@ -35,6 +36,8 @@ interface Progress {
   readonly unlogged: Unlogged;
   readonly doctor: DoctorMemory;
   readonly timings?: Timings | undefined;
+  /** Of a run that may not forget. */
+  readonly reference?: ReferenceMemory | undefined;
 }
 
 /** Losses that the result's mean is over. */
@@ -74,7 +77,7 @@ export interface SupervisorContext {
   /** Other programs that follow the run. */
   readonly reports: Pick<Reporter, "metrics" | "evaluation">;
   /** What there is to evaluate on. */
-  readonly has: { readonly val: boolean; readonly zeroshot: boolean };
+  readonly has: { readonly val: boolean; readonly zeroshot: boolean; readonly reference: boolean };
   readonly guard: Guard;
   /** What compiling a step took. */
   readonly compileSeconds: number;
@@ -84,6 +87,7 @@ export class Supervisor {
   private plan: Plan;
   private readonly before: Progress | undefined;
   private readonly doctor: Doctor;
+  private readonly reference: Reference;
   private readonly measurement: Measurement | undefined;
   private readonly tickers: Readonly<Record<"save" | "val" | "zeroshot", Ticker>>;
   private readonly losses: number[];
@@ -117,6 +121,7 @@ export class Supervisor {
       },
       this.before?.doctor,
     );
+    this.reference = new Reference(recipe, this.before?.reference);
     this.measurement =
       recipe.time === undefined ? undefined : new Measurement(recipe.time.value, run.resumed?.step ?? 0);
     const tick = (key: "saveFrequency" | "valFrequency" | "zeroshotFrequency") =>
@@ -124,14 +129,14 @@ export class Supervisor {
     const never: Ticker = { due: () => false };
     this.tickers = {
       save: tick("saveFrequency"),
-      val: has.val ? tick("valFrequency") : never,
+      val: has.val || has.reference ? tick("valFrequency") : never,
       zeroshot: has.zeroshot ? tick("zeroshotFrequency") : never,
     };
   }
 
-  /** Tells what the run turned out to be. */
-  begin(description: string): void {
-    const { hooks, run, recipe } = this.context;
+  /** Tells what the run turned out to be; of one that may not forget, scores what it starts from. */
+  async begin(description: string): Promise<void> {
+    const { hooks, run, recipe, has } = this.context;
     hooks.onStart?.({
       folder: run.path,
       recipe,
@@ -140,6 +145,9 @@ export class Supervisor {
       warmupSteps: scheduleOf(recipe, this.plan).warmupSteps,
       description,
     });
+    if (!has.reference || run.resumed !== undefined) return;
+    const records = await this.scored(0, { val: true, zeroshot: true });
+    this.reference.take(records);
   }
 
   /** Asks for a stop after the step under way, as the hooks' signal does. */
@@ -207,7 +215,7 @@ export class Supervisor {
 
   /** Does what is due after `step`, all steps being done. */
   async pause(step: number): Promise<Pause> {
-    const { hooks, run, recipe, phases, reports } = this.context;
+    const { hooks, run, recipe } = this.context;
     const { save, val, zeroshot } = this.due;
     const ends = this.isLast(step);
     // When its length was only just fixed, the run may have been over its last step.
@@ -215,14 +223,7 @@ export class Supervisor {
     const state = save || ends ? await this.soundState(step) : undefined;
     let records: readonly EvaluationRecord[] = [];
     if (val || zeroshot || ends) {
-      const found = await this.evaluate(step, { val: val || ends, zeroshot: zeroshot || ends });
-      const macs = recipe.batchSize * phases.forwardMacs(step, this.plan);
-      records = found.map((record) => ({ ...record, macs }));
-      for (const record of records) {
-        run.appendEvaluation({ ...record });
-        reports.evaluation({ ...record });
-      }
-      if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+      records = await this.scored(step, { val: val || ends, zeroshot: zeroshot || ends });
       const loss = records.find(({ metric }) => metric === "val_loss")?.value;
       for (const { message } of loss === undefined ? [] : this.doctor.validation(step, loss))
         this.warn(step, message);
@@ -233,15 +234,38 @@ export class Supervisor {
       this.stop();
       hooks.onMessage?.("Too little time is left for a cooldown: saved, to be continued.", "note");
     }
+    const kept = this.reference.take(records);
+    if (kept?.warning !== undefined) hooks.onMessage?.(kept.warning, "warning");
+    const forgets = kept?.within === false;
+    // The length of a time-limited run must be known before it can be cut.
+    const over = forgets && recipe.referenceStop && !ends && this.plan.totalSteps !== undefined;
     const stop = this.stopping;
-    const cools = typeof this.verdict === "object" && !stop;
-    const score = scoreOf(recipe, records);
+    const cools = typeof this.verdict === "object" && !stop && !over;
+    const score = forgets ? undefined : scoreOf(recipe, records);
     const isBest = score !== undefined && better(score, run.bestCheckpoint()?.score);
-    if (save || ends || stop || cools || isBest)
+    if (save || ends || stop || cools || over || isBest)
       this.save(step, score, state ?? (await this.soundState(step)));
     // The plan comes after the checkpoint: a run that is killed in between has not begun to cool down.
     if (typeof this.verdict === "object" && cools) this.cool(step, this.verdict.coolFor);
+    if (over) this.endHere(step);
     return { stop, plan: this.plan, saved: run.latestCheckpoint()?.step };
+  }
+
+  /** Scores the weights after `step`, and logs that. */
+  private async scored(
+    step: number,
+    what: { val: boolean; zeroshot: boolean },
+  ): Promise<readonly EvaluationRecord[]> {
+    const { hooks, run, recipe, phases, reports } = this.context;
+    const found = await this.evaluate(step, what);
+    const macs = recipe.batchSize * phases.forwardMacs(step, this.plan);
+    const records = found.map((record) => ({ ...record, macs }));
+    for (const record of records) {
+      run.appendEvaluation({ ...record });
+      reports.evaluation({ ...record });
+    }
+    if (records.length > 0) hooks.onEvaluation?.(records.map((r) => ({ ...r, step }) as ScoreLine));
+    return records;
   }
 
   /** The state, to be saved. Throws `UsageError` when it is not finite: what nobody can use is not kept. */
@@ -289,10 +313,21 @@ export class Supervisor {
     );
   }
 
+  /** The run ends with `step`, since more than may be is forgotten. */
+  private endHere(step: number): void {
+    const { hooks, run } = this.context;
+    this.plan = run.savePlan(cutPlan(this.plan, step, 0));
+    if (run.bestCheckpoint() === undefined)
+      hooks.onMessage?.(
+        "No weights from before are kept, so that these are used: score earlier (--val-frequency) with pairs held out (--val-split 0.1), or start from the old weights.",
+        "warning",
+      );
+  }
+
   /** An evaluation out of turn, so that the time that the last one takes is known. */
   private get timesEvaluation(): boolean {
     const { has } = this.context;
-    return (has.val || has.zeroshot) && this.closing.wantsEvaluation;
+    return (has.val || has.zeroshot || has.reference) && this.closing.wantsEvaluation;
   }
 
   /** What the run has come to after `step` steps. */
@@ -316,6 +351,7 @@ export class Supervisor {
       unlogged: this.unlogged,
       doctor: this.doctor.memory,
       timings: this.closing.timings,
+      ...(this.reference.memory && { reference: this.reference.memory }),
     };
   }
 

@@ -1,4 +1,5 @@
 /** A run's folder: whatever happened to it, it goes on from a sound checkpoint, or is refused in one line. */
+
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -7,6 +8,7 @@ import { basename, dirname, join } from "node:path";
 import { UsageError } from "../../../src/core/errors.js";
 import { keyFromSeed } from "../../../src/core/random.js";
 import { loadTokenizer } from "../../../src/data/tokenizer/load.js";
+import { saveTokenizer } from "../../../src/data/tokenizer/save.js";
 import { trainBpe } from "../../../src/data/tokenizer/train-bpe.js";
 import { locateModel } from "../../../src/evaluate/model/locate.js";
 import { makeClip } from "../../../src/models/clip.js";
@@ -35,7 +37,7 @@ const plan = { totalSteps: 6, samplesPerEpoch: 12, batchSize: 4, measuredSteps: 
 /** Writes a run of four steps, as training does, with numbers that never change. */
 function writeRun(logs: string): void {
   using run = Run.open(recipeIn(logs));
-  tokenizer.save(run.file(tokenizer.fileName));
+  saveTokenizer(tokenizer, run.file(tokenizer.fileName));
   run.writeFile("model.json", JSON.stringify({ model_cfg: config }));
   run.savePlan(plan);
   for (let step = 1; step <= 4; step++) {

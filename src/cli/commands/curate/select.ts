@@ -130,7 +130,7 @@ export const selectCommand = defineCommand({
       "Every picture once, as DataComp's subset of uids.",
     ],
     [
-      "clipwright curate select s.parquet reviewed.parquet --top clip_score=40% --out best.parquet",
+      "clipwright curate select s.parquet kept.parquet --top words=40% --out b.npy",
       "The best of what people kept, with their corrections.",
     ],
     [

@@ -6,6 +6,7 @@ export const useCommands: readonly CommandEntry[] = [
   entry("index", async () => (await import("./index-pictures.js")).indexCommand),
   entry("search", async () => (await import("./search.js")).searchCommand),
   entry("serve", async () => (await import("./serve.js")).serveCommand),
+  entry("site", async () => (await import("./site.js")).siteCommand),
   entry("watch", async () => (await import("./watch.js")).watchCommand),
   entry("classify", async () => (await import("./classify.js")).classifyCommand),
 ];

@@ -46,7 +46,9 @@ export interface CrossfitOptions {
   /** Settings of the runs, over those that are chosen: model, augmentation, engine, … */
   readonly recipe?: RecipeInput | undefined;
   readonly workers?: number | undefined;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ((progress: { what: string; done: number; total: number }) => void) | undefined;
+  /** Told what should be known, a line each. */
   readonly onNote?: ((line: string) => void) | undefined;
 }
 

@@ -36,7 +36,9 @@ export interface ScorePairsOptions {
   readonly partRows?: number | undefined;
   /** The command line, for the table's metadata. */
   readonly command?: string | undefined;
+  /** Told what takes a while, and how far it is. */
   readonly onProgress?: ScoreHost["onProgress"];
+  /** Told what should be known, a line each. */
   readonly onNote?: ScoreHost["onNote"];
 }
 

@@ -6,42 +6,13 @@ import sharp, { type Metadata } from "sharp";
 import { UsageError } from "../../../core/errors.js";
 import { decodeBmp } from "./bmp.js";
 import { type ImageFormat, sniffFormat } from "./format.js";
-import type { Box, RawImage, Rgb } from "./image.js";
+import type { Box } from "./image.js";
 import { type JpegHeader, jpegHeader } from "./jpeg.js";
-import { dropAlpha, flatten, fromCmyk, fromGrey } from "./modes.js";
+import { type Decoded, type Reading, type Stored, toRgb } from "./reading.js";
 import { decodeTurbo } from "./turbo.js";
 
 sharp.cache(false);
 sharp.concurrency(1);
-
-/**
- * What becomes of transparency, and of palettes. A colour: the image is laid on it, then treated as RGB. `pillow`:
- * as open_clip does (resize first, then `convert("RGB")`): alpha is dropped after a resize of premultiplied pixels,
- * and palette and one-bit images are resized by nearest neighbour.
- */
-export type Transparency = Rgb | "pillow";
-
-/** `stored`: rows as the file has them, as open_clip and Pillow. `exif`: turned as its EXIF says, as viewers show it. */
-export type Orientation = "stored" | "exif";
-
-/** How encoded pictures are read. */
-export interface Reading {
-  /** Default white; `pillow` equals open_clip also on transparent and palette images. */
-  readonly transparency: Transparency;
-  /** Default `stored`. */
-  readonly orientation: Orientation;
-}
-
-/** For looking at pictures. */
-export const ON_WHITE: Reading = { transparency: [255, 255, 255], orientation: "stored" };
-
-/** The kind of pixel that decides how Pillow resizes them. */
-export type PixelKind = "rgb" | "rgba" | "indexed";
-
-export interface Decoded extends RawImage {
-  readonly kind: PixelKind;
-  readonly format: ImageFormat;
-}
 
 /** Images above this many pixels are refused, as Pillow does: twice its MAX_IMAGE_PIXELS. */
 export const MAX_IMAGE_PIXELS = 178_956_970;
@@ -71,15 +42,6 @@ export async function decodeImage(bytes: Uint8Array, reading: Reading, box?: Box
   } catch (error) {
     throw new UsageError(`image: cannot be decoded (${(error as Error).message.split("\n")[0]}).`);
   }
-}
-
-/** Pixels as the file has them, and what they stand for. */
-interface Stored {
-  readonly raw: RawImage;
-  readonly cmyk: boolean;
-  readonly indexed: boolean;
-  /** Transparent is one colour of a PNG without alpha: Pillow resizes such pictures as opaque ones. */
-  readonly keyed: boolean;
 }
 
 function readBmp(bytes: Uint8Array): Stored {
@@ -129,18 +91,4 @@ async function readBySharp(
     indexed: isPalette === true || (bitsPerSample === 1 && space === "b-w"),
     keyed: format === "png" && (bytes[PNG_COLOR_TYPE]! & PNG_ALPHA) === 0,
   };
-}
-
-function toRgb(
-  { raw, cmyk, indexed, keyed }: Stored,
-  transparency: Transparency,
-): RawImage & { kind: PixelKind } {
-  if (cmyk) return { ...fromCmyk(raw), kind: "rgb" };
-  const rgba = raw.channels < 3 ? fromGrey(raw) : raw;
-  if (transparency === "pillow") {
-    if (indexed) return { ...dropAlpha(rgba), kind: "indexed" };
-    if (keyed) return { ...dropAlpha(rgba), kind: "rgb" };
-    return { ...rgba, kind: rgba.channels === 4 ? "rgba" : "rgb" };
-  }
-  return { ...(rgba.channels === 4 ? flatten(rgba, transparency) : rgba), kind: "rgb" };
 }

@@ -5,7 +5,7 @@ export type ImageFormat = "jpeg" | "png" | "webp" | "gif" | "tiff" | "avif" | "b
 
 /** A format by its first bytes: `{ unread }` where it is known but cannot be read, undefined where it is unknown. */
 export function sniffFormat(bytes: Uint8Array): ImageFormat | { readonly unread: string } | undefined {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 64)).toString("latin1");
+  const head = String.fromCharCode(...bytes.subarray(0, 64));
   const at = (offset: number, magic: string): boolean => head.startsWith(magic, offset);
   if (at(0, "\xff\xd8\xff")) return "jpeg";
   if (at(0, "\x89PNG\r\n\x1a\n")) return "png";

@@ -1,7 +1,8 @@
 /** Bringing an image of any size to a square, or near one: the deterministic half of a pipeline. */
-import type { Decoded } from "../read/decode.js";
+
 import { type Box, crop, type RawImage, type Rgb, roundHalfEven } from "../read/image.js";
 import { dropAlpha, premultiply, unpremultiply } from "../read/modes.js";
+import type { Decoded } from "../read/reading.js";
 import { type Filter, resample, resampleNearest } from "./resample.js";
 
 /**

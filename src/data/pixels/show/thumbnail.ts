@@ -1,6 +1,7 @@
 /** Pictures made small enough to be put on a page by the dozen. */
 import sharp from "sharp";
-import { decodeImage, ON_WHITE } from "../read/decode.js";
+import { decodeImage } from "../read/decode.js";
+import { ON_WHITE } from "../read/reading.js";
 
 /**
  * The picture within `side` × `side` pixels as WebP, as the model sees it: on white, rows as stored. Throws `UsageError`

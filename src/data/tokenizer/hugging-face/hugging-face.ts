@@ -1,8 +1,6 @@
 /** Any Hugging Face tokenizer.json, with that family's padding and cutting: the ids of the Rust library. */
 
-import { dirname, join } from "node:path";
 import { UsageError } from "../../../core/errors.js";
-import { writeFileAtomic } from "../../../core/files.js";
 import { WordCache } from "../byte-pairs.js";
 import { type Cleaning, cleanings } from "../clean.js";
 import {
@@ -12,13 +10,13 @@ import {
   summaryOf,
   type Tokenizer,
   type TokenizerSummary,
+  type VocabularyFile,
 } from "../tokenizer.js";
 import { addedTokensIn, type Section, splitterOf } from "./added-tokens.js";
 import { modelOf } from "./model.js";
 import { normalizerOf } from "./normalizers.js";
 import { type Frame, frameOf } from "./post-processor.js";
 import { preTokenizerOf } from "./pre-tokenizers.js";
-import { withinTime } from "./time-limit.js";
 
 export interface HuggingFaceOptions {
   /** Tokens of a padded text. Default: what the file says under truncation, padding or `model_max_length`. */
@@ -29,7 +27,14 @@ export interface HuggingFaceOptions {
   readonly padToken?: string;
   /** Default: `none`. open_clip uses `whitespace`, for SigLIP `canonicalize`. */
   readonly clean?: Cleaning;
+  /** Runs what a file's own regular expressions may never end with. Default: a plain call. */
+  readonly within?: WithinTime;
 }
+
+/** What `work` gives; undefined where it was stopped after `limitMs`. */
+export type WithinTime = <T>(limitMs: number, work: () => T) => { readonly value: T } | undefined;
+
+const unlimited: WithinTime = (_, work) => ({ value: work() });
 
 /** The parts of tokenizer.json that say how texts are padded and cut. */
 interface TokenizerFile {
@@ -136,10 +141,10 @@ export class HuggingFaceTokenizer implements Tokenizer {
   }
 
   /**
-   * Writes tokenizer.json as it was read, but padding and cutting to this context length; and tokenizer_config.json
-   * beside it, with the tokens that only that names.
+   * The tokenizer.json as it was read, but padding and cutting to this context length; and a tokenizer_config.json
+   * with the tokens that only that names.
    */
-  save(path: string): void {
+  toFiles(): readonly VocabularyFile[] {
     const { contextLength } = this;
     const padToken = this.pipeline.tokenOf(this.padTokenId) ?? "";
     const file = {
@@ -159,7 +164,6 @@ export class HuggingFaceTokenizer implements Tokenizer {
         pad_token: padToken,
       },
     };
-    writeFileAtomic(path, `${JSON.stringify(file, null, 1)}\n`);
     const { endTokenId: end } = this;
     const names = {
       ...(end === undefined ? {} : { eos_token: this.pipeline.tokenOf(end) }),
@@ -167,7 +171,10 @@ export class HuggingFaceTokenizer implements Tokenizer {
       model_max_length: contextLength,
     };
     const config = { ...this.config, ...names };
-    writeFileAtomic(join(dirname(path), CONFIG_NAME), `${JSON.stringify(config, null, 1)}\n`);
+    return [
+      { name: this.fileName, text: `${JSON.stringify(file, null, 1)}\n` },
+      { name: CONFIG_NAME, text: `${JSON.stringify(config, null, 1)}\n` },
+    ];
   }
 
   private body(text: string): number[] {
@@ -177,7 +184,8 @@ export class HuggingFaceTokenizer implements Tokenizer {
   /** Runs `work`; where the file brings its own expressions, with a limit of time. */
   private within<T>(work: () => T): T {
     if (!this.pipeline.hasPatterns) return work();
-    const done = withinTime(TIME_LIMIT_MS, work);
+    const { within = unlimited } = this.options;
+    const done = within(TIME_LIMIT_MS, work);
     if (done !== undefined) return done.value;
     throw new UsageError(
       `${this.path}: its regular expressions must be done with a batch of texts within ${TIME_LIMIT_MS / 1000} s; they were not. Use another tokenizer.`,

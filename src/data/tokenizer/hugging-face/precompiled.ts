@@ -17,14 +17,15 @@ const placeOf = (unit: number): number => unit & 0x7fffffff;
 
 /** Throws a `UsageError` naming the file when the table is not whole. */
 export function readCharsmap(base64: string, where: string): (text: string) => string {
-  const bytes = Buffer.from(base64, "base64");
-  const size = bytes.length < 4 ? -1 : bytes.readUInt32LE(0);
+  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const view = new DataView(bytes.buffer);
+  const size = bytes.length < 4 ? -1 : view.getUint32(0, true);
   if (size < 4 || size % 4 !== 0 || 4 + size > bytes.length) {
     throw new UsageError(
       `${where}: normalizer.precompiled_charsmap must be whole; it is cut. Get the file again.`,
     );
   }
-  const trie = Uint32Array.from({ length: size / 4 }, (_, i) => bytes.readUInt32LE(4 + 4 * i));
+  const trie = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
   const replacements = bytes.subarray(4 + size);
   const known = new Map<string, string | undefined>();
 

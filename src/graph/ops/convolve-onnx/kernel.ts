@@ -219,7 +219,7 @@ const byRows = (b: OnnxContext, g: string, x: string): string =>
 
 /** [P,O] transposed times [P,C]: [O,C]. */
 const byColumns = (b: OnnxContext, g: string, x: string): string =>
-  b.dialect.gemm
+  b.dialect.prefersGemm
     ? b.node("Gemm", [g, x], { transA: 1 })[0]!
     : b.node("MatMul", [transpose(b, g, [1, 0]), x])[0]!;
 
