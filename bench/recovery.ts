@@ -80,6 +80,10 @@ const right = truth.flatMap(({ fault, row }) => (fault === "none" ? [row] : []))
 const lines = readFileSync(pairs, "utf8").trimEnd().split("\n");
 writeFileSync(at("right.jsonl"), `${right.map((row) => lines[row]!).join("\n")}\n`);
 
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}
+
 /** A column of a table, in the order of its rows; NaN for NULL. */
 async function column(table: string, name: string): Promise<number[]> {
   const values: number[] = [];
@@ -135,8 +139,6 @@ for (const [arm, of] of found) {
   const cells = of[0]!.map((_, m) => meanOf(of.map((one) => one[m]!)));
   print(`| ${arms[arm]!.about} | ${cells.join(" | ")} | ${wonBack(arm)} |`);
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
 
 /**
  * The share of the loss that an arm does not have: mean(arm - faulted) / mean(clean - faulted), paired by seed, with Fieller's

@@ -292,7 +292,7 @@ describe("clipwright curate score", () => {
     const first = await runWords(commands, words);
     assert.deepEqual(
       [first.code, first.out],
-      [0, `${out}: 15 pairs, 15 scored now, 20 columns new\nFaults, by rows:\n   3  is_blurry_issue\n`],
+      [0, `${out}: 15 pairs, 15 of them new, 20 columns new\nFaults, by rows:\n   3  is_blurry_issue\n`],
     );
     const again = await runWords(commands, [...words, "--json"]);
     assert.deepEqual(JSON.parse(again.out), {

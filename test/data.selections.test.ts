@@ -154,6 +154,11 @@ suite("selectFrom: tables", () => {
     assert.deepEqual([missing, unnamed], [2, 4]);
     assert.match(notes.join("\n"), /names 2 pairs that the data lack, e.g. "zebra"/);
     assert.match(notes.join("\n"), /says nothing of 4 pairs, e.g. of "a"/);
+    const { notes: ofPart } = await select(await photos(), [row("b"), row("zebra")], { heldOut: 1 });
+    assert.match(
+      ofPart.join("\n"),
+      /names 1 pairs that are of the 1 images held out, or that the data lack, e.g. "zebra"/,
+    );
   });
 
   for (const [what, rows, says] of [

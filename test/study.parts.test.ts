@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { scorePairs } from "../src/curate/scores/run/score-pairs.js";
@@ -44,6 +45,27 @@ suite("parts of the data in a study", () => {
     assert(ladder[0]!.every((key) => ladder[1]!.includes(key)));
     assert.notDeepEqual(random[1], ladder[1]);
     assert.deepEqual(await top(0.2), ladder[0], "made once");
+  });
+
+  test("follow what the table of scores holds, wherever it lies", async () => {
+    const { folder, photos, scores } = await folderOf();
+    const dataset = await openDataset(photos);
+    const partBy = (table: string) =>
+      selectionFor(join(folder, "study"), dataset, { top: 0.2, scores: table, by: "words" });
+    const firstKeptBy = async (table: string): Promise<string> =>
+      (await selectFrom(dataset, await partBy(table))).dataset.sample(0).key;
+    assert.equal(await firstKeptBy(scores), "k15");
+    const copy = join(folder, "copy.parquet");
+    copyFileSync(scores, copy);
+    assert.equal(await partBy(copy), await partBy(scores));
+
+    // Scored again under the same name, what was best is worst.
+    for (let i = 0; i < PICTURES; i++)
+      put(photos, `k${String(i).padStart(2, "0")}.txt`, "word ".repeat(PICTURES - i).trim());
+    rmSync(scores);
+    await scorePairs(await openDataset(photos), { out: scores, scores: ["words"] });
+    assert.equal(await firstKeptBy(scores), "k00");
+    assert.equal(await firstKeptBy(copy), "k15", "the part of before stays");
   });
 
   test("a table without the score is refused by name", async () => {

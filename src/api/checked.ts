@@ -330,7 +330,7 @@ export const applySelection = checkedAsync(
   2,
   ["dataset", dataset],
   ["path", text],
-  ["options", options<SelectOptions>({ weight: text, onProgress: callback })],
+  ["options", options<SelectOptions>({ weight: text, heldOut: count(0), onProgress: callback })],
 );
 
 /** The rows of a Parquet table of scores, or of a selection, some thousand at a time. Throws `UsageError` for what is no table. */

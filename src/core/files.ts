@@ -5,6 +5,7 @@
  * Each path has one writer at a time. All calls are synchronous: they are short, or at the end of a step.
  */
 
+import { createHash } from "node:crypto";
 import {
   closeSync,
   constants,
@@ -20,6 +21,7 @@ import {
 import { basename, dirname } from "node:path";
 import {
   type FileContent,
+  filePieces,
   firstMissing,
   readExactly,
   realDisk,
@@ -218,6 +220,15 @@ export function readRegularFile(path: string, most = 2 ** 31 - 1): Buffer {
 /** The bytes of a file (under 2 GiB). Throws a `UsageError` that names it. */
 export const readBytes = (path: string): Uint8Array =>
   withFileErrors("read", path, () => readRegularFile(path));
+
+/** SHA-256 of a file's bytes, in hex; of any size, as it is read piece by piece. Throws a `UsageError` that names the file. */
+export function digestOfFile(path: string): string {
+  const hash = createHash("sha256");
+  withFileErrors("read", path, () => {
+    for (const piece of filePieces(path)) hash.update(piece);
+  });
+  return hash.digest("hex");
+}
 
 /** The text of a file. Throws a `UsageError` that names it (with the nearest name in its folder) if it is not there. */
 export const readText = (path: string): string =>

@@ -12,7 +12,6 @@ import { basename, dirname, join } from "node:path";
 import {
   type Disk,
   type FileContent,
-  filePieces,
   namesIn,
   piecesOf,
   removeQuietly,
@@ -20,7 +19,7 @@ import {
   textOf,
 } from "../core/disk.js";
 import { InternalError } from "../core/errors.js";
-import { withFileErrors } from "../core/files.js";
+import { digestOfFile, withFileErrors } from "../core/files.js";
 
 /** A score of a checkpoint, for keeping the best. */
 export interface Score {
@@ -129,12 +128,8 @@ export function flawOfFile(file: string): string | undefined {
 }
 
 function flawIn(path: string, name: string, { files }: Contents): string | undefined {
-  const file = join(path, name);
-  const hash = createHash("sha256");
-  withFileErrors("read", file, () => {
-    for (const piece of filePieces(file)) hash.update(piece);
-  });
-  return hash.digest("hex") === files[name]!.sha256 ? undefined : `${name} does not fit its checksum`;
+  const isWhole = digestOfFile(join(path, name)) === files[name]!.sha256;
+  return isWhole ? undefined : `${name} does not fit its checksum`;
 }
 
 /** Folders named as checkpoints are, earliest first. */

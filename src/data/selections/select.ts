@@ -13,6 +13,8 @@ import { readSubset } from "./subset-file.js";
 export interface SelectOptions {
   /** Column of the table that holds the pairs' weights; default `weight`, if there is one. With it a table of scores is taken, too, and keeps every pair. */
   readonly weight?: string | undefined;
+  /** Images of the same data that are held out of these: rows about them name nothing, and the note of such rows says so. */
+  readonly heldOut?: number | undefined;
   /** Told about slow steps, one line each. */
   readonly onProgress?: ((line: string) => void) | undefined;
 }
@@ -150,8 +152,23 @@ async function takeSubset(
     }
   }
   if (missing === total) throw nothingKnown(path, pairs, total, "uids");
-  const notes = missing === 0 ? [] : [`${path} names ${missing} uids that the data lack.`];
-  return { missing, notes, partial: true };
+  return { missing, notes: missingNotes(path, missing, "uids", options), partial: true };
+}
+
+/** What is told of rows that name nothing of the data. */
+function missingNotes(
+  path: string,
+  missing: number,
+  what: "pairs" | "uids",
+  { heldOut = 0 }: SelectOptions,
+  example?: string,
+): string[] {
+  if (missing === 0) return [];
+  const n = (x: number): string => x.toLocaleString("en-US");
+  const why =
+    heldOut > 0 ? `are of the ${n(heldOut)} images held out, or that the data lack` : "the data lack";
+  const such = example === undefined ? "" : `, e.g. "${example}"`;
+  return [`${path} names ${n(missing)} ${what} that ${why}${such}.`];
 }
 
 const nothingKnown = (
@@ -195,11 +212,7 @@ async function decideRows(
       "pairs",
       sources.size > 0 ? `; its sources are ${list(sources)}` : "",
     );
-  const notes =
-    missing === 0
-      ? []
-      : [`${path} names ${missing.toLocaleString("en-US")} pairs that the data lack, e.g. "${example}".`];
-  return { missing, notes, partial: false };
+  return { missing, notes: missingNotes(path, missing, "pairs", options, example), partial: false };
 }
 
 const list = (names: Iterable<string>): string =>

@@ -1,8 +1,7 @@
 /** What tells one model from every other: everything but the data that decides its features. */
 
 import { createHash } from "node:crypto";
-import { closeSync, openSync, readSync } from "node:fs";
-import { withFileErrors } from "../../core/files.js";
+import { digestOfFile } from "../../core/files.js";
 import type { Engine } from "../../engines/engine.js";
 import { filesOf } from "../../models/weights/file.js";
 import type { Encoder } from "./encoder.js";
@@ -36,18 +35,3 @@ function partsOf({ options }: Encoder, from: ModelFiles): unknown[] {
 
 const hashOf = (parts: readonly unknown[]): string =>
   createHash("sha256").update(JSON.stringify(parts)).digest("hex");
-
-/** SHA-256 of a file's bytes, in hex. */
-export function digestOfFile(path: string): string {
-  const hash = createHash("sha256");
-  const piece = new Uint8Array(2 ** 20);
-  withFileErrors("read", path, () => {
-    const file = openSync(path, "r");
-    try {
-      for (let n = readSync(file, piece); n > 0; n = readSync(file, piece)) hash.update(piece.subarray(0, n));
-    } finally {
-      closeSync(file);
-    }
-  });
-  return hash.digest("hex");
-}

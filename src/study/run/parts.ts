@@ -5,7 +5,7 @@ import { existsSync, linkSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { makeFolder } from "../../core/disk.js";
-import { withFileErrors } from "../../core/files.js";
+import { digestOfFile, withFileErrors } from "../../core/files.js";
 import { scorePairs } from "../../curate/scores/run/score-pairs.js";
 import type { Rule } from "../../curate/select/rules.js";
 import { makeSelection } from "../../curate/select/select.js";
@@ -16,13 +16,16 @@ import type { PartInput } from "../design/study.js";
 const SEED = 0;
 
 /**
- * The selection of `part`, made where it is not there yet. Random parts of one data set are nested, as are those by one score.
+ * The selection of `part`, made where it is not there yet, or where the table of scores holds others than it did. Random parts of
+ * one data set are nested, as are those by one score.
  * Throws `UsageError` where the table of scores is missing or lacks the column.
  */
 export async function selectionFor(folder: string, dataset: Dataset, part: PartInput): Promise<string> {
   const parts = join(folder, "parts");
   withFileErrors("write", parts, () => makeFolder(parts));
-  const name = createHash("sha256").update(JSON.stringify(part)).digest("hex").slice(0, 10);
+  // By what the table of scores holds: pairs that were scored again make other parts.
+  const decides = "top" in part ? { ...part, scores: digestOfFile(part.scores) } : part;
+  const name = createHash("sha256").update(JSON.stringify(decides)).digest("hex").slice(0, 10);
   const path = join(parts, `${name}.parquet`);
   if ("top" in part) {
     const rule: Rule = { kind: "top", score: part.by, share: part.top };

@@ -61,7 +61,9 @@ export async function openRunData(
   const scored = { zeroshot, probe, reference };
   // What is held out is not selected: scores of runs with other selections are of the same pairs.
   const selected = (dataset: Dataset) =>
-    takeSelected(dataset, recipe.select, { onProgress, weight: recipe.sampleWeight });
+    takeSelected(dataset, recipe.select, {
+      ...{ onProgress, weight: recipe.sampleWeight, heldOut: all.length - dataset.length },
+    });
   if (recipe.valSplit > 0) {
     const indices = await processes.share("held out", () => heldOutOf(recipe, all, onProgress, run));
     const { train, heldOut } = splitAt(all, indices);

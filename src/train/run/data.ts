@@ -94,7 +94,8 @@ async function trainedOf(
   all: Dataset,
 ): Promise<Dataset> {
   const train = recipe.valSplit > 0 ? (await splitOf(run, recipe, say, all)).train : all;
-  return takeSelected(train, recipe.select, { onProgress: say, weight: recipe.sampleWeight });
+  const heldOut = all.length - train.length;
+  return takeSelected(train, recipe.select, { onProgress: say, weight: recipe.sampleWeight, heldOut });
 }
 
 async function seenBy(

@@ -96,7 +96,7 @@ export const scoreCommand = defineCommand({
     } else {
       const found = Object.entries(faults).sort((a, b) => b[1] - a[1]);
       const lines = found.map(([name, n]) => `  ${number(n).padStart(number(rows).length)}  ${name}\n`);
-      const head = `${out}: ${number(rows)} pairs, ${number(added)} scored now${more}\n`;
+      const head = `${out}: ${number(rows)} pairs, ${number(added)} of them new${more}\n`;
       terminal.out(`${head}${lines.length === 0 ? "" : `Faults, by rows:\n${lines.join("")}`}`);
     }
     return 0;
