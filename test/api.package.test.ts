@@ -116,4 +116,21 @@ suite("the package in a project of its own", () => {
       assert.match(out, /\S/);
     }
   });
+
+  test("its types hold under nodenext and under a bundler, the browser's part too, and are all there", () => {
+    const code = `import { defineStudy, openIndex, train, type Recipe } from "clipwright";
+import { openWebIndex, openWebModel, type WebModel } from "clipwright/web";
+export const names = [defineStudy, openIndex, train, openWebIndex, openWebModel].map(({ name }) => name);
+export type Both = [Recipe, WebModel];
+`;
+    writeFileSync(join(project, "types.ts"), code);
+    const tsc = join(modules, "typescript", "bin", "tsc");
+    const strict = ["--strict", "--noEmit", "--target", "es2022", "--lib", "es2023,dom,esnext.disposable"];
+    for (const kind of ["nodenext", "bundler"]) {
+      const module = kind === "bundler" ? "esnext" : kind;
+      const words = [tsc, "--ignoreConfig", ...strict, "--module", module, "--moduleResolution", kind];
+      const compiled = run(process.execPath, [...words, "--types", "node", "types.ts"]);
+      assert.equal(compiled.status, 0, `${kind}: ${compiled.out}`);
+    }
+  });
 });
