@@ -66,6 +66,7 @@ const rules = [
 print(await clipwright(["curate", "select", scores, "--out", at("chosen.parquet"), ...rules]));
 for (const name of ["crossfit_score", "crossfit_cosine"])
   print(`AUC of ${name}, right against swapped captions: ${swappedAuc(truth, await column(scores, name))}`);
+for (const confidence of [0.02, 0.05, 0.1, 0.2]) print(await droppedByLanguage(confidence));
 const kept = await column(at("chosen.parquet"), "keep");
 const left = new Map<string, number>();
 for (const [i, { fault }] of truth.entries()) if (kept[i] === 1) left.set(fault, (left.get(fault) ?? 0) + 1);
@@ -82,6 +83,24 @@ writeFileSync(at("right.jsonl"), `${right.map((row) => lines[row]!).join("\n")}\
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(0)} %`;
+}
+
+/** What the rule of languages drops where it asks for that confidence, in words. */
+async function droppedByLanguage(confidence: number): Promise<string> {
+  const dropped = new Set<number>();
+  let row = 0;
+  const columns = ["language", "language_confidence"];
+  for await (const rows of readTable(scores, { columns }))
+    for (const { language, language_confidence } of rows) {
+      const isOther = language !== null && language !== values.language;
+      if (isOther && Number(language_confidence) >= confidence) dropped.add(row);
+      row++;
+    }
+  const [foreign, others] = [true, false].map((is) => {
+    const of = [...truth.keys()].filter((i) => (truth[i]!.fault === "language") === is);
+    return `${of.filter((i) => dropped.has(i)).length} of ${of.length}`;
+  });
+  return `language, from a confidence of ${confidence}: drops ${foreign} captions in another, ${others} others`;
 }
 
 /** A column of a table, in the order of its rows; NaN for NULL. */
