@@ -84,9 +84,10 @@ const byTaps: PoolGradientWay = {
       return b.node("Slice", [places, b.ints(start), b.ints(limit), b.ints([1, 2, 3])])[0]!;
     };
     const greatest = b.node("MaxPool", [x.name], poolWindow(attrs))[0]!;
-    // From the last tap to the first, so that the first stays.
+    // From the last tap to the first, so that the first stays; of a window of one that one is asked, too: an engine may leave
+    // out an input that nothing depends on.
     let winner = b.node("Expand", [b.scalar(x.dtype, taps.length - 1), b.ints(g.shape)])[0]!;
-    for (let k = taps.length - 2; k >= 0; k--) {
+    for (let k = Math.max(0, taps.length - 2); k >= 0; k--) {
       const is = b.node("Equal", [tap(taps[k]!), greatest])[0]!;
       winner = b.node("Where", [is, b.scalar(x.dtype, k), winner])[0]!;
     }
