@@ -101,6 +101,9 @@ const heldOutSchema: z.ZodType<HeldOut> = z.object({
 const OF_A_TRY =
   /^(?:(?:plan|start|held-out|model|open_clip_config|tokenizer)\.json|(?:metrics|evaluation|warnings)\.(?:jsonl|csv)|tensorboard|bpe_simple_vocab.*)$/;
 
+/** Files that the run itself writes. */
+const isRuns = (name: string): boolean => name === CONFIG || OF_A_TRY.test(name);
+
 /** What a lock that was let go leaves. */
 const LOCK_REMAINS = /^\.lock-\d+\.free$/;
 
@@ -134,8 +137,9 @@ export class Run implements Disposable {
     this.checkpoints = join(path, "checkpoints");
     opening(path, () => {
       removeUnfinished(disk, this.checkpoints);
-      // Files that a killed writer was replacing.
-      for (const name of namesIn(path)) if (name.endsWith(".tmp")) disk.remove(join(path, name));
+      // Files that a killed writer was replacing; others may be writing theirs, as a study its results.
+      for (const name of namesIn(path))
+        if (name.endsWith(".tmp") && isRuns(name.slice(0, -".tmp".length))) disk.remove(join(path, name));
     });
     if (recipe.resume === "plateau") opening(path, () => this.undoCut());
     const notes: string[] = [];
