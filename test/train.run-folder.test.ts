@@ -193,6 +193,18 @@ suite("Run", () => {
     );
   });
 
+  test("opening it takes away what a killed writer was replacing, and nothing that others write", () => {
+    const recipe = recipeFor();
+    sitting(recipe, 2);
+    const folder = join(recipe.logs, recipe.name);
+    for (const name of ["config.json.tmp", "result.json.tmp"]) writeFileSync(join(folder, name), "{");
+    sitting(recipe, 3);
+    assert.deepEqual(
+      readdirSync(folder).filter((name) => name.endsWith(".tmp")),
+      ["result.json.tmp"],
+    );
+  });
+
   test("before the first checkpoint it begins anew, with the lines of the first try gone", () => {
     const recipe = recipeFor();
     {
