@@ -156,6 +156,10 @@ test("probabilities are the softmax of scaled cosines, also of large ones", () =
 test("what a browser runs imports nothing of Node", () => {
   const folder = new URL("../../src/serve/search/", import.meta.url);
   for (const name of readdirSync(folder)) {
-    assert.doesNotMatch(readFileSync(new URL(name, folder), "utf8"), /from "node:|\bprocess\.|\bBuffer\b/, name);
+    assert.doesNotMatch(
+      readFileSync(new URL(name, folder), "utf8"),
+      /from "node:|\bprocess\.|\bBuffer\b/,
+      name,
+    );
   }
 });
