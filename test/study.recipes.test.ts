@@ -31,8 +31,13 @@ const planned = (study: Study, size: Size, of = (): number => 0.003): readonly C
 
 suite("recipes/studies", () => {
   test("are those that are tested", () => {
-    const files = readdirSync(folder).filter((file) => file.endsWith(".js") && file !== "scale.js");
+    const files = readdirSync(folder).filter((file) => file.endsWith(".js"));
     assert.deepEqual(files.map((file) => file.slice(0, -3)).sort(), Object.keys(expected).sort());
+  });
+
+  test("are found by name; a name that is near is offered", async () => {
+    assert.equal((await loadStudy("quality", "medium")).name, "quality-medium");
+    await assert.rejects(loadStudy("qualty", "small"), /or one of augmentation, .* Did you mean "quality"\?/);
   });
 
   for (const [name, [...counts]] of Object.entries(expected))

@@ -1,7 +1,7 @@
 /** E5, §7 of the paper: what is augmentation worth in data? Thirty passes over small sets, at no more multiply-adds. */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts } from "./scale.js";
+import { eachSize, parts } from "./common/scale.js";
 
 export default eachSize(({ recipe, few, suite, score, seeds }) =>
   defineStudy({

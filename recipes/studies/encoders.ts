@@ -1,7 +1,7 @@
 /** E4, §6 of the paper: which encoder of one cost, for how many samples? */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts, twoRegimes } from "./scale.js";
+import { eachSize, parts, twoRegimes } from "./common/scale.js";
 
 export default eachSize((scale) =>
   defineStudy({

@@ -10,7 +10,7 @@
  */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, percent, type Scale, type Size, twoRegimes } from "./scale.js";
+import { eachSize, percent, type Scale, type Size, twoRegimes } from "./common/scale.js";
 
 /** Pairs and their scores. */
 const scored: Readonly<

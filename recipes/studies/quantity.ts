@@ -1,7 +1,7 @@
 /** E1, §4 of the paper: what do more passes give, for how much data? */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts } from "./scale.js";
+import { eachSize, parts } from "./common/scale.js";
 
 export default eachSize(({ recipe, few, suite, score, seeds }) =>
   defineStudy({

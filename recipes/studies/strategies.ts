@@ -1,7 +1,7 @@
 /** E6, §7 of the paper: which strategy, for how many samples, and for how much compute? */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts, twoRegimes } from "./scale.js";
+import { eachSize, parts, twoRegimes } from "./common/scale.js";
 
 export default eachSize((scale) =>
   defineStudy({

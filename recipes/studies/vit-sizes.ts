@@ -1,7 +1,7 @@
 /** E3, §5 of the paper: how large a ViT, for how much data? With few-shot, a linear probe, retrieval and shifted styles. */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts, twoRegimes } from "./scale.js";
+import { eachSize, parts, twoRegimes } from "./common/scale.js";
 
 export default eachSize((scale) =>
   defineStudy({

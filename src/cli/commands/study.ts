@@ -19,8 +19,14 @@ export const studyCommand = defineCommand({
   name: "study",
   summary: "Run a study: every combination of what is asked about, scored on a suite, with what it says.",
   description:
-    "FILE exports a study (defineStudy, see docs/studies.md). Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What a run takes is measured first.",
-  positionals: [{ name: "FILE", doc: "A study: .ts, .js or .json.", required: true }],
+    "FILE exports a study (defineStudy, see docs/studies.md); studies of the paper come along: quantity, quality, vit-sizes, encoders, augmentation, strategies, each with --size small, medium or paper. Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What a run takes is measured first.",
+  positionals: [
+    {
+      name: "FILE|NAME",
+      doc: "A study: .ts, .js or .json; or one that comes with Clipwright.",
+      required: true,
+    },
+  ],
   options: {
     Study: {
       size: optional(text("NAME"), "Of a study in several sizes: which."),
@@ -43,6 +49,7 @@ export const studyCommand = defineCommand({
   },
   examples: [
     ["clipwright study encoders.ts --dry-run", "What would be run, and how long it takes here."],
+    ["clipwright study quality --size small", "One that comes with Clipwright, on drawings."],
     [
       "clipwright study encoders.ts --budget 3h",
       "As much of it as three hours allow, what tells most first.",

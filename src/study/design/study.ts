@@ -1,7 +1,9 @@
 /** A study: runs that differ in what a question asks about and are alike in everything else. */
 
 import { dirname, isAbsolute, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { namesIn } from "../../core/disk.js";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
 import { checkSuite, loadSuite, type Suite, type SuiteInput } from "../../evaluate/suites/suite.js";
@@ -87,15 +89,28 @@ export interface Study {
 /** A study in a program, with its types checked by the editor; `clipwright study` takes the file. */
 export const defineStudy = (study: StudyInput): StudyInput => study;
 
+/** Where the studies that come with the package lie, compiled: `dist/recipes/studies`. */
+const shipped = fileURLToPath(new URL("../../../recipes/studies/", import.meta.url));
+
+/** Names of the studies that come with the package. */
+export const studyNames = (): string[] =>
+  namesIn(shipped)
+    .filter((file) => file.endsWith(".js"))
+    .map((file) => file.slice(0, -".js".length))
+    .sort();
+
 /**
- * The study in a file: `.json`, or a program that exports it as its default; or several sizes of it by name, of which `size` names
- * one. Throws `UsageError` naming file and key.
+ * The study in a file: `.json`, or a program that exports it as its default; or one that comes with the package, by its name. Where it
+ * has several sizes by name, `size` names one. Throws `UsageError` naming file and key.
  */
-export async function loadStudy(path: string, size?: string): Promise<Study> {
+export async function loadStudy(nameOrPath: string, size?: string): Promise<Study> {
+  const names = studyNames();
+  const path = names.includes(nameOrPath) ? join(shipped, `${nameOrPath}.js`) : nameOrPath;
   if (!/\.(?:json|[cm]?[jt]s)$/.test(path))
-    throw new UsageError(`${path}: a study is a .json, .js, .mjs, .ts or .mts file. Give one.`, {
-      file: path,
-    });
+    throw new UsageError(
+      `${path}: a study is a .json, .js, .mjs, .ts or .mts file, or one of ${names.join(", ")}. Give one.${didYouMean(path, names)}`,
+      { file: path },
+    );
   const value = path.endsWith(".json") ? readJson(path) : await importProgram(path, "study");
   const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");
   const chosen = ofSize(value, size, path);

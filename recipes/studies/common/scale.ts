@@ -14,10 +14,10 @@
  */
 
 import { resolve } from "node:path";
-import type { ImageNetName } from "../../src/evaluate/suites/imagenet.js";
-import type { SuiteInput } from "../../src/evaluate/suites/suite.js";
-import type { PartInput, RegimeInput, StudyInput } from "../../src/study/design/study.js";
-import type { RecipeInput } from "../../src/train/recipe/recipe.js";
+import type { ImageNetName } from "../../../src/evaluate/suites/imagenet.js";
+import type { SuiteInput } from "../../../src/evaluate/suites/suite.js";
+import type { PartInput, RegimeInput, StudyInput } from "../../../src/study/design/study.js";
+import type { RecipeInput } from "../../../src/train/recipe/recipe.js";
 
 export type Size = "small" | "medium" | "paper";
 
