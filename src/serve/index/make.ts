@@ -88,6 +88,7 @@ export async function makeIndex(
     identity,
     data,
     keysOf(dataset),
+    dataset.name,
     type,
     thumbnailSide,
     options.approximate ?? "auto",

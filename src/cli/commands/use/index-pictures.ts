@@ -9,7 +9,7 @@ import { openEngine } from "../../../engines/registry.js";
 import { loadModel } from "../../../evaluate/model/load-model.js";
 import { type MadeIndex, makeIndex } from "../../../serve/index/make.js";
 import { vectorTypes } from "../../../serve/search/vectors.js";
-import { choice, defaulted, integer, required, text } from "../../../settings/fields.js";
+import { choice, defaulted, integer, optional, required, text } from "../../../settings/fields.js";
 import { defineCommand } from "../../command.js";
 import { ProgressLine } from "../../progress-line.js";
 import { modelOptions } from "../../scoring.js";
@@ -40,12 +40,13 @@ export const indexCommand = defineCommand({
         "auto",
         "Make a graph for approximate search (package usearch); auto: above a million pictures.",
       ),
+      name: optional(text("NAME"), "Name of the set on pages; the source's otherwise."),
       select: selectField("Index only what this selection keeps."),
     },
     Data: dataFields,
     Model: { engine, plugin, threads, workers, model, tokenizer, checkpoint, ema },
   },
-  brief: ["with", "out", "dtype", "thumbnail", "engine"],
+  brief: ["with", "out", "name", "classnames", "dtype", "thumbnail", "engine"],
   examples: [
     ["clipwright index photos/ --with runs/flickr --out index/", "Then: clipwright search index/ WORDS"],
     ["clipwright index - --with runs/flickr --out index/", "Of the paths on standard input, one a line."],
@@ -57,6 +58,7 @@ export const indexCommand = defineCommand({
     using input = await withStandardInput(positionals);
     const all = await openDataset(input.sources, {
       ...datasetOptions(rest),
+      ...(rest.name !== undefined && { name: rest.name }),
       captionsOptional: true,
       onProgress: say,
     });
