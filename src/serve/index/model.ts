@@ -14,6 +14,18 @@ export function modelOfIndex({ folder, info }: PictureIndex): Pick<ModelSource, 
   return { path: existsSync(beside) ? beside : path, ...(step !== undefined && { checkpoint: step }) };
 }
 
+/** As `modelOfIndex`, but the model at `path`, or another checkpoint, where they are said. */
+export function chosenModelOf(
+  index: PictureIndex,
+  {
+    path,
+    checkpoint,
+  }: { readonly path?: string | undefined; readonly checkpoint?: ModelSource["checkpoint"] },
+): Pick<ModelSource, "path" | "checkpoint"> {
+  const source = path === undefined ? modelOfIndex(index) : { path };
+  return checkpoint === undefined ? source : { ...source, checkpoint };
+}
+
 /** Throws a `UsageError` unless `model` is the one that the index was made with. */
 export function requireModelOf(index: PictureIndex, model: Pick<LoadedModel, "identity">): void {
   if (model.identity() === index.info.model.identity) return;

@@ -5,7 +5,7 @@ import { oneLine } from "../../../core/errors.js";
 import { isPicture } from "../../../data/sources/pictures.js";
 import { openEngine } from "../../../engines/registry.js";
 import { loadModel } from "../../../evaluate/model/load-model.js";
-import { modelOfIndex } from "../../../serve/index/model.js";
+import { chosenModelOf } from "../../../serve/index/model.js";
 import { PictureIndex } from "../../../serve/index/open.js";
 import { searchIndex } from "../../../serve/index/search.js";
 import { defaulted, flag, integer, optional, text } from "../../../settings/fields.js";
@@ -49,8 +49,7 @@ export const searchCommand = defineCommand({
     const query = input.sources.length === 1 ? input.sources[0]! : words.join(" ");
     const isFile = isPicture(query) && statSync(query, { throwIfNoEntry: false })?.isFile() === true;
     await using engine = await openEngine(rest.engine, { ...rest, onChoice: say });
-    const source = path === undefined ? modelOfIndex(index) : { path };
-    const chosen = rest.checkpoint === undefined ? source : { ...source, checkpoint: rest.checkpoint };
+    const chosen = chosenModelOf(index, { path, checkpoint: rest.checkpoint });
     using model = await loadModel(engine, {
       ...rest,
       ...chosen,

@@ -3,7 +3,7 @@
 import { openEngine } from "../../../engines/registry.js";
 import { loadModel } from "../../../evaluate/model/load-model.js";
 import { calibratedScale } from "../../../serve/classify/calibrate.js";
-import { modelOfIndex, requireModelOf } from "../../../serve/index/model.js";
+import { chosenModelOf, requireModelOf } from "../../../serve/index/model.js";
 import { PictureIndex } from "../../../serve/index/open.js";
 import { Served } from "../../../serve/server/served.js";
 import { makeSite } from "../../../serve/site/make.js";
@@ -52,8 +52,7 @@ export const siteCommand = defineCommand({
     using progress = new ProgressLine(terminal);
     const { say, show } = progress;
     using index = PictureIndex.open(folder);
-    const chosen = { ...(path === undefined ? modelOfIndex(index) : { path }) };
-    const source = rest.checkpoint === undefined ? chosen : { ...chosen, checkpoint: rest.checkpoint };
+    const source = chosenModelOf(index, { path, checkpoint: rest.checkpoint });
     await using engine = await openEngine(rest.engine, { ...rest, onChoice: say });
     using model = await loadModel(engine, { ...rest, ...source, say, progress: show });
     requireModelOf(index, model);
