@@ -45,6 +45,8 @@ export interface Scale {
   readonly vits: Readonly<Record<string, Encoder>>;
   /** Encoders of about the same multiply-adds. */
   readonly encoders: Readonly<Record<string, Encoder>>;
+  /** Learning rates that are tried for each of them. */
+  readonly rates: readonly number[];
   /** Multiply-adds of a run of equal compute, 10⁹: about those of the shared ViT in one run of equal samples. */
   readonly gmacs: number;
   /** SLIP's head where the paper's is larger than the model. */
@@ -165,6 +167,7 @@ const small: Scale = {
       lr: 2.5e-3,
     },
   },
+  rates: [6.3e-4, 1e-3, 1.6e-3, 2.5e-3, 4e-3, 6.3e-3],
   gmacs: 90,
   sslHead: [128, 64],
   seeds: 3,
@@ -226,6 +229,7 @@ const medium: Scale = {
       preset(`clipwright-${family.toLowerCase()}-200m`, 1e-3),
     ]),
   ),
+  rates: [2.5e-4, 4e-4, 6.3e-4, 1e-3, 1.6e-3, 2.5e-3],
   gmacs: 6_000_000,
   seeds: 3,
 };
@@ -253,6 +257,7 @@ const paper: Scale = {
       preset(`paper-${name}`, 1e-3),
     ]),
   ),
+  rates: [2.5e-4, 5e-4, 1e-3, 2e-3],
   gmacs: 2e10,
   seeds: 1,
 };
