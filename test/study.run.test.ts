@@ -53,7 +53,7 @@ const tableOf = (name: string): string[] => {
   const [header, ...lines] = readFileSync(join(folder, "studies", name, "study.csv"), "utf8")
     .trim()
     .split("\r\n");
-  const clocks = ["seconds", "whole seconds", "predicted seconds", "load"];
+  const clocks = ["seconds", "whole seconds", "predicted seconds", "load", "memory"];
   const clock = new Set(clocks.map((name) => header!.split(",").indexOf(name)));
   return lines
     .map((line) =>

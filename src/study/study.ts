@@ -2,18 +2,23 @@
 
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { cacheFolder } from "../core/cache-folder.js";
 import { makeFolder } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
-import { type Answer, answerOf, type DoneRun, scoreIn } from "./answer/answer.js";
+import { formatBytes } from "../train/watch/progress.js";
+import { type Answer, answerOf, type DoneRun, findScore, metricOf, scoreIn } from "./answer/answer.js";
 import { findingsOf, writeFindings } from "./answer/findings.js";
+import { comparedPairs, powerOf } from "./answer/power.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
+import { finalistsOf } from "./halving/rungs.js";
 import {
   type Probe,
   predictedSeconds,
+  predictedSpace,
   predictedTraining,
   probeAll,
   type Spent,
@@ -21,8 +26,10 @@ import {
   spentBy,
 } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
+import { folderBytes } from "./run/footprint.js";
+import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from "./run/outlook.js";
 import { selectionFor } from "./run/parts.js";
-import { readResult } from "./run/results.js";
+import { earlierScores, readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { scoreRun } from "./run/score.js";
 import { writeTable } from "./run/table.js";
@@ -35,14 +42,6 @@ export interface OpenStudyOptions {
   readonly engine: Engine;
   readonly onNote?: (line: string) => void;
   readonly onProbe?: (at: number, total: number) => void;
-}
-
-/** What a run is expected to take. */
-export interface Prediction {
-  readonly run: PlannedRun;
-  /** Training and scoring; with halving the mean over its arms, of which few go to the end. */
-  readonly seconds: number;
-  readonly state: "done" | "failed" | "stopped" | "open";
 }
 
 export interface RunOptions {
@@ -58,7 +57,8 @@ export interface OpenStudy {
   readonly cells: readonly Cell[];
   /** All runs in order, or those of one shard, `i/n`. */
   runsOf(shard?: string): readonly PlannedRun[];
-  predictions(runs: readonly PlannedRun[]): readonly Prediction[];
+  /** What these runs will come to. */
+  outlook(runs: readonly PlannedRun[]): Outlook;
   run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
   /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
   finish(): Answer | undefined;
@@ -78,7 +78,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
   const score = (path: string) => scoreRun(engine, { path }, sets);
-  const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
+  const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const secondsOf = (run: PlannedRun): number =>
     predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
@@ -111,11 +111,34 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       const [i, n, ...more] = shard.split("/").map(Number);
       return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
     },
-    predictions: (some) =>
-      some.map((run) => {
+    outlook(some) {
+      const predictions = some.map((run): Prediction => {
         const { kind } = stateOf(folderOf(run));
-        return { run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind };
-      }),
+        return {
+          ...{ run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind },
+          space: predictedSpace(run.cell, probeOf(probes, run)),
+          thereBytes: kind === "open" ? folderBytes(folderOf(run)) : 0,
+        };
+      });
+      const left = sumsOf(predictions);
+      return {
+        ...{ name: study.name, runs: some.length, cells: cellsAhead(predictions), left },
+        warnings: warningsOf(left, { folder, cache: cacheFolder() }, formatBytes),
+        power: powerOf({
+          metric: metricOf(study),
+          ...comparedPairs(cells, study, (levels) =>
+            halving === undefined ? levels : finalistsOf(levels, study.question.reduction),
+          ),
+          done: doneRuns().flatMap(({ cell, result }) => {
+            const score = findScore(study, result.scored);
+            return score === undefined ? [] : [{ group: cell.id, score }];
+          }),
+          earlier: () => earlierScores(folder, study),
+          samples: deciding[0]!.dataset.length,
+          seeds: study.seeds.length,
+        }),
+      };
+    },
     run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
       const started = performance.now();
       const mayBegin = (run: PlannedRun): boolean =>

@@ -239,7 +239,7 @@ async function tryLoader(
   try {
     // Holding out looks at every picture, which a few steps need not wait for.
     const recipe = plannedRecipe({ ...base, valSplit: 0 }, option, { facts });
-    const { stepSeconds, dataSeconds } = await probe(recipe, logs, { train, score: async () => {} });
+    const { stepSeconds, dataSeconds } = await probe(recipe, logs, { train, score: async () => [] });
     const alone = (option.seconds / option.samples) * option.batchSize;
     return { secondsPerPair: dataSeconds / option.batchSize, slower: Math.max(1, stepSeconds / alone) };
   } finally {

@@ -11,13 +11,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
+import { ResidentPeak } from "../../core/resident.js";
 import type { Engine } from "../../engines/engine.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { RUN_IS_HELD } from "../../storage/lock.js";
 import type { TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
 import type { PlannedRun } from "../design/cells.js";
-import { readResult, writeResult } from "./results.js";
+import { readResult, scoresOf, writeResult } from "./results.js";
 import { scoreRun } from "./score.js";
 
 /** What is known of a run before it is looked at again. */
@@ -191,6 +192,7 @@ async function runTo(
 ): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
+  using peak = new ResidentPeak();
   const started = performance.now();
   const isNew = !existsSync(join(options.runs, run.name));
   const result = await options.train(recipe, {
@@ -210,8 +212,8 @@ async function runTo(
       predictedSeconds: options.predict(run),
     }),
     load: loadavg()[1]!,
-    records: scored.flatMap(({ records }) => records),
-    scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
+    memoryBytes: peak.bytes,
+    ...scoresOf(scored),
   });
   return true;
 }
