@@ -31,7 +31,9 @@ export function alignWithin(rows: readonly (readonly string[])[], texts: number,
       const height = Math.max(...cells.map(({ length }) => length));
       return Array.from({ length: height }, (_, line) =>
         cells
-          .map((own, c) => (c < texts ? (own[line] ?? "").padEnd(widest[c]!) : (own[line] ?? "").padStart(widest[c]!)))
+          .map((own, c) =>
+            c < texts ? (own[line] ?? "").padEnd(widest[c]!) : (own[line] ?? "").padStart(widest[c]!),
+          )
           .join("  "),
       );
     })
@@ -44,7 +46,8 @@ function broken(text: string, width: number): readonly string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines;

@@ -16,7 +16,7 @@ const bytes = (x: number | undefined): string => (x === undefined ? "–" : form
 
 /** The whole of it; `score` is the deciding one, `set/metric`, and `probes` the file to remove where memory was not measured. */
 export function outlookText(
-  { cells, runs, left, warnings, power }: Outlook,
+  { cells, runs, left, stale, warnings, power }: Outlook,
   { score, metric, probes }: { readonly score: string; readonly metric: Metric; readonly probes: string },
 ): string {
   const factors = Object.keys(cells[0]!.levels);
@@ -50,9 +50,20 @@ export function outlookText(
     ...(unmeasured
       ? [`–: measured before memory and disk were; remove ${probes}, and all is measured anew.`]
       : []),
+    ...staleLines(stale),
     ...warnings.map((line) => `! ${line}`),
     ...powerLines(power, score, metric),
   ].join("\n");
+}
+
+/** Runs that count no more, those for the same reason in one line. */
+function staleLines(stale: Outlook["stale"]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const { why } of stale) counts.set(why, (counts.get(why) ?? 0) + 1);
+  return [...counts].map(
+    ([why, count]) =>
+      `! ${count === 1 ? "1 done run is" : `${count} done runs are`} left out, made from what has changed since (${why}). Restore it, or --again trains them anew.`,
+  );
 }
 
 /** What can be told apart, and from what that is known. */
@@ -79,7 +90,8 @@ export function powerLines(power: Power, score: string, metric: Metric): readonl
   else {
     const { from, runs } = seedNoise;
     lines.push(
-      `  levels from ${difference(own.difference)} on with ${seedsOf(own.seeds)} of each${more === undefined ? "" : `, from ${difference(more.difference)} on with ${more.seeds}`}; ${byItems}.`,
+      `  levels from ${difference(own.difference)} on with ${seedsOf(own.seeds)} of each${more === undefined ? "" : `, from ${difference(more.difference)} on with ${more.seeds}`};`,
+      `  ${byItems}.`,
       `  Noise between seeds: ${difference(seedDeviation!)} (${runs} runs of ${from === "this study" ? "this study" : "earlier studies in the same folder"}).`,
     );
   }

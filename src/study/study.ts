@@ -27,10 +27,11 @@ import {
 } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { folderBytes } from "./run/footprint.js";
+import { madeFromNow } from "./run/made-from.js";
 import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from "./run/outlook.js";
 import { selectionFor } from "./run/parts.js";
 import { earlierScores, readResult } from "./run/results.js";
-import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
+import { type RunnerHooks, type RunState, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { scoreRun } from "./run/score.js";
 import { writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
@@ -48,6 +49,8 @@ export interface RunOptions {
   /** Begin no run that would end later than so long from now. */
   readonly budgetSeconds?: number;
   readonly wait?: boolean;
+  /** Train runs anew whose data or files have changed since they were done. */
+  readonly again?: boolean;
   readonly signal?: AbortSignal;
   readonly hooks?: Omit<RunnerHooks, "signal">;
 }
@@ -78,10 +81,14 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
   const score = (path: string) => scoreRun(engine, { path }, sets);
+  const madeFrom = madeFromNow(facts.dataset, sets);
+  const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => madeFrom(run.cell));
   const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
-  const secondsOf = (run: PlannedRun): number =>
-    predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
+  const secondsOf = (run: PlannedRun, state: RunState["kind"] = look(run).kind): number =>
+    state === "unscored"
+      ? probeOf(probes, run).scoringSeconds
+      : predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
   const deciding = sets.filter(({ dataset }) => dataset.name === study.score.set);
   const rungs = halving && {
     ...halving,
@@ -92,12 +99,13 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   };
   /** Others have left it behind. */
   const isStopped = (run: PlannedRun): boolean =>
-    halving?.goalOf(run).kind === "stopped" && stateOf(folderOf(run)).kind === "open";
+    halving?.goalOf(run).kind === "stopped" && look(run).kind === "open";
   const doneRuns = (): readonly DoneRun[] =>
-    planned.flatMap((run): DoneRun[] => {
-      const result = readResult(folderOf(run));
-      return result === undefined ? [] : [{ cell: run.cell, seed: run.seed, result }];
-    });
+    planned.flatMap((run): DoneRun[] =>
+      look(run).kind === "done"
+        ? [{ cell: run.cell, seed: run.seed, result: readResult(folderOf(run))! }]
+        : [],
+    );
   return {
     study,
     cells,
@@ -112,17 +120,20 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
     },
     outlook(some) {
+      const stale: { name: string; why: string }[] = [];
       const predictions = some.map((run): Prediction => {
-        const { kind } = stateOf(folderOf(run));
+        const state = look(run);
+        const { kind } = state;
+        if (kind === "stale") stale.push({ name: run.name, why: state.why });
         return {
-          ...{ run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind },
+          ...{ run, seconds: secondsOf(run, kind), state: isStopped(run) ? "stopped" : kind },
           space: predictedSpace(run.cell, probeOf(probes, run)),
-          thereBytes: kind === "open" ? folderBytes(folderOf(run)) : 0,
+          thereBytes: kind === "open" || kind === "unscored" ? folderBytes(folderOf(run)) : 0,
         };
       });
       const left = sumsOf(predictions);
       return {
-        ...{ name: study.name, runs: some.length, cells: cellsAhead(predictions), left },
+        ...{ name: study.name, runs: some.length, cells: cellsAhead(predictions), left, stale },
         warnings: warningsOf(left, { folder, cache: cacheFolder() }, formatBytes),
         power: powerOf({
           metric: metricOf(study),
@@ -139,12 +150,18 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         }),
       };
     },
-    run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
+    run(some, { budgetSeconds, wait = true, again = false, signal, hooks = {} } = {}) {
+      if (again && halving !== undefined)
+        throw new UsageError(
+          `again: what was compared on the way may be of other data too, in a study that asks which is best; got --again. Remove ${folder}, and all is run anew.`,
+          { key: "again" },
+        );
       const started = performance.now();
       const mayBegin = (run: PlannedRun): boolean =>
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
       const context = {
-        ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait },
+        ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait, again },
+        madeFrom: ({ cell }: PlannedRun) => madeFrom(cell),
         ...(rungs && { rungs }),
       };
       const selectionOf = async ({ cell }: PlannedRun) =>
@@ -158,7 +175,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       writeTable(folder, study, done);
       const answer = answerOf(study, done, halving?.reports());
       const left = planned.flatMap((run) => {
-        const state = stateOf(folderOf(run));
+        const state = look(run);
         if (state.kind === "done" || isStopped(run)) return [];
         return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
       });

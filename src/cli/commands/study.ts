@@ -29,7 +29,11 @@ export const studyCommand = defineCommand({
   options: {
     Study: {
       size: optional(text("NAME"), "Of a study in several sizes: which."),
-      dryRun: defaulted(flag(), false, "Tell the runs with their time, memory, disk and multiply-adds, and what they can tell apart; and stop."),
+      dryRun: defaulted(
+        flag(),
+        false,
+        "Tell the runs with their time, memory, disk and multiply-adds, and what they can tell apart; and stop.",
+      ),
       budget: optional(
         duration("seconds"),
         "Begin no run that would end later than this from now, e.g. 3h; the same command goes on.",
@@ -39,6 +43,11 @@ export const studyCommand = defineCommand({
         flag(),
         true,
         "Wait for runs that another process holds, and take them over where it is gone.",
+      ),
+      again: defaulted(
+        flag(),
+        false,
+        "Train runs anew whose training data, selection or other files have changed since they were done.",
       ),
       folder: defaulted(text("FOLDER"), "studies", "Where studies are kept."),
       seeds: optional(integer(1, 1000), "Another number of seeds than the study says."),
@@ -96,6 +105,7 @@ export const studyCommand = defineCommand({
       const sitting = await opened.run(runs, {
         ...(budgetSeconds !== undefined && { budgetSeconds }),
         wait: options.wait,
+        again: options.again,
         signal: stop.signal,
         hooks: {
           onRun: (run, at, total, untilStep) =>
@@ -125,7 +135,8 @@ export const studyCommand = defineCommand({
         const { writeStudyPage } = await import("../../report/study/page.js");
         terminal.err(`The page: ${writeStudyPage(folder)}\n`);
       }
-      return sitting.left.length > 0 || sitting.failed.length > 0 ? 1 : 0;
+      const { left, failed, stale } = sitting;
+      return left.length + failed.length + stale.length > 0 ? 1 : 0;
     } finally {
       process.off("SIGINT", onSignal);
       process.off("SIGTERM", onSignal);

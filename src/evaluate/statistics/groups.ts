@@ -163,7 +163,11 @@ export interface Noise {
  * The smallest true difference of two recipes that `compareGroups` would find at `level` in a share `power` of the cases, with
  * `runs` runs of each. With one run each it speaks of the runs, not of the recipes, as `compareGroups` does.
  */
-export function detectable({ items, seeds = 0, n }: Noise, runs: number, { level = 0.95, power = 0.8 } = {}): number {
+export function detectable(
+  { items, seeds = 0, n }: Noise,
+  runs: number,
+  { level = 0.95, power = 0.8 } = {},
+): number {
   const own = runs === 1 ? 0 : (2 * seeds) / runs;
   const total = own + items;
   if (total === 0) return 0;

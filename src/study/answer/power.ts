@@ -11,8 +11,7 @@ import type { Study } from "../design/study.js";
 /** Where a noise is known from. */
 export type NoiseSource =
   /** So many runs of combinations that have two seeds or more. */
-  | { readonly from: "this study" | "earlier studies"; readonly runs: number }
-  | { readonly from: "unknown" };
+  { readonly from: "this study" | "earlier studies"; readonly runs: number } | { readonly from: "unknown" };
 
 /** What can be told apart, in the metric's own unit. */
 export interface Power {
@@ -106,7 +105,9 @@ function itemNoise(
   done: readonly SeedScore[],
   samples: number,
 ): (Omit<Noise, "seeds"> & { readonly from: Exclude<Power["itemsFrom"], "unknown"> }) | undefined {
-  const scored = done.flatMap(({ group, score: { items } }) => (items === undefined ? [] : [{ group, items }]));
+  const scored = done.flatMap(({ group, score: { items } }) =>
+    items === undefined ? [] : [{ group, items }],
+  );
   // Of others no differences are told.
   if (scored.length < done.length || metric.kind === "rank") return undefined;
   const of = (group: string) => scored.filter((run) => run.group === group).map(({ items }) => items);

@@ -9,8 +9,8 @@ import { textOf } from "../../core/disk.js";
 import type { Dataset } from "../../data/dataset.js";
 import { readImageBytes } from "../../data/image-bytes.js";
 import { keepImage } from "../../data/pixels/pipeline.js";
-import { stepsIn } from "../../settings/duration.js";
 import { RUN_MODEL_FILE, readModelFile } from "../../models/config/model-file.js";
+import { stepsIn } from "../../settings/duration.js";
 import { listCheckpoints } from "../../storage/checkpoint.js";
 import { pipelinesOf } from "../../train/open/pipelines.js";
 import { pickOf } from "../../train/recipe/pick-fields.js";
@@ -107,9 +107,7 @@ export const predictedMemory = (recipe: Recipe, { pairs }: RunLength, print: Foo
 /** The run's folder when it is done, bytes. */
 export function predictedDisk(recipe: Recipe, length: RunLength, print: Footprint): number {
   const lines = Math.ceil(length.steps / recipe.logEveryNSteps);
-  return (
-    checkpointsOf(recipe, length) * print.checkpointBytes + lines * print.lineBytes + print.restBytes
-  );
+  return checkpointsOf(recipe, length) * print.checkpointBytes + lines * print.lineBytes + print.restBytes;
 }
 
 /** Training images that the run adds to those on disk where none of them is there yet, bytes. */

@@ -6,13 +6,14 @@ import { freeBytes } from "../../core/files.js";
 import type { Power } from "../answer/power.js";
 import type { Cell, PlannedRun } from "../design/cells.js";
 import type { Space } from "./footprint.js";
+import type { RunState } from "./runner.js";
 
 /** What a run is expected to take. */
 export interface Prediction {
   readonly run: PlannedRun;
   /** Training and scoring; with halving the mean over its arms, of which few go to the end. */
   readonly seconds: number;
-  readonly state: "done" | "failed" | "stopped" | "open" | "stale";
+  readonly state: RunState["kind"] | "stopped";
   /** Undefined where it was not measured. */
   readonly space: Space | undefined;
   /** What its folder holds by now, bytes. */
@@ -20,8 +21,7 @@ export interface Prediction {
 }
 
 /** A combination with all its seeds. */
-export interface CellOutlook
-  extends Pick<Cell, "id" | "levels" | "regimes" | "pairs" | "samples" | "gmacs"> {
+export interface CellOutlook extends Pick<Cell, "id" | "levels" | "regimes" | "pairs" | "samples" | "gmacs"> {
   /** Of one run: time of training and scoring, main memory of the process at its peak, and its folder. */
   readonly seconds: number;
   readonly memoryBytes: number | undefined;
@@ -47,12 +47,15 @@ export interface Outlook {
   readonly runs: number;
   readonly cells: readonly CellOutlook[];
   readonly left: Sums;
+  /** Runs whose data or files have changed since they were done, with what has: they count no more. */
+  readonly stale: readonly { readonly name: string; readonly why: string }[];
   /** Where the runs do not fit, a line each. */
   readonly warnings: readonly string[];
   readonly power: Power;
 }
 
-const isLeft = ({ state }: Prediction): boolean => state === "open" || state === "failed";
+const isLeft = ({ state }: Prediction): boolean =>
+  state === "open" || state === "failed" || state === "unscored";
 
 export function cellsAhead(predictions: readonly Prediction[]): readonly CellOutlook[] {
   const byCell = new Map<Cell, Prediction[]>();

@@ -13,6 +13,7 @@ import { type EvaluationRecord, parseEvaluation } from "../../evaluate/records.j
 import type { ScoredTask } from "../../evaluate/suites/score.js";
 import type { TaskScore } from "../../evaluate/tasks/task.js";
 import type { Study } from "../design/study.js";
+import { type MadeFrom, madeFromSchema } from "./made-from.js";
 
 export interface RunResult {
   readonly samples: number;
@@ -28,6 +29,8 @@ export interface RunResult {
   readonly load?: number | undefined;
   /** Most main memory of the process while it trained and scored, in its last sitting. */
   readonly memoryBytes?: number | undefined;
+  /** Undefined of results that were written before this was told. */
+  readonly madeFrom?: MadeFrom | undefined;
   readonly records: readonly EvaluationRecord[];
   readonly scored: readonly Omit<ScoredRun, "run" | "recipe">[];
 }
@@ -45,6 +48,7 @@ const schema = z.object({
   predictedSeconds: z.number().optional(),
   load: z.number().optional(),
   memoryBytes: z.number().optional(),
+  madeFrom: madeFromSchema.optional(),
   records: z.array(z.unknown()),
   scored: z.array(
     z.object({
