@@ -19,7 +19,8 @@ const expected: Readonly<Record<string, readonly [number, number, number, number
   quality: [17, 17, 17, 426_855],
   "vit-sizes": [27, 33, 105, 682_983],
   encoders: [45, 55, 105, 1_138_305],
-  augmentation: [16, 16, 16, 1_846_920],
+  "encoder-rates": [30, 30, 20, 985_050],
+  augmentation: [24, 16, 16, 2_770_380],
   strategies: [56, 68, 128, 1_500_000],
 };
 

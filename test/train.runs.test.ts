@@ -129,6 +129,8 @@ suite("train with a strategy", () => {
     refused("clip", { microBatch: 3 }, /^microBatch: must divide the batch; got microBatch=3, batchSize=8\./);
     refused("clip", { textMicroBatch: 4 }, /^textMicroBatch: .*--micro-batch/);
     refused("clip-aug", { augment: "none" }, /^augment: clip-aug is training on changed images/);
+    const turned = { augment: "none", crop: "affine", keepSize: 32 } as const;
+    assert.equal(recipeFor("turned", "clip-aug", turned).crop, "affine");
     assert.equal(recipeFor("augmented", "clip-aug").augment, "stacked-randaugment");
     assert.equal(recipeFor("augmented", "clip-aug", { augment: "crop-flip" }).augment, "crop-flip");
     assert.equal(recipeFor("plain", "clip").augment, "none");

@@ -3,20 +3,11 @@
 import { defineStudy } from "../../src/study/design/study.js";
 import { eachSize, parts } from "./common/scale.js";
 
-export default eachSize(({ recipe, few, suite, score, seeds }) =>
+export default eachSize(({ recipe, augmentations, few, suite, score, seeds }) =>
   defineStudy({
     question: { text: "What is augmentation worth in data?", factor: "augment", over: "samples" },
-    // Policies crop by themselves.
-    recipe: { ...recipe, crop: "resized" },
-    factors: {
-      augment: {
-        none: { augment: "none" },
-        "crop and flip": { augment: "crop-flip" },
-        RandAugment: { augment: "randaugment" },
-        "stacked RandAugment": { augment: "stacked-randaugment" },
-      },
-      part: parts(few),
-    },
+    recipe,
+    factors: { augment: augmentations, part: parts(few) },
     regime: { "30 passes": { epochs: 30 } },
     suite,
     score,

@@ -1,7 +1,7 @@
-/** Before E4: at which learning rate is each encoder at its best? By successive halving on the ladder's last part. */
+/** Before E4: at which learning rate is each encoder at its best? By successive halving, on the ladder's last part. */
 
 import { defineStudy } from "../../src/study/design/study.js";
-import { eachSize, parts, twoRegimes } from "./common/scale.js";
+import { eachSize, twoRegimes } from "./common/scale.js";
 
 export default eachSize((scale) =>
   defineStudy({
@@ -9,9 +9,11 @@ export default eachSize((scale) =>
     recipe: scale.recipe,
     factors: {
       encoder: Object.fromEntries(
-        Object.entries(scale.encoders).map(([name, { model }]) => [name, { model }]),
+        Object.entries(scale.encoders).map(([name, { model }]) => [
+          name,
+          { model, part: { random: scale.ladder.at(-1)! } },
+        ]),
       ),
-      part: parts(scale.ladder.slice(-1)),
       lr: scale.rates,
     },
     regime: { "equal samples": twoRegimes(scale)["equal samples"]! },

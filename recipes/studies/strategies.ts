@@ -6,13 +6,13 @@ import { eachSize, parts, twoRegimes } from "./common/scale.js";
 export default eachSize((scale) =>
   defineStudy({
     question: { text: "Which strategy, for how many samples?", factor: "strategy", over: "gmacs" },
-    recipe: { ...scale.recipe, crop: "resized" },
+    recipe: { ...scale.recipe, ...scale.augmentations.none },
     factors: {
       strategy: {
         CLIP: { strategy: "clip" },
         SLIP: { strategy: "slip", ...(scale.sslHead !== undefined && { sslHead: scale.sslHead }) },
         FLIP: { strategy: "flip" },
-        "CLIP + augmentation": { strategy: "clip-aug" },
+        "CLIP + augmentation": { strategy: "clip-aug", ...scale.augmentations[scale.augmentation] },
       },
       part: parts(scale.ladder),
     },

@@ -80,7 +80,8 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
-  const score = (path: string) => scoreRun(engine, { path }, sets);
+  const { imageDisk } = study.recipe;
+  const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
   const madeFrom = madeFromNow(facts.dataset, sets);
   const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => madeFrom(run.cell));
   const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
@@ -93,7 +94,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const rungs = halving && {
     ...halving,
     async score(run: PlannedRun, path: string, step: number): Promise<void> {
-      const scored = await scoreRun(engine, { path, checkpoint: step }, deciding);
+      const scored = await scoreRun(engine, { path, checkpoint: step, imageDisk }, deciding);
       halving.keep(run, step, scoreIn(study, scored).score.value);
     },
   };

@@ -24,6 +24,9 @@ export type Size = "small" | "medium" | "paper";
 /** A tower and its learning rate. */
 type Encoder = Pick<RecipeInput, "model" | "lr">;
 
+/** How a picture is changed each time that it is seen. */
+type Augmentation = Pick<RecipeInput, "crop" | "affine" | "augment" | "inkJitter">;
+
 export interface Scale {
   /** Data, the ViT that studies share, batch and optimizer. */
   readonly recipe: RecipeInput;
@@ -47,6 +50,10 @@ export interface Scale {
   readonly encoders: Readonly<Record<string, Encoder>>;
   /** Learning rates that are tried for each of them. */
   readonly rates: readonly number[];
+  /** What is tried where augmentations are compared. */
+  readonly augmentations: Readonly<Record<string, Augmentation>>;
+  /** The one of them that strategies are compared with. */
+  readonly augmentation: string;
   /** Multiply-adds of a run of equal compute, 10⁹: about those of the shared ViT in one run of equal samples. */
   readonly gmacs: number;
   /** SLIP's head where the paper's is larger than the model. */
@@ -74,6 +81,14 @@ export const parts = (shares: readonly number[]): Readonly<Record<string, { read
   Object.fromEntries(shares.map((random) => [percent(random), { part: { random } }]));
 
 export const percent = (share: number): string => `${Number((100 * share).toPrecision(3))} %`;
+
+/** The paper's; policies crop by themselves. */
+const photographs: Readonly<Record<string, Augmentation>> = {
+  none: { crop: "whole", augment: "none" },
+  "crop and flip": { crop: "resized", augment: "crop-flip" },
+  RandAugment: { crop: "resized", augment: "randaugment" },
+  "stacked RandAugment": { crop: "resized", augment: "stacked-randaugment" },
+};
 
 // Small: 32 pixels and a bag of words, 0.3 to 1 M parameters.
 const words = {
@@ -142,6 +157,7 @@ const small: Scale = {
     "64 wide": { model: smallVit(64, 3, 8), lr: 2.5e-3 },
     "128 wide": { model: smallVit(128, 4, 8), lr: 1.5e-3 },
   },
+  // Rates by encoder-rates.ts; the ViT and the Swin do as well at this one as at their neighbours.
   encoders: {
     ViT: { model: smallVit(64, 3, 8), lr: 2.5e-3 },
     ResNet: {
@@ -149,11 +165,11 @@ const small: Scale = {
         ...{ layers: [1, 1, 1, 1], channels: [20, 40, 80, 160] },
         ...{ stem_type: "deep", stem_width: 10 },
       }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
     ConvNeXt: {
       model: smallTrunk("convnext_atto", { patch_size: 4, dims: [28, 56, 112, 224], depths: [1, 1, 2, 1] }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
     Swin: {
       model: smallTrunk("swin_tiny_patch4_window7_224", {
@@ -164,10 +180,18 @@ const small: Scale = {
     },
     Mixer: {
       model: smallTrunk("mixer_s32_224", { patch_size: 8, embed_dim: 66, num_blocks: 4 }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
   },
   rates: [6.3e-4, 1e-3, 1.6e-3, 2.5e-3, 4e-3, 6.3e-3],
+  augmentations: {
+    ...photographs,
+    "slight crops": { crop: "resized", augment: "none" },
+    "turned, shifted, other ink": {
+      ...{ crop: "affine", affine: [12, 0.2, 0.07, 0.05], augment: "none", inkJitter: [0.35, 0.7, 0.21] },
+    },
+  },
+  augmentation: "turned, shifted, other ink",
   gmacs: 90,
   sslHead: [128, 64],
   seeds: 3,
@@ -230,6 +254,8 @@ const medium: Scale = {
     ]),
   ),
   rates: [2.5e-4, 4e-4, 6.3e-4, 1e-3, 1.6e-3, 2.5e-3],
+  augmentations: photographs,
+  augmentation: "stacked RandAugment",
   gmacs: 6_000_000,
   seeds: 3,
 };
@@ -258,6 +284,8 @@ const paper: Scale = {
     ]),
   ),
   rates: [2.5e-4, 5e-4, 1e-3, 2e-3],
+  augmentations: photographs,
+  augmentation: "stacked RandAugment",
   gmacs: 2e10,
   seeds: 1,
 };

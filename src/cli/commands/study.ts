@@ -18,7 +18,7 @@ export const studyCommand = defineCommand({
   name: "study",
   summary: "Run a study: every combination of what is asked about, scored on a suite, with what it says.",
   description:
-    "FILE exports a study (defineStudy, see docs/studies.md); studies of the paper come along: quantity, quality, vit-sizes, encoders, augmentation, strategies, each with --size small, medium or paper. Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What runs take is measured first, and told with what they will be able to tell apart.",
+    "FILE exports a study (defineStudy, see docs/studies.md); studies of the paper come along: quantity, quality, vit-sizes, encoder-rates, encoders, augmentation, strategies, each with --size small, medium or paper. Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What runs take is measured first, and told with what they will be able to tell apart.",
   positionals: [
     {
       name: "FILE|NAME",

@@ -222,6 +222,7 @@ export function predictedSpace(cell: Cell, probe: Probe): Space | undefined {
     memoryBytes: predictedMemory(recipe, length, footprint),
     diskBytes: predictedDisk(recipe, length, footprint),
     packedBytes: predictedPacked(recipe, length, footprint),
-    packedAs: JSON.stringify([cell.part, recipe.keepSize, recipe.imageResizeMode, footprint.imageBytes]),
+    packedAs: JSON.stringify([recipe.keepSize, recipe.imageResizeMode, footprint.imageBytes]),
+    packedLimit: recipe.imageDisk * 2 ** 20,
   };
 }

@@ -110,7 +110,7 @@ export function predictedDisk(recipe: Recipe, length: RunLength, print: Footprin
   return checkpointsOf(recipe, length) * print.checkpointBytes + lines * print.lineBytes + print.restBytes;
 }
 
-/** Training images that the run adds to those on disk where none of them is there yet, bytes. */
+/** Training images of the run on disk, as far as the limit allows, bytes. */
 export const predictedPacked = (
   { imageDisk }: Recipe,
   { pairs }: RunLength,
@@ -138,7 +138,8 @@ export interface Space {
   readonly memoryBytes: number;
   /** The run's folder. */
   readonly diskBytes: number;
-  /** Training images on disk, which runs of one part and preparation share, and what tells these. */
+  /** Its training images on disk, which runs of one preparation share; what tells these; and the limit for all together. */
   readonly packedBytes: number;
   readonly packedAs: string;
+  readonly packedLimit: number;
 }

@@ -76,10 +76,12 @@ export function sumsOf(predictions: readonly Prediction[]): Sums {
   const sums = { runs: left.length, seconds: left.reduce((sum, { seconds }) => sum + seconds, 0) };
   if (spaces.length < left.length)
     return { ...sums, memoryBytes: undefined, diskBytes: undefined, packedBytes: undefined };
-  // One folder for all runs of a part and preparation: there where one of them is done.
-  const packed = new Map<string, number>();
-  for (const { space } of left) packed.set(space!.packedAs, space!.packedBytes);
-  for (const { space, state } of predictions) if (space && state === "done") packed.delete(space.packedAs);
+  // Of images of one preparation the larger part holds the smaller; what a done run has kept is there.
+  const most = (of: readonly Prediction[], as: string): number =>
+    Math.max(0, ...of.map(({ space }) => (space?.packedAs === as ? space.packedBytes : 0)));
+  const done = predictions.filter(({ state }) => state === "done");
+  const kinds = [...new Set(spaces.map(({ packedAs }) => packedAs))];
+  const packed = kinds.reduce((sum, as) => sum + Math.max(0, most(left, as) - most(done, as)), 0);
   return {
     ...sums,
     memoryBytes: Math.max(0, ...spaces.map(({ memoryBytes }) => memoryBytes)),
@@ -87,7 +89,7 @@ export function sumsOf(predictions: readonly Prediction[]): Sums {
       (sum, { space, thereBytes }) => sum + Math.max(0, space!.diskBytes - thereBytes),
       0,
     ),
-    packedBytes: [...packed.values()].reduce((sum, bytes) => sum + bytes, 0),
+    packedBytes: Math.min(packed, Math.max(0, ...spaces.map(({ packedLimit }) => packedLimit))),
   };
 }
 

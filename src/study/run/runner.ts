@@ -232,7 +232,8 @@ async function runTo(
   });
   if (goal.kind === "rung") return scoreAtRung(options.rungs!, run, result, goal.step);
   if (!result.finished) return false;
-  const scored = await scoreRun(options.engine, { path: result.folder }, options.sets);
+  const { imageDisk } = recipe;
+  const scored = await scoreRun(options.engine, { path: result.folder, imageDisk }, options.sets);
   writeResult(result.folder, {
     // One that is only scored again took what it took.
     ...(before ?? {

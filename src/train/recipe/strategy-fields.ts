@@ -32,6 +32,11 @@ type Checked = Values<typeof strategyFields> & {
   readonly augment: string | undefined;
 };
 
+/** What changes images beside a policy. */
+type Changes = Readonly<
+  Record<"cropScale" | "flip" | "colorJitter" | "grayScaleProb" | "inkJitter", unknown> & { crop: string }
+>;
+
 const defaults = { ...strategyDefaults, maskRatio: constantly(strategyDefaults.maskRatio) };
 const optionNames = Object.keys(strategyDefaults) as (keyof StrategyOptions)[];
 
@@ -52,8 +57,14 @@ export function completeStrategy(values: Checked) {
   };
 }
 
+/** Whether images are changed without a policy, beyond the slight crops of plain CLIP. */
+const changesImages = ({ crop, cropScale, flip, colorJitter, grayScaleProb, inkJitter }: Changes): boolean =>
+  crop === "affine" ||
+  crop === "shift" ||
+  [cropScale, flip, colorJitter, grayScaleProb, inkJitter].some((one) => one !== undefined);
+
 /** What must hold between them; each gives the message or undefined. */
-export const strategyRules: readonly ((recipe: Checked) => string | undefined)[] = [
+export const strategyRules: readonly ((recipe: Checked & Changes) => string | undefined)[] = [
   (recipe) => {
     const { options } = kindOf(recipe.strategy);
     const stray = optionNames.find((key) => recipe[key] !== undefined && !options.includes(key));
@@ -63,9 +74,9 @@ export const strategyRules: readonly ((recipe: Checked) => string | undefined)[]
       .map(([name]) => name);
     return `${stray}: ${recipe.strategy} takes no such setting; got ${stray}=${JSON.stringify(strategyFields[stray].kind.toJson(recipe[stray] as never))}. Remove --${kebab(stray)}, or use --strategy ${takers.join(" or ")}.`;
   },
-  ({ strategy, augment }) =>
-    augment === NO_POLICY && kindOf(strategy).augment !== undefined
-      ? `augment: ${strategy} is training on changed images; got augment=${augment}. Name a policy, or use --strategy clip.`
+  (recipe) =>
+    recipe.augment === NO_POLICY && kindOf(recipe.strategy).augment !== undefined && !changesImages(recipe)
+      ? `augment: ${recipe.strategy} is training on changed images; got augment=${recipe.augment}. Name a policy, set --crop affine or a jitter, or use --strategy clip.`
       : undefined,
   ({ strategy, logitBiasInit }) =>
     logitBiasInit !== undefined && kindOf(strategy).logits.bias === undefined
