@@ -1,9 +1,10 @@
 /**
- * The tables of docs/findings.md, out of `docs/findings/NAME/findings.json`, which `clipwright study` wrote.
+ * The figures and tables of docs/findings.md, out of `docs/findings/NAME/findings.json`, which `clipwright study` wrote.
  *
  *     node dist/bench/findings.js [--from studies]
  *
- * `--from`: takes over what the studies in that folder came to by now. A table stands between `<!-- STUDY -->` and `<!-- end -->`.
+ * `--from`: takes over what the studies in that folder came to by now. They stand between `<!-- STUDY -->` and `<!-- end -->`;
+ * figures are `docs/figures/findings-NAME.svg`.
  */
 
 import { existsSync, readFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { makeFolder } from "../src/core/disk.js";
 import { writeFileAtomic } from "../src/core/files.js";
+import { sheetsOf } from "../src/report/study/sheet.js";
 import {
   type Findings,
   type FoundCell,
@@ -24,6 +26,7 @@ import { formatClock } from "../src/train/watch/progress.js";
 
 const PAGE = fileURLToPath(new URL("../../docs/findings.md", import.meta.url));
 const FOLDER = fileURLToPath(new URL("../../docs/findings/", import.meta.url));
+const FIGURES = fileURLToPath(new URL("../../docs/figures/", import.meta.url));
 
 /** A column: a score of ours, and the paper's metric beside which it stands. */
 interface Column {
@@ -157,13 +160,29 @@ function left({ left: missing, seeds, cells, spent }: Findings): string {
   return `${runs} Predicted ${predicted}, took ${real}: ${spent.runs} runs in one sitting each, at a load of ${spent.load.toFixed(0)}.`;
 }
 
-/** The page with its tables made anew. */
-export function withTables(page: string, read: (name: string) => string | undefined): string {
+/** A study's figures: of its own score, and of the others where it has them. */
+export function figuresOf(findings: Findings): readonly { file: string; words: string; svg: string }[] {
+  const { name, question } = findings;
+  return sheetsOf(findings).map(({ title, svg }, at) => ({
+    file: `findings-${name}${at === 0 ? "" : "-others"}.svg`,
+    words: `${question.text} ${title}`,
+    svg,
+  }));
+}
+
+/** What the page says of a study: its figures, and its tables. */
+export function sectionOf(findings: Findings): string {
+  const figures = figuresOf(findings).map(({ file, words }) => `![${words}](figures/${file})`);
+  return [...figures, tablesOf(findings)].join("\n\n");
+}
+
+/** The page with its studies' sections made anew. */
+export function withSections(page: string, read: (name: string) => Findings | undefined): string {
   return page.replace(
     /(<!-- ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (all, head: string, name: string, end: string) => {
-      const tables = read(name);
-      return tables === undefined ? all : `${head}\n${tables}\n\n${end}`;
+      const findings = read(name);
+      return findings === undefined ? all : `${head}\n${sectionOf(findings)}\n\n${end}`;
     },
   );
 }
@@ -172,7 +191,7 @@ function main(): void {
   const { values } = parseArgs({ options: { from: { type: "string" } } });
   const { from } = values;
   const page = readFileSync(PAGE, "utf8");
-  const made = withTables(page, (name) => {
+  const made = withSections(page, (name) => {
     const folder = join(FOLDER, name);
     const file = join(folder, "findings.json");
     if (from !== undefined && existsSync(join(from, name, "findings.json"))) {
@@ -180,7 +199,10 @@ function main(): void {
       // On one line: a tenth of the lines, half of the bytes.
       writeFileAtomic(file, `${JSON.stringify(readFindings(join(from, name)))}\n`);
     }
-    return existsSync(file) ? tablesOf(readFindings(folder)) : undefined;
+    if (!existsSync(file)) return undefined;
+    const findings = readFindings(folder);
+    for (const figure of figuresOf(findings)) writeFileAtomic(join(FIGURES, figure.file), figure.svg);
+    return findings;
   });
   writeFileAtomic(PAGE, made);
 }

@@ -105,6 +105,26 @@ suite("the figures of a study", () => {
     assert(error.low < error.value && error.value < error.high);
   });
 
+  test("give what is called alike, or is alone of its family, one look here and in the paper", () => {
+    const own = new Styles(["ViT", "ResNet", "Swin"]);
+    const paper = own.for(["ResNet-50", "Swin-T", "ViT-B/32", "Mixer-B/32"]);
+    assert.deepEqual(
+      ["ResNet-50", "Swin-T", "ViT-B/32", "Mixer-B/32"].map((name) => paper.of(name)),
+      [1, 2, 0, 3],
+    );
+    // Several of one family are not told apart by it.
+    const sizes = new Styles(["ViT"]).for(["ViT-S/16", "ViT-B/16"]);
+    assert.deepEqual(
+      ["ViT-S/16", "ViT-B/16"].map((name) => sizes.of(name)),
+      [0, 1],
+    );
+    const strategies = new Styles(["slip", "clip"]).for(["CLIP", "CLIP + augmentation", "SLIP"]);
+    assert.deepEqual(
+      ["CLIP", "CLIP + augmentation", "SLIP"].map((name) => strategies.of(name)),
+      [1, 2, 0],
+    );
+  });
+
   test("have a title, a description and a table of the numbers, each with its own id", () => {
     for (const findings of all.values()) {
       const { document } = parseHTML(studyPage(findings));

@@ -17,23 +17,14 @@ import { shortNumber } from "../charts/scale.js";
 import { type Html, type HtmlChild, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
-import { type Drawing, draw } from "./draw.js";
-import {
-  againstOf,
-  clock,
-  combination,
-  costsOf,
-  courseOf,
-  frontierOf,
-  paperAgainst,
-  paperCourse,
-  paperFrontier,
-  Styles,
-} from "./figures.js";
-import { type Measure, measuresOf } from "./measures.js";
+import { draw } from "./draw.js";
+import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "./figures.js";
+import { measuresOf } from "./measures.js";
+import { type Beside, beside, comparisonsOf, coursesOf, gridsOf } from "./rows.js";
+import { studyStyle } from "./style.js";
 import { studyStyle } from "./style.js";
 import { answered, crossingWords, type Panel, panelsBySize, UNITS } from "./summary.js";
-import { experimentOf, levelsOf, viewsOf } from "./views.js";
+import { experimentOf, levelsOf } from "./views.js";
 
 /** Panels of levels that are shown; the others are folded. */
 const SHOWN_PANELS = 3;
@@ -64,9 +55,15 @@ export function studyPage(findings: Findings, { command }: StudyPageOptions = {}
     html`<header><h1>${findings.question.text}</h1><p class="summary">${summary}</p>
 ${headlineList(headlines(findings, metric))}</header>
 ${panelsSection(findings, metric)}
-${measures.map((measure) => courseSection(findings, measure, experiment, styles))}
+${measures.map((measure) =>
+  section(measure.title, "Errors: the lower, the better.", coursesOf(findings, measure, experiment, styles)),
+)}
 ${curvesSection(findings)}
-${againstSection(findings, measures, experiment, styles)}
+${section(
+  "Other scores against this one",
+  "Whether what is better by one score is better by the others too.",
+  comparisonsOf(findings, measures, experiment, styles),
+)}
 ${section(
   "Score against compute",
   "Which combinations are worth their multiply-adds (forward passes of training, both towers, 10⁹).",
@@ -182,43 +179,11 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
   }</ul><details><summary>By how much</summary>${sentences}</details>`;
 }
 
-/** A chart, and the one that stands beside it. */
-type Beside = readonly [own: Drawing, other: Drawing | undefined];
-
-/** Charts under a heading: those that have one beside them in a row of their own; nothing where there is none. */
+/** Charts under a heading; nothing where there is none. */
 function section(title: string, lead: HtmlChild, rows: readonly Beside[]): Html | undefined {
   if (rows.length === 0) return undefined;
-  const grids: { readonly paired: boolean; readonly charts: Drawing[] }[] = [];
-  for (const [own, other] of rows) {
-    const last = grids.at(-1);
-    if (other !== undefined) grids.push({ paired: true, charts: [own, other] });
-    else if (last?.paired === false) last.charts.push(own);
-    else grids.push({ paired: false, charts: [own] });
-  }
   return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
-${grids.map(({ charts }) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
-}
-
-const beside = (own: Drawing | undefined, other?: Drawing): readonly Beside[] =>
-  own === undefined ? [] : [[own, other]];
-
-function courseSection(
-  findings: Findings,
-  measure: Measure,
-  experiment: PaperExperiment | undefined,
-  styles: Styles,
-): Html | undefined {
-  const views = viewsOf(findings);
-  const shown = new Set<string>();
-  const rows = views.flatMap((view) => {
-    const own = courseOf(findings, measure, view, styles);
-    const { paper: regime } = view;
-    if (experiment === undefined || regime === undefined || measure.paper === undefined || shown.has(regime))
-      return beside(own);
-    shown.add(regime);
-    return beside(own, paperCourse(experiment, regime, measure.paper, styles));
-  });
-  return section(measure.title, "Errors: the lower, the better.", rows);
+${gridsOf(rows).map((charts) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
 }
 
 function curvesSection(findings: Findings): Html | undefined {
@@ -260,26 +225,6 @@ function curveItem({
         }.`;
   return html`<li><b>${level}</b>, ${regime}: ${formula}; ${numbers.join("; ")}; R² ${(r2 ?? 0).toFixed(2)}.
 <br><span class="quiet">${[check, ...warnings.map((one) => `Beware: ${one}.`)].filter((one) => one !== undefined).join(" ")}</span></li>`;
-}
-
-function againstSection(
-  findings: Findings,
-  [first, ...others]: readonly Measure[],
-  experiment: PaperExperiment | undefined,
-  styles: Styles,
-): Html | undefined {
-  const rows = others.flatMap((other) => {
-    const known = experiment !== undefined && other.paper !== undefined && first!.paper === "zero-shot";
-    return beside(
-      againstOf(findings, first!, other, styles),
-      known ? paperAgainst(experiment, other.paper, styles) : undefined,
-    );
-  });
-  return section(
-    "Other scores against this one",
-    "Whether what is better by one score is better by the others too.",
-    rows,
-  );
 }
 
 function costsSection(findings: Findings, styles: Styles): Html | undefined {

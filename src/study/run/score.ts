@@ -7,7 +7,7 @@ import type { ModelSource } from "../../evaluate/model/locate.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { chooseTasks, type ScoredTask, scoreSet } from "../../evaluate/suites/score.js";
 
-/** Scores a run, or a checkpoint of it, by the tasks of each set; features are kept nowhere. */
+/** Scores a run, or a checkpoint of it, by the tasks of each set. Features are kept nowhere, decoded images where `imageDisk` says so. */
 export async function scoreRun(
   engine: Engine,
   source: ModelSource,
