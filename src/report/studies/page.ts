@@ -166,32 +166,39 @@ function decisionsSection(studies: readonly Findings[], unit: ComputeUnit): Html
   if (all.length === 0) return undefined;
   return html`<section id="decisions"><h2>Which level to take</h2>
 <p class="lead">Of each factor the level with the best mean, everything else alike; or, where others cannot be told from it, the one of these that takes the fewest multiply-adds.</p>
-${groupBy(all, ({ choice }) => choice.of).map((group) => choiceBlock(group, unit))}</section>`;
+${KINDS.flatMap((kind) =>
+  groupBy(
+    all.filter(({ choice }) => choice.kind === kind),
+    ({ choice }) => choice.of,
+  ).map((group) => choiceBlock(group, unit)),
+)}</section>`;
 }
 
-/** What is chosen where it is not what a study asks. */
-const WHICH: Readonly<Record<ChoiceKind, string>> = {
-  asked: "",
-  other: "Varied beside what was asked; compared where all levels cost alike.",
+/** In the order of the page. */
+const KINDS: readonly ChoiceKind[] = ["asked", "passes", "budget", "other"];
+/** What is chosen, where it is not what a study asks. */
+const CHOSEN: Readonly<Record<ChoiceKind, string | undefined>> = {
+  asked: undefined,
   passes: "How often to see the same pairs; twice as often costs twice as much.",
   budget: "Few pairs often, or many seldom: for the same multiply-adds.",
+  other: "Varied beside what was asked; compared where all levels cost alike.",
 };
 
 function choiceBlock(group: readonly StudyChoice[], unit: ComputeUnit): Html {
   const { of, kind } = group[0]!.choice;
-  const askers = [...new Set(group.map(({ study }) => study))].filter(
-    ({ question }) => question.factor === of,
-  );
-  const experiments = [...new Set(askers.map(experimentOf))];
+  const members = [...new Set(group.map(({ study }) => study))];
+  const experiments = kind === "asked" ? members.map(experimentOf) : [];
   const facts = paperFacts.filter(({ experiment }) => experiments.includes(experiment));
-  const scores = [...new Set(group.map(({ study: { score } }) => `${score.set}/${score.metric}`))];
+  const scores = [...new Set(members.map(({ score }) => `${score.set}/${score.metric}`))];
+  const lead = CHOSEN[kind] ?? members.map(({ question }) => question.text).join(" ");
   const rows = group.map(({ study, choice }) => ({
     ...{ study: study.name, choice },
     metric: findMetric(study.score.metric)!,
   }));
-  return html`<div class="choice"><h3>${of}</h3>
-<p class="quiet">${[...askers.map(({ question }) => question.text), WHICH[kind], `By ${scores.join(", ")}.`].filter((text) => text !== "").join(" ")}</p>
-${choicesTable(`Which ${of} to take`, rows, unit)}
+  const title = kind === "other" ? `${of}, at a like cost` : of;
+  return html`<div class="choice"><h3>${title}</h3>
+<p class="quiet">${lead} By ${scores.join(", ")}.</p>
+${choicesTable(`Which to take: ${title}`, rows, unit)}
 ${
   facts.length > 0 &&
   html`<details><summary>What the paper found</summary><ul class="plain">${facts.map(

@@ -22,7 +22,6 @@ import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "
 import { measuresOf } from "./measures.js";
 import { type Beside, beside, comparisonsOf, coursesOf, gridsOf } from "./rows.js";
 import { studyStyle } from "./style.js";
-import { studyStyle } from "./style.js";
 import { answered, crossingWords, type Panel, panelsBySize, UNITS } from "./summary.js";
 import { experimentOf, levelsOf } from "./views.js";
 

@@ -20,9 +20,10 @@ export interface FrontierPoint {
 
 /** The frontier by ascending multiply-adds, through means, and which of its points are steps beyond noise. */
 export function frontierPoints({ metric, combinations }: SharedScore): readonly FrontierPoint[] {
-  const best = frontier(
-    combinations.map((one) => ({ one, cost: costOf(one), score: turned(metric, one.score).value })),
+  const through = frontier(
+    combinations.map((one) => ({ one, cost: one.cell.gmacs, score: turned(metric, one.score).value })),
   ).map(({ one }) => one);
+  const best = through.filter((one, at) => !costsNoMore(through[at + 1], one));
   const points: FrontierPoint[] = [];
   let last: Combination | undefined;
   for (const combination of best) {
@@ -33,15 +34,18 @@ export function frontierPoints({ metric, combinations }: SharedScore): readonly 
       isStep,
       before: last && { combination: last, gap: gapOf(metric, combination.score, last.score) },
       guessing,
-      rivals: rivalsOf(metric, combination, combinations).filter((one) => costOf(one) <= costOf(combination)),
+      rivals: rivalsOf(metric, combination, combinations).filter((one) => costsNoMore(one, combination)),
     });
     if (isStep) last = combination;
   }
   return points;
 }
 
-/** Multiply-adds (10⁹) to three digits: what differs by less costs the same. */
-const costOf = ({ cell }: Combination): number => Number(cell.gmacs.toPrecision(3));
+/** What costs more by no more than this ratio costs the same. */
+const SAME_COST = 1.005;
+
+const costsNoMore = (one: Combination | undefined, other: Combination): boolean =>
+  one !== undefined && one.cell.gmacs <= SAME_COST * other.cell.gmacs;
 
 /** Standard errors in half of an interval of 95 %. */
 const HALF_WIDTH = normalQuantile(0.975);
