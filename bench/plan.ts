@@ -61,9 +61,9 @@ const scoreOf = ({ score }: TestSet, { scores }: PastRun): PastScore | undefined
 };
 
 /** The run in a folder; undefined where it is not finished. */
-function finished(folder: string): PastRun | undefined {
+async function finished(folder: string): Promise<PastRun | undefined> {
   try {
-    return pastRunIn(folder);
+    return await pastRunIn(folder);
   } catch (error) {
     if (error instanceof UsageError) return undefined;
     throw error;
@@ -75,12 +75,12 @@ async function trained(set: TestSet, arm: string, seed: number, words: readonly 
   const logs = join(out, set.name);
   const name = `${arm}-${seed}`;
   const folder = join(logs, name);
-  if (finished(folder) === undefined)
+  if ((await finished(folder)) === undefined)
     await clipwright([
       ...["train", ...words, "--logs", logs, "--name", name, "--seed", String(seed)],
       ...["--engine", values.engine!, "--precision", "auto", "--time", values.time!],
     ]);
-  if (set.suite !== undefined && scoreOf(set, pastRunIn(folder)) === undefined)
+  if (set.suite !== undefined && scoreOf(set, await pastRunIn(folder)) === undefined)
     await clipwright(["evaluate", folder, "--suite", set.suite, "--json"]);
 }
 
