@@ -27,20 +27,21 @@ suite("what a run's selection kept", () => {
       await makeSelection(scores, path, { rules });
       return selectionOf("runs/a", path);
     };
+    // A share takes the pair at its end as well.
     const top: Rule = { kind: "top", score: "words", share: 0.4 };
-    assert.deepEqual(await made("top", top), { kept: 0.4, keptBy: "words" });
+    assert.deepEqual(await made("top", top), { kept: 0.5, keptBy: "words" });
     assert.deepEqual(await made("random", { kind: "random", share: 0.5, seed: 0 }), {
-      kept: 0.5,
+      kept: 0.6,
       keptBy: "random",
     });
     assert.deepEqual(await made("where", { kind: "where", sql: "words > 3" }), { kept: 0.7 });
-    assert.deepEqual(await made("two", { kind: "where", sql: "words > 3" }, top), { kept: 0.3 });
+    assert.deepEqual(await made("two", { kind: "where", sql: "words > 3" }, top), { kept: 0.5 });
     assert.equal(await selectionOf("runs/a", join(folder, "gone.parquet")), undefined);
     // A study that was moved has its parts beside its runs.
     mkdirSync(join(folder, "study", "parts"), { recursive: true });
     copyFileSync(join(folder, "top.parquet"), join(folder, "study", "parts", "moved.parquet"));
     const moved = await selectionOf(join(folder, "study", "runs", "a"), "studies/old/parts/moved.parquet");
-    assert.deepEqual(moved, { kept: 0.4, keptBy: "words" });
+    assert.deepEqual(moved, { kept: 0.5, keptBy: "words" });
   });
 });
 
