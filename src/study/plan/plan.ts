@@ -157,7 +157,11 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
     pretrained: start,
     options: ranked.slice(0, TOLD).map((option) => ({ ...option, better: predictor.better(option, first) })),
     changes: changesOf(candidates, final),
-    advice: adviceOn(facts, first, asked),
+    advice: adviceOn(facts, first, {
+      ...{ asked, past },
+      data: [settled.trainData].flat().join(","),
+      selected: settled.select !== undefined,
+    }),
     profile,
   };
 }
