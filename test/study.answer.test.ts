@@ -6,7 +6,7 @@ import { after, describe, it } from "node:test";
 import { parquetReadObjects } from "hyparquet";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { recordOf } from "../src/evaluate/records.js";
-import { answerLines, answerOf, type DoneRun } from "../src/study/answer/answer.js";
+import { answerLines, answerOf, type Curve, type DoneRun } from "../src/study/answer/answer.js";
 import { cellsOf } from "../src/study/design/cells.js";
 import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
 import { worthOfRepeated } from "../src/study/laws/law.js";
@@ -91,6 +91,34 @@ describe("the answer of a study", () => {
     assert.ok(middle.pairs[0]!.adjusted >= middle.pairs[0]!.p);
     const all = panels.flatMap(({ pairs }) => pairs);
     assert.equal(all.length, 5);
+  });
+
+  it("fits laws to runs that are better than guessing, and says how many are not", async () => {
+    const { study, runs } = await example();
+    const chance = 0.3;
+    const guessed = runs.map((run): DoneRun => {
+      const [set] = run.result.scored;
+      const [score] = set!.scores;
+      const isSmallest = run.cell.levels.encoder === "small" && run.cell.pairs < 2000;
+      const value = isSmallest ? chance : score!.score.value;
+      const scored = { value, low: value - 0.02, high: value + 0.02, n: N };
+      const scores = [{ ...score!, score: scored, ...(isSmallest && { chance }) }];
+      return { ...run, result: { ...run.result, scored: [{ ...set!, scores }] } };
+    });
+    const [small, large] = answerOf(study, guessed).curves as [Curve, Curve];
+    assert.equal(small.points.filter(({ guessing }) => guessing).length, 2);
+    assert.equal(large.points.filter(({ guessing }) => guessing).length, 0);
+    assert.ok(!("refused" in small.fit) && !("refused" in large.fit));
+    assert.equal(small.fit.points.length, 8);
+    assert.ok(small.fit.warnings.includes("2 of 10 runs are no better than guessing and left out"));
+    const all = guessed.map((run): DoneRun => {
+      const [set] = run.result.scored;
+      const scores = set!.scores.map((score) => ({ ...score, chance: 1 }));
+      return { ...run, result: { ...run.result, scored: [{ ...set!, scores }] } };
+    });
+    const [none] = answerOf(study, all).curves as [Curve, ...Curve[]];
+    assert.ok("refused" in none.fit);
+    assert.match(none.fit.refused, /got 0 runs .* 10 of 10 runs are no better than guessing and left out\.$/);
   });
 
   it("tells what samples are worth that are seen again, where passes vary", async () => {

@@ -17,10 +17,10 @@ import type { Cell } from "../design/cells.js";
 import type { Study } from "../design/study.js";
 import type { HalvingReport } from "../halving/brackets.js";
 import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
-import { fitLaw, type LawFit } from "../laws/fit.js";
-import { type LawPoint, powerLaw } from "../laws/law.js";
+import { powerLaw } from "../laws/law.js";
 import type { RunResult } from "../run/results.js";
 import { type Repetition, repetitionsOf } from "./repetition.js";
+import { type CurvePoint, fitTelling, type TellingFit } from "./telling.js";
 
 /** A run that is done. */
 export interface DoneRun {
@@ -55,8 +55,8 @@ export interface Panel {
 export interface Curve {
   readonly regime: string;
   readonly level: string;
-  readonly points: readonly LawPoint[];
-  readonly fit: LawFit | { readonly refused: string };
+  readonly points: readonly CurvePoint[];
+  readonly fit: TellingFit;
 }
 
 export interface CurveCrossing {
@@ -259,10 +259,17 @@ function corrected(panels: readonly Panel[], metric: Metric): readonly Panel[] {
 }
 
 /** A run as a point of a curve: its error over what it spent. */
-function pointOf(study: Study, metric: Metric, run: DoneRun): LawPoint {
-  const { score } = scoreOf(study, run);
-  const y = metric.kind === "share" && metric.better === "higher" ? 1 - score.value : score.value;
-  return { x: run.result[study.question.over!], y, unique: run.cell.pairs };
+function pointOf(study: Study, metric: Metric, run: DoneRun): CurvePoint {
+  const { score, chance } = scoreOf(study, run);
+  const { low, high, value } = score;
+  const isHigher = metric.better === "higher";
+  const guessing = chance !== undefined && (isHigher ? low <= chance : high >= chance);
+  return {
+    x: run.result[study.question.over!],
+    y: metric.kind === "share" && isHigher ? 1 - value : value,
+    unique: run.cell.pairs,
+    ...(guessing && { guessing }),
+  };
 }
 
 const levelsOf = ({ factors, question }: Study): readonly string[] =>
@@ -277,7 +284,7 @@ function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): reado
       const own = runs.filter(({ cell }) => cell.levels[factor] === level && cell.regimes.includes(regime));
       const points = own.map((run) => pointOf(study, metric, run));
       if (points.length === 0) continue;
-      curves.push({ regime, level, points, fit: tryFit(points) });
+      curves.push({ regime, level, points, fit: fitTelling(powerLaw, points) });
     }
   }
   return curves;
@@ -291,15 +298,6 @@ const pointsByLevel = (study: Study, metric: Metric, runs: readonly DoneRun[]) =
       .filter(({ cell }) => cell.levels[study.question.factor] === level)
       .map((run) => pointOf(study, metric, run)),
   }));
-
-function tryFit(points: readonly LawPoint[]): Curve["fit"] {
-  try {
-    return fitLaw(powerLaw, points);
-  } catch (error) {
-    if (error instanceof UsageError) return { refused: error.message };
-    throw error;
-  }
-}
 
 function crossingsOf(curves: readonly Curve[]): readonly CurveCrossing[] {
   return curves.flatMap((first, at) =>

@@ -17,9 +17,9 @@ import type { TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { PartInput, RegimeInput, Study } from "../design/study.js";
 import { holdOutLargest, type Parameter, predict } from "../laws/fit.js";
-import type { LawPoint } from "../laws/law.js";
 import type { Spent } from "../run/costs.js";
 import { type Answer, type Curve, type CurveCrossing, type DoneRun, meanScore } from "./answer.js";
+import type { CurvePoint } from "./telling.js";
 
 /** Level by factor. */
 export type Levels = Readonly<Record<string, string>>;
@@ -73,7 +73,7 @@ export interface FoundPanel {
 export interface FoundCurve {
   readonly regime: string;
   readonly level: string;
-  readonly points: readonly LawPoint[];
+  readonly points: readonly CurvePoint[];
   /** Why there is no curve. */
   readonly refused?: string | undefined;
   readonly formula?: string | undefined;
@@ -244,7 +244,7 @@ function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: num
 
 function curveOf({ regime, level, points, fit }: Curve): FoundCurve {
   if ("refused" in fit) return { regime, level, points, refused: fit.refused };
-  const xs = points.map(({ x }) => x);
+  const xs = fit.points.map(({ x }) => x);
   const [least, largest] = [Math.min(...xs), Math.max(...xs)];
   const drawn = Array.from({ length: PLACES }, (_, i) => {
     const x = least * (largest / least) ** (i / (PLACES - 1));
@@ -252,7 +252,7 @@ function curveOf({ regime, level, points, fit }: Curve): FoundCurve {
     return { x, value, low, high };
   });
   const { law, parameters, r2, warnings } = fit;
-  const heldOut = tryHeldOut(fit.law, points);
+  const heldOut = tryHeldOut(fit.law, fit.points);
   return { regime, level, points, formula: law.formula, parameters, r2, warnings, drawn, ...heldOut };
 }
 
@@ -287,7 +287,12 @@ const length = z.union([
   z.object({ gmacs: z.number() }),
   z.object({ time: z.string() }),
 ]) satisfies z.ZodType<RegimeInput>;
-const point = z.object({ x: z.number(), y: z.number(), unique: z.number().optional() });
+const point = z.object({
+  x: z.number(),
+  y: z.number(),
+  unique: z.number().optional(),
+  guessing: z.boolean().optional(),
+});
 const schema = z.object({
   format: z.literal(1),
   name: z.string(),

@@ -1,13 +1,12 @@
 /** What samples are worth that are seen again and again, where the runs of a level see their data differently often. */
 
-import { UsageError } from "../../core/errors.js";
-import { fitLaw, type LawFit } from "../laws/fit.js";
-import { type LawPoint, repeatedLaw } from "../laws/law.js";
+import { repeatedLaw } from "../laws/law.js";
+import { type CurvePoint, fitTelling, type TellingFit } from "./telling.js";
 
 /** The data-constrained law through one level's runs, of all regimes together; or why there is none. */
 export interface Repetition {
   readonly level: string;
-  readonly fit: LawFit | { readonly refused: string };
+  readonly fit: TellingFit;
 }
 
 /** A grid on two exponents is searched for each: enough for a band to two digits. */
@@ -15,7 +14,7 @@ const RESAMPLES = 200;
 
 /** The fit to each level's points, whose `x` and `unique` count samples; none for a level that sees nothing twice. */
 export function repetitionsOf(
-  levels: readonly { readonly level: string; readonly points: readonly LawPoint[] }[],
+  levels: readonly { readonly level: string; readonly points: readonly CurvePoint[] }[],
 ): readonly Repetition[] {
   return levels.flatMap(({ level, points }): Repetition[] => {
     const passes = points.map(({ x, unique }) => x / unique!);
@@ -30,11 +29,6 @@ export function repetitionsOf(
           },
         },
       ];
-    try {
-      return [{ level, fit: fitLaw(repeatedLaw, points, { resamples: RESAMPLES }) }];
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error;
-      return [{ level, fit: { refused: error.message } }];
-    }
+    return [{ level, fit: fitTelling(repeatedLaw, points, { resamples: RESAMPLES }) }];
   });
 }
