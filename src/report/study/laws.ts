@@ -7,21 +7,8 @@ import type { Drawing, DrawnLine } from "./draw.js";
 import { pointOf, scaledCurve, slug, tableOf } from "./figures.js";
 import type { Measure } from "./measures.js";
 import { beside, section } from "./rows.js";
+import { crossingWords, UNITS } from "./summary.js";
 import { epochs, levelsOf } from "./views.js";
-
-const UNITS = { samples: "samples", gmacs: "GMACs", seconds: "seconds" } as const;
-
-/** At how much which level overtakes which. */
-export function crossingWords(
-  { question }: Findings,
-  first: string,
-  second: string,
-  regime: string,
-  found: { readonly x: number; readonly low: number; readonly high: number; readonly overtakes: string },
-): string {
-  const [winner, other] = found.overtakes === "second" ? [second, first] : [first, second];
-  return `${winner} overtakes ${other} at ${shortNumber(found.x)} ${UNITS[question.over ?? "samples"]} (${shortNumber(found.low)} to ${shortNumber(found.high)}), ${regime}.`;
-}
 
 /** Curves over what was spent, and where they cross. */
 export function curvesSection(findings: Findings): Html | undefined {

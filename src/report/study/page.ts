@@ -13,10 +13,11 @@ import { type Html, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
 import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "./figures.js";
-import { crossingWords, curvesSection, repetitionSection } from "./laws.js";
+import { curvesSection, repetitionSection } from "./laws.js";
 import { measuresOf } from "./measures.js";
 import { beside, comparisonsOf, coursesOf, section } from "./rows.js";
 import { studyStyle } from "./style.js";
+import { answered, type Panel, panelsBySize } from "./summary.js";
 import { experimentOf, levelsOf } from "./views.js";
 
 /** Panels of levels that are shown; the others are folded. */
@@ -41,9 +42,11 @@ export function studyPage(findings: Findings, { command }: StudyPageOptions = {}
   const measures = measuresOf(findings);
   const styles = new Styles(levelsOf(findings, findings.question.factor));
   const experiment = experimentOf(findings);
+  const { best, crossings, told } = answered(findings, metric);
+  const summary = [...best, ...crossings, ...told].join(" ");
   return writePage(
     findings.question.text,
-    html`<header><h1>${findings.question.text}</h1><p class="summary">${summaryOf(findings, metric)}</p>
+    html`<header><h1>${findings.question.text}</h1><p class="summary">${summary}</p>
 ${headlineList(headlines(findings, metric))}</header>
 ${panelsSection(findings, metric)}
 ${measures.map((measure) =>
@@ -82,76 +85,6 @@ const paperNote =
   "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.";
 
 const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count} seeds`);
-
-/** A panel by the regimes that ask for its runs. */
-interface Panel extends FoundPanel {
-  readonly name: string;
-}
-
-/** The panels, those of the most pairs and samples first; regimes that ask for the same runs together. */
-function panelsBySize({ panels, cells }: Findings): readonly Panel[] {
-  const size = ({ regime, others }: FoundPanel): number =>
-    Math.max(
-      0,
-      ...cells
-        .filter(
-          (cell) =>
-            cell.regimes.includes(regime) &&
-            Object.entries(others).every(([factor, level]) => cell.levels[factor] === level),
-        )
-        .map((cell) => cell.pairs * 1e12 + cell.samples),
-    );
-  const alike = new Map<string, FoundPanel[]>();
-  for (const panel of [...panels].sort((a, b) => size(b) - size(a))) {
-    const key = JSON.stringify([panel.others, panel.rows]);
-    alike.set(key, [...(alike.get(key) ?? []), panel]);
-  }
-  return [...alike.values()].map((same) => {
-    const regimes = same.map(({ regime }) => regime).join(" and ");
-    const others = Object.entries(same[0]!.others).map(([factor, level]) => `${factor} ${level}`);
-    return { ...same[0]!, name: [regimes, ...others].join(", ") };
-  });
-}
-
-function bestOf({ rows }: FoundPanel, { better }: Metric) {
-  return rows.reduce((a, b) =>
-    (better === "higher" ? b.score.value > a.score.value : b.score.value < a.score.value) ? b : a,
-  );
-}
-
-/** The answer in a few sentences: the best where most was seen, whether it is told from the next, and where curves cross. */
-function summaryOf(findings: Findings, metric: Metric): string {
-  const panels = panelsBySize(findings);
-  const pairs = findings.panels.flatMap((panel) => panel.pairs);
-  const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart").length;
-  const sentences: string[] = [];
-  const largest = panels[0];
-  if (largest !== undefined) {
-    const best = bestOf(largest, metric);
-    const against = largest.pairs.filter(
-      ({ first, second }) => first === best.level || second === best.level,
-    );
-    const open = against.filter(({ verdict }) => verdict === "cannot be told apart");
-    const others = open.map(({ first, second }) => (first === best.level ? second : first));
-    const verdict =
-      against.length === 0
-        ? ""
-        : open.length === 0
-          ? ", and is better than all others by more than chance"
-          : `; it cannot be told apart from ${others.join(", ")}`;
-    sentences.push(`With ${largest.name}, ${best.level} has the best score${verdict}.`);
-  }
-  const crossings = findings.crossings.flatMap(({ first, second, regime, found }) =>
-    "x" in found ? [crossingWords(findings, first, second, regime, found)] : [],
-  );
-  if (crossings.length <= FEW_PAIRS) sentences.push(...crossings);
-  else sentences.push(`${crossings.length} curves cross; where is said under Curves.`);
-  if (pairs.length > 0)
-    sentences.push(
-      `${told} of ${pairs.length} ${pairs.length === 1 ? "difference is" : "differences are"} more than chance.`,
-    );
-  return sentences.join(" ");
-}
 
 function headlines(findings: Findings, metric: Metric) {
   const { cells, left, score } = findings;

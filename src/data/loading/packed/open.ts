@@ -108,8 +108,7 @@ export function openPackedImages(
   const starts = startsOf(sources);
   for (const [s, folder] of folders.entries()) makeUsed(folder, sources[s]!, pipeline);
   const used = new BigInt64Array(new SharedArrayBuffer(8));
-  const keep = new Set(folders.map((folder) => basename(folder)));
-  used[0] = BigInt(prune(root, limitBytes, { keep, since: Date.now() - IN_USE_MS }));
+  used[0] = BigInt(shrink({ root, folders }, limitBytes));
 
   const rows = sharedRows({ folders, starts, length, rows: own });
   const { find, firsts } = findRows(length, rows);
@@ -135,6 +134,15 @@ export function openPackedImages(
     ...(firsts === undefined ? {} : { firsts }),
     used: used.buffer as SharedArrayBuffer,
   };
+}
+
+/**
+ * Deletes the longest unused folders while all take more than `mostBytes`, but for `folders` and those that may be in use. Gives
+ * the bytes that are left.
+ */
+export function shrink({ root, folders }: Pick<PackedImages, "root" | "folders">, mostBytes: number): number {
+  const keep = new Set(folders.map((folder) => basename(folder)));
+  return prune(root, mostBytes, { keep, since: Date.now() - IN_USE_MS });
 }
 
 /** Makes a folder where it is missing, and says what it is for and that it is in use. */

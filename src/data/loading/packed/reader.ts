@@ -1,9 +1,9 @@
 /** One worker's view of kept images: it reads all parts and writes parts of its own. */
 
 import { openSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { readExactly, writeAll } from "../../../core/disk.js";
-import { prune, touch } from "../../../core/prune.js";
+import { touch } from "../../../core/prune.js";
 import { descriptor } from "../../image-bytes.js";
 import { filePath, type ImageIndex, sourceAt } from "../../image-index.js";
 import type { RawImage } from "../../pixels/read/image.js";
@@ -17,6 +17,7 @@ import {
   type PackedImages,
   partPath,
   READY,
+  shrink,
   WRITING,
 } from "./open.js";
 import {
@@ -111,8 +112,8 @@ export class PackedReader {
     const { source, row } = this.placeOf(index);
     const blocks = recordBlocks(width, height);
     const bytes = blocks * BLOCK + 4 * HEADER_WORDS;
-    const own = this.writing(source);
-    if (own === undefined || own.end + blocks >= 2 ** 31 || !this.hasRoom(bytes)) return;
+    const own = this.hasRoom(bytes) ? this.writing(source) : undefined;
+    if (own === undefined || own.end + blocks >= 2 ** 31) return;
     if (Atomics.compareExchange(this.table, at, ABSENT, WRITING) !== ABSENT) return;
     const record = this.record(blocks).fill(0, 0, BLOCK);
     record.set(data, BLOCK);
@@ -147,7 +148,7 @@ export class PackedReader {
 
   /** Whether the record that was read is whole and of that image, whose file is as it was. */
   private fits(index: number): boolean {
-    const header = readHeader(this.words.subarray(0, HEADER_WORDS));
+    const header = readHeader(this.words);
     if (header === undefined || header.row !== this.placeOf(index).row) return false;
     const { width, height, sum, stamp } = header;
     return sum === this.sum(recordBlocks(width, height)) && stamp === this.fileStamp(index);
@@ -155,7 +156,7 @@ export class PackedReader {
 
   /** Of the pixels of a record. */
   private sum(blocks: number): number {
-    return sumOfWords(this.words.subarray(BLOCK / 4, (blocks * BLOCK) / 4));
+    return sumOfWords(this.words, BLOCK / 4, (blocks * BLOCK) / 4);
   }
 
   private record(blocks: number): Uint8Array {
@@ -188,22 +189,26 @@ export class PackedReader {
 
   /** Whether `bytes` are left of the limit, when need be after the longest unused folders are deleted. */
   private hasRoom(bytes: number): boolean {
-    const { root, limitBytes, folders } = this.kept;
-    if (Number(Atomics.load(this.used, 0)) + bytes <= limitBytes) return true;
+    const { limitBytes } = this.kept;
+    const fits = () => Number(Atomics.load(this.used, 0)) + bytes <= limitBytes;
+    if (fits()) return true;
     if (performance.now() < this.fullUntil) return false;
-    const keep = new Set(folders.map((folder) => basename(folder)));
-    try {
-      const left = prune(root, limitBytes * (1 - ROOM), { keep, since: Date.now() - IN_USE_MS });
-      Atomics.store(this.used, 0, BigInt(left));
-      if (left + bytes <= limitBytes) return true;
-    } catch {
-      // Deleted meanwhile.
-    }
+    this.shrinkTo(limitBytes * (1 - ROOM));
+    if (fits()) return true;
     this.fullUntil = performance.now() + RETRY_MS;
     return false;
   }
 
-  /** Says now and then that a source's folder is in use. One that was deleted is written to no more. */
+  /** Deletes the longest unused folders while all take more than `mostBytes`, and counts what is left, whoever wrote it. */
+  private shrinkTo(mostBytes: number): void {
+    try {
+      Atomics.store(this.used, 0, BigInt(shrink(this.kept, mostBytes)));
+    } catch {
+      // All is deleted, or somebody else's.
+    }
+  }
+
+  /** Says now and then that a source's folder is in use, and looks at what others have written. A folder that was deleted is written to no more. */
   private touch(source: number): void {
     const now = performance.now();
     if (now - this.touched[source]! < TOUCH_MS) return;
@@ -213,5 +218,6 @@ export class PackedReader {
     } catch {
       this.own.set(source, undefined);
     }
+    if (this.writer === 0) this.shrinkTo(this.kept.limitBytes);
   }
 }

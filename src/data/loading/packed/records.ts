@@ -16,14 +16,14 @@ export const BLOCK = 64;
 export const HEADER_WORDS = 7;
 const MAGIC = 0x4c505743;
 
-/** FNV-1a over words. */
-export function sumOfWords(words: Uint32Array): number {
+/** FNV-1a over the words from `start` to before `end`. */
+export function sumOfWords(words: Uint32Array, start = 0, end = words.length): number {
   let sum = 0x811c9dc5;
-  for (let i = 0; i < words.length; i++) sum = Math.imul(sum ^ words[i]!, 0x01000193);
+  for (let i = start; i < end; i++) sum = Math.imul(sum ^ words[i]!, 0x01000193);
   return sum >>> 0;
 }
 
-export const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK);
+const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK);
 
 /** Blocks of a record with its header. */
 export const recordBlocks = (width: number, height: number): number => 1 + blocksOf(width * height * 3);
@@ -41,14 +41,20 @@ export interface Header {
 
 export function writeHeader(words: Uint32Array, { row, width, height, sum, stamp }: Header): void {
   words.set([MAGIC, row, width, height, sum, stamp]);
-  words[HEADER_WORDS - 1] = sumOfWords(words.subarray(0, HEADER_WORDS - 1));
+  words[HEADER_WORDS - 1] = sumOfWords(words, 0, HEADER_WORDS - 1);
 }
 
-/** Undefined where the words are no header. */
-export function readHeader(words: Uint32Array): Header | undefined {
-  const [magic, row, width, height, sum, stamp, own] = words as unknown as number[];
-  if (magic !== MAGIC || own !== sumOfWords(words.subarray(0, HEADER_WORDS - 1))) return undefined;
-  return { row: row!, width: width!, height: height!, sum: sum!, stamp: stamp! };
+/** Undefined where the words from `at` on are no header. */
+export function readHeader(words: Uint32Array, at = 0): Header | undefined {
+  const last = at + HEADER_WORDS - 1;
+  if (words[at] !== MAGIC || words[last] !== sumOfWords(words, at, last)) return undefined;
+  return {
+    row: words[at + 1]!,
+    width: words[at + 2]!,
+    height: words[at + 3]!,
+    sum: words[at + 4]!,
+    stamp: words[at + 5]!,
+  };
 }
 
 export interface Found {
@@ -78,7 +84,7 @@ export function* recordsOf(stem: string): Generator<Found> {
       const whole = Math.floor(bytes / (4 * HEADER_WORDS));
       if (whole === 0) return;
       for (let at = 0; at < whole * HEADER_WORDS; at += HEADER_WORDS) {
-        const header = readHeader(words.subarray(at, at + HEADER_WORDS));
+        const header = readHeader(words, at);
         if (header === undefined) return;
         const { row, width, height } = header;
         const next = block + recordBlocks(width, height);
