@@ -16,7 +16,8 @@ clipwright evaluate --list                             # the tasks, from the pro
 \`\`\`
 
 Pictures and texts are embedded once for each model and data set and kept under \`$CLIPWRIGHT_CACHE\`; every task reads
-them. They take at most 16 GiB (\`--features-disk\`, in MiB), the longest unused go; \`features/\` there may be deleted at any time. Each score has a 95 % interval and, where there is such a thing, what guessing gives.
+them. They take at most 16 GiB (\`--features-disk\`, in MiB), the longest unused go; \`features/\` there may be deleted at any time.
+\`--image-disk MiB\` keeps the decoded pictures, too, for the next model ([data.md](data.md#decoded-images-on-disk)). Each score has a 95 % interval and, where there is such a thing, what guessing gives.
 
 ## Tasks
 

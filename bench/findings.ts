@@ -1,9 +1,10 @@
 /**
- * The tables of docs/findings.md, out of `docs/findings/NAME/findings.json`, which `clipwright study` wrote.
+ * The figures and tables of docs/findings.md, out of `docs/findings/NAME/findings.json`, which `clipwright study` wrote.
  *
  *     node dist/bench/findings.js [--from studies]
  *
- * `--from`: takes over what the studies in that folder came to by now. A table stands between `<!-- STUDY -->` and `<!-- end -->`.
+ * `--from`: takes over what the studies in that folder came to by now. They stand between `<!-- STUDY -->` and `<!-- end -->`;
+ * figures are `docs/figures/findings-NAME.svg`.
  */
 
 import { existsSync, readFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { makeFolder } from "../src/core/disk.js";
 import { writeFileAtomic } from "../src/core/files.js";
+import { sheetsOf } from "../src/report/study/sheet.js";
 import {
   type Findings,
   type FoundCell,
@@ -24,20 +26,32 @@ import { formatClock } from "../src/train/watch/progress.js";
 
 const PAGE = fileURLToPath(new URL("../../docs/findings.md", import.meta.url));
 const FOLDER = fileURLToPath(new URL("../../docs/findings/", import.meta.url));
+const FIGURES = fileURLToPath(new URL("../../docs/figures/", import.meta.url));
 
 /** A column: a score of ours, and the paper's metric beside which it stands. */
 interface Column {
   readonly head: string;
-  readonly dataset: string;
+  /** Of the suite, or `mean of N shifts`. */
+  readonly dataset: string | RegExp;
   readonly metric: string;
   readonly paper: PaperMetric;
 }
 
 const COLUMNS: readonly Column[] = [
   { head: "zero-shot", dataset: "concepts", metric: "acc1", paper: "zero-shot" },
+  { head: "shifted sets", dataset: /^mean of \d+ shifts$/, metric: "acc1", paper: "shifts" },
+  { head: "5-shot", dataset: "concepts", metric: "fewshot_acc1@5", paper: "5-shot" },
+  { head: "linear probe", dataset: "concepts", metric: "lp_acc1", paper: "linear probe" },
   { head: "image → text", dataset: "validation", metric: "text_retrieval_recall@1", paper: "image → text" },
   { head: "text → image", dataset: "validation", metric: "image_retrieval_recall@1", paper: "text → image" },
 ];
+
+const scoreIn = ({ scores }: FoundCell, { dataset, metric }: Column): FoundScore | undefined =>
+  scores.find(
+    (one) =>
+      one.metric === metric &&
+      (typeof dataset === "string" ? one.dataset === dataset : dataset.test(one.dataset)),
+  );
 
 /** Which numbers of the paper stand beside a cell: its experiment, and x and line of a cell. */
 interface Beside {
@@ -45,8 +59,34 @@ interface Beside {
   readonly place: (
     cell: FoundCell,
     regime: string,
-  ) => { readonly x: number; readonly level?: string } | undefined;
+  ) => { readonly x: number; readonly level?: string | undefined } | undefined;
 }
+
+/** Parts of the drawings beside the paper's sets of as large a share of what equal samples make of the whole. */
+const LADDER: Readonly<Record<string, number>> = {
+  "1.56 %": 200e6,
+  "3.13 %": 400e6,
+  "6.25 %": 800e6,
+  "12.5 %": 1.7e9,
+  "25 %": 3.4e9,
+};
+/** The smallest parts beside the paper's smallest sets, 10⁶ pairs. */
+const FEW = { quantity: [25, 50, 100, 200], augmentation: [10, 25, 50, 100] } as const;
+const fewAt = (experiment: keyof typeof FEW, { levels }: FoundCell): number | undefined =>
+  FEW[experiment][["0.781 %", "1.56 %", "3.13 %", "6.25 %"].indexOf(levels.part!)];
+
+/** A study of a ladder's parts, whose levels have these names in the paper. */
+const onLadder = (
+  experiment: PaperExperiment,
+  factor: string,
+  names: Readonly<Record<string, string>>,
+): Beside => ({
+  experiment,
+  place({ levels }) {
+    const [x, level] = [LADDER[levels.part!], names[levels[factor]!]];
+    return x === undefined || level === undefined ? undefined : { x, level };
+  },
+});
 
 const beside: Readonly<Record<string, Beside>> = {
   "quality-small": {
@@ -59,13 +99,44 @@ const beside: Readonly<Record<string, Beside>> = {
   },
   "quantity-small": {
     experiment: "data quantity",
-    // The smallest part beside the paper's smallest set, and so on.
-    place: ({ levels }, regime) => {
-      const at = ["0.781 %", "1.56 %", "3.13 %", "6.25 %"].indexOf(levels.part!);
-      const level = ["25M pairs", "50M pairs", "100M pairs", "200M pairs"][at];
-      return level === undefined ? undefined : { x: Number.parseInt(regime, 10), level };
+    place(cell, regime) {
+      const millions = fewAt("quantity", cell);
+      return millions === undefined
+        ? undefined
+        : { x: Number.parseInt(regime, 10), level: `${millions}M pairs` };
     },
   },
+  "vit-sizes-small": onLadder("ViT sizes", "vit", {
+    "32 wide": "ViT-Ti/16",
+    "64 wide": "ViT-B/32",
+    "128 wide": "ViT-L/16",
+  }),
+  "encoders-small": onLadder("encoders", "encoder", {
+    ViT: "ViT-B/32",
+    ResNet: "ResNet-50",
+    ConvNeXt: "ConvNeXt-T",
+    Swin: "Swin-T",
+    Mixer: "Mixer-B/32",
+  }),
+  "augmentation-small": {
+    experiment: "augmentation",
+    place(cell) {
+      const level = {
+        none: "no augmentation",
+        "crop and flip": "crop and flip",
+        RandAugment: "RandAugment",
+        "stacked RandAugment": "Stacked RandAugment",
+      }[cell.levels.augment!];
+      const millions = fewAt("augmentation", cell);
+      return level === undefined || millions === undefined ? undefined : { x: millions * 1e6, level };
+    },
+  },
+  "strategies-small": onLadder("strategies", "strategy", {
+    CLIP: "CLIP",
+    SLIP: "SLIP",
+    FLIP: "FLIP",
+    "CLIP + augmentation": "CLIP + augmentation",
+  }),
 };
 
 const percent = (share: number): string => (100 * share).toFixed(1);
@@ -83,7 +154,7 @@ function paperError(name: string, cell: FoundCell, regime: string, metric: Paper
       (curve) =>
         curve.experiment === known.experiment &&
         curve.metric === metric &&
-        curve.regime === (curve.over === "epochs" ? "passes" : regime) &&
+        [regime, "passes"].includes(curve.regime) &&
         (place.level === undefined || curve.level === place.level),
     )
     .flatMap(({ points }) => points)
@@ -92,6 +163,10 @@ function paperError(name: string, cell: FoundCell, regime: string, metric: Paper
 }
 
 const row = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+
+/** What a reader opens. */
+const folded = (summary: string, text: string): string =>
+  `<details><summary>${summary}</summary>\n\n${text}\n\n</details>`;
 
 /** One table a regime: errors of every combination, ours and the paper's. */
 export function tablesOf(findings: Findings): string {
@@ -105,30 +180,27 @@ export function tablesOf(findings: Findings): string {
   const sections = regimes.flatMap(({ name: regime }) => {
     const own = cells.filter((cell) => cell.regimes.includes(regime)).sort((a, b) => order(a) - order(b));
     if (own.length === 0) return [];
-    const columns = COLUMNS.filter(({ dataset, metric }) =>
-      own[0]!.scores.some((score) => score.dataset === dataset && score.metric === metric),
-    );
-    const hasPaper = own.some((cell) => paperError(name, cell, regime, "zero-shot") !== undefined);
+    const columns = COLUMNS.filter((column) => scoreIn(own[0]!, column) !== undefined).map((column) => ({
+      column,
+      hasPaper: own.some((cell) => paperError(name, cell, regime, column.paper) !== undefined),
+    }));
     const heads = [
       ...factors.map((factor) => factor.name),
       ...["samples", "seeds"],
-      ...columns.flatMap(({ head }) => (hasPaper ? [head, "the paper's"] : [head])),
+      ...columns.flatMap(({ column: { head }, hasPaper }) => (hasPaper ? [head, "the paper's"] : [head])),
     ];
     const lines = own.map((cell) => [
       ...factors.map((factor) => cell.levels[factor.name]!),
       Math.round(cell.samples).toLocaleString("en-US"),
       String(cell.seeds.length),
-      ...columns.flatMap(({ dataset, metric, paper }) => {
-        const score = cell.scores.find((one) => one.dataset === dataset && one.metric === metric);
+      ...columns.flatMap(({ column, hasPaper }) => {
+        const score = scoreIn(cell, column);
         const ours = score === undefined ? "–" : error(score);
-        return hasPaper ? [ours, paperError(name, cell, regime, paper) ?? "–"] : [ours];
+        return hasPaper ? [ours, paperError(name, cell, regime, column.paper) ?? "–"] : [ours];
       }),
     ]);
-    return [
-      [`Errors in percent, ${regime}:`, "", row(heads), row(heads.map(() => "---")), ...lines.map(row)].join(
-        "\n",
-      ),
-    ];
+    const table = [row(heads), row(heads.map(() => "---")), ...lines.map(row)].join("\n");
+    return [folded(`Errors in percent, ${regime}`, table)];
   });
   return [...sections, verdicts(findings), left(findings)].filter((text) => text !== "").join("\n\n");
 }
@@ -146,7 +218,7 @@ function verdicts({ panels }: Findings): string {
   });
   return lines.length === 0
     ? ""
-    : `Zero-shot, cannot be told apart after correction for all pairs:\n\n${lines.join("\n")}`;
+    : folded("Zero-shot: what cannot be told apart after correction for all pairs", lines.join("\n"));
 }
 
 function left({ left: missing, seeds, cells, spent }: Findings): string {
@@ -157,13 +229,29 @@ function left({ left: missing, seeds, cells, spent }: Findings): string {
   return `${runs} Predicted ${predicted}, took ${real}: ${spent.runs} runs in one sitting each, at a load of ${spent.load.toFixed(0)}.`;
 }
 
-/** The page with its tables made anew. */
-export function withTables(page: string, read: (name: string) => string | undefined): string {
+/** A study's figures: of its own score, and of the others where it has them. */
+export function figuresOf(findings: Findings): readonly { file: string; words: string; svg: string }[] {
+  const { name, question } = findings;
+  return sheetsOf(findings).map(({ title, svg }, at) => ({
+    file: `findings-${name}${at === 0 ? "" : "-others"}.svg`,
+    words: `${question.text} ${title}`,
+    svg,
+  }));
+}
+
+/** What the page says of a study: its figures, and its tables. */
+export function sectionOf(findings: Findings): string {
+  const figures = figuresOf(findings).map(({ file, words }) => `![${words}](figures/${file})`);
+  return [...figures, tablesOf(findings)].join("\n\n");
+}
+
+/** The page with its studies' sections made anew. */
+export function withSections(page: string, read: (name: string) => Findings | undefined): string {
   return page.replace(
     /(<!-- ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
     (all, head: string, name: string, end: string) => {
-      const tables = read(name);
-      return tables === undefined ? all : `${head}\n${tables}\n\n${end}`;
+      const findings = read(name);
+      return findings === undefined ? all : `${head}\n${sectionOf(findings)}\n\n${end}`;
     },
   );
 }
@@ -172,7 +260,7 @@ function main(): void {
   const { values } = parseArgs({ options: { from: { type: "string" } } });
   const { from } = values;
   const page = readFileSync(PAGE, "utf8");
-  const made = withTables(page, (name) => {
+  const made = withSections(page, (name) => {
     const folder = join(FOLDER, name);
     const file = join(folder, "findings.json");
     if (from !== undefined && existsSync(join(from, name, "findings.json"))) {
@@ -180,7 +268,10 @@ function main(): void {
       // On one line: a tenth of the lines, half of the bytes.
       writeFileAtomic(file, `${JSON.stringify(readFindings(join(from, name)))}\n`);
     }
-    return existsSync(file) ? tablesOf(readFindings(folder)) : undefined;
+    if (!existsSync(file)) return undefined;
+    const findings = readFindings(folder);
+    for (const figure of figuresOf(findings)) writeFileAtomic(join(FIGURES, figure.file), figure.svg);
+    return findings;
   });
   writeFileAtomic(PAGE, made);
 }

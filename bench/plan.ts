@@ -20,7 +20,7 @@ import { collectRuns, pastRunIn } from "../src/study/past/collect.js";
 import type { PastRun, PastScore } from "../src/study/past/past-run.js";
 import { readExpected } from "../src/study/plan/expected.js";
 import { makePredictor } from "../src/study/predict/predict.js";
-import { clipwright, meanAndError, meanOf, student } from "./runs.js";
+import { clipwright, meanAndError, student } from "./runs.js";
 
 const { values } = parseArgs({
   options: {
@@ -61,9 +61,9 @@ const scoreOf = ({ score }: TestSet, { scores }: PastRun): PastScore | undefined
 };
 
 /** The run in a folder; undefined where it is not finished. */
-function finished(folder: string): PastRun | undefined {
+async function finished(folder: string): Promise<PastRun | undefined> {
   try {
-    return pastRunIn(folder);
+    return await pastRunIn(folder);
   } catch (error) {
     if (error instanceof UsageError) return undefined;
     throw error;
@@ -75,21 +75,32 @@ async function trained(set: TestSet, arm: string, seed: number, words: readonly 
   const logs = join(out, set.name);
   const name = `${arm}-${seed}`;
   const folder = join(logs, name);
-  if (finished(folder) === undefined)
+  if ((await finished(folder)) === undefined)
     await clipwright([
       ...["train", ...words, "--logs", logs, "--name", name, "--seed", String(seed)],
       ...["--engine", values.engine!, "--precision", "auto", "--time", values.time!],
     ]);
-  if (set.suite !== undefined && scoreOf(set, pastRunIn(folder)) === undefined)
+  if (set.suite !== undefined && scoreOf(set, await pastRunIn(folder)) === undefined)
     await clipwright(["evaluate", folder, "--suite", set.suite, "--json"]);
+}
+
+/** `4.5 (4.2, 4.8): clipwright-nano-32, clip, batch 64, 210 to 214 steps`. */
+function armWords(runs: readonly PastRun[], scores: readonly number[]): string {
+  const { model, strategy, batchSize } = runs[0]!;
+  const steps = runs.map((run) => Math.round(run.samples / run.batchSize)).sort((x, y) => x - y);
+  const each = scores.length > 1 ? ` (${scores.map((score) => score.toFixed(1)).join(", ")})` : "";
+  const range = [...new Set([steps[0]!, steps.at(-1)!])].join(" to ");
+  return `**${(scores.reduce((x, y) => x + y, 0) / scores.length).toFixed(1)}**${each}: ${model}, ${strategy}, batch ${batchSize}, ${range} steps`;
 }
 
 mkdirSync(out, { recursive: true });
 writeFileSync(join(out, "none.jsonl"), "");
 let [inside, all] = [0, 0];
 const everything: { readonly set: TestSet; readonly runs: readonly PastRun[] }[] = [];
-if (sets.length > 0) print("| set | default | plan | difference | expected | inside |");
-if (sets.length > 0) print("| --- | --- | --- | --- | --- | --- |");
+const head = ["set", "score", "guessing, %", "default", "plan", "difference", "expected, 80 %", "inside"];
+const row = (cells: readonly string[]): void => print(`| ${cells.join(" | ")} |`);
+if (sets.length > 0) row(head);
+if (sets.length > 0) row(head.map(() => "---"));
 for (const set of sets) {
   const recipe = join(out, `${set.name}.json`);
   if (!existsSync(recipe))
@@ -113,21 +124,29 @@ for (const set of sets) {
   }
   const { runs } = await collectRuns([join(out, set.name)]);
   everything.push({ set, runs });
-  const scores = (arm: string): number[] =>
-    seeds.map((seed) => {
-      const run = runs.find((one) => one.run.endsWith(`${arm}-${seed}`));
-      return 100 * scoreOf(set, run!)!.value;
-    });
-  const [a, b] = [scores("default"), scores("plan")];
+  const [ofDefault, ofPlan] = ["default", "plan"].map((arm) =>
+    seeds.map((seed) => runs.find(({ run }) => run.endsWith(`${arm}-${seed}`))!),
+  ) as [PastRun[], PastRun[]];
+  const [a, b] = [ofDefault, ofPlan].map((arm) => arm.map((run) => 100 * scoreOf(set, run)!.value)) as [
+    number[],
+    number[],
+  ];
   const { mean, error } = meanAndError(b.map((score, at) => score - a[at]!));
   const half = student(seeds.length) * error;
   const told = readExpected((JSON.parse(readFileSync(recipe, "utf8")) as { expected: string }).expected);
   const within = b.filter((score) => told.low <= score / 100 && score / 100 <= told.high).length;
   inside += within;
   all += b.length;
-  print(
-    `| ${set.name} | ${meanOf(a)} | ${meanOf(b)} | ${mean.toFixed(1)}${seeds.length > 1 ? ` ± ${half.toFixed(1)}` : ""} | ${percent(told.value)} (${percent(told.low)} to ${percent(told.high)}) | ${within} of ${b.length} |`,
-  );
+  row([
+    set.name,
+    set.score,
+    percent(scoreOf(set, ofPlan[0]!)!.chance ?? 0),
+    armWords(ofDefault, a),
+    armWords(ofPlan, b),
+    `${mean.toFixed(1)}${seeds.length > 1 ? ` ± ${half.toFixed(1)}` : ""}`,
+    `${percent(told.value)} (${percent(told.low)} to ${percent(told.high)})`,
+    `${within} of ${b.length}`,
+  ]);
 }
 const share = (k: number, n: number): string => {
   const { low, high } = clopperPearson(k, n);

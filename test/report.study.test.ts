@@ -4,11 +4,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { parseHTML } from "linkedom";
 import type { Browser } from "playwright-core";
 import { reportCommand } from "../src/cli/commands/report.js";
-import { type Drawing, draw } from "../src/report/study/draw.js";
 import { costsOf, courseOf, frontierOf, paperCourse, Styles } from "../src/report/study/figures.js";
 import { errorIn, measuresOf } from "../src/report/study/measures.js";
 import { studyPage, writeStudyPage } from "../src/report/study/page.js";
@@ -17,17 +15,16 @@ import { experimentOf, viewsOf } from "../src/report/study/views.js";
 import { type Findings, readFindings, writeFindings } from "../src/study/answer/findings.js";
 import { scratchFolder } from "./data.helpers.js";
 import { sampleFindings } from "./report.study-sample.js";
-import { accessibilityFaults, isTooWide, noBrowser, openBrowser, openPage } from "./support/browser.js";
+import {
+  accessibilityFaults,
+  coveredLabels,
+  isTooWide,
+  noBrowser,
+  openBrowser,
+  openPage,
+} from "./support/browser.js";
 import { runWords } from "./support/command-line.js";
-
-/** Figures are reviewed as diffs: `UPDATE_FIGURES=1 node dist/test/run.js report.study` writes them anew. */
-function assertFigure(name: string, drawing: Drawing | undefined): void {
-  const file = fileURLToPath(new URL(`../../test/fixtures/report/study-${name}.html`, import.meta.url));
-  // A tag a line, so that a diff says what moved.
-  const markup = `${draw(drawing!).text.replaceAll("><", ">\n<")}\n`;
-  if (process.env.UPDATE_FIGURES === "1") writeFileSync(file, markup);
-  assert.equal(markup, readFileSync(file, "utf8"), `${name}: look at the diff, then UPDATE_FIGURES=1`);
-}
+import { assertFigure } from "./support/figure.js";
 
 const kinds = ["encoders", "quantity", "quality", "strategies"] as const;
 const all = new Map<string, Findings>();
@@ -42,10 +39,10 @@ suite("the figures of a study", () => {
     const findings = all.get("encoders")!;
     const [measure] = measuresOf(findings);
     const styles = stylesOf(findings);
-    assertFigure("course", courseOf(findings, measure!, viewsOf(findings)[0]!, styles));
-    assertFigure("paper", paperCourse("encoders", "equal samples", "zero-shot", styles));
-    assertFigure("frontier", frontierOf(findings, measure!, styles));
-    assertFigure("costs", costsOf(findings, styles));
+    assertFigure("study-course", courseOf(findings, measure!, viewsOf(findings)[0]!, styles));
+    assertFigure("study-paper", paperCourse("encoders", "equal samples", "zero-shot", styles));
+    assertFigure("study-frontier", frontierOf(findings, measure!, styles));
+    assertFigure("study-costs", costsOf(findings, styles));
   });
 
   test("lie along what the study varies, and beside the paper's experiment", () => {
@@ -103,6 +100,26 @@ suite("the figures of a study", () => {
       high: 100 - 100 * score.low,
     });
     assert(error.low < error.value && error.value < error.high);
+  });
+
+  test("give what is called alike, or is alone of its family, one look here and in the paper", () => {
+    const own = new Styles(["ViT", "ResNet", "Swin"]);
+    const paper = own.for(["ResNet-50", "Swin-T", "ViT-B/32", "Mixer-B/32"]);
+    assert.deepEqual(
+      ["ResNet-50", "Swin-T", "ViT-B/32", "Mixer-B/32"].map((name) => paper.of(name)),
+      [1, 2, 0, 3],
+    );
+    // Several of one family are not told apart by it.
+    const sizes = new Styles(["ViT"]).for(["ViT-S/16", "ViT-B/16"]);
+    assert.deepEqual(
+      ["ViT-S/16", "ViT-B/16"].map((name) => sizes.of(name)),
+      [0, 1],
+    );
+    const strategies = new Styles(["slip", "clip"]).for(["CLIP", "CLIP + augmentation", "SLIP"]);
+    assert.deepEqual(
+      ["CLIP", "CLIP + augmentation", "SLIP"].map((name) => strategies.of(name)),
+      [1, 2, 0],
+    );
   });
 
   test("have a title, a description and a table of the numbers, each with its own id", () => {
@@ -277,13 +294,7 @@ suite("the page of a study in a browser", { skip: noBrowser() }, () => {
         assert.equal(await isTooWide(page), false, "with all tables open");
         assert.deepEqual(await accessibilityFaults(page), []);
         // Labels of one chart lie apart: none covers another.
-        const covered =
-          await page.evaluate(`[...document.querySelectorAll("figure.chart > svg")].flatMap((svg) => {
-          const boxes = [...svg.querySelectorAll("text")].filter((one) => one.textContent !== "").map((one) => [one.textContent, one.getBoundingClientRect()]);
-          return boxes.flatMap(([a, p], at) => boxes.slice(at + 1).filter(([, q]) =>
-            p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2).map(([b]) => svg.parentNode.id + ": " + a + " and " + b));
-        })`);
-        assert.deepEqual(covered, []);
+        assert.deepEqual(await coveredLabels(page), []);
         assert.deepEqual(troubles, []);
         await context.close();
       }

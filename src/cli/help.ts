@@ -110,3 +110,11 @@ export function wrap(text: string, columns: number): string[] {
   }
   return line === "" ? lines : [...lines, line];
 }
+
+/** Lines as wide as the terminal, `- ` items hanging; what is indented, such as commands, stays as it is. */
+export const wrapLines = (lines: readonly string[], style: Style): string[] =>
+  lines.flatMap((line) => {
+    if (line === "" || line.startsWith(" ")) return [line];
+    const hang = line.startsWith("- ") ? "  " : "";
+    return wrap(line, width(style) - hang.length).map((part, at) => (at === 0 ? part : hang + part));
+  });

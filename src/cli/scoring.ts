@@ -65,6 +65,11 @@ export const featureOptions = {
     FEATURES_LIMIT_BYTES / 2 ** 20,
     "MiB of disk that kept features of all models and data may take; the longest unused go.",
   ),
+  imageDisk: defaulted(
+    integer(0),
+    0,
+    "MiB of disk that decoded images of all data sets may take, for the next model that is scored on them: in the cache's folder images; 0 keeps none.",
+  ),
 };
 
 /** Features of a model, kept in the cache folder or, with `keepFeatures` off, made anew. */

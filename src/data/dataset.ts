@@ -3,7 +3,6 @@
  * asks for them.
  */
 import { InternalError, UsageError } from "../core/errors.js";
-import { shared } from "./columns/numbers.js";
 import {
   joinSamples,
   pickSamples,
@@ -13,7 +12,7 @@ import {
 } from "./columns/samples.js";
 import { wordsOfUid } from "./columns/uids.js";
 import { readImageBytes } from "./image-bytes.js";
-import type { Container, ImageIndex } from "./image-index.js";
+import { type Container, type ImageIndex, joinImages, pickImages } from "./image-index.js";
 import type { Corruption } from "./pixels/corrupt/corruption.js";
 
 export type { Sample } from "./columns/samples.js";
@@ -154,21 +153,10 @@ export function concatDatasets(
   const [first] = parts;
   if (first === undefined) throw new InternalError("concatDatasets: no parts");
   if (parts.length === 1 && weights?.[0] === undefined) return first;
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const container = shared.u32(length);
-  const offset = shared.f64(length);
-  const size = shared.f64(length);
-  const containers: Container[] = [];
   let start = 0;
   const sources: SourceRange[] = [];
   const description: SourceDescription[] = [];
   for (const [p, part] of parts.entries()) {
-    offset.set(part.images.offset, start);
-    size.set(part.images.size, start);
-    for (let i = 0; i < part.length; i++) {
-      container[start + i] = part.images.container[i]! + containers.length;
-    }
-    for (const c of part.images.containers) containers.push(c);
     const weight = weights?.[p];
     const weighted = weight === undefined ? {} : { weight };
     sources.push({ name: part.name, start, length: part.length, ...weighted });
@@ -178,7 +166,7 @@ export function concatDatasets(
   const samples = joinSamples(parts.map(samplesOf));
   const selections = parts.map(({ selection = "" }) => selection);
   const selection = selections.every((each) => each === "") ? undefined : selections.join("+");
-  const images = { containers, container, offset, size };
+  const images = joinImages(parts.map((part) => part.images));
   return new IndexedDataset(name, description, sources, images, samples, selection);
 }
 
@@ -195,18 +183,8 @@ export function subset(
   change?: { readonly samples: Samples; readonly selection: string },
 ): Dataset {
   const at = Uint32Array.from(indices);
-  const images: ImageIndex = {
-    ...dataset.images,
-    container: shared.u32(at.length),
-    offset: shared.f64(at.length),
-    size: shared.f64(at.length),
-  };
-  for (const [k, i] of at.entries()) {
-    if (!(i < dataset.length)) dataset.sample(i);
-    images.container[k] = dataset.images.container[i]!;
-    images.offset[k] = dataset.images.offset[i]!;
-    images.size[k] = dataset.images.size[i]!;
-  }
+  for (const i of at) if (!(i < dataset.length)) dataset.sample(i);
+  const images = pickImages(dataset.images, at);
   const { samples, selection } = change ?? {
     samples: pickSamples(samplesOf(dataset), at),
     selection: dataset.selection,

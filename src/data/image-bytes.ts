@@ -9,8 +9,8 @@ import { parseJson } from "./sources/tables/json.js";
 const MAX_OPEN_FILES = 64;
 const openFiles = new Map<string, number>();
 
-/** A descriptor of `path`, kept open; the least recently used is closed when there are more than 64. */
-function descriptor(path: string): number {
+/** A descriptor of `path` for reading, kept open; the least recently used is closed when there are more than 64. */
+export function descriptor(path: string): number {
   const known = openFiles.get(path);
   if (known !== undefined) {
     openFiles.delete(path);

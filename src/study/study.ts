@@ -79,7 +79,8 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
-  const score = (path: string) => scoreRun(engine, { path }, sets);
+const { imageDisk } = study.recipe;
+  const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
   // Made now, so that what is wrong with a table of scores is told before anything is trained.
   for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
   const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
@@ -90,7 +91,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const rungs = halving && {
     ...halving,
     async score(run: PlannedRun, path: string, step: number): Promise<void> {
-      const scored = await scoreRun(engine, { path, checkpoint: step }, deciding);
+      const scored = await scoreRun(engine, { path, checkpoint: step, imageDisk }, deciding);
       halving.keep(run, step, scoreIn(study, scored).score.value);
     },
   };

@@ -157,6 +157,7 @@ const small: Scale = {
     "64 wide": { model: smallVit(64, 3, 8), lr: 2.5e-3 },
     "128 wide": { model: smallVit(128, 4, 8), lr: 1.5e-3 },
   },
+  // Rates by encoder-rates.ts; the ViT and the Swin do as well at this one as at their neighbours.
   encoders: {
     ViT: { model: smallVit(64, 3, 8), lr: 2.5e-3 },
     ResNet: {
@@ -164,11 +165,11 @@ const small: Scale = {
         ...{ layers: [1, 1, 1, 1], channels: [20, 40, 80, 160] },
         ...{ stem_type: "deep", stem_width: 10 },
       }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
     ConvNeXt: {
       model: smallTrunk("convnext_atto", { patch_size: 4, dims: [28, 56, 112, 224], depths: [1, 1, 2, 1] }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
     Swin: {
       model: smallTrunk("swin_tiny_patch4_window7_224", {
@@ -179,7 +180,7 @@ const small: Scale = {
     },
     Mixer: {
       model: smallTrunk("mixer_s32_224", { patch_size: 8, embed_dim: 66, num_blocks: 4 }),
-      lr: 2.5e-3,
+      lr: 1.6e-3,
     },
   },
   rates: [6.3e-4, 1e-3, 1.6e-3, 2.5e-3, 4e-3, 6.3e-3],

@@ -7,6 +7,7 @@ import { defaulted, flag, optional, text } from "../../settings/fields.js";
 import { planLines } from "../../study/plan/words.js";
 import { type Answers, askFor } from "../ask.js";
 import { defineCommand } from "../command.js";
+import { wrapLines } from "../help.js";
 import {
   budgetOptions,
   evidenceOptions,
@@ -67,7 +68,7 @@ export const initCommand = defineCommand({
       terminal,
     );
     (await import("../../study/plan/recipe-file.js")).writePlannedRecipe(answers.out, plan);
-    terminal.out(`${planLines(plan).join("\n")}\n\n`);
+    terminal.out(`${wrapLines(planLines(plan), terminal).join("\n")}\n\n`);
     terminal.out(`Wrote ${answers.out}. Next:\n`);
     for (const line of nextLines(answers, plan.pretrained !== undefined)) terminal.out(`  ${line}\n`);
     return 0;

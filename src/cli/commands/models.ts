@@ -23,10 +23,11 @@ px, tok: side of the image, tokens of a text. State: weights, gradients and
 AdamW's moments; a train step adds about the last column for every pair of the
 batch.
 
-Which to take: for a first try, or some thousand pairs on a CPU,
-clipwright-nano-32 or clipwright-tiny-64; with more pairs and hours,
-clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and up. Weights
-to start from: clipwright models --pretrained.
+Which to take: for a minute on a CPU, clipwright-pico-32; for a first try, or
+some thousand pairs, clipwright-nano-32 or clipwright-tiny-64; with more pairs
+and hours, clipwright-small-64; for a GPU and millions of pairs, ViT-S-32 and
+up. Weights to start from: clipwright models --pretrained. What a time is best
+spent on: clipwright plan.
 `;
 
 const PRETRAINED_HEAD = ["name", "M", "IN", "licence", "trained on"];

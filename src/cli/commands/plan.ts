@@ -4,6 +4,7 @@ import { UsageError } from "../../core/errors.js";
 import { defaulted, flag, list, optional, real, text } from "../../settings/fields.js";
 import { recipeFields } from "../../train/recipe/recipe.js";
 import { defineCommand } from "../command.js";
+import { wrapLines } from "../help.js";
 import {
   budgetOptions,
   evidenceOptions,
@@ -88,7 +89,9 @@ export const planCommand = defineCommand({
         const { coverageLines } = await import("../../study/plan/words.js");
         const found = coverageOf(past);
         terminal.out(
-          json ? `${JSON.stringify(found, undefined, 1)}\n` : `${coverageLines(found).join("\n")}\n`,
+          json
+            ? `${JSON.stringify(found, undefined, 1)}\n`
+            : `${wrapLines(coverageLines(found), terminal).join("\n")}\n`,
         );
         return 0;
       }
@@ -117,7 +120,8 @@ export const planCommand = defineCommand({
       (await import("../../study/plan/profile.js")).writeProfile(saveProfile, plan.profile);
     if (out !== undefined) (await import("../../study/plan/recipe-file.js")).writePlannedRecipe(out, plan);
     const { planLines } = await import("../../study/plan/words.js");
-    terminal.out(json ? `${JSON.stringify(plan, undefined, 1)}\n` : `${planLines(plan).join("\n")}\n`);
+    const lines = (): string => `${wrapLines(planLines(plan), terminal).join("\n")}\n`;
+    terminal.out(json ? `${JSON.stringify(plan, undefined, 1)}\n` : lines());
     if (out !== undefined) terminal.err(`Wrote ${out}. Next: clipwright train ${out}\n`);
     return 0;
   },

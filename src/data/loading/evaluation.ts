@@ -4,6 +4,7 @@ import { keyFromSeed } from "../../core/random.js";
 import type { Dataset } from "../dataset.js";
 import { type Pipeline, withoutChance } from "../pixels/pipeline.js";
 import type { SkippedSample } from "./loader.js";
+import { openPackedImages, type PackedOptions } from "./packed/open.js";
 import { WorkerPool } from "./pool.js";
 
 export interface EvaluationBatchOptions {
@@ -13,6 +14,8 @@ export interface EvaluationBatchOptions {
   readonly workers?: number;
   /** Sample indices to go through; default all, in order. */
   readonly indices?: ArrayLike<number>;
+  /** Keeps images as the model sees them on disk, for the next time; default: none. */
+  readonly packed?: PackedOptions | undefined;
 }
 
 export interface EvaluationBatch {
@@ -32,7 +35,7 @@ export async function* evaluationBatches(
   dataset: Dataset,
   options: EvaluationBatchOptions,
 ): AsyncGenerator<EvaluationBatch> {
-  const { batchSize, pipeline } = options;
+  const { batchSize, packed } = options;
   if (!(Number.isInteger(batchSize) && batchSize >= 1)) {
     throw new UsageError(`evaluationBatches: batchSize is a whole number ≥ 1; got batchSize=${batchSize}.`);
   }
@@ -40,8 +43,14 @@ export async function* evaluationBatches(
     options.indices === undefined
       ? Array.from({ length: dataset.length }, (_, i) => i)
       : Array.from(options.indices);
-  const pipelines = [{ ...withoutChance(pipeline), ...dataset.images.prepared }];
-  const pool = new WorkerPool({ images: dataset.images, pipelines }, options.workers);
+  const pipeline = { ...withoutChance(options.pipeline), ...dataset.images.prepared };
+  const pool = new WorkerPool(
+    {
+      ...{ images: dataset.images, pipelines: [pipeline] },
+      ...(packed && { packed: openPackedImages(dataset.images, pipeline, packed) }),
+    },
+    options.workers,
+  );
   const imageBytes = pipeline.size ** 2 * 3;
 
   const make = async (start: number): Promise<EvaluationBatch> => {

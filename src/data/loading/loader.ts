@@ -6,7 +6,7 @@ import { keepsTheSame, keptBytes, type Pipeline } from "../pixels/pipeline.js";
 import { allocateImageCache, ImageCache } from "./cache.js";
 import { chooseCaption, dropWords } from "./chance.js";
 import { SampleOrder } from "./order.js";
-import { openPackedImages, packedFolder } from "./packed.js";
+import { openPackedImages, type PackedOptions } from "./packed/open.js";
 import { defaultWorkers, WorkerPool } from "./pool.js";
 
 export interface LoaderOptions {
@@ -29,10 +29,10 @@ export interface LoaderOptions {
   /** Memory for decoded images, bytes; default 512 MiB; 0 keeps none. */
   readonly memoryLimitBytes?: number;
   /**
-   * Keeps images at `pipeline.keepSize` on disk, too, for later epochs and runs: at most so many bytes, in a folder of
-   * their own below `root`; the folder's remains are found again while data and preparation are the same. Default: none.
+   * Keeps images at `pipeline.keepSize` on disk, too, for later epochs and runs, whatever part of the same sources these
+   * use; they are found again while sources and preparation are the same. Default: none.
    */
-  readonly packed?: { readonly root: string; readonly limitBytes: number };
+  readonly packed?: PackedOptions | undefined;
   /** Told once of each image that a worker waits for; default a warning of the process. */
   readonly onSlow?: (line: string) => void;
   /** Steps made ahead, default 2. */
@@ -191,16 +191,7 @@ export class Loader {
         images: dataset.images,
         pipelines,
         ...(memory === undefined ? {} : { cache: memory }),
-        ...(packed === undefined
-          ? {}
-          : {
-              packed: openPackedImages(
-                packedFolder(packed.root, dataset, pipeline),
-                dataset.length,
-                packed.limitBytes,
-                workers,
-              ),
-            }),
+        ...(packed && { packed: openPackedImages(dataset.images, pipeline, packed) }),
       },
       workers,
       options.onSlow && { onSlow: options.onSlow },

@@ -5,7 +5,7 @@ import type { ImageIndex } from "../image-index.js";
 import type { ImageMeasures } from "../pixels/measure.js";
 import type { Pipeline } from "../pixels/pipeline.js";
 import type { ImageCacheMemory } from "./cache.js";
-import type { PackedImages } from "./packed.js";
+import type { PackedImages } from "./packed/open.js";
 
 /** Given to a worker at its start. */
 export interface WorkerSetup {

@@ -64,12 +64,13 @@ export class WorkerPool {
       throw new UsageError(`loader: workers is a whole number 1 … 256; got workers=${workers}.`);
     }
     this.workers = workers;
+    const { origin: _, ...images } = setup.images; // of no use to a worker
     const memory = new SharedArrayBuffer(4 * READING_WORDS * workers);
     this.reading = new Int32Array(memory).fill(-1);
     this.watch = setInterval(() => this.tellSlow(slowMs, onSlow), slowMs / 4).unref();
     for (let i = 0; i < workers; i++) {
       const worker = new Worker(new URL("./worker.js", import.meta.url), {
-        workerData: { ...setup, reading: { memory, worker: i } } satisfies WorkerSetup,
+        workerData: { ...setup, images, reading: { memory, worker: i } } satisfies WorkerSetup,
         name: `data-${i}`,
         execArgv: [], // the process's own, such as --input-type, may not hold for a file
       });

@@ -26,12 +26,11 @@ import {
   type Task,
   type WorkerSetup,
 } from "./messages.js";
-import { PackedReader } from "./packed.js";
+import { PackedReader } from "./packed/reader.js";
 
 const setup: WorkerSetup = workerData;
 const cache = setup.cache === undefined ? undefined : new ImageCache(setup.cache);
-const packed =
-  setup.packed === undefined ? undefined : new PackedReader(setup.packed, setup.reading?.worker ?? 0);
+const packed = setup.packed && new PackedReader(setup.packed, setup.images, setup.reading?.worker ?? 0);
 
 const reading =
   setup.reading &&
@@ -70,13 +69,14 @@ async function draw(task: FillTask, index: number, place: number, pass: number):
     if (image !== undefined) cache?.put(index, image);
   }
   if (image === undefined) {
+    const stamp = packed?.fileStamp(index) ?? 0;
     const encoded = read(index);
     const header = jpegHeader(encoded);
     const fits = header === undefined || cache?.hasRoom(header.width * header.height * 3) === true;
     if (pipelines.length === 1 && !fits && packed === undefined) return drawEncoded(encoded, ...view(0));
     image = await keepImage(encoded, pipelines[0]!);
     cache?.put(index, image);
-    packed?.put(index, image);
+    packed?.put(index, image, stamp);
   }
   for (const v of pipelines.keys()) drawImage(image, ...view(v));
 }

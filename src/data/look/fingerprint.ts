@@ -3,7 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type Stats, statSync } from "node:fs";
 import type { Dataset } from "../dataset.js";
 import { readImageHead } from "../image-bytes.js";
-import { filePath } from "../image-index.js";
+import { filePath, type ImageIndex } from "../image-index.js";
 
 /** Hashes are the first 16 hex digits of a SHA-256. None holds a path: data may be moved or copied. */
 export interface DataFingerprint {
@@ -34,6 +34,9 @@ const STATTED = 65_536;
 const SAMPLED = 64;
 const SAMPLED_BYTES = 65_536;
 
+/** Numbers hashed at a time: a buffer of 2 GiB is refused. */
+const HASHED = 2 ** 24;
+
 /** Up to `most` of 0 … n-1, evenly spread, the last among them. */
 function spread(n: number, most: number): number[] {
   const count = Math.min(n, most);
@@ -52,35 +55,43 @@ export function fingerprintOf(dataset: Dataset): DataFingerprint {
     const { captions: own, label } = dataset.sample(i);
     captions.update(JSON.stringify(label === undefined ? own : [own, label]));
   }
-  const { images } = dataset;
-  const sizes = createHash("sha256").update(`${dataset.length}`);
+  const { samples, ...images } = fingerprintOfImages(dataset.images);
+  return {
+    samples,
+    captions: short(captions),
+    ...images,
+    ...(dataset.selection === undefined ? {} : { selection: dataset.selection }),
+  };
+}
+
+/** The part of a fingerprint that tells of images alone. */
+export type ImagesFingerprint = Omit<DataFingerprint, "captions" | "selection">;
+
+/** As `fingerprintOf`, of the images alone. */
+export function fingerprintOfImages(images: ImageIndex): ImagesFingerprint {
+  const samples = images.container.length;
+  const sizes = createHash("sha256").update(`${samples}`);
   const times = createHash("sha256");
   const asked = new Map<string, Stats | undefined>();
   const ask = (path: string): Stats | undefined => {
     if (!asked.has(path)) asked.set(path, statsOf(path));
     return asked.get(path);
   };
-  for (const i of spread(dataset.length, STATTED)) {
+  for (const i of spread(samples, STATTED)) {
     const container = images.containers[images.container[i]!]!;
     const path = container.kind === "files" ? filePath(container, images.offset[i]!) : container.path;
     if (container.kind === "files") sizes.update(`/${ask(path)?.size}`);
     else ask(container.kind === "range" ? (container.origin ?? path) : path);
   }
-  sizes.update(images.size);
+  for (let start = 0; start < samples; start += HASHED)
+    sizes.update(images.size.subarray(start, start + HASHED));
   for (const stats of asked.values()) times.update(`/${stats?.mtimeMs}`);
   const content = createHash("sha256");
-  for (const i of spread(dataset.length, SAMPLED)) {
+  for (const i of spread(samples, SAMPLED)) {
     const head = readImageHead(images, i, SAMPLED_BYTES);
     content.update(head === undefined ? "unreadable" : `${head.length}:`).update(head ?? "");
   }
-  return {
-    samples: dataset.length,
-    captions: short(captions),
-    sizes: short(sizes),
-    content: short(content),
-    times: short(times),
-    ...(dataset.selection === undefined ? {} : { selection: dataset.selection }),
-  };
+  return { samples, sizes: short(sizes), content: short(content), times: short(times) };
 }
 
 function statsOf(path: string): Stats | undefined {

@@ -220,6 +220,12 @@ export function keptBytes(pipeline: Pipeline): number | undefined {
   return pipeline.keepSize ** 2 * 3;
 }
 
+/** All that decides what `keepImage` makes of a picture. */
+export const keptAs = (pipeline: Pipeline): object => ({
+  ...(pipeline.augmentation === undefined ? { size: pipeline.size } : { keepSize: pipeline.keepSize }),
+  ...preparationOf(pipeline),
+});
+
 /** Decodes and resizes: the half that does not depend on chance; 3 channels. Throws `UsageError` when unreadable. */
 export async function keepImage(bytes: Uint8Array, pipeline: Pipeline): Promise<RawImage> {
   const { size, resize, filter, fill, keepSize, border = 0, cropRounding } = pipeline;

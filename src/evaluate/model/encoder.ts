@@ -6,6 +6,7 @@ import type { TensorType } from "../../core/shape.js";
 import type { Dataset } from "../../data/dataset.js";
 import { evaluationBatches } from "../../data/loading/evaluation.js";
 import type { SkippedSample } from "../../data/loading/loader.js";
+import type { PackedOptions } from "../../data/loading/packed/open.js";
 import { type Pipeline, preprocessImage } from "../../data/pixels/pipeline.js";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.js";
 import type { DeviceBuffer, Engine, Executable } from "../../engines/engine.js";
@@ -27,6 +28,8 @@ export interface EncoderOptions {
   readonly textBatch?: number | undefined;
   /** Threads that decode. Default: cores − 1. */
   readonly workers?: number | undefined;
+  /** Where the decoded images of data sets are kept. Default: nowhere. */
+  readonly packed?: PackedOptions | undefined;
 }
 
 export interface ImageFeatures {
@@ -195,10 +198,10 @@ export class Encoder implements Disposable {
    * samples alone where it is given.
    */
   async *embedBatches(dataset: Dataset, chosen?: ArrayLike<number>): AsyncGenerator<ImageBatchFeatures> {
-    const { pipeline, workers } = this.options;
+    const { pipeline, workers, packed } = this.options;
     const batches = evaluationBatches(dataset, {
       batchSize: this.imageType.shape[0]!,
-      pipeline,
+      ...{ pipeline, packed },
       ...(workers === undefined ? {} : { workers }),
       ...(chosen === undefined ? {} : { indices: chosen }),
     });

@@ -1,5 +1,6 @@
 /** A trained model from a run's folder, a checkpoint of it, or what others store a CLIP in. */
 
+import { packedInCache } from "../../data/loading/packed/open.js";
 import { evaluationPipeline } from "../../data/pixels/pipeline.js";
 import type { Cleaning } from "../../data/tokenizer/clean.js";
 import { loadTokenizer } from "../../data/tokenizer/load.js";
@@ -52,6 +53,7 @@ export async function loadModel(engine: Engine, source: ModelSource): Promise<Lo
     imageBatch: source.imageBatch ?? 32,
     textBatch: source.textBatch ?? 64,
     workers: source.workers,
+    packed: packedInCache(source.imageDisk),
   });
   const key = () => modelKey(engine, encoder, located);
   return {

@@ -32,6 +32,11 @@ export interface ModelSource {
   /** What comes before the names of options in messages, e.g. `teacher-` for `--teacher-model`. Default nothing. */
   readonly optionPrefix?: string | undefined;
   readonly workers?: number | undefined;
+  /**
+   * MiB of disk that decoded images of all data sets may take in the cache folder (`images/`): those that are embedded are found
+   * there again by the next model that sees them alike. Default 0: none are kept.
+   */
+  readonly imageDisk?: number | undefined;
   /** Images in one run of the graph. Default 32; 1 answers a single query soonest. */
   readonly imageBatch?: number | undefined;
   /** Texts in one run of the graph. Default 64. */

@@ -5,8 +5,8 @@ import { openaiPreprocess } from "../config/preprocess.js";
 import type { Preset } from "./preset.js";
 
 /**
- * For CPUs and small images. Only options that open_clip has too, so weights go both ways: patches are
- * averaged after the final norm, texts are causal and end at the highest id, so that rows can be cut to the longest
+ * For CPUs and small images. But for the two of bags of words, only options that open_clip has too, so weights go both ways: patches
+ * are averaged after the final norm, texts are causal and end at the highest id, so that rows can be cut to the longest
  * caption. `vocab_size` is what the sizes in the tests assume; a run sets it to its tokenizer's.
  */
 const vit = (image_size: number, patch_size: number, width: number, layers = 12): VisionConfig => ({
@@ -39,7 +39,28 @@ const shortText = (
   layers: number,
 ): TextConfig => ({ context_length, vocab_size, width, heads, layers });
 
+/**
+ * For a run of a minute or two: a text is the mean of its tokens, and the patches are laid side by side, as where things are tells much
+ * that so few blocks do not see. open_clip has neither.
+ */
+const brief = (name: string, about: string, width: number, layers: number): Preset => ({
+  name: `clipwright-${name}`,
+  family: "clipwright",
+  about,
+  config: {
+    embed_dim: 96,
+    vision_cfg: {
+      ...{ ...vit(32, 8, width, layers), head_width: 32 },
+      ...{ pool_type: "flat", class_token: false, no_ln_pre: true },
+    },
+    text_cfg: { ...shortText(16, 2048, 96, 4, 0), pool_type: "mean" },
+  },
+  preprocess: openaiPreprocess,
+});
+
 export const smallPresets: readonly Preset[] = [
+  brief("pico-32", "runs of a minute: 16 patches of 32-pixel images, texts as bags of words", 64, 3),
+  brief("bag-32", "a wider pico-32 with a block more, for runs of some minutes", 128, 4),
   clipwright(
     "nano-32",
     "tests and first tries: 16 patches of 32-pixel images",

@@ -11,6 +11,8 @@ export interface DrawnAxis {
   readonly scale: "log" | "linear";
   /** Where it may not go beyond. */
   readonly bounds?: readonly [number, number] | undefined;
+  /** Where a logarithmic one has its ticks, if they fit. Default: at its points. */
+  readonly ticks?: readonly number[] | undefined;
 }
 
 export interface DrawnPoint {
@@ -57,8 +59,9 @@ export interface Drawing {
   readonly table: { readonly columns: readonly string[]; readonly rows: readonly (readonly string[])[] };
 }
 
-const WIDTH = 460;
-const HEIGHT = 300;
+/** Of a chart, in its own units: pixels where it is as wide. */
+export const WIDTH = 460;
+export const HEIGHT = 300;
 const MARGIN = { left: 46, right: 16, top: 26, bottom: 44 };
 /** In order of the styles; each has a colour too (`style.ts`). */
 export const SHAPES = ["circle", "square", "triangle", "diamond", "star", "wye", "cross", "hexagon"] as const;
@@ -89,7 +92,7 @@ export function draw(drawing: Drawing): Html {
   const { id, title, sentence, lines, table } = drawing;
   return html`<figure class="chart" id="${id}">
 <figcaption><h3>${title}</h3>${lines.length > 1 && legend(lines)}</figcaption>
-${new Html(svgOf(drawing))}
+${chartOf(drawing)}
 <p>${sentence}</p>
 <details><summary>The numbers</summary><div class="wide" role="region" tabindex="0" aria-label="${`Numbers: ${title}`}"><table><thead><tr>${table.columns.map(
     (name) => html`<th scope="col">${name}</th>`,
@@ -114,7 +117,7 @@ export function symbol(style: number): Html {
     y: { domain: [0, 18], range: [0, 18] },
     marks: [mark],
   });
-  return new Html(serialized(svg, { "aria-hidden": "true" }));
+  return serialized(svg, { "aria-hidden": "true" });
 }
 
 const inkOf = (style: number) =>
@@ -122,7 +125,8 @@ const inkOf = (style: number) =>
     ? { fill: "var(--card)", stroke: colourOf(style), strokeWidth: 1.6 }
     : { fill: colourOf(style), stroke: "var(--card)", strokeWidth: 0.8 };
 
-function svgOf({ id, title, sentence, x, y, lines, places = [], guides = [] }: Drawing): string {
+/** The chart alone, as `<svg>`: its colours are custom properties of the document around it. */
+export function chartOf({ id, title, sentence, x, y, lines, places = [], guides = [] }: Drawing): Html {
   const points = lines.flatMap((line) => line.points);
   const curves = lines.flatMap((line) => line.curve ?? []);
   const along = [...points.map((point) => point.x), ...curves.map((one) => one.x)];
@@ -136,7 +140,7 @@ function svgOf({ id, title, sentence, x, y, lines, places = [], guides = [] }: D
     x,
     along,
     [MARGIN.left, WIDTH - MARGIN.right],
-    points.map((point) => point.x),
+    x.ticks ?? points.map((point) => point.x),
   );
   const yScale = scaleOf(y, reaching(up, whiskers, y.scale), [HEIGHT - MARGIN.bottom, MARGIN.top]);
   const within = (value: number): number => Math.min(yScale.domain[1], Math.max(yScale.domain[0], value));
@@ -182,7 +186,8 @@ function svgOf({ id, title, sentence, x, y, lines, places = [], guides = [] }: D
       ),
       ...lines.flatMap(({ curve = [], style }) => [
         Plot.areaY(curve, {
-          ...{ x: "x", fill: colourOf(style), fillOpacity: 0.13 },
+          // Of many bands each is fainter, so that they do not add up to a dark one.
+          ...{ x: "x", fill: colourOf(style), fillOpacity: Math.min(0.13, 0.26 / lines.length) },
           y1: (one: { low: number }) => within(one.low),
           y2: (one: { high: number }) => within(one.high),
         }),
@@ -286,7 +291,7 @@ function serialized(
   element: unknown,
   attributes: Readonly<Record<string, string>>,
   head: Html | undefined = undefined,
-): string {
+): Html {
   const svg = element as DrawnElement;
   svg.querySelector("style")?.remove();
   for (const name of ["class", "font-family", "font-size"]) svg.removeAttribute(name);
@@ -302,5 +307,5 @@ function serialized(
     }
   }
   for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
-  return svg.outerHTML.replace(/^<svg[^>]*>/, (tag) => `${tag}${head?.text ?? ""}`);
+  return new Html(svg.outerHTML.replace(/^<svg[^>]*>/, (tag) => `${tag}${head?.text ?? ""}`));
 }

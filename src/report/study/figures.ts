@@ -7,7 +7,7 @@ import type { PaperCurve, PaperExperiment, PaperMetric, PaperRegime } from "../.
 import { shortNumber } from "../charts/scale.js";
 import type { Drawing, DrawnLine, DrawnPoint } from "./draw.js";
 import { errorIn, type Measure } from "./measures.js";
-import type { Along, View } from "./views.js";
+import { type Along, levelsOf, type View } from "./views.js";
 
 const tenth = (value: number): string => value.toFixed(1);
 const slug = (text: string): string =>
@@ -35,17 +35,37 @@ export class Styles {
 
   of(name: string): number {
     const key = keyOf(name);
-    if (!this.known.has(key)) this.known.set(key, this.known.size);
+    if (!this.known.has(key)) this.known.set(key, 1 + Math.max(-1, ...this.known.values()));
     return this.known.get(key)!;
   }
 
-  /** These, where a chart of lines of such names has any in common with them; else new ones from the first on. */
+  /**
+   * Of a chart of other lines: the styles of the levels that are called alike, or are the only ones of their family (`ViT` and
+   * `ViT-B/32`); new ones from the first on where none is.
+   */
   for(names: readonly string[]): Styles {
-    return names.some((name) => this.known.has(keyOf(name))) ? this : new Styles();
+    const keys = names.map(keyOf);
+    const ofFamily = (all: readonly string[], key: string) =>
+      all.filter((one) => familyOf(one) === familyOf(key));
+    const alike = keys.map((key) => {
+      if (this.known.has(key)) return key;
+      const [own, ...more] = ofFamily([...this.known.keys()], key);
+      return more.length === 0 && ofFamily(keys, key).length === 1 ? own : undefined;
+    });
+    const looks = new Styles();
+    if (alike.every((one) => one === undefined)) return looks;
+    for (const [key, style] of this.known) looks.known.set(key, style);
+    for (const [at, own] of alike.entries())
+      if (own !== undefined) looks.known.set(keys[at]!, this.known.get(own)!);
+    return looks;
   }
 }
 
 const keyOf = (name: string): string => CALLED[name.toLowerCase()] ?? name.toLowerCase();
+const familyOf = (key: string): string => key.split(/[-/ ]/)[0]!;
+
+/** Crossings that are drawn. */
+const MOST_PLACES = 2;
 
 /** A measure's errors in one view. `curves`: laws through the runs, where they are over the same axis. */
 export function courseOf(
@@ -70,9 +90,11 @@ export function courseOf(
     return [{ name, style: looks.of(name), points, joined: curve === undefined, curve }];
   });
   if (drawn.length === 0) return undefined;
-  const places = isAsked
+  const crossed = isAsked
     ? crossings.flatMap(({ regime, found }) => (regime === regimes[0] && "x" in found ? [found] : []))
     : [];
+  // The intervals of many cover each other; under "Curves" each is told.
+  const places = crossed.length > MOST_PLACES ? [] : crossed;
   const repeated = lines.some(({ cells }) => cells.some(({ seeds }) => seeds.length > 1));
   const curved = drawn.some(({ curve }) => curve !== undefined);
   return {
@@ -81,7 +103,7 @@ export function courseOf(
     sentence: `${curved ? "Lines are laws fitted to all runs, with their 95 % bands; " : ""}${curved ? "whiskers" : "Whiskers"} are 95 % intervals over ${repeated ? "seeds and test items" : "test items alone: one seed each"}.${
       places.length > 0 ? " Dashed: where one level overtakes another, its interval in grey." : ""
     }`,
-    x: { label: along.label, scale: along.scale },
+    x: { label: along.label, scale: along.scale, ticks: along.ticks },
     y: { label: measure.label, scale: "linear", bounds: measure.bounds },
     lines: drawn,
     places,
@@ -193,14 +215,12 @@ export function againstOf(
   styles: Styles,
 ): Drawing | undefined {
   const { factor } = findings.question;
-  const lines = findings.factors
-    .find(({ name }) => name === factor)!
-    .levels.flatMap(({ name }): DrawnLine[] => {
-      const points = findings.cells
-        .filter(({ levels }) => levels[factor] === name)
-        .flatMap((cell) => pairOf(cell, first, other, name));
-      return points.length === 0 ? [] : [{ name, style: styles.of(name), points }];
-    });
+  const lines = levelsOf(findings, factor).flatMap((name): DrawnLine[] => {
+    const points = findings.cells
+      .filter(({ levels }) => levels[factor] === name)
+      .flatMap((cell) => pairOf(cell, first, other, name));
+    return points.length === 0 ? [] : [{ name, style: styles.of(name), points }];
+  });
   if (lines.length === 0) return undefined;
   return {
     id: slug(`against ${other.id}`),
@@ -265,6 +285,13 @@ export function paperAgainst(
   };
 }
 
+/** Levels of the factor that is asked about, in the study's order, as far as there are cells of them. */
+const presentLevels = (
+  { factors, question: { factor } }: Findings,
+  of: readonly { readonly cell: FoundCell }[],
+): readonly string[] =>
+  levelsOf({ factors }, factor).filter((name) => of.some(({ cell }) => cell.levels[factor] === name));
+
 /** Error over compute, with the line of those that no other beats for as little. */
 export function frontierOf(findings: Findings, measure: Measure, styles: Styles): Drawing | undefined {
   const { factor } = findings.question;
@@ -276,7 +303,7 @@ export function frontierOf(findings: Findings, measure: Measure, styles: Styles)
   // Where all cost alike, the levels are compared already.
   if (scored.length < 2 || Math.max(...costs) < 1.05 * Math.min(...costs)) return undefined;
   const best = frontier(scored);
-  const names = [...new Set(scored.map(({ cell }) => cell.levels[factor]!))];
+  const names = presentLevels(findings, scored);
   return {
     id: "frontier",
     title: "Here: every combination",
@@ -360,7 +387,9 @@ export function paperFrontier(experiment: PaperExperiment, styles: Styles): Draw
 const NEAR = 1.25;
 
 /** Seconds of training: foretold and real. */
-export function costsOf({ cells, question: { factor } }: Findings, styles: Styles): Drawing | undefined {
+export function costsOf(findings: Findings, styles: Styles): Drawing | undefined {
+  const { cells, question } = findings;
+  const { factor } = question;
   const known = cells.flatMap((cell) =>
     cell.foretold === undefined ? [] : [{ cell, foretold: cell.foretold }],
   );
@@ -371,7 +400,7 @@ export function costsOf({ cells, question: { factor } }: Findings, styles: Style
   const near = known.filter(
     ({ cell, foretold }) => Math.max(cell.seconds / foretold, foretold / cell.seconds) <= NEAR,
   );
-  const names = [...new Set(known.map(({ cell }) => cell.levels[factor]!))];
+  const names = presentLevels(findings, known);
   return {
     id: "costs",
     title: "Seconds of training: foretold and real",

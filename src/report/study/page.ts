@@ -17,22 +17,13 @@ import { shortNumber } from "../charts/scale.js";
 import { type Html, type HtmlChild, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
-import { type Drawing, draw } from "./draw.js";
-import {
-  againstOf,
-  clock,
-  combination,
-  costsOf,
-  courseOf,
-  frontierOf,
-  paperAgainst,
-  paperCourse,
-  paperFrontier,
-  Styles,
-} from "./figures.js";
-import { type Measure, measuresOf } from "./measures.js";
+import { draw } from "./draw.js";
+import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "./figures.js";
+import { measuresOf } from "./measures.js";
+import { type Beside, beside, comparisonsOf, coursesOf, gridsOf } from "./rows.js";
 import { studyStyle } from "./style.js";
-import { experimentOf, levelsOf, viewsOf } from "./views.js";
+import { answered, crossingWords, type Panel, panelsBySize, UNITS } from "./summary.js";
+import { experimentOf, levelsOf } from "./views.js";
 
 /** Panels of levels that are shown; the others are folded. */
 const SHOWN_PANELS = 3;
@@ -56,14 +47,22 @@ export function studyPage(findings: Findings, { command }: StudyPageOptions = {}
   const measures = measuresOf(findings);
   const styles = new Styles(levelsOf(findings, findings.question.factor));
   const experiment = experimentOf(findings);
+  const { best, crossings, told } = answered(findings, metric);
+  const summary = [...best, ...crossings, ...told].join(" ");
   return writePage(
     findings.question.text,
-    html`<header><h1>${findings.question.text}</h1><p class="summary">${summaryOf(findings, metric)}</p>
+    html`<header><h1>${findings.question.text}</h1><p class="summary">${summary}</p>
 ${headlineList(headlines(findings, metric))}</header>
 ${panelsSection(findings, metric)}
-${measures.map((measure) => courseSection(findings, measure, experiment, styles))}
+${measures.map((measure) =>
+  section(measure.title, "Errors: the lower, the better.", coursesOf(findings, measure, experiment, styles)),
+)}
 ${curvesSection(findings)}
-${againstSection(findings, measures, experiment, styles)}
+${section(
+  "Other scores against this one",
+  "Whether what is better by one score is better by the others too.",
+  comparisonsOf(findings, measures, experiment, styles),
+)}
 ${section(
   "Score against compute",
   "Which combinations are worth their multiply-adds (forward passes of training, both towers, 10⁹).",
@@ -90,86 +89,6 @@ const paperNote =
   "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.";
 
 const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count} seeds`);
-
-/** A panel by the regimes that ask for its runs. */
-interface Panel extends FoundPanel {
-  readonly name: string;
-}
-
-/** The panels, those of the most pairs and samples first; regimes that ask for the same runs together. */
-function panelsBySize({ panels, cells }: Findings): readonly Panel[] {
-  const size = ({ regime, others }: FoundPanel): number =>
-    Math.max(
-      0,
-      ...cells
-        .filter(
-          (cell) =>
-            cell.regimes.includes(regime) &&
-            Object.entries(others).every(([factor, level]) => cell.levels[factor] === level),
-        )
-        .map((cell) => cell.pairs * 1e12 + cell.samples),
-    );
-  const alike = new Map<string, FoundPanel[]>();
-  for (const panel of [...panels].sort((a, b) => size(b) - size(a))) {
-    const key = JSON.stringify([panel.others, panel.rows]);
-    alike.set(key, [...(alike.get(key) ?? []), panel]);
-  }
-  return [...alike.values()].map((same) => {
-    const regimes = same.map(({ regime }) => regime).join(" and ");
-    const others = Object.entries(same[0]!.others).map(([factor, level]) => `${factor} ${level}`);
-    return { ...same[0]!, name: [regimes, ...others].join(", ") };
-  });
-}
-
-function bestOf({ rows }: FoundPanel, { better }: Metric) {
-  return rows.reduce((a, b) =>
-    (better === "higher" ? b.score.value > a.score.value : b.score.value < a.score.value) ? b : a,
-  );
-}
-
-/** The answer in a few sentences: the best where most was seen, whether it is told from the next, and where curves cross. */
-function summaryOf(findings: Findings, metric: Metric): string {
-  const panels = panelsBySize(findings);
-  const pairs = findings.panels.flatMap((panel) => panel.pairs);
-  const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart").length;
-  const sentences: string[] = [];
-  const largest = panels[0];
-  if (largest !== undefined) {
-    const best = bestOf(largest, metric);
-    const against = largest.pairs.filter(
-      ({ first, second }) => first === best.level || second === best.level,
-    );
-    const open = against.filter(({ verdict }) => verdict === "cannot be told apart");
-    const others = open.map(({ first, second }) => (first === best.level ? second : first));
-    const verdict =
-      against.length === 0
-        ? ""
-        : open.length === 0
-          ? ", and is better than all others by more than chance"
-          : `; it cannot be told apart from ${others.join(", ")}`;
-    sentences.push(`With ${largest.name}, ${best.level} has the best score${verdict}.`);
-  }
-  for (const { first, second, regime, found } of findings.crossings)
-    if ("x" in found) sentences.push(crossingWords(findings, first, second, regime, found));
-  if (pairs.length > 0)
-    sentences.push(
-      `${told} of ${pairs.length} ${pairs.length === 1 ? "difference is" : "differences are"} more than chance.`,
-    );
-  return sentences.join(" ");
-}
-
-const UNITS = { samples: "samples", gmacs: "GMACs", seconds: "seconds" } as const;
-
-function crossingWords(
-  { question }: Findings,
-  first: string,
-  second: string,
-  regime: string,
-  found: { readonly x: number; readonly low: number; readonly high: number; readonly overtakes: string },
-): string {
-  const [winner, other] = found.overtakes === "second" ? [second, first] : [first, second];
-  return `${winner} overtakes ${other} at ${shortNumber(found.x)} ${UNITS[question.over ?? "samples"]} (${shortNumber(found.low)} to ${shortNumber(found.high)}), ${regime}.`;
-}
 
 function headlines(findings: Findings, metric: Metric) {
   const { cells, left, score } = findings;
@@ -259,43 +178,11 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
   }</ul><details><summary>By how much</summary>${sentences}</details>`;
 }
 
-/** A chart, and the one that stands beside it. */
-type Beside = readonly [own: Drawing, other: Drawing | undefined];
-
-/** Charts under a heading: those that have one beside them in a row of their own; nothing where there is none. */
+/** Charts under a heading; nothing where there is none. */
 function section(title: string, lead: HtmlChild, rows: readonly Beside[]): Html | undefined {
   if (rows.length === 0) return undefined;
-  const grids: { readonly paired: boolean; readonly charts: Drawing[] }[] = [];
-  for (const [own, other] of rows) {
-    const last = grids.at(-1);
-    if (other !== undefined) grids.push({ paired: true, charts: [own, other] });
-    else if (last?.paired === false) last.charts.push(own);
-    else grids.push({ paired: false, charts: [own] });
-  }
   return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
-${grids.map(({ charts }) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
-}
-
-const beside = (own: Drawing | undefined, other?: Drawing): readonly Beside[] =>
-  own === undefined ? [] : [[own, other]];
-
-function courseSection(
-  findings: Findings,
-  measure: Measure,
-  experiment: PaperExperiment | undefined,
-  styles: Styles,
-): Html | undefined {
-  const views = viewsOf(findings);
-  const shown = new Set<string>();
-  const rows = views.flatMap((view) => {
-    const own = courseOf(findings, measure, view, styles);
-    const { paper: regime } = view;
-    if (experiment === undefined || regime === undefined || measure.paper === undefined || shown.has(regime))
-      return beside(own);
-    shown.add(regime);
-    return beside(own, paperCourse(experiment, regime, measure.paper, styles));
-  });
-  return section(measure.title, "Errors: the lower, the better.", rows);
+${gridsOf(rows).map((charts) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
 }
 
 function curvesSection(findings: Findings): Html | undefined {
@@ -337,26 +224,6 @@ function curveItem({
         }.`;
   return html`<li><b>${level}</b>, ${regime}: ${formula}; ${numbers.join("; ")}; R² ${(r2 ?? 0).toFixed(2)}.
 <br><span class="quiet">${[check, ...warnings.map((one) => `Beware: ${one}.`)].filter((one) => one !== undefined).join(" ")}</span></li>`;
-}
-
-function againstSection(
-  findings: Findings,
-  [first, ...others]: readonly Measure[],
-  experiment: PaperExperiment | undefined,
-  styles: Styles,
-): Html | undefined {
-  const rows = others.flatMap((other) => {
-    const known = experiment !== undefined && other.paper !== undefined && first!.paper === "zero-shot";
-    return beside(
-      againstOf(findings, first!, other, styles),
-      known ? paperAgainst(experiment, other.paper, styles) : undefined,
-    );
-  });
-  return section(
-    "Other scores against this one",
-    "Whether what is better by one score is better by the others too.",
-    rows,
-  );
 }
 
 function costsSection(findings: Findings, styles: Styles): Html | undefined {

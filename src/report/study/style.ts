@@ -1,5 +1,7 @@
 /** What a study's page looks like besides: eight colours that colour-blind people tell apart in both modes, and charts. */
 
+import { inModes } from "../../core/look.js";
+
 /**
  * Light and dark ink of each style, in the order of `SHAPES` (`draw.ts`). Each has a contrast of 3:1 at least to the card that it
  * is drawn on; what is alike to some eyes differs in its shape.
@@ -17,9 +19,11 @@ export const inks: readonly (readonly [light: string, dark: string])[] = [
 
 const variables = (mode: 0 | 1): string => inks.map((ink, at) => `--s${at}:${ink[mode]}`).join(";");
 
+/** The styles' colours, as custom properties. */
+export const inkStyle = inModes([variables(0), variables(1)]);
+
 export const studyStyle = `
-:root{${variables(0)}}
-@media (prefers-color-scheme:dark){:root{${variables(1)}}}
+${inkStyle}
 .beside{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:20px;margin-top:18px;align-items:start}
 .beside .chart:only-child{max-width:560px}
 .chart>svg{display:block;width:100%;height:auto;overflow:visible}

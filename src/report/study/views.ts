@@ -8,6 +8,8 @@ export interface Along {
   readonly key: "samples" | "pairs" | "gmacs" | "seconds" | "epochs" | "share" | "level";
   readonly label: string;
   readonly scale: "log" | "linear";
+  /** Places that a reader looks for, where the cells lie near them. */
+  readonly ticks?: readonly number[] | undefined;
   readonly of: (cell: FoundCell) => number;
 }
 
@@ -27,10 +29,12 @@ const SPENT: readonly Along[] = [
   { key: "seconds", label: "seconds of training", scale: "log", of: (cell) => cell.seconds },
 ];
 const pairs: Along = { key: "pairs", label: "different pairs", scale: "log", of: (cell) => cell.pairs };
-const epochs: Along = {
+/** A run sees whole batches: a few samples more than its passes. */
+const epochs = ({ regimes }: Findings): Along => ({
   ...{ key: "epochs", label: "passes over the set", scale: "log" },
+  ticks: regimes.flatMap(({ length }) => ("epochs" in length ? [length.epochs] : [])),
   of: (cell) => cell.samples / cell.pairs,
-};
+});
 
 /** One view a regime and combination of the factors that have no place in a chart; regimes that differ in passes alone are one. */
 export function viewsOf(findings: Findings): readonly View[] {
@@ -85,7 +89,7 @@ function layout(findings: Findings, cells: readonly FoundCell[], passes: boolean
     of: (cell) => [cell.levels[name]!],
   });
   const spent = SPENT.find(({ key }) => key === (over ?? "samples"))!;
-  const candidates = passes ? [epochs] : [spent, ...(over === "seconds" ? [] : [pairs])];
+  const candidates = passes ? [epochs(findings)] : [spent, ...(over === "seconds" ? [] : [pairs])];
   for (const along of candidates)
     if (variesWithin(along, factor, cells)) return { along, lines: byFactor(factor), shown: [factor] };
   // What is asked about goes along the axis itself; another factor makes the lines.

@@ -3,6 +3,7 @@
  * and what is missing. The study's page is made of it alone, wherever the runs are.
  */
 
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
@@ -103,6 +104,8 @@ export interface Findings {
     readonly factor: string;
     readonly over?: Study["question"]["over"] | undefined;
   };
+  /** Sources that the runs were trained on, where no level says otherwise; files of earlier versions do not tell. */
+  readonly trainData?: readonly string[] | undefined;
   readonly score: Study["score"];
   readonly factors: readonly {
     readonly name: string;
@@ -153,7 +156,7 @@ export function findingsOf({
   foretold = () => undefined,
   spent,
 }: FindingsInput): Findings {
-  const { name, question, score, regimes, seeds, suite } = study;
+  const { name, question, recipe, score, regimes, seeds, suite } = study;
   const { text, factor, over } = question;
   const byCell = new Map<Cell, DoneRun[]>();
   for (const run of done) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
@@ -161,6 +164,7 @@ export function findingsOf({
     format: 1,
     name,
     question: { text, factor, ...(over !== undefined && { over }) },
+    ...(recipe.trainData !== undefined && { trainData: [recipe.trainData].flat() }),
     score,
     factors: study.factors.map((one) => ({
       name: one.name,
@@ -292,6 +296,7 @@ const schema = z.object({
     factor: z.string(),
     over: z.enum(["samples", "gmacs", "seconds"]).optional(),
   }),
+  trainData: names.optional(),
   score: z.object({ set: z.string(), metric: z.string() }),
   factors: z.array(
     z.object({
@@ -400,3 +405,22 @@ export function readFindings(folder: string): Findings {
     { file, key: path.join(".") },
   );
 }
+
+/** The studies in `folder`, by name: what each of its folders with a `findings.json` came to, called as that folder is. Throws `UsageError`. */
+export function readStudies(folder: string): readonly Findings[] {
+  const names = studiesIn(folder);
+  if (names.length === 0)
+    throw new UsageError(
+      `${folder}: no folder in it has a ${FILE}. Name the folder that holds the studies' folders, or run a study.`,
+      { file: folder },
+    );
+  return names.map((name) => ({ ...readFindings(join(folder, name)), name }));
+}
+
+/** The folders of `folder` that hold a study's findings, by name. */
+export const studiesIn = (folder: string): readonly string[] =>
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
+    ? readdirSync(folder)
+        .filter((name) => existsSync(join(folder, name, FILE)))
+        .sort()
+    : [];

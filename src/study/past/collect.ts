@@ -19,6 +19,7 @@ import { phasesOf } from "../../train/schedule/phases.js";
 import { readResult } from "../run/results.js";
 import { readRuns } from "./files.js";
 import type { PastRun, PastScore } from "./past-run.js";
+import { selectionOf } from "./selection.js";
 
 /** Where runs and studies are kept unless somebody says otherwise. */
 export const DEFAULT_RESULTS = ["runs", "studies"] as const;
@@ -47,7 +48,7 @@ export async function collectRuns(paths: readonly string[]): Promise<CollectedRu
     }
     for (const folder of runFolders(path, DEPTH)) {
       try {
-        runs.set(folder, pastRunIn(folder));
+        runs.set(folder, await pastRunIn(folder));
       } catch (error) {
         if (!(error instanceof UsageError)) throw error;
         left.push(`${folder}: ${error.message}`);
@@ -69,7 +70,7 @@ function runFolders(path: string, depth: number): string[] {
 }
 
 /** The facts of a finished run. Throws `UsageError` where it is not finished, or is no run. */
-export function pastRunIn(folder: string): PastRun {
+export async function pastRunIn(folder: string): Promise<PastRun> {
   const recipe = recipeOf(folder);
   const plan = planIn(folder);
   const last = readLines(join(folder, "metrics.jsonl")).at(-1);
@@ -82,6 +83,8 @@ export function pastRunIn(folder: string): PastRun {
   const { vision_cfg } = makeClip(config).config;
   return {
     run: folder,
+    data: [recipe.trainData].flat().join(","),
+    ...(recipe.select === undefined ? { kept: 1 } : await selectionOf(folder, String(recipe.select))),
     unique: plan.samplesPerEpoch ?? Number(last.samplesSeen),
     samples: Number(last.samplesSeen),
     gmacs: spentMacs(folder, recipe, plan.totalSteps) / 1e9,

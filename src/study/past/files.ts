@@ -18,6 +18,9 @@ const text = (name: string, about: string): TableColumn => ({ name, kind: "text"
 
 const runColumns: readonly TableColumn[] = [
   text("run", "Folder of the run."),
+  text("data", "Its training data, as the recipe names them."),
+  number("kept", "Share of their pairs that its selection kept."),
+  text("keptBy", "The score whose best pairs were kept, or random."),
   number("unique", "Different pairs that it was trained on."),
   number("samples", "Samples seen."),
   number("gmacs", "Multiply-adds of all forward passes.", "10⁹"),

@@ -17,6 +17,12 @@ export interface PastScore {
 export interface PastRun {
   /** Its folder, or what the table calls it. */
   readonly run: string;
+  /** Its training data, as the recipe names them; several sources joined with commas. */
+  readonly data?: string | undefined;
+  /** Share of their pairs that its selection kept, 0 … 1; 1 without one, undefined where that is not known any more. */
+  readonly kept?: number | undefined;
+  /** The score whose best pairs the selection kept, or `random`; undefined where another rule or none decided. */
+  readonly keptBy?: string | undefined;
   /** Different pairs that it was trained on. */
   readonly unique: number;
   /** Samples seen. */
@@ -46,6 +52,9 @@ const positive = z.number().positive();
 /** What a line or a row of a file must hold. */
 export const pastRunSchema: z.ZodType<PastRun> = z.object({
   run: z.string(),
+  data: z.string().optional(),
+  kept: positive.max(1).optional(),
+  keptBy: z.string().optional(),
   unique: positive,
   samples: positive,
   gmacs: positive,

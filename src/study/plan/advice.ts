@@ -1,9 +1,10 @@
-/** What to do with the data before training: faults of their own, and the paper's rule on keeping the best. */
+/** What to do with the data before training: faults of their own, and whether to keep the best of them only. */
 
-import { paperCurves } from "../paper/curves.js";
+import type { PastRun } from "../past/past-run.js";
 import type { Asked } from "../predict/predict.js";
 import type { Option } from "./choose.js";
 import type { DataFacts } from "./facts.js";
+import { type FilterComparison, filterEvidence, paperShare } from "./filtering.js";
 
 export interface Advice {
   readonly what: string;
@@ -19,8 +20,24 @@ const FAULTY = 0.01;
 const FEW_PASSES = 1.5;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const whole = (share: number): string => `${Math.round(100 * share)} %`;
 
-export function adviceOn(facts: DataFacts, option: Option, { metric }: Asked): readonly Advice[] {
+/** What is known beside the data and the choice. */
+export interface AdviceContext {
+  readonly asked: Asked;
+  /** Runs of one's own. Default: none. */
+  readonly past?: readonly PastRun[];
+  /** The training data, as `PastRun.data`. */
+  readonly data?: string;
+  /** The data are a selection already: nothing is said on another. */
+  readonly selected?: boolean;
+}
+
+export function adviceOn(
+  facts: DataFacts,
+  option: Option,
+  { asked, past = [], data = "", selected = false }: AdviceContext,
+): readonly Advice[] {
   const advice: Advice[] = [];
   const { faulty, copies, alike, looked } = facts;
   if (faulty >= FAULTY)
@@ -33,37 +50,56 @@ export function adviceOn(facts: DataFacts, option: Option, { metric }: Asked): r
         "and --select once.parquet with the plan",
       ],
     });
+  if (selected) return advice;
+  const found = filterEvidence(past, { data, asked });
+  if (found !== undefined) advice.push(ownAdvice(found));
+  const decided = found?.own === true && (found.low > 0 || found.high < 0);
   const passes = option.samples / option.unique;
-  if (passes > FEW_PASSES) return advice;
-  const { share, better, whole } = bestShare(metric, passes < 1);
-  advice.push({
+  return decided || passes > FEW_PASSES ? advice : [...advice, paperAdvice(passes, asked)];
+}
+
+/** What the paper says on a budget of about one pass or less. */
+function paperAdvice(passes: number, { metric }: Asked): Advice {
+  const { share, better, whole: all } = paperShare(metric, passes < 1);
+  return {
     what:
       passes < 1
         ? `The budget reaches ${percent(passes)} of the pairs: let those be the best ones.`
         : "In one pass or little more the best part of the data teaches more than all of them.",
-    why: `paper, figures 5 to 7 (${passes < 1 ? "equal samples" : "one pass"}): an error of ${better} % with the best ${Math.round(100 * share)} % against ${whole} % with all; of your data nothing is known before they are scored`,
-    commands: [
-      "clipwright curate score SOURCE --out scores.parquet --scores crossfit",
-      `clipwright curate select scores.parquet --top crossfit_score=${Math.round(100 * share)}% --out best.parquet`,
-      "and --select best.parquet with the plan",
-    ],
-  });
-  return advice;
+    why: `paper, figures 5 to 7 (${passes < 1 ? "equal samples" : "one pass"}): an error of ${better} % with the best ${whole(share)} against ${all} % with all; of your data nothing is known before they are scored`,
+    commands: keeping(share, "crossfit_score", "crossfit"),
+  };
 }
 
-/** The share of best pairs at which the paper's error is least, of the kind of score that is asked for. */
-function bestShare(metric: string, equalSamples: boolean) {
-  const kind = metric.startsWith("image_retrieval")
-    ? "text → image"
-    : metric.startsWith("text_retrieval")
-      ? "image → text"
-      : "zero-shot";
-  const { points } = paperCurves.find(
-    (curve) =>
-      curve.experiment === "data quality" &&
-      curve.metric === kind &&
-      curve.regime === (equalSamples ? "equal samples" : "one pass"),
-  )!;
-  const least = points.reduce((a, b) => (b.y < a.y ? b : a));
-  return { share: least.x, better: least.y, whole: points.at(-1)!.y };
+/** What runs of one's own say. */
+function ownAdvice({ share, by, best, whole: all, low, high, ...found }: FilterComparison): Advice {
+  const points = (x: number): string => (100 * x).toFixed(1).replace("-", "−");
+  const which = `the best ${whole(share)} by ${by}`;
+  const where = found.own ? "" : ` on other data (${found.data})`;
+  const came = `${percent(best)} with them${where}, ${percent(all)} with all pairs`;
+  const said =
+    low > 0
+      ? `Keep ${which}${found.own ? "" : ", if these data are alike"}: ${came}.`
+      : high < 0
+        ? `Keep all pairs: ${which} were worse${where}, ${percent(best)} against ${percent(all)}.`
+        : `Whether to keep ${which} only cannot be told from your runs: ${came}.`;
+  const seeds =
+    found.seeds === 1 ? "one seed each: of these runs, not of their recipes" : `${found.seeds} seeds`;
+  const length =
+    found.regime === "equal samples"
+      ? `${Math.round(found.samples).toLocaleString("en-US")} samples each`
+      : "as many passes each, so fewer samples";
+  const tried = found.tried === 1 ? "" : `, the best of ${found.tried} shares`;
+  return {
+    what: said,
+    why: `your runs, ${found.score}: ${points(best - all)} points (95 %: ${points(low)} to ${points(high)}; ${seeds}${tried}), ${length}`,
+    commands: low > 0 ? keeping(share, by, by) : [],
+  };
 }
+
+/** Commands that keep the best share by a score, which `--scores` knows as `scores`. */
+const keeping = (share: number, by: string, scores: string): readonly string[] => [
+  `clipwright curate score SOURCE --out scores.parquet --scores ${scores}`,
+  `clipwright curate select scores.parquet --top ${by}=${Math.round(100 * share)}% --out best.parquet`,
+  "and --select best.parquet with the plan",
+];

@@ -9,8 +9,10 @@ import type { StrategyName } from "../../train/strategies/index.js";
 import { gmacsOfPair } from "../past/collect.js";
 import { gmacsOf } from "../run/facts.js";
 
-/** From the smallest on. ViTs and ResNets for small pictures, and open_clip's for budgets that they fill. */
+/** From the smallest on. Bags of words for minutes, ViTs and ResNets for small pictures, and open_clip's for budgets that they fill. */
 export const planModels = [
+  "clipwright-pico-32",
+  "clipwright-bag-32",
   "clipwright-nano-32",
   "clipwright-vit-50m",
   "clipwright-resnet-50m",

@@ -4,6 +4,7 @@ import { tunedRates } from "../../train/recipe/rates.js";
 import type { Predicted, Predictor } from "../predict/predict.js";
 import type { Budget } from "./budget.js";
 import type { Candidate } from "./candidates.js";
+import type { LoaderCost } from "./loader.js";
 import { secondsOf, type TimedStep } from "./profile.js";
 
 /** A candidate with what the budget lets it see. */
@@ -34,24 +35,15 @@ export interface Situation {
   readonly memoryBytes?: number | undefined;
 }
 
-/** What training on the data itself took beside the steps on random data. */
-export interface LoaderCost {
-  /** Waiting for a pair the first time that it is read. */
-  readonly secondsPerPair: number;
-  /** A step beside the data workers, in steps alone. */
-  readonly slower: number;
-}
-
 /** Share of the worth of endless passes that may be missing where a run ends before its budget. */
 const MISSING = 0.005;
 /** Passes from which on pictures are changed or seen in several views: in a single pass augmentation hurts (the paper's section 7). */
 const VIEWS_FROM = 2;
 
-/** Pairs of a step, by the rule of docs/tuning.md; never more than half of them. */
-export function batchFor(unique: number): number {
+/** Pairs of a step, by the rule of docs/tuning.md, which goes by pairs and samples alone; never more than half of the pairs. */
+export function batchFor(unique: number, samples?: number): number {
   const half = 2 ** Math.floor(Math.log2(Math.max(2, unique / 2)));
-  // The rule's batch goes by the pairs alone.
-  return Math.min(half, tunedRates({ parameters: 1e6, pairs: unique }).batchSize);
+  return Math.min(half, tunedRates({ parameters: 1e6, pairs: unique, samples }).batchSize);
 }
 
 /** Passes after which more would bring less than half a per cent of what endless ones do. */
@@ -60,18 +52,19 @@ export const mostPasses = (halfLife: number): number => 1 - halfLife * Math.log(
 /** The candidates with what they would come to, best first: by the median of what is predicted. */
 export function rank(candidates: readonly Candidate[], situation: Situation): readonly Option[] {
   const { budget, unique, steps, predictor, memoryBytes = Number.POSITIVE_INFINITY } = situation;
-  const { loader = { secondsPerPair: 0, slower: 1 } } = situation;
+  const { loader = { first: 0, again: 0 } } = situation;
   const most = unique * mostPasses(predictor.evidence.halfLife);
-  const batchSize = batchFor(unique);
   const options = candidates.flatMap((candidate): Option[] => {
     const { gmacsPerPair, gmacsPerSample, strategy, model } = candidate;
     const step = secondsOf(steps, candidate);
-    const secondsPerSample = (loader.slower * step.seconds * gmacsPerSample) / gmacsPerPair;
+    const secondsPerSample = (step.seconds * gmacsPerSample) / gmacsPerPair;
+    const [first, again] = [secondsPerSample + loader.first, secondsPerSample + loader.again];
     const affordable =
       budget.gmacs !== undefined
         ? budget.gmacs / gmacsPerSample
-        : samplesIn(budget.seconds!, { unique, secondsPerSample, ...loader });
+        : samplesIn(budget.seconds!, unique, first, again);
     const samples = Math.round(Math.min(affordable, most));
+    const batchSize = batchFor(unique, samples);
     const needed = steps.find((one) => one.model === model)?.memoryBytes ?? 0;
     const views = strategy === "clip-aug" || strategy === "slip";
     if (samples < batchSize || needed > memoryBytes || (views && samples < VIEWS_FROM * unique)) return [];
@@ -81,7 +74,7 @@ export function rank(candidates: readonly Candidate[], situation: Situation): re
         ...candidate,
         ...seen,
         batchSize,
-        seconds: samples * secondsPerSample + Math.min(samples, unique) * loader.secondsPerPair,
+        seconds: Math.min(samples, unique) * first + Math.max(0, samples - unique) * again,
         gmacs: samples * gmacsPerSample,
         estimated: step.estimated,
         predicted: predictor.predict({ ...candidate, ...seen }),
@@ -91,18 +84,9 @@ export function rank(candidates: readonly Candidate[], situation: Situation): re
   return options.sort((a, b) => b.predicted.value - a.predicted.value || a.gmacsPerPair - b.gmacsPerPair);
 }
 
-/** Samples in a time t = samples · secondsPerSample + min(samples, unique) · secondsPerPair: pictures are waited for once. */
-function samplesIn(
-  seconds: number,
-  {
-    unique,
-    secondsPerSample,
-    secondsPerPair,
-  }: LoaderCost & Pick<Option, "unique"> & { secondsPerSample: number },
-): number {
-  const onePass = seconds / (secondsPerSample + secondsPerPair);
-  return onePass <= unique ? onePass : (seconds - unique * secondsPerPair) / secondsPerSample;
-}
+/** Samples in a time t = min(samples, unique) · first + (samples − unique)₊ · again, seconds each. */
+const samplesIn = (seconds: number, unique: number, first: number, again: number): number =>
+  seconds <= unique * first ? seconds / first : unique + (seconds - unique * first) / again;
 
 /** Models that are told as runners-up, and so must be timed. */
 export const TOLD = 3;

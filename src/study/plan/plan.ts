@@ -1,33 +1,21 @@
 /** From data and a budget to a recipe: what to train, on which evidence, and what is likely to come of it. */
 
-import { mkdtempSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir, totalmem } from "node:os";
-import { join } from "node:path";
+import { totalmem } from "node:os";
 import { UsageError } from "../../core/errors.js";
+import type { Dataset } from "../../data/index.js";
 import type { Engine } from "../../engines/engine.js";
 import { type PretrainedModel, pretrainedModels } from "../../evaluate/pretrained/catalog.js";
 import { loadSuite, type Suite } from "../../evaluate/suites/suite.js";
 import { checkRecipe, lengthKeys, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
-import { train } from "../../train/train.js";
 import type { PastRun } from "../past/past-run.js";
 import { type Asked, type Evidence, makePredictor, type Predicted } from "../predict/predict.js";
-import { probe } from "../run/costs.js";
 import { type Advice, adviceOn } from "./advice.js";
 import { askedOfRecipe, askedOfSuite } from "./asked.js";
 import { type Budget, type BudgetInput, budgetOf } from "./budget.js";
 import { type Candidate, candidatesOf } from "./candidates.js";
-import {
-  batchFor,
-  type Change,
-  changesOf,
-  type LoaderCost,
-  type Option,
-  rank,
-  type Situation,
-  TOLD,
-} from "./choose.js";
+import { batchFor, type Change, changesOf, type Option, rank, type Situation, TOLD } from "./choose.js";
 import { type DataFacts, dataFacts } from "./facts.js";
+import { type LoaderCost, measureLoader } from "./loader.js";
 import { type DeviceProfile, profileOf, type TimedStep, timeStep, today } from "./profile.js";
 import { plannedRecipe, tunedRecipe } from "./recipe.js";
 
@@ -136,7 +124,9 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
     ? await timeWhatCounts(needEngine(engine), checked, candidates, situation, onProgress)
     : situation;
   const tries = options.tryLoader ?? here;
-  const loader = tries ? await tryLoader(base, rank(candidates, timed)[0], facts, onProgress) : undefined;
+  const loader = tries
+    ? await tryLoader(base, rank(candidates, timed)[0], facts, dataset, onProgress)
+    : undefined;
   const final: Situation = { ...timed, loader };
   const ranked = rank(candidates, final);
   const [first] = ranked;
@@ -167,7 +157,11 @@ export async function planTraining(options: PlanOptions): Promise<TrainingPlan> 
     pretrained: start,
     options: ranked.slice(0, TOLD).map((option) => ({ ...option, better: predictor.better(option, first) })),
     changes: changesOf(candidates, final),
-    advice: adviceOn(facts, first, asked),
+    advice: adviceOn(facts, first, {
+      ...{ asked, past },
+      data: [settled.trainData].flat().join(","),
+      selected: settled.select !== undefined,
+    }),
     profile,
   };
 }
@@ -209,40 +203,38 @@ async function timeWhatCounts(
   situation: Situation,
   onProgress: PlanOptions["onProgress"],
 ): Promise<Situation> {
-  const steps: TimedStep[] = [];
-  const batchSize = batchFor(situation.unique);
+  const steps = new Map<string, TimedStep>();
   const cheapest = candidates.reduce((a, b) => (b.gmacsPerPair < a.gmacsPerPair ? b : a));
   const { seconds = Number.POSITIVE_INFINITY } = situation.budget;
   const allowed = Math.min(TIMING.seconds, Math.max(1, TIMING.share * seconds));
-  let next: Candidate | undefined = cheapest;
-  while (next !== undefined && steps.length < TIMED_MODELS) {
-    onProgress?.(`timing ${next.model}`, steps.length, TIMED_MODELS);
-    steps.push(await timeStep(engine, { ...next, batchSize }, precision));
-    const unknown = rank(candidates, { ...situation, steps })
+  let next: (Candidate & Pick<Option, "batchSize">) | undefined = {
+    ...cheapest,
+    batchSize: batchFor(situation.unique),
+  };
+  for (let timings = 0; next !== undefined && timings < TIMED_MODELS; timings++) {
+    onProgress?.(`timing ${next.model}`, timings, TIMED_MODELS);
+    steps.set(next.model, await timeStep(engine, next, precision));
+    // A run of few samples has smaller batches than the pairs alone would give it, and a pair of those takes longer.
+    const unknown = rank(candidates, { ...situation, steps: [...steps.values()] })
       .slice(0, TOLD)
-      .filter(({ estimated }) => estimated);
-    next = unknown.find(({ seconds: all, samples }) => (all / samples) * batchSize * TIMING.steps <= allowed);
+      .filter(({ estimated, model, batchSize }) => estimated || batchSize < steps.get(model)!.batchSize);
+    next = unknown.find(
+      ({ seconds: all, samples, batchSize }) => (all / samples) * batchSize * TIMING.steps <= allowed,
+    );
   }
-  return { ...situation, steps };
+  return { ...situation, steps: [...steps.values()] };
 }
 
-/** Trains a few steps of the best option on the data, and says what the loader costs beside steps on random data. */
+/** Trains a few steps of the best option on the data, and says what reading them costs. */
 async function tryLoader(
   base: RecipeInput,
   option: Option | undefined,
   facts: DataFacts,
+  dataset: Dataset,
   onProgress: PlanOptions["onProgress"],
 ): Promise<LoaderCost | undefined> {
   if (option === undefined) return undefined;
   onProgress?.("trying the data", 0, 1);
-  const logs = mkdtempSync(join(tmpdir(), "clipwright-plan-"));
-  try {
-    // Holding out looks at every picture, which a few steps need not wait for.
-    const recipe = plannedRecipe({ ...base, valSplit: 0 }, option, { facts });
-    const { stepSeconds, dataSeconds } = await probe(recipe, logs, { train, score: async () => {} });
-    const alone = (option.seconds / option.samples) * option.batchSize;
-    return { secondsPerPair: dataSeconds / option.batchSize, slower: Math.max(1, stepSeconds / alone) };
-  } finally {
-    await rm(logs, { recursive: true, force: true });
-  }
+  const { samples, seconds } = option;
+  return measureLoader(plannedRecipe(base, option, { facts }), dataset, seconds / samples);
 }

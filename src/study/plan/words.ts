@@ -34,7 +34,7 @@ export function planLines(plan: TrainingPlan): readonly string[] {
   const waits =
     loader === undefined
       ? ""
-      : `; on your data a step takes ${loader.slower.toFixed(2)} × that, and a pair ${(1000 * loader.secondsPerPair).toFixed(1)} ms the first time`;
+      : `; reading a pair of your data takes ${(1000 * loader.first).toFixed(1)} ms more the first time, then ${(1000 * loader.again).toFixed(1)} ms`;
   return [
     `Data: ${data.name}, ${count(data.pairs)} pairs, ${about(data.captionsPerImage)} ${data.captionsPerImage === 1 ? "caption" : "captions"} a picture, of ${count(data.captionWords)} words, pictures of ${count(data.side)} pixels (medians of ${count(data.looked)} looked at, ${percent(data.faulty)} of them faulty).`,
     `Budget: ${spent} of training${budget.seconds === undefined || budget.words === "time" ? "" : `, ${budget.words}`}.`,
@@ -94,7 +94,7 @@ function whyLines({ evidence }: TrainingPlan, first: Option): readonly string[] 
         ? "here none is repeated."
         : `${about(passes)} passes are worth ${about(1 + halfLife * -Math.expm1(-(passes - 1) / halfLife))}.`
     }`,
-    `A model of ${about(first.gmacsPerPair)} · 10⁹ multiply-adds a pair: about ${about(suitableGmacs(first, halfLife))} suit what so many samples are worth (the paper's figure 8b, growing with their root).`,
+    `A model of ${about(first.gmacsPerPair)} · 10⁹ multiply-adds a pair: about ${about(suitableGmacs(first, halfLife))} suit what so many samples are worth (the paper's figure 8b and the sweep of docs/tuning.md).`,
     ...(guessing > 0
       ? [`Scores of your runs that are no better than guessing say nothing; there are ${guessing}.`]
       : []),

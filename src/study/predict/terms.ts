@@ -33,10 +33,11 @@ export interface Terms {
 export const scales = { paper: 2e8, own: 1e5 } as const;
 
 /**
- * The multiply-adds (10⁹) that suit W samples: 20 at 2·10⁸, growing with the root of W. From the paper's figure 8b, where B/16 (19) is best
- * at 50 to 200 million samples seen once; half the samples' growth as in Hoffmann et al. 2022.
+ * The multiply-adds (10⁹) that suit W samples: 20 at 2·10⁸, growing as W^(2/3). From the paper's figure 8b, where B/16 (19) is best at 50
+ * to 200 million samples seen once, and the sweep of docs/tuning.md, where 10 to 37 million multiply-adds are best at some 13,000. Hoffmann
+ * et al. 2022 have parameters grow as the samples.
  */
-const suitable = (worth: number): number => 20 * Math.sqrt(worth / 2e8);
+const suitable = (worth: number): number => 20 * (worth / 2e8) ** (2 / 3);
 
 /** As `suitable`, of a run. */
 export const suitableGmacs = (

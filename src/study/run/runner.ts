@@ -200,7 +200,8 @@ async function runTo(
   });
   if (goal.kind === "rung") return scoreAtRung(options.rungs!, run, result, goal.step);
   if (!result.finished) return false;
-  const scored = await scoreRun(options.engine, { path: result.folder }, options.sets);
+  const { imageDisk } = recipe;
+  const scored = await scoreRun(options.engine, { path: result.folder, imageDisk }, options.sets);
   writeResult(result.folder, {
     samples: result.samplesSeen,
     gmacs: result.samplesSeen * options.gmacsOf(recipe),

@@ -24,7 +24,7 @@ export function checkScore({ score }: Pick<Study, "score">, sets: readonly OpenS
   );
 }
 
-/** Scores a run, or a checkpoint of it, by the tasks of each set; features are kept nowhere. */
+/** Scores a run, or a checkpoint of it, by the tasks of each set. Features are kept nowhere, decoded images where `imageDisk` says so. */
 export async function scoreRun(
   engine: Engine,
   source: ModelSource,

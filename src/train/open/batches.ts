@@ -1,9 +1,8 @@
 /** The third step of opening a run: what its steps are fed, and how many there are. */
 
-import { join } from "node:path";
-import { cacheFolder } from "../../core/cache-folder.js";
 import { UsageError } from "../../core/errors.js";
 import { createLoader, fingerprintOf } from "../../data/index.js";
+import { packedInCache } from "../../data/loading/packed/open.js";
 import { type Pipeline, pipelineOfSize } from "../../data/pixels/pipeline.js";
 import { Loaders } from "../batches/loaders.js";
 import { readingOf } from "../batches/visits.js";
@@ -53,9 +52,7 @@ export async function openBatches(folder: OpenFolder, { data, pipelines }: Input
       captionDropout: recipe.captionDropout,
       onSlow: (line) => folder.hooks.onMessage?.(line, "warning"),
       memoryLimitBytes: recipe.imageMemory * 2 ** 20,
-      ...(recipe.imageDisk === 0
-        ? {}
-        : { packed: { root: join(cacheFolder(), "images"), limitBytes: recipe.imageDisk * 2 ** 20 } }),
+      packed: packedInCache(recipe.imageDisk),
       ...(recipe.workers === undefined ? {} : { workers: recipe.workers }),
     });
   const loaders = new Loaders(makeLoader, recipe.imageSizes?.[0]?.value ?? pipelines.train.size);

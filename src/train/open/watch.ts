@@ -1,6 +1,7 @@
 /** The fifth step of opening a run, in process 0: what watches over the steps. */
 
 import type { Dataset } from "../../data/dataset.js";
+import { packedInCache } from "../../data/loading/packed/open.js";
 import type { Pipeline } from "../../data/pixels/pipeline.js";
 import { pipelineSheet, sheetImages } from "../../data/pixels/show/sheet.js";
 import { Encoder } from "../../evaluate/model/encoder.js";
@@ -45,6 +46,7 @@ export async function openWatch(
       pipeline: pipelines.evaluation,
       normalization: pipelines.normalization,
       workers: recipe.workers,
+      packed: packedInCache(recipe.imageDisk),
     }),
   );
   const heldOut = new HeldOutLoss(engine, recipe.batchSize, phases.all[0]!.strategy.pairs);

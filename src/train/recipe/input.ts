@@ -413,8 +413,8 @@ export interface RecipeInput {
   readonly imageMemory?: number | undefined;
 
   /**
-   * Most disk for training images at --keep-size, MiB: found again by later epochs and runs, in the cache's
-   * folder images; 0 keeps none. Default `0`.
+   * Most disk for decoded images of all data sets together, MiB: those trained on at --keep-size, and those
+   * scored. Later epochs and runs find them in the cache's folder images; 0 keeps none. Default `0`.
    */
   readonly imageDisk?: number | undefined;
 

@@ -174,7 +174,7 @@ async function foundBy(
     const neighbours: Float64Array[] = [];
     const vectors = wordVectors(part.dataset, part.rows);
     for (const [at, { path }] of checkpoints.entries()) {
-      using model = await loadModel(engine, { path, workers: recipe.workers });
+      using model = await loadModel(engine, { path, workers: recipe.workers, imageDisk: recipe.imageDisk });
       const source = freshFeatures(model.encoder);
       const temperature = Math.max(LEAST_TEMPERATURE, SHARPER / (await source.scale()));
       const loss = new Float64Array(held.length).fill(Number.NaN);
