@@ -79,7 +79,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
-const { imageDisk } = study.recipe;
+  const { imageDisk } = study.recipe;
   const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
   // Made now, so that what is wrong with a table of scores is told before anything is trained.
   for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
