@@ -140,7 +140,7 @@ describe("the answer of a study", () => {
       regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
       seeds: 1,
     });
-    const cells = cellsOf(study, { pairs: 100_000, gmacsOf: () => 0.02 });
+    const cells = cellsOf(study, { pairsOf: () => 100_000, gmacsOf: () => 0.02 });
     const runs = cells.map((cell): DoneRun => {
       const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
       const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
