@@ -111,7 +111,7 @@ export async function sampleFindings(name: string): Promise<Findings> {
   const { input, law, gmacs = {} } = sampleStudies[name]!;
   const study = await checkStudy(input, { name });
   const cells = cellsOf(study, {
-    pairs: PAIRS,
+    pairsOf: () => PAIRS,
     gmacsOf: ({ model, strategy }) =>
       gmacs[strategy] ?? (model === "clipwright-micro-32" ? gmacs["ResNet-50"] : gmacs.ViT) ?? 0.06,
   });

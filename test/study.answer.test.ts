@@ -6,10 +6,12 @@ import { after, describe, it } from "node:test";
 import { parquetReadObjects } from "hyparquet";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { recordOf } from "../src/evaluate/records.js";
-import { answerLines, answerOf, type DoneRun } from "../src/study/answer/answer.js";
+import { answerOf, type DoneRun } from "../src/study/answer/answer.js";
+import { answerLines } from "../src/study/answer/lines.js";
 import { cellsOf } from "../src/study/design/cells.js";
 import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
-import { worthOfRepeated } from "../src/study/laws/law.js";
+import { fitLaw } from "../src/study/laws/fit.js";
+import { powerLaw, worthOfRepeated } from "../src/study/laws/law.js";
 import { type RunResult, readResult, writeResult } from "../src/study/run/results.js";
 import { tableOf, writeTable } from "../src/study/run/table.js";
 
@@ -60,7 +62,7 @@ const errorOf = (encoder: string, samples: number): number =>
 async function example(): Promise<{ study: Study; runs: DoneRun[] }> {
   const study = await checkStudy(input);
   const cells = cellsOf(study, {
-    pairs: 100_000,
+    pairsOf: () => 100_000,
     gmacsOf: ({ model }) => (model === "clipwright-nano-32" ? 0.02 : 0.13),
   });
   const runs = study.seeds.flatMap((seed) =>
@@ -99,7 +101,7 @@ describe("the answer of a study", () => {
       regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
       seeds: 1,
     });
-    const cells = cellsOf(study, { pairs: 100_000, gmacsOf: () => 0.02 });
+    const cells = cellsOf(study, { pairsOf: () => 100_000, gmacsOf: () => 0.02 });
     const runs = cells.map((cell): DoneRun => {
       const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
       const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
@@ -159,6 +161,26 @@ describe("the answer of a study", () => {
     assert.match(text, /one pass, part 100 %\n {2}small {2}\d+\.\d \(.*2 seeds\n {2}large/);
     assert.match(text, /small, one pass: E \+ B·x\^-β; β/);
     assert.match(text, /Worth their compute/);
+    // Levels alone would not say which of two runs of a combination it is.
+    assert.match(
+      text,
+      /\n {2}small, [\d.]+ %; (one pass|equal samples).*: \d.* for [\d.]+ · 10⁹ multiply-adds/,
+    );
+    assert.match(text, /overtakes .* at [\d,]+ samples \([\d,]+ samples to [\d,]+ samples\), one pass/);
+    assert.doesNotMatch(text, /\de\+/);
+  });
+
+  it("gives no number for a parameter that is not known, and says what to beware of", async () => {
+    const { study, runs } = await example();
+    const { curves, ...answer } = answerOf(study, runs);
+    const fit = fitLaw(
+      powerLaw,
+      [1, 2, 3, 4, 5, 6].map((x) => ({ x: 1000 * x, y: 0.9 })),
+    );
+    const lines = answerLines({ ...answer, curves: [{ ...curves[0]!, fit }] });
+    const told = lines.find((line) => line.startsWith("small, one pass: E + B"))!;
+    assert.match(told, /; β is not known: any value/);
+    assert.match(told, /; beware: x spans 0\.8 powers of ten/);
   });
 
   it("goes by the runs that there are", async () => {
@@ -217,6 +239,15 @@ describe("results of runs", () => {
   it("are refused when damaged, with the remedy", () => {
     writeFileSync(join(folder, "result.json"), '{"format": 1');
     assert.throws(() => readResult(folder), /result\.json: must hold a run's result.*Remove it/);
+  });
+
+  it("are no table where a factor is called as one of its columns", async () => {
+    const { study } = await example();
+    const samples = { ...study.factors[0]!, name: "samples" };
+    assert.throws(() => tableOf({ ...study, factors: [samples] }, []), {
+      name: "UsageError",
+      key: "factors.samples",
+    });
   });
 
   it("are one table, in CSV and Parquet", async () => {
