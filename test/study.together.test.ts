@@ -35,7 +35,8 @@ function study(name: string, inputs: readonly CellInput[], more: Partial<Finding
     })),
   }));
   return {
-    ...{ format: 1, name, factors, seeds: [0], panels: [], curves: [], crossings: [], left: [] },
+    ...{ format: 1, name, factors, seeds: [0], panels: [], curves: [], crossings: [] },
+    ...{ repetitions: [], left: [] },
     question: { text: `Which ${factors[0]!.name}?`, factor: factors[0]!.name },
     score: { set: "pictures", metric: inputs[0]!.metric ?? "acc1" },
     regimes: [{ name: "one pass", length: { epochs: 1 } }],

@@ -24,8 +24,8 @@ import { factsOf } from "./run/facts.js";
 import { selectionFor } from "./run/parts.js";
 import { readResult } from "./run/results.js";
 import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
-import { scoreRun } from "./run/score.js";
-import { writeTable } from "./run/table.js";
+import { checkScore, scoreRun } from "./run/score.js";
+import { tableOf, writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
 
 export interface OpenStudyOptions {
@@ -72,13 +72,17 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const facts = await factsOf(study);
   const cells = cellsOf(study, facts);
   const planned = runsOf(study, cells);
+  tableOf(study, []);
   const sets = await openSuite(study.suite, { ...(onNote && { onProgress: onNote }) });
+  checkScore(study, sets);
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
   const { prepare, train } = trainerOf(folder, facts);
   const { imageDisk } = study.recipe;
   const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
+  // Made now, so that what is wrong with a table of scores is told before anything is trained.
+  for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
   const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const secondsOf = (run: PlannedRun): number =>

@@ -34,9 +34,15 @@ export async function selectionFor(folder: string, dataset: Dataset, part: PartI
   const pairs = await once(join(parts, "pairs.parquet"), (to) =>
     scorePairs(dataset, { out: to, scores: ["words"] }),
   );
-  return once(path, (to) =>
-    makeSelection(pairs, to, { rules: [{ kind: "random", share: part.random, seed: SEED }] }),
-  );
+  // As many pictures as the cells count, each with all its captions; 1 would be a share.
+  const rule: Rule =
+    part.random < 1
+      ? {
+          ...{ kind: "random", seed: SEED, over: "pictures" },
+          share: Math.max(2, Math.round(part.random * dataset.length)),
+        }
+      : { kind: "random", seed: SEED, share: 1 };
+  return once(path, (to) => makeSelection(pairs, to, { rules: [rule] }));
 }
 
 /** Makes a file that is not there. Of several processes that make it at once the first one's stays: runs know it by its bytes. */
