@@ -59,7 +59,7 @@ export const sampleStudies: Readonly<Record<string, SampleStudy>> = {
   quantity: {
     input: {
       ...common,
-      question: { text: "More pairs, or more passes?", factor: "part" },
+      question: { text: "More pairs, or more passes?", factor: "part", over: "samples" },
       factors: { part: [0.05, 0.1, 0.2, 0.4, 1] },
       regime: Object.fromEntries([2, 4, 8, 16, 32].map((epochs) => [`${epochs} passes`, { epochs }])),
     },

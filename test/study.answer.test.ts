@@ -131,6 +131,37 @@ describe("the answer of a study", () => {
     assert.deepEqual(only("once"), []);
   });
 
+  it("fits one law of repetition to all random parts of one set, where these are what is asked about", async () => {
+    const study = await checkStudy({
+      ...input,
+      question: { text: "More pairs, or more passes?", factor: "part", over: "samples" },
+      recipe: { ...input.recipe, model: "clipwright-nano-32" },
+      factors: { part: [0.1, 0.3, 1] },
+      regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
+      seeds: 1,
+    });
+    const cells = cellsOf(study, { pairsOf: () => 100_000, gmacsOf: () => 0.02 });
+    const runs = cells.map((cell): DoneRun => {
+      const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
+      const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
+      const score = { value: 0.9 - 8 * worth ** -0.35, low: 0, high: 1, n: N };
+      return {
+        cell,
+        seed: 0,
+        result: { ...result, scored: [{ ...result.scored[0]!, scores: [{ metric: "acc1", score }] }] },
+      };
+    });
+    const { repetitions } = answerOf(study, runs);
+    assert.deepEqual(
+      repetitions.map(({ level }) => level),
+      ["every part"],
+    );
+    const { fit } = repetitions[0]!;
+    assert.ok(!("refused" in fit));
+    const found = Object.fromEntries(fit.parameters.map(({ name, value }) => [name, value]));
+    assert.ok(Math.abs(found.R! - 5) < 0.1 && Math.abs(found.E! - 0.1) < 0.01, JSON.stringify(found));
+  });
+
   it("draws curves over samples, finds where they cross, and the runs worth their cost", async () => {
     const { study, runs } = await example();
     const { curves, crossings, frontier } = answerOf(study, runs);

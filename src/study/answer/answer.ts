@@ -280,14 +280,21 @@ function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): reado
   return curves;
 }
 
-/** The points of each level, of all regimes together. */
-const pointsByLevel = (study: Study, metric: Metric, runs: readonly DoneRun[]) =>
-  levelsOf(study).map((level) => ({
-    level,
-    points: runs
-      .filter(({ cell }) => cell.levels[study.question.factor] === level)
-      .map((run) => pointOf(study, metric, run)),
-  }));
+/** The points of each level, of all regimes together; of all levels where these are random parts of one set, for which one law holds. */
+function pointsByLevel(study: Study, metric: Metric, runs: readonly DoneRun[]) {
+  const { factors, question } = study;
+  const { levels } = factors.find(({ name }) => name === question.factor)!;
+  const areParts = levels.every(
+    ({ part, recipe }) => (part === undefined || "random" in part) && Object.keys(recipe).length === 0,
+  );
+  const groups = areParts
+    ? [{ level: `every ${question.factor}`, own: runs }]
+    : levelsOf(study).map((level) => ({
+        level,
+        own: runs.filter(({ cell }) => cell.levels[question.factor] === level),
+      }));
+  return groups.map(({ level, own }) => ({ level, points: own.map((run) => pointOf(study, metric, run)) }));
+}
 
 function tryFit(points: readonly LawPoint[]): Curve["fit"] {
   try {
