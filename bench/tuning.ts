@@ -12,7 +12,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openEngine } from "../src/engines/registry.js";
-import { answerLines } from "../src/study/answer/answer.js";
+import { answerLines } from "../src/study/answer/lines.js";
 import {
   checkStudy,
   type FactorInput,
@@ -163,9 +163,7 @@ for (const [name, part] of Object.entries(parts)) {
     engine,
   });
   const runs = opened.runsOf();
-  const seconds = opened
-    .predictions(runs)
-    .reduce((sum, one) => sum + (one.state === "open" ? one.seconds : 0), 0);
+  const { seconds } = opened.outlook(runs).left;
   process.stdout.write(`${name}: ${runs.length} runs, ${Math.round(seconds)} s left\n`);
   if (!values["dry-run"]) {
     const { failed } = await opened.run(runs, {

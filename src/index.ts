@@ -29,9 +29,11 @@ export {
   preparePicture,
   profileData,
   readFindings,
+  readStudies,
   readTable,
   runTask,
   scorePairs,
+  studiesPage,
   studyPage,
   summarize,
   summarizeTable,
@@ -151,6 +153,7 @@ export type { ModelSummary } from "./models/presets/catalog.js";
 export type { Preset } from "./models/presets/preset.js";
 export { presets } from "./models/presets/presets.js";
 export { type TextSize, textSizes } from "./models/text/text-sizes.js";
+export type { StudiesPageOptions } from "./report/studies/page.js";
 export type { StudyPageOptions } from "./report/study/page.js";
 export type { Guess } from "./serve/classify/classify.js";
 export type { ClassifyOptions } from "./serve/classify/pictures.js";

@@ -22,11 +22,11 @@ const lineBudgets: Readonly<Record<string, number>> = {
   graph: 9500,
   models: 6500,
   nn: 1500,
-  report: 4000,
+  report: 5500,
   serve: 5000,
   settings: 1200,
   storage: 1800,
-  study: 6500,
+  study: 8000,
   train: 12_000,
   web: 1200,
 };

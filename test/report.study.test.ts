@@ -4,11 +4,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { parseHTML } from "linkedom";
 import type { Browser } from "playwright-core";
 import { reportCommand } from "../src/cli/commands/report.js";
-import { type Drawing, draw } from "../src/report/study/draw.js";
 import { costsOf, courseOf, frontierOf, paperCourse, Styles } from "../src/report/study/figures.js";
 import { errorIn, measuresOf } from "../src/report/study/measures.js";
 import { studyPage, writeStudyPage } from "../src/report/study/page.js";
@@ -17,17 +15,16 @@ import { experimentOf, viewsOf } from "../src/report/study/views.js";
 import { type Findings, readFindings, writeFindings } from "../src/study/answer/findings.js";
 import { scratchFolder } from "./data.helpers.js";
 import { sampleFindings } from "./report.study-sample.js";
-import { accessibilityFaults, isTooWide, noBrowser, openBrowser, openPage } from "./support/browser.js";
+import {
+  accessibilityFaults,
+  coveredLabels,
+  isTooWide,
+  noBrowser,
+  openBrowser,
+  openPage,
+} from "./support/browser.js";
 import { runWords } from "./support/command-line.js";
-
-/** Figures are reviewed as diffs: `UPDATE_FIGURES=1 node dist/test/run.js report.study` writes them anew. */
-function assertFigure(name: string, drawing: Drawing | undefined): void {
-  const file = fileURLToPath(new URL(`../../test/fixtures/report/study-${name}.html`, import.meta.url));
-  // A tag a line, so that a diff says what moved.
-  const markup = `${draw(drawing!).text.replaceAll("><", ">\n<")}\n`;
-  if (process.env.UPDATE_FIGURES === "1") writeFileSync(file, markup);
-  assert.equal(markup, readFileSync(file, "utf8"), `${name}: look at the diff, then UPDATE_FIGURES=1`);
-}
+import { assertFigure } from "./support/figure.js";
 
 const kinds = ["encoders", "quantity", "quality", "strategies"] as const;
 const all = new Map<string, Findings>();
@@ -42,10 +39,10 @@ suite("the figures of a study", () => {
     const findings = all.get("encoders")!;
     const [measure] = measuresOf(findings);
     const styles = stylesOf(findings);
-    assertFigure("course", courseOf(findings, measure!, viewsOf(findings)[0]!, styles));
-    assertFigure("paper", paperCourse("encoders", "equal samples", "zero-shot", styles));
-    assertFigure("frontier", frontierOf(findings, measure!, styles));
-    assertFigure("costs", costsOf(findings, styles));
+    assertFigure("study-course", courseOf(findings, measure!, viewsOf(findings)[0]!, styles));
+    assertFigure("study-paper", paperCourse("encoders", "equal samples", "zero-shot", styles));
+    assertFigure("study-frontier", frontierOf(findings, measure!, styles));
+    assertFigure("study-costs", costsOf(findings, styles));
   });
 
   test("lie along what the study varies, and beside the paper's experiment", () => {
@@ -154,9 +151,13 @@ suite("the page of a study", () => {
     assert.match(page, /<h1>Which encoder, for how much data\?<\/h1>/);
     assert.match(page, /ViT overtakes ResNet-50 at [\d.]+k samples \([\d.]+k to [\d.]+k\), one pass\./);
     assert.match(page, /cannot be told apart/);
-    assert.match(page, /E \+ B·x\^-β; β = /);
-    assert.match(page, /Without its largest runs the curve foretells/);
-    assert.match(page, /No curve<\/b> for ViT \(equal samples\): .*needs at least 5 runs/);
+    const { document } = parseHTML(page);
+    const heads = [...document.querySelectorAll("#curves th[scope=col]")].map((one) => one.textContent);
+    assert.deepEqual(heads, ["", "β", "E", "B", "R²", "largest run foretold", "it came to"]);
+    const rows = [...document.querySelectorAll("#curves tbody tr")].map((row) => row.textContent);
+    assert.equal(rows.length, 2);
+    for (const row of rows) assert.match(row!, /^(ViT|ResNet-50), one pass.* at 130k/);
+    assert.match(page, /No curve<\/b> for ViT, equal samples: .*needs at least 5 runs/);
     assert.match(page, /ResNet-50, 30 %; equal samples; seed 1<\/b> failed: train: the loss is not a number/);
     assert.match(page, /2 runs are in no figure of this page\. 1 is not done yet/);
     assert.match(page, /of training were foretold for these runs; they took/);
@@ -164,6 +165,35 @@ suite("the page of a study", () => {
     assert.match(page, /default-src 'none'/);
     assert.doesNotMatch(page, /<link|@import|url\(|<script src|NaN|undefined|Infinity|\[object/);
     assert(page.length < 500_000, `${page.length}`);
+  });
+
+  test("tells what samples are worth that are seen again: a line for each set, and the law's numbers", () => {
+    const { document } = parseHTML(studyPage(all.get("quantity")!));
+    const chart = document.querySelector("#again-every-part")!;
+    assert.deepEqual(
+      [...chart.querySelectorAll(".keys li")].map((one) => one.textContent),
+      ["6.5k pairs", "13k pairs", "26k pairs", "52k pairs", "130k pairs"],
+    );
+    assert.equal(chart.querySelectorAll("tbody tr").length, 25);
+    const section = chart.closest("section")!;
+    assert.deepEqual(
+      [...section.querySelectorAll(".laws th")].map((one) => one.textContent),
+      ["", "β", "R", "E", "B", "R²", "largest run foretold", "it came to", "every part"],
+    );
+    // A law that is not known is not told as if it were.
+    const [law] = all.get("quantity")!.repetitions;
+    assert.ok(law!.parameters!.some(({ unknown }) => unknown === undefined));
+    const unknown = {
+      ...law!,
+      parameters: law!.parameters!.map((one) => ({ ...one, unknown: "too few runs" })),
+    };
+    const page = studyPage({ ...all.get("quantity")!, repetitions: [unknown] });
+    assert.match(page, /<b>Not known<\/b>: β, R, E, B of every part: too few runs\./);
+    // Findings of before there was this.
+    const folder = scratchFolder();
+    const { repetitions: _, ...before } = all.get("quantity")!;
+    writeFindings(folder, before as Findings);
+    assert.deepEqual(readFindings(folder).repetitions, []);
   });
 
   test("escapes every text that comes from outside", () => {
@@ -297,13 +327,7 @@ suite("the page of a study in a browser", { skip: noBrowser() }, () => {
         assert.equal(await isTooWide(page), false, "with all tables open");
         assert.deepEqual(await accessibilityFaults(page), []);
         // Labels of one chart lie apart: none covers another.
-        const covered =
-          await page.evaluate(`[...document.querySelectorAll("figure.chart > svg")].flatMap((svg) => {
-          const boxes = [...svg.querySelectorAll("text")].filter((one) => one.textContent !== "").map((one) => [one.textContent, one.getBoundingClientRect()]);
-          return boxes.flatMap(([a, p], at) => boxes.slice(at + 1).filter(([, q]) =>
-            p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2).map(([b]) => svg.parentNode.id + ": " + a + " and " + b));
-        })`);
-        assert.deepEqual(covered, []);
+        assert.deepEqual(await coveredLabels(page), []);
         assert.deepEqual(troubles, []);
         await context.close();
       }

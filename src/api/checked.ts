@@ -49,8 +49,13 @@ import { makeClip as make } from "../models/clip.js";
 import { parseClipConfig as parse } from "../models/config/config.js";
 import { summarize as summaryOf } from "../models/presets/catalog.js";
 import { findPreset as presetNamed } from "../models/presets/presets.js";
+import type { StudiesPageOptions } from "../report/studies/page.js";
 import type { StudyPageOptions } from "../report/study/page.js";
-import { type Findings, readFindings as findingsIn } from "../study/answer/findings.js";
+import {
+  type Findings,
+  readFindings as findingsIn,
+  readStudies as studiesFrom,
+} from "../study/answer/findings.js";
 import { completeRecipe } from "../study/plan/complete.js";
 import type { TrainHooks, TrainResult } from "../train/hooks.js";
 import type { RecipeInput } from "../train/recipe/recipe.js";
@@ -577,6 +582,22 @@ export const train = checkedAsync(
 
 /** What the study in `folder` came to: its `findings.json`. Throws `UsageError` where there is none, or it is damaged. */
 export const readFindings = checked("readFindings", findingsIn, 1, ["folder", text]);
+
+/** What the studies in `folder` came to, by the names of their folders in it. Throws `UsageError` where there is none, or one is damaged. */
+export const readStudies = checked("readStudies", studiesFrom, 1, ["folder", text]);
+
+/** The page of several studies as one HTML document that loads nothing: docs/studies.md, "Several studies". */
+export const studiesPage = checkedAsync(
+  "studiesPage",
+  async (studies: readonly Findings[], how: StudiesPageOptions = {}): Promise<string> =>
+    (await import("../report/studies/page.js")).studiesPage(studies, how),
+  1,
+  [
+    "studies",
+    listOf(thing("what a study came to, as readFindings gives", "question", "cells", "panels", "curves")),
+  ],
+  ["options", options<StudiesPageOptions>({ command: text, links: object })],
+);
 
 /** The page of a study as one HTML document that loads nothing: docs/studies.md, "The page". */
 export const studyPage = checkedAsync(

@@ -76,3 +76,11 @@ export async function accessibilityFaults(page: Page): Promise<string[]> {
 /** Whether the page is wider than the screen. */
 export const isTooWide = (page: Page): Promise<boolean> =>
   page.evaluate("document.documentElement.scrollWidth > innerWidth") as Promise<boolean>;
+
+/** Labels of one chart of which one covers the other, as pairs; charts of a report are meant. */
+export const coveredLabels = (page: Page): Promise<string[]> =>
+  page.evaluate(`[...document.querySelectorAll("figure.chart > svg")].flatMap((svg) => {
+    const boxes = [...svg.querySelectorAll("text")].filter((one) => one.textContent !== "").map((one) => [one.textContent, one.getBoundingClientRect()]);
+    return boxes.flatMap(([a, p], at) => boxes.slice(at + 1).filter(([, q]) =>
+      p.left < q.right - 1 && q.left < p.right - 1 && p.top < q.bottom - 2 && q.top < p.bottom - 2).map(([b]) => svg.parentNode.id + ": " + a + " and " + b));
+  })`) as Promise<string[]>;

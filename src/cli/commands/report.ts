@@ -1,4 +1,4 @@
-/** `clipwright report RUN`: one page that shows a run, or a study. */
+/** `clipwright report RUN`: one page that shows a run, a study, or several studies. */
 
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { loadModel } from "../../evaluate/model/load-model.js";
 import { makeRunPage } from "../../report/run/make.js";
 import type { RunReport } from "../../report/run/run.js";
 import { defaulted, integer, list, optional, text } from "../../settings/fields.js";
+import { studiesIn } from "../../study/answer/findings.js";
 import { heldOutSets, recipeOf, type ScoredSet, seenIn } from "../../train/run/data.js";
 import { defineCommand } from "../command.js";
 import { commandLine } from "../command-line.js";
@@ -20,10 +21,12 @@ import { featureOptions, modelOptions, openFeatures } from "../scoring.js";
 export const reportCommand = defineCommand({
   name: "report",
   summary:
-    "Write a page about a run: curves, scores, pictures with their guessed names or captions, text queries; or about a study.",
+    "Write a page about a run: curves, scores, pictures with their guessed names or captions, text queries; or about a study, or all studies of a folder.",
   description:
-    "Without --data the page shows pictures that the run held out, if it held out any. Pictures with labels are named, pictures with captions find theirs, and queries need neither. Of a study's folder (studies/NAME) the page shows what its runs say: see docs/studies.md.",
-  positionals: [{ name: "RUN", doc: "A run's folder, or a study's.", required: true }],
+    "Without --data the page shows pictures that the run held out, if it held out any. Pictures with labels are named, pictures with captions find theirs, and queries need neither. Of a study's folder (studies/NAME) the page shows what its runs say, of a folder of studies (studies) what they say together: see docs/studies.md.",
+  positionals: [
+    { name: "RUN", doc: "A run's folder, a study's, or one that holds studies'.", required: true },
+  ],
   options: {
     Pictures: {
       data: optional(
@@ -39,7 +42,7 @@ export const reportCommand = defineCommand({
     Model: { ...modelOptions, ...featureOptions },
     Output: {
       about: optional(text("FILE"), "JSON with title, summary, notes, licences to put on the page."),
-      output: optional(text("FILE"), "The page; RUN/report.html otherwise, index.html of a study."),
+      output: optional(text("FILE"), "The page; RUN/report.html otherwise, index.html of studies."),
     },
   },
   brief: ["data", "classnames", "templates", "queries", "pictures", "name", "about", "output"],
@@ -50,17 +53,22 @@ export const reportCommand = defineCommand({
       "Photos with captions or a folder per class.",
     ],
     ["clipwright report studies/encoders", "Writes studies/encoders/index.html."],
+    ["clipwright report studies", "Writes studies/index.html: what to take for how much, by all of them."],
   ],
   async run({ options, given, positionals, terminal }) {
     const [run] = positionals as [string];
-    if (existsSync(join(run, "findings.json"))) {
+    const isStudy = existsSync(join(run, "findings.json"));
+    if (isStudy || studiesIn(run).length > 0) {
       const more = Object.keys(given).find((key) => key !== "output");
       if (more !== undefined)
-        throw new UsageError(`report: ${more} is for pages of runs; got a study, ${run}. Leave it out.`, {
-          key: more,
-        });
-      const { writeStudyPage } = await import("../../report/study/page.js");
-      terminal.out(`${writeStudyPage(run, options.output)}\n`);
+        throw new UsageError(
+          `report: ${more} is for pages of runs; got ${isStudy ? "a study" : "studies"}, ${run}. Leave it out.`,
+          { key: more },
+        );
+      const write = isStudy
+        ? (await import("../../report/study/page.js")).writeStudyPage
+        : (await import("../../report/studies/page.js")).writeStudiesPage;
+      terminal.out(`${write(run, options.output)}\n`);
       return 0;
     }
     using progress = new ProgressLine(terminal);

@@ -5,23 +5,19 @@ import { writeFileAtomic } from "../../core/files.js";
 import { comparedNumber } from "../../evaluate/compare.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric } from "../../evaluate/tasks/task.js";
-import {
-  type Findings,
-  type FoundCurve,
-  type FoundPanel,
-  readFindings,
-} from "../../study/answer/findings.js";
+import { type Findings, type FoundPanel, readFindings } from "../../study/answer/findings.js";
 import { paperFacts } from "../../study/paper/facts.js";
 import { type PaperExperiment, paperSource } from "../../study/paper/paper.js";
 import { shortNumber } from "../charts/scale.js";
-import { type Html, type HtmlChild, html } from "../page/html.js";
+import { type Html, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
-import { draw } from "./draw.js";
 import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "./figures.js";
+import { curvesSection, repetitionSection } from "./laws.js";
 import { measuresOf } from "./measures.js";
-import { type Beside, beside, comparisonsOf, coursesOf, gridsOf } from "./rows.js";
+import { beside, comparisonsOf, coursesOf, section } from "./rows.js";
 import { studyStyle } from "./style.js";
+import { answered, type Panel, panelsBySize } from "./summary.js";
 import { experimentOf, levelsOf } from "./views.js";
 
 /** Panels of levels that are shown; the others are folded. */
@@ -46,15 +42,18 @@ export function studyPage(findings: Findings, { command }: StudyPageOptions = {}
   const measures = measuresOf(findings);
   const styles = new Styles(levelsOf(findings, findings.question.factor));
   const experiment = experimentOf(findings);
+  const { best, crossings, told } = answered(findings, metric);
+  const summary = [...best, ...crossings, ...told].join(" ");
   return writePage(
     findings.question.text,
-    html`<header><h1>${findings.question.text}</h1><p class="summary">${summaryOf(findings, metric)}</p>
+    html`<header><h1>${findings.question.text}</h1><p class="summary">${summary}</p>
 ${headlineList(headlines(findings, metric))}</header>
 ${panelsSection(findings, metric)}
 ${measures.map((measure) =>
   section(measure.title, "Errors: the lower, the better.", coursesOf(findings, measure, experiment, styles)),
 )}
 ${curvesSection(findings)}
+${repetitionSection(findings, measures[0]!)}
 ${section(
   "Other scores against this one",
   "Whether what is better by one score is better by the others too.",
@@ -86,86 +85,6 @@ const paperNote =
   "The paper's runs see up to 3.4 · 10⁹ samples of its own data, scored on ImageNet and COCO. Its curves stand here for their shape: at which place levels change order, and where they level off. Its errors and one's own are not of the same test.";
 
 const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count} seeds`);
-
-/** A panel by the regimes that ask for its runs. */
-interface Panel extends FoundPanel {
-  readonly name: string;
-}
-
-/** The panels, those of the most pairs and samples first; regimes that ask for the same runs together. */
-function panelsBySize({ panels, cells }: Findings): readonly Panel[] {
-  const size = ({ regime, others }: FoundPanel): number =>
-    Math.max(
-      0,
-      ...cells
-        .filter(
-          (cell) =>
-            cell.regimes.includes(regime) &&
-            Object.entries(others).every(([factor, level]) => cell.levels[factor] === level),
-        )
-        .map((cell) => cell.pairs * 1e12 + cell.samples),
-    );
-  const alike = new Map<string, FoundPanel[]>();
-  for (const panel of [...panels].sort((a, b) => size(b) - size(a))) {
-    const key = JSON.stringify([panel.others, panel.rows]);
-    alike.set(key, [...(alike.get(key) ?? []), panel]);
-  }
-  return [...alike.values()].map((same) => {
-    const regimes = same.map(({ regime }) => regime).join(" and ");
-    const others = Object.entries(same[0]!.others).map(([factor, level]) => `${factor} ${level}`);
-    return { ...same[0]!, name: [regimes, ...others].join(", ") };
-  });
-}
-
-function bestOf({ rows }: FoundPanel, { better }: Metric) {
-  return rows.reduce((a, b) =>
-    (better === "higher" ? b.score.value > a.score.value : b.score.value < a.score.value) ? b : a,
-  );
-}
-
-/** The answer in a few sentences: the best where most was seen, whether it is told from the next, and where curves cross. */
-function summaryOf(findings: Findings, metric: Metric): string {
-  const panels = panelsBySize(findings);
-  const pairs = findings.panels.flatMap((panel) => panel.pairs);
-  const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart").length;
-  const sentences: string[] = [];
-  const largest = panels[0];
-  if (largest !== undefined) {
-    const best = bestOf(largest, metric);
-    const against = largest.pairs.filter(
-      ({ first, second }) => first === best.level || second === best.level,
-    );
-    const open = against.filter(({ verdict }) => verdict === "cannot be told apart");
-    const others = open.map(({ first, second }) => (first === best.level ? second : first));
-    const verdict =
-      against.length === 0
-        ? ""
-        : open.length === 0
-          ? ", and is better than all others by more than chance"
-          : `; it cannot be told apart from ${others.join(", ")}`;
-    sentences.push(`With ${largest.name}, ${best.level} has the best score${verdict}.`);
-  }
-  for (const { first, second, regime, found } of findings.crossings)
-    if ("x" in found) sentences.push(crossingWords(findings, first, second, regime, found));
-  if (pairs.length > 0)
-    sentences.push(
-      `${told} of ${pairs.length} ${pairs.length === 1 ? "difference is" : "differences are"} more than chance.`,
-    );
-  return sentences.join(" ");
-}
-
-const UNITS = { samples: "samples", gmacs: "GMACs", seconds: "seconds" } as const;
-
-function crossingWords(
-  { question }: Findings,
-  first: string,
-  second: string,
-  regime: string,
-  found: { readonly x: number; readonly low: number; readonly high: number; readonly overtakes: string },
-): string {
-  const [winner, other] = found.overtakes === "second" ? [second, first] : [first, second];
-  return `${winner} overtakes ${other} at ${shortNumber(found.x)} ${UNITS[question.over ?? "samples"]} (${shortNumber(found.low)} to ${shortNumber(found.high)}), ${regime}.`;
-}
 
 function headlines(findings: Findings, metric: Metric) {
   const { cells, left, score } = findings;
@@ -253,54 +172,6 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
     alike.length > 0 &&
     html`<li><b>Cannot be told apart</b>: ${alike.map(({ first, second }) => `${first} and ${second}`).join("; ")}.</li>`
   }</ul><details><summary>By how much</summary>${sentences}</details>`;
-}
-
-/** Charts under a heading; nothing where there is none. */
-function section(title: string, lead: HtmlChild, rows: readonly Beside[]): Html | undefined {
-  if (rows.length === 0) return undefined;
-  return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
-${gridsOf(rows).map((charts) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
-}
-
-function curvesSection(findings: Findings): Html | undefined {
-  const { curves, crossings, question } = findings;
-  const fitted = curves.filter(({ drawn }) => drawn !== undefined);
-  const refused = new Map<string, string[]>();
-  for (const { regime, level, refused: why } of curves)
-    if (why !== undefined) refused.set(why, [...(refused.get(why) ?? []), `${level} (${regime})`]);
-  if (curves.length === 0) return undefined;
-  return html`<section id="curves"><h2>Curves</h2>
-<p class="lead">Error over ${UNITS[question.over ?? "samples"]}, as a share in 0 … 1, fitted to every run. Where the runs do not tell a number, it is said.</p>
-<ul class="plain">${fitted.map((curve) => curveItem(curve))}
-${[...refused].map(([why, which]) => html`<li><b>No curve</b> for ${which.join(", ")}: ${why}</li>`)}
-${crossings.map(
-  ({ first, second, regime, found }) =>
-    html`<li>${"x" in found ? crossingWords(findings, first, second, regime, found) : `${first} and ${second}, ${regime}: ${found.unknown}.`}</li>`,
-)}</ul></section>`;
-}
-
-function curveItem({
-  regime,
-  level,
-  formula,
-  parameters = [],
-  r2,
-  warnings = [],
-  heldOut,
-}: FoundCurve): Html {
-  const three = (x: number): string => String(Number(x.toPrecision(3)));
-  const numbers = parameters.map(
-    ({ name, value, low, high, unknown }) =>
-      `${name} = ${three(value)} (${unknown === undefined ? `${three(low)} to ${three(high)}` : `not known: ${unknown}`})`,
-  );
-  const check =
-    heldOut === undefined
-      ? undefined
-      : `Without its largest runs the curve foretells ${three(heldOut.predicted)} (${three(heldOut.low)} to ${three(heldOut.high)}) for ${shortNumber(heldOut.x)}; it came to ${three(heldOut.y)}${
-          heldOut.y < heldOut.low || heldOut.y > heldOut.high ? ", outside" : ""
-        }.`;
-  return html`<li><b>${level}</b>, ${regime}: ${formula}; ${numbers.join("; ")}; R² ${(r2 ?? 0).toFixed(2)}.
-<br><span class="quiet">${[check, ...warnings.map((one) => `Beware: ${one}.`)].filter((one) => one !== undefined).join(" ")}</span></li>`;
 }
 
 function costsSection(findings: Findings, styles: Styles): Html | undefined {

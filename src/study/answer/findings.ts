@@ -3,6 +3,7 @@
  * and what is missing. The study's page is made of it alone, wherever the runs are.
  */
 
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { UsageError } from "../../core/errors.js";
@@ -15,10 +16,11 @@ import { findMetric } from "../../evaluate/tasks/index.js";
 import type { TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { PartInput, RegimeInput, Study } from "../design/study.js";
-import { holdOutLargest, type Parameter, predict } from "../laws/fit.js";
+import { type FitOptions, holdOutLargest, type LawFit, type Parameter, predict } from "../laws/fit.js";
 import type { LawPoint } from "../laws/law.js";
 import type { Spent } from "../run/costs.js";
 import { type Answer, type Curve, type CurveCrossing, type DoneRun, meanScore } from "./answer.js";
+import { RESAMPLES, type Repetition } from "./repetition.js";
 
 /** Level by factor. */
 export type Levels = Readonly<Record<string, string>>;
@@ -69,20 +71,14 @@ export interface FoundPanel {
   }[];
 }
 
-export interface FoundCurve {
-  readonly regime: string;
+/** A law through runs, or why there is none. */
+export interface FoundLaw {
   readonly level: string;
-  readonly points: readonly LawPoint[];
-  /** Why there is no curve. */
   readonly refused?: string | undefined;
   readonly formula?: string | undefined;
   readonly parameters?: readonly Parameter[] | undefined;
   readonly r2?: number | undefined;
   readonly warnings?: readonly string[] | undefined;
-  /** The curve with its band of 95 %, at even ratios of x. */
-  readonly drawn?:
-    | readonly { readonly x: number; readonly value: number; readonly low: number; readonly high: number }[]
-    | undefined;
   /** What the other runs foretell of the one that spent most. */
   readonly heldOut?:
     | {
@@ -95,6 +91,26 @@ export interface FoundCurve {
     | undefined;
 }
 
+/** A curve with its band of 95 %, at even ratios of x. */
+export type FoundBand = readonly {
+  readonly x: number;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}[];
+
+export interface FoundCurve extends FoundLaw {
+  readonly regime: string;
+  readonly points: readonly LawPoint[];
+  readonly drawn?: FoundBand | undefined;
+}
+
+/** What samples are worth that are seen again. */
+export interface FoundRepetition extends FoundLaw {
+  /** Error over samples of a set of `unique` pairs, for each set that is seen more than once. */
+  readonly drawn?: readonly { readonly unique: number; readonly curve: FoundBand }[] | undefined;
+}
+
 export interface Findings {
   readonly format: 1;
   readonly name: string;
@@ -103,6 +119,8 @@ export interface Findings {
     readonly factor: string;
     readonly over?: Study["question"]["over"] | undefined;
   };
+  /** Sources that the runs were trained on, where no level says otherwise; files of earlier versions do not tell. */
+  readonly trainData?: readonly string[] | undefined;
   readonly score: Study["score"];
   readonly factors: readonly {
     readonly name: string;
@@ -120,6 +138,8 @@ export interface Findings {
   readonly panels: readonly FoundPanel[];
   readonly curves: readonly FoundCurve[];
   readonly crossings: readonly CurveCrossing[];
+  /** None where the study's question is not over samples, or no set is seen more than once. */
+  readonly repetitions: readonly FoundRepetition[];
   /** Runs that are not done, with the reason where one failed. */
   readonly left: readonly {
     readonly levels: Levels;
@@ -142,8 +162,9 @@ export interface FindingsInput {
 }
 
 const FILE = "findings.json";
-/** Places at which a curve is drawn. */
+/** Places at which a curve is drawn; at fewer, where there is one for each set. */
 const PLACES = 48;
+const PLACES_OF_REPEATED = 20;
 
 export function findingsOf({
   study,
@@ -153,7 +174,7 @@ export function findingsOf({
   foretold = () => undefined,
   spent,
 }: FindingsInput): Findings {
-  const { name, question, score, regimes, seeds, suite } = study;
+  const { name, question, recipe, score, regimes, seeds, suite } = study;
   const { text, factor, over } = question;
   const byCell = new Map<Cell, DoneRun[]>();
   for (const run of done) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
@@ -161,6 +182,7 @@ export function findingsOf({
     format: 1,
     name,
     question: { text, factor, ...(over !== undefined && { over }) },
+    ...(recipe.trainData !== undefined && { trainData: [recipe.trainData].flat() }),
     score,
     factors: study.factors.map((one) => ({
       name: one.name,
@@ -186,6 +208,7 @@ export function findingsOf({
     })),
     curves: answer.curves.map(curveOf),
     crossings: answer.crossings,
+    repetitions: answer.repetitions.map(repetitionOf),
     left: left.map(({ cell, seed, failed }) => ({
       levels: cell.levels,
       regimes: cell.regimes,
@@ -241,20 +264,43 @@ function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: num
 function curveOf({ regime, level, points, fit }: Curve): FoundCurve {
   if ("refused" in fit) return { regime, level, points, refused: fit.refused };
   const xs = points.map(({ x }) => x);
-  const [least, largest] = [Math.min(...xs), Math.max(...xs)];
-  const drawn = Array.from({ length: PLACES }, (_, i) => {
-    const x = least * (largest / least) ** (i / (PLACES - 1));
-    const { value, low, high } = predict(fit, { x });
-    return { x, value, low, high };
-  });
-  const { law, parameters, r2, warnings } = fit;
-  const heldOut = tryHeldOut(fit.law, points);
-  return { regime, level, points, formula: law.formula, parameters, r2, warnings, drawn, ...heldOut };
+  const drawn = bandOf(fit, [Math.min(...xs), Math.max(...xs)], PLACES);
+  return { regime, points, ...lawOf(level, fit), drawn };
 }
 
-function tryHeldOut(...[law, points]: Parameters<typeof holdOutLargest>): Pick<FoundCurve, "heldOut"> {
+function repetitionOf({ level, fit }: Repetition): FoundRepetition {
+  if ("refused" in fit) return { level, refused: fit.refused };
+  const sets = [...new Set(fit.points.map(({ unique }) => unique!))].sort((a, b) => a - b);
+  const drawn = sets.flatMap((unique) => {
+    const most = Math.max(...fit.points.filter((one) => one.unique === unique).map(({ x }) => x));
+    return most > unique
+      ? [{ unique, curve: bandOf(fit, [unique, most], PLACES_OF_REPEATED, { unique }) }]
+      : [];
+  });
+  return { ...lawOf(level, fit, { resamples: RESAMPLES }), drawn };
+}
+
+function bandOf(
+  fit: LawFit,
+  [least, most]: readonly [number, number],
+  places: number,
+  rest: Partial<LawPoint> = {},
+): FoundBand {
+  return Array.from({ length: places }, (_, i) => {
+    const x = least * (most / least) ** (i / (places - 1));
+    const { value, low, high } = predict(fit, { ...rest, x });
+    return { x, value, low, high };
+  });
+}
+
+function lawOf(level: string, fit: LawFit, options: FitOptions = {}): FoundLaw {
+  const { law, points, parameters, r2, warnings } = fit;
+  return { level, formula: law.formula, parameters, r2, warnings, ...tryHeldOut(law, points, options) };
+}
+
+function tryHeldOut(...[law, points, options]: Parameters<typeof holdOutLargest>): Pick<FoundLaw, "heldOut"> {
   try {
-    const { point, predicted, low, high } = holdOutLargest(law, points);
+    const { point, predicted, low, high } = holdOutLargest(law, points, options);
     return { heldOut: { x: point.x, y: point.y, predicted, low, high } };
   } catch (error) {
     // Without its largest runs the curve has too few.
@@ -284,6 +330,18 @@ const length = z.union([
   z.object({ time: z.string() }),
 ]) satisfies z.ZodType<RegimeInput>;
 const point = z.object({ x: z.number(), y: z.number(), unique: z.number().optional() });
+const band = z.array(z.object({ x: z.number(), ...interval }));
+const law = {
+  level: z.string(),
+  refused: z.string().optional(),
+  formula: z.string().optional(),
+  parameters: z.array(z.object({ name: z.string(), ...interval, unknown: z.string().optional() })).optional(),
+  r2: z.number().optional(),
+  warnings: names.optional(),
+  heldOut: z
+    .object({ x: z.number(), y: z.number(), predicted: z.number(), low: z.number(), high: z.number() })
+    .optional(),
+};
 const schema = z.object({
   format: z.literal(1),
   name: z.string(),
@@ -292,6 +350,7 @@ const schema = z.object({
     factor: z.string(),
     over: z.enum(["samples", "gmacs", "seconds"]).optional(),
   }),
+  trainData: names.optional(),
   score: z.object({ set: z.string(), metric: z.string() }),
   factors: z.array(
     z.object({
@@ -342,30 +401,7 @@ const schema = z.object({
       ),
     }),
   ),
-  curves: z.array(
-    z.object({
-      regime: z.string(),
-      level: z.string(),
-      points: z.array(point),
-      refused: z.string().optional(),
-      formula: z.string().optional(),
-      parameters: z
-        .array(z.object({ name: z.string(), ...interval, unknown: z.string().optional() }))
-        .optional(),
-      r2: z.number().optional(),
-      warnings: names.optional(),
-      drawn: z.array(z.object({ x: z.number(), ...interval })).optional(),
-      heldOut: z
-        .object({
-          x: z.number(),
-          y: z.number(),
-          predicted: z.number(),
-          low: z.number(),
-          high: z.number(),
-        })
-        .optional(),
-    }),
-  ),
+  curves: z.array(z.object({ ...law, regime: z.string(), points: z.array(point), drawn: band.optional() })),
   crossings: z.array(
     z.object({
       regime: z.string(),
@@ -383,6 +419,9 @@ const schema = z.object({
       ]),
     }),
   ),
+  repetitions: z
+    .array(z.object({ ...law, drawn: z.array(z.object({ unique: z.number(), curve: band })).optional() }))
+    .default([]),
   left: z.array(z.object({ levels, regimes: names, seed: z.number(), failed: z.string().optional() })),
   spent: z
     .object({ runs: z.number(), predictedSeconds: z.number(), seconds: z.number(), load: z.number() })
@@ -400,3 +439,22 @@ export function readFindings(folder: string): Findings {
     { file, key: path.join(".") },
   );
 }
+
+/** The studies in `folder`, by name: what each of its folders with a `findings.json` came to, called as that folder is. Throws `UsageError`. */
+export function readStudies(folder: string): readonly Findings[] {
+  const names = studiesIn(folder);
+  if (names.length === 0)
+    throw new UsageError(
+      `${folder}: no folder in it has a ${FILE}. Name the folder that holds the studies' folders, or run a study.`,
+      { file: folder },
+    );
+  return names.map((name) => ({ ...readFindings(join(folder, name)), name }));
+}
+
+/** The folders of `folder` that hold a study's findings, by name. */
+export const studiesIn = (folder: string): readonly string[] =>
+  statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true
+    ? readdirSync(folder)
+        .filter((name) => existsSync(join(folder, name, FILE)))
+        .sort()
+    : [];

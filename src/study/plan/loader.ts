@@ -46,8 +46,16 @@ export async function measureLoader(
     await scorePairs(part, { out: scores, scores: ["words"] });
     await makeSelection(scores, select, { rules: [] });
     const { sampleWeight: _, ...rest } = recipe;
-    // Holding out looks at every picture, which a few steps need not wait for.
-    const short = { ...rest, select, valSplit: 0, steps: 2 * STEPS, logs: folder, name: "trial" };
+    // Holding out looks at every picture, which a few steps need not wait for. A trial must not find what one before it kept.
+    const short = {
+      ...rest,
+      select,
+      valSplit: 0,
+      imageDisk: 0,
+      steps: 2 * STEPS,
+      logs: folder,
+      name: "trial",
+    };
     const reports = await stepsOf(short);
     const fresh = Math.floor(count / batchSize);
     const beside = (steps: readonly StepReport[]): number =>

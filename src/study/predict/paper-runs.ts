@@ -1,8 +1,8 @@
 /** The paper's runs as the facts that scores are predicted from: its zero-shot curves over pairs and passes (`../paper/curves.ts`). */
 
-import { InternalError } from "../../core/errors.js";
 import { paperCurves } from "../paper/curves.js";
-import { type PaperCurve, type PaperExperiment, paperSource } from "../paper/paper.js";
+import type { PaperExperiment } from "../paper/paper.js";
+import { B32_GMACS, spentAt } from "../paper/spent.js";
 import type { Terms } from "./terms.js";
 
 export interface PaperRun extends Terms {
@@ -14,10 +14,6 @@ export interface PaperRun extends Terms {
 
 /** Classes of ImageNet. */
 const CLASSES = 1000;
-/** ViT-B/32, which the curves are of that name no encoder: multiply-adds of a pair, 10⁹. */
-const B32_GMACS = 5.76;
-/** Of the curves over augmentations (figure 1b). */
-const AUGMENTED_PASSES = 30;
 
 const families: Readonly<Record<string, string>> = {
   "ResNet-50": "resnet",
@@ -32,17 +28,6 @@ const strategies: Readonly<Record<string, string>> = {
   "CLIP + augmentation": "clip-aug",
   "Stacked RandAugment": "clip-aug",
 };
-
-/** Different pairs and samples of a curve's point. */
-function spentAt({ over, level, regime, experiment }: PaperCurve, x: number) {
-  if (over === "epochs") {
-    const unique = Number(/^(\d+)M pairs$/.exec(level)?.[1]) * 1e6;
-    if (Number.isNaN(unique)) throw new InternalError(`paper: no size of a set in "${level}"`);
-    return { unique, samples: x * unique };
-  }
-  if (regime === "equal samples") return { unique: x, samples: paperSource.pairs };
-  return { unique: x, samples: experiment === "augmentation" ? AUGMENTED_PASSES * x : x };
-}
 
 /** Lines that are drawn a second time beside others, and augmentations that are not ours. */
 const left: Readonly<Partial<Record<PaperExperiment, readonly string[]>>> = {

@@ -23,7 +23,7 @@ export function sumOfWords(words: Uint32Array, start = 0, end = words.length): n
   return sum >>> 0;
 }
 
-export const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK);
+const blocksOf = (bytes: number): number => Math.ceil(bytes / BLOCK);
 
 /** Blocks of a record with its header. */
 export const recordBlocks = (width: number, height: number): number => 1 + blocksOf(width * height * 3);
