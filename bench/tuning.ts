@@ -12,7 +12,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openEngine } from "../src/engines/registry.js";
-import { answerLines } from "../src/study/answer/answer.js";
+import { answerLines } from "../src/study/answer/lines.js";
 import {
   checkStudy,
   type FactorInput,

@@ -59,7 +59,7 @@ export const sampleStudies: Readonly<Record<string, SampleStudy>> = {
   quantity: {
     input: {
       ...common,
-      question: { text: "More pairs, or more passes?", factor: "part" },
+      question: { text: "More pairs, or more passes?", factor: "part", over: "samples" },
       factors: { part: [0.05, 0.1, 0.2, 0.4, 1] },
       regime: Object.fromEntries([2, 4, 8, 16, 32].map((epochs) => [`${epochs} passes`, { epochs }])),
     },
@@ -111,7 +111,7 @@ export async function sampleFindings(name: string): Promise<Findings> {
   const { input, law, gmacs = {} } = sampleStudies[name]!;
   const study = await checkStudy(input, { name });
   const cells = cellsOf(study, {
-    pairs: PAIRS,
+    pairsOf: () => PAIRS,
     gmacsOf: ({ model, strategy }) =>
       gmacs[strategy] ?? (model === "clipwright-micro-32" ? gmacs["ResNet-50"] : gmacs.ViT) ?? 0.06,
   });

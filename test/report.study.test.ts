@@ -151,9 +151,13 @@ suite("the page of a study", () => {
     assert.match(page, /<h1>Which encoder, for how much data\?<\/h1>/);
     assert.match(page, /ViT overtakes ResNet-50 at [\d.]+k samples \([\d.]+k to [\d.]+k\), one pass\./);
     assert.match(page, /cannot be told apart/);
-    assert.match(page, /E \+ B·x\^-β; β = /);
-    assert.match(page, /Without its largest runs the curve foretells/);
-    assert.match(page, /No curve<\/b> for ViT \(equal samples\): .*needs at least 5 runs/);
+    const { document } = parseHTML(page);
+    const heads = [...document.querySelectorAll("#curves th[scope=col]")].map((one) => one.textContent);
+    assert.deepEqual(heads, ["", "β", "E", "B", "R²", "largest run foretold", "it came to"]);
+    const rows = [...document.querySelectorAll("#curves tbody tr")].map((row) => row.textContent);
+    assert.equal(rows.length, 2);
+    for (const row of rows) assert.match(row!, /^(ViT|ResNet-50), one pass.* at 130k/);
+    assert.match(page, /No curve<\/b> for ViT, equal samples: .*needs at least 5 runs/);
     assert.match(page, /ResNet-50, 30 %; equal samples; seed 1<\/b> failed: train: the loss is not a number/);
     assert.match(page, /2 runs are in no figure of this page\. 1 is not done yet/);
     assert.match(page, /of training were foretold for these runs; they took/);
@@ -161,6 +165,35 @@ suite("the page of a study", () => {
     assert.match(page, /default-src 'none'/);
     assert.doesNotMatch(page, /<link|@import|url\(|<script src|NaN|undefined|Infinity|\[object/);
     assert(page.length < 500_000, `${page.length}`);
+  });
+
+  test("tells what samples are worth that are seen again: a line for each set, and the law's numbers", () => {
+    const { document } = parseHTML(studyPage(all.get("quantity")!));
+    const chart = document.querySelector("#again-every-part")!;
+    assert.deepEqual(
+      [...chart.querySelectorAll(".keys li")].map((one) => one.textContent),
+      ["6.5k pairs", "13k pairs", "26k pairs", "52k pairs", "130k pairs"],
+    );
+    assert.equal(chart.querySelectorAll("tbody tr").length, 25);
+    const section = chart.closest("section")!;
+    assert.deepEqual(
+      [...section.querySelectorAll(".laws th")].map((one) => one.textContent),
+      ["", "β", "R", "E", "B", "R²", "largest run foretold", "it came to", "every part"],
+    );
+    // A law that is not known is not told as if it were.
+    const [law] = all.get("quantity")!.repetitions;
+    assert.ok(law!.parameters!.some(({ unknown }) => unknown === undefined));
+    const unknown = {
+      ...law!,
+      parameters: law!.parameters!.map((one) => ({ ...one, unknown: "too few runs" })),
+    };
+    const page = studyPage({ ...all.get("quantity")!, repetitions: [unknown] });
+    assert.match(page, /<b>Not known<\/b>: β, R, E, B of every part: too few runs\./);
+    // Findings of before there was this.
+    const folder = scratchFolder();
+    const { repetitions: _, ...before } = all.get("quantity")!;
+    writeFindings(folder, before as Findings);
+    assert.deepEqual(readFindings(folder).repetitions, []);
   });
 
   test("escapes every text that comes from outside", () => {

@@ -6,10 +6,12 @@ import { after, describe, it } from "node:test";
 import { parquetReadObjects } from "hyparquet";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { recordOf } from "../src/evaluate/records.js";
-import { answerLines, answerOf, type Curve, type DoneRun } from "../src/study/answer/answer.js";
+import { answerOf, type Curve, type DoneRun } from "../src/study/answer/answer.js";
+import { answerLines } from "../src/study/answer/lines.js";
 import { cellsOf } from "../src/study/design/cells.js";
 import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
-import { worthOfRepeated } from "../src/study/laws/law.js";
+import { fitLaw } from "../src/study/laws/fit.js";
+import { powerLaw, worthOfRepeated } from "../src/study/laws/law.js";
 import { type RunResult, readResult, writeResult } from "../src/study/run/results.js";
 import { tableOf, writeTable } from "../src/study/run/table.js";
 
@@ -60,7 +62,7 @@ const errorOf = (encoder: string, samples: number): number =>
 async function example(): Promise<{ study: Study; runs: DoneRun[] }> {
   const study = await checkStudy(input);
   const cells = cellsOf(study, {
-    pairs: 100_000,
+    pairsOf: () => 100_000,
     gmacsOf: ({ model }) => (model === "clipwright-nano-32" ? 0.02 : 0.13),
   });
   const runs = study.seeds.flatMap((seed) =>
@@ -127,7 +129,7 @@ describe("the answer of a study", () => {
       regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
       seeds: 1,
     });
-    const cells = cellsOf(study, { pairs: 100_000, gmacsOf: () => 0.02 });
+    const cells = cellsOf(study, { pairsOf: () => 100_000, gmacsOf: () => 0.02 });
     const runs = cells.map((cell): DoneRun => {
       const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
       const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
@@ -155,6 +157,37 @@ describe("the answer of a study", () => {
       ).repetitions;
     assert.match((only("four times")[0]!.fit as { refused: string }).refused, /sees its data 4\.00 times/);
     assert.deepEqual(only("once"), []);
+  });
+
+  it("fits one law of repetition to all random parts of one set, where these are what is asked about", async () => {
+    const study = await checkStudy({
+      ...input,
+      question: { text: "More pairs, or more passes?", factor: "part", over: "samples" },
+      recipe: { ...input.recipe, model: "clipwright-nano-32" },
+      factors: { part: [0.1, 0.3, 1] },
+      regime: { once: { epochs: 1 }, "four times": { epochs: 4 }, "twenty times": { epochs: 20 } },
+      seeds: 1,
+    });
+    const cells = cellsOf(study, { pairsOf: () => 100_000, gmacsOf: () => 0.02 });
+    const runs = cells.map((cell): DoneRun => {
+      const worth = worthOfRepeated(cell.samples!, cell.pairs, 5);
+      const result = resultOf(0.5, 0, cell.samples!, cell.gmacs!);
+      const score = { value: 0.9 - 8 * worth ** -0.35, low: 0, high: 1, n: N };
+      return {
+        cell,
+        seed: 0,
+        result: { ...result, scored: [{ ...result.scored[0]!, scores: [{ metric: "acc1", score }] }] },
+      };
+    });
+    const { repetitions } = answerOf(study, runs);
+    assert.deepEqual(
+      repetitions.map(({ level }) => level),
+      ["every part"],
+    );
+    const { fit } = repetitions[0]!;
+    assert.ok(!("refused" in fit));
+    const found = Object.fromEntries(fit.parameters.map(({ name, value }) => [name, value]));
+    assert.ok(Math.abs(found.R! - 5) < 0.1 && Math.abs(found.E! - 0.1) < 0.01, JSON.stringify(found));
   });
 
   it("draws curves over samples, finds where they cross, and the runs worth their cost", async () => {
@@ -187,6 +220,26 @@ describe("the answer of a study", () => {
     assert.match(text, /one pass, part 100 %\n {2}small {2}\d+\.\d \(.*2 seeds\n {2}large/);
     assert.match(text, /small, one pass: E \+ B·x\^-β; β/);
     assert.match(text, /Worth their compute/);
+    // Levels alone would not say which of two runs of a combination it is.
+    assert.match(
+      text,
+      /\n {2}small, [\d.]+ %; (one pass|equal samples).*: \d.* for [\d.]+ · 10⁹ multiply-adds/,
+    );
+    assert.match(text, /overtakes .* at [\d,]+ samples \([\d,]+ samples to [\d,]+ samples\), one pass/);
+    assert.doesNotMatch(text, /\de\+/);
+  });
+
+  it("gives no number for a parameter that is not known, and says what to beware of", async () => {
+    const { study, runs } = await example();
+    const { curves, ...answer } = answerOf(study, runs);
+    const fit = fitLaw(
+      powerLaw,
+      [1, 2, 3, 4, 5, 6].map((x) => ({ x: 1000 * x, y: 0.9 })),
+    );
+    const lines = answerLines({ ...answer, curves: [{ ...curves[0]!, fit }] });
+    const told = lines.find((line) => line.startsWith("small, one pass: E + B"))!;
+    assert.match(told, /; β is not known: any value/);
+    assert.match(told, /; beware: x spans 0\.8 powers of ten/);
   });
 
   it("goes by the runs that there are", async () => {
@@ -245,6 +298,15 @@ describe("results of runs", () => {
   it("are refused when damaged, with the remedy", () => {
     writeFileSync(join(folder, "result.json"), '{"format": 1');
     assert.throws(() => readResult(folder), /result\.json: must hold a run's result.*Remove it/);
+  });
+
+  it("are no table where a factor is called as one of its columns", async () => {
+    const { study } = await example();
+    const samples = { ...study.factors[0]!, name: "samples" };
+    assert.throws(() => tableOf({ ...study, factors: [samples] }, []), {
+      name: "UsageError",
+      key: "factors.samples",
+    });
   });
 
   it("are one table, in CSV and Parquet", async () => {

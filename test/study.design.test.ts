@@ -18,7 +18,7 @@ const input: StudyInput = {
 
 /** Multiply-adds: what is asked here is only that they are passed on. */
 const gmacsOf = ({ model }: { model: string | object }) => (model === "clipwright-nano-32" ? 0.01 : 0.04);
-const facts = { pairs: 1000, gmacsOf };
+const facts = { pairsOf: () => 1000, gmacsOf };
 
 describe("a study", () => {
   const folder = mkdtempSync(join(tmpdir(), "clipwright-study-"));
@@ -121,12 +121,17 @@ describe("a study", () => {
     assert.notDeepEqual(await idsOf({ recipe: { ...input.recipe, batchSize: 32 } }), ids);
   });
 
-  it("is read from a file, its name the file's, its suite's paths from there", async () => {
+  it("is read from a file, its name the file's; all of its paths start where the command runs", async () => {
     const path = join(folder, "quantity.json");
     writeFileSync(path, JSON.stringify(input));
     const study = await loadStudy(path);
     assert.equal(study.name, "quantity");
-    assert.deepEqual(study.suite.sets[0]!.data, [join(folder, "test/")]);
+    assert.deepEqual(study.recipe.trainData, ["shapes/"]);
+    assert.deepEqual(study.suite.sets[0]!.data, ["test/"]);
+    const suite = join(folder, "suite.json");
+    writeFileSync(suite, JSON.stringify(input.suite));
+    const { suite: own } = await checkStudy({ ...input, suite });
+    assert.deepEqual(own.sets[0]!.data, [join(folder, "test/")], "those of a suite's file in its folder");
     await assert.rejects(loadStudy(join(folder, "x.yaml")), /a study is a \.json/);
   });
 
@@ -166,7 +171,38 @@ describe("a study", () => {
       { ...input, factors: { model: { a: { modle: "x" }, b: {} } } },
       /factors\.model\.a\.modle: no such key.*model/,
     ],
-    ["two lengths", { ...input, regime: { epochs: 1, samples: 2 } }, /regime\.epochs: must be one of/],
+    [
+      "two lengths",
+      { ...input, regime: { epochs: 1, samples: 2 } },
+      /regime: must be one of .*got \{"epochs":1,"samples":2\}/,
+    ],
+    ["a length that there is not", { ...input, regime: { epoch: 1 } }, /regime: .* Did you mean "epochs"\?$/],
+    ["a part of a sample", { ...input, regime: { a: { samples: 3.5 } } }, /regime\.a: must be one of/],
+    ["a time that is none", { ...input, regime: { time: "500 steps" } }, /regime: must be one of .*30m/],
+    ["seeds in words", { ...input, seeds: "3" }, /seeds: must be how many.*got "3"/],
+    ["factors that are none", { ...input, factors: null }, /factors: must be an object; got null/],
+    ["a recipe that is none", { ...input, recipe: "shapes/" }, /recipe: must be an object/],
+    [
+      "a setting that there is not",
+      { ...input, recipe: { bathSize: 3 } },
+      /recipe\.bathSize: no such key; got 3\. Did you mean "batchSize"\?$/,
+    ],
+    [
+      "a length that is varied",
+      { ...input, factors: { ...input.factors, epochs: [1, 2] } },
+      /factors\.epochs: the regime says how long runs are/,
+    ],
+    [
+      "a seed that is varied",
+      { ...input, factors: { model: { a: { seed: 1 }, b: { seed: 2 } } } },
+      /factors\.model\.a\.seed: the study gives each run its own/,
+    ],
+    ["a folder elsewhere", { ...input, name: "../other" }, /name: must be the name of one folder/],
+    [
+      "a score that no task gives",
+      { ...input, score: "test/ac1" },
+      /score: no task gives it; got "test\/ac1"\. Did you mean "acc1"\?/,
+    ],
     ["the same seed twice", { ...input, seeds: [1, 1] }, /seeds: must be how many/],
   ];
   for (const [what, value, message] of refusals)
@@ -193,6 +229,32 @@ describe("a study", () => {
     assert.throws(() => cellsOf(twice, facts), /model is set by another factor too/);
     const empty = await checkStudy({ ...input, factors: { ...input.factors, part: [0.001, 1] } });
     assert.throws(() => cellsOf(empty, facts), /two pairs at least; got 1 of 1000/);
+  });
+
+  it("refuses levels that are one run, which would be compared with itself", async () => {
+    const model = { a: { model: "clipwright-nano-32" }, b: { model: "clipwright-nano-32" } };
+    const alike = await checkStudy({ ...input, factors: { model } });
+    assert.throws(() => cellsOf(alike, facts), {
+      name: "UsageError",
+      message: /the same run for model=b and model=a/,
+    });
+  });
+
+  it("counts what a recipe selects, and refuses a part of that", async () => {
+    const factors = { model: input.factors.model!, select: ["all.parquet", "few.parquet"] };
+    const study = await checkStudy({ ...input, factors, regime: { epochs: 1 } });
+    const own = { ...facts, pairsOf: (select?: string) => (select === "few.parquet" ? 300 : 1000) };
+    assert.deepEqual(
+      cellsOf(study, own).map(({ pairs, samples }) => [pairs, samples]),
+      [
+        [1000, 1000],
+        [300, 300],
+        [1000, 1000],
+        [300, 300],
+      ],
+    );
+    const both = await checkStudy({ ...input, factors: { ...factors, part: [0.5, 1] } });
+    assert.throws(() => cellsOf(both, own), { name: "UsageError", key: "select" });
   });
 
   it("comes in sizes, of which one is asked for", async () => {

@@ -15,7 +15,7 @@ const input: StudyInput = {
   suite: { sets: { test: { data: "test/" } } },
   score: "test/acc1",
 };
-const facts = { pairs: 1000, gmacsOf: () => 0.01 };
+const facts = { pairsOf: () => 1000, gmacsOf: () => 0.01 };
 
 const close = (a: number, b: number, within = 1e-12): void =>
   assert.ok(Math.abs(a - b) <= within, `${a} is not within ${within} of ${b}`);

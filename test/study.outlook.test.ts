@@ -47,7 +47,10 @@ const probe = { startSeconds: 1, stepSeconds: 0.1, dataSeconds: 0, scoringSecond
 
 async function planned() {
   const study = await checkStudy(input);
-  const cells = cellsOf(study, { pairs: 10_000, gmacsOf: () => 0.02 });
+  const cells = cellsOf(study, {
+    pairsOf: () => 10_000,
+    gmacsOf: () => 0.02,
+  });
   return { study, cells, runs: runsOf(study, cells) };
 }
 

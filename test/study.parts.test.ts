@@ -47,6 +47,20 @@ suite("parts of the data in a study", () => {
     assert.deepEqual(await top(0.2), ladder[0], "made once");
   });
 
+  test("drawn at random are pictures with all their captions, as many as are counted", async () => {
+    const photos = join(scratchFolder(), "photos");
+    for (let i = 0; i < PICTURES; i++) {
+      put(photos, `k${i}.png`, await pngOf(i));
+      put(photos, `k${i}.txt`, Array.from({ length: 5 }, (_, j) => `caption ${j} of ${i}`).join("\n"));
+    }
+    const dataset = await openDataset(photos);
+    for (const random of [0.1, 0.25, 1]) {
+      const selection = await selectionFor(join(photos, "..", "study"), dataset, { random });
+      const { images, pairs } = await selectFrom(dataset, selection);
+      assert.deepEqual([images.kept, pairs.kept], [random * PICTURES, 5 * random * PICTURES]);
+    }
+  });
+
   test("follow what the table of scores holds, wherever it lies", async () => {
     const { folder, photos, scores } = await folderOf();
     const dataset = await openDataset(photos);

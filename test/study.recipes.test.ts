@@ -28,7 +28,10 @@ const open = (name: string, size: Size): Promise<Study> => loadStudy(`${folder}$
 
 /** The cells as a dry run counts them, without the data. */
 const planned = (study: Study, size: Size, of = (): number => 0.003): readonly Cell[] =>
-  cellsOf(study, { pairs: study.name === "quality-small" ? 32_835 : pairs[size], gmacsOf: of });
+  cellsOf(study, {
+    pairsOf: () => (study.name === "quality-small" ? 32_835 : pairs[size]),
+    gmacsOf: of,
+  });
 
 suite("recipes/studies", () => {
   test("are those that are tested", () => {

@@ -118,6 +118,19 @@ suite("clipwright study", () => {
     assert.equal(again.out, out);
   });
 
+  test("refuses before anything is trained a score that its set has not, and scores that are not there", async () => {
+    put(folder, "score.json", JSON.stringify({ ...declared, score: "test/image_retrieval_recall@1" }));
+    const score = await study(["score.json"]);
+    assert.equal(score.code, 2);
+    assert.match(score.err, /no task of the set test gives image_retrieval_recall@1; it has acc1, /);
+    const part = { top: 0.5, scores: "nowhere.parquet", by: "words" };
+    const factors = { width: declared.factors.width, part: { best: { part }, all: {} } };
+    put(folder, "part.json", JSON.stringify({ ...declared, factors }));
+    assert.match((await study(["part.json", "--dry-run"])).err, /nowhere\.parquet/);
+    for (const name of ["score", "part"])
+      assert.ok(!existsSync(join(folder, "studies", name, "probes.json")), name);
+  });
+
   test(`killed ${KILLS} times, ends with the same table`, async () => {
     let kills = 0;
     while (kills < KILLS) {

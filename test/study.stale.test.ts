@@ -31,23 +31,24 @@ suite("what a result was made from", async () => {
   put(folder, "chosen.parquet", "these");
   const input: StudyInput = {
     question: { text: "?", factor: "part" },
-    recipe: { trainData: [train], model: "clipwright-nano-32", select: join(folder, "chosen.parquet") },
+    recipe: { trainData: [train], model: "clipwright-nano-32" },
     factors: {
       part: {
         best: { part: { top: 0.5, scores: join(folder, "scores.parquet"), by: "s" } },
         any: { part: { random: 0.5 } },
+        chosen: { select: join(folder, "chosen.parquet") },
       },
     },
     regime: { epochs: 1 },
     suite: { sets: { test: { data: held } } },
     score: "test/acc1",
   };
-  /** What runs of the best half, and of any, are made from by now. */
-  async function now(own: Partial<SuiteInput> = {}): Promise<[MadeFrom, MadeFrom]> {
+  /** What runs of the best half, of any, and of those chosen are made from by now. */
+  async function now(own: Partial<SuiteInput> = {}): Promise<[MadeFrom, MadeFrom, MadeFrom]> {
     const suiteNow = checkSuite({ sets: { test: { data: held } }, ...own });
     const of = madeFromNow(await openDataset(train), await openSuite(suiteNow));
-    const [best, any] = cellsOf(await checkStudy(input), { pairs: 6, gmacsOf: () => 1 });
-    return [of(best!), of(any!)];
+    const [best, any, chosen] = cellsOf(await checkStudy(input), { pairsOf: () => 6, gmacsOf: () => 1 });
+    return [of(best!), of(any!), of(chosen!)];
   }
   const nothing = { weights: [], scores: [] };
 
@@ -93,20 +94,21 @@ suite("what a result was made from", async () => {
   });
 
   test("tells other files and other training data, which ask for training", async () => {
-    const [best, any] = await now();
+    const [best, any, chosen] = await now();
     put(folder, "scores.parquet", "of others");
     assert.deepEqual(changesSince(best, (await now())[0]).weights, ["another table of scores"]);
     assert.deepEqual(changesSince(any, (await now())[1]), nothing);
     put(folder, "chosen.parquet", "others");
-    assert.deepEqual(changesSince(any, (await now())[1]).weights, ["select: a file of other content"]);
+    assert.deepEqual(changesSince(chosen, (await now())[2]).weights, ["select: a file of other content"]);
+    assert.deepEqual(changesSince(any, (await now())[1]), nothing);
     const half = await selectionFor(join(folder, "study"), await openDataset(train), { random: 0.5 });
     put(train, "0.txt", "other words");
-    const { weights } = changesSince(any, (await now())[1]);
+    const { weights } = changesSince(chosen, (await now())[2]);
     assert.deepEqual(weights, ["trainData: other captions or labels", "select: a file of other content"]);
     const run = join(folder, "stale");
     mkdirSync(run);
-    writeResult(run, { ...result, madeFrom: any });
-    const after = (await now())[1];
+    writeResult(run, { ...result, madeFrom: chosen });
+    const after = (await now())[2];
     assert.deepEqual(
       stateOf(run, () => after),
       { kind: "stale", why: weights.join(", ") },

@@ -35,7 +35,8 @@ function study(name: string, inputs: readonly CellInput[], more: Partial<Finding
     })),
   }));
   return {
-    ...{ format: 1, name, factors, seeds: [0], panels: [], curves: [], crossings: [], left: [] },
+    ...{ format: 1, name, factors, seeds: [0], panels: [], curves: [], crossings: [] },
+    ...{ repetitions: [], left: [] },
     question: { text: `Which ${factors[0]!.name}?`, factor: factors[0]!.name },
     score: { set: "pictures", metric: inputs[0]!.metric ?? "acc1" },
     regimes: [{ name: "one pass", length: { epochs: 1 } }],
@@ -122,14 +123,16 @@ suite("the frontier of several studies", () => {
     );
   });
 
-  test("takes costs that differ by less than a half of a hundredth for one", () => {
+  test("has the better one of two at a like cost, and no chain of such", () => {
     const [shared] = sharedScores([
-      study("a", [
-        { levels: { size: "S" }, gmacs: 90.849, score: [0.2, 0.02] },
-        { levels: { size: "M" }, gmacs: 90.852, score: [0.4, 0.02] },
-      ]),
+      study(
+        "a",
+        [90, 93, 97, 100].map((gmacs, at) => ({
+          ...{ levels: { at: `${gmacs}` }, gmacs, score: [0.2 + at / 10, 0.02] as const },
+        })),
+      ),
     ]);
-    assert.deepEqual(told(frontierPoints(shared!)), ["size M"]);
+    assert.deepEqual(told(frontierPoints(shared!)), ["at 93", "at 100"]);
   });
 
   test("tells how lucky the best of many alike is", () => {

@@ -32,8 +32,8 @@ import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from ".
 import { selectionFor } from "./run/parts.js";
 import { earlierScores, readResult } from "./run/results.js";
 import { type RunnerHooks, type RunState, runStudy, type Sitting, stateOf } from "./run/runner.js";
-import { scoreRun } from "./run/score.js";
-import { writeTable } from "./run/table.js";
+import { checkScore, scoreRun } from "./run/score.js";
+import { tableOf, writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
 
 export interface OpenStudyOptions {
@@ -75,7 +75,9 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const facts = await factsOf(study);
   const cells = cellsOf(study, facts);
   const planned = runsOf(study, cells);
+  tableOf(study, []);
   const sets = await openSuite(study.suite, { ...(onNote && { onProgress: onNote }) });
+  checkScore(study, sets);
   const runs = join(folder, "runs");
   makeFolder(runs);
   const folderOf = (run: PlannedRun): string => join(runs, run.name);
@@ -84,6 +86,8 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
   const madeFrom = madeFromNow(facts.dataset, sets);
   const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => madeFrom(run.cell));
+  // Made now, so that what is wrong with a table of scores is told before anything is trained.
+  for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
   const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const secondsOf = (run: PlannedRun, state: RunState["kind"] = look(run).kind): number =>

@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { openEngine } from "../../engines/registry.js";
 import { defaulted, duration, flag, integer, optional, text } from "../../settings/fields.js";
-import { type Answer, answerLines, metricOf } from "../../study/answer/answer.js";
+import { type Answer, metricOf } from "../../study/answer/answer.js";
+import { answerLines } from "../../study/answer/lines.js";
 import type { PlannedRun } from "../../study/design/cells.js";
 import { probesFile, type Spent } from "../../study/run/costs.js";
 import type { Sitting } from "../../study/run/runner.js";
 import { formatClock } from "../../train/watch/progress.js";
 import { defineCommand, notesOn, type Terminal } from "../command.js";
+import { wrap } from "../help.js";
 import { ProgressLine } from "../progress-line.js";
 import { outlookText } from "../study-outlook.js";
 import { engineOptions } from "./engines.js";
@@ -101,6 +103,7 @@ export const studyCommand = defineCommand({
       const told = { score: `${set}/${metric}`, metric: metricOf(study), probes: probesFile(folder) };
       terminal.err(`${outlookText(outlook, told)}\n`);
       if (options.dryRun) return 0;
+      const said = new Set<string>();
       const budgetSeconds = options.budget?.value;
       const sitting = await opened.run(runs, {
         ...(budgetSeconds !== undefined && { budgetSeconds }),
@@ -121,7 +124,9 @@ export const studyCommand = defineCommand({
               if (totalSteps !== undefined) progress.show({ what: "step", done: step, total: totalSteps });
             },
             onMessage: (message, kind) => {
-              if (kind === "warning") progress.say(`  ! ${message}`);
+              // What is said of every run, as of captions that are cut, is said of the first.
+              if (kind === "warning" && !said.has(message)) progress.say(`  ! ${message}`);
+              said.add(message);
             },
           },
         },
@@ -159,11 +164,26 @@ function report(
   json: boolean,
 ): void {
   for (const { run, message } of failed) terminal.err(`${wordsOf(run)} failed: ${message}\n`);
-  if (left.length > 0) terminal.err(`${left.length} runs are left; the same command goes on.\n`);
+  if (left.length > 0)
+    terminal.err(
+      `${left.length === 1 ? "1 run is" : `${left.length} runs are`} left; the same command goes on.\n`,
+    );
   if (answer === undefined) {
     terminal.err("No run is done yet.\n");
     return;
   }
   if (json) terminal.out(`${JSON.stringify(answer, undefined, 1)}\n`);
-  else terminal.out(`${done} runs\n${answerLines(answer).join("\n")}\n`);
+  else {
+    const lines = [done === 1 ? "1 run" : `${done} runs`, ...answerLines(answer)];
+    terminal.out(`${lines.flatMap((line) => hanging(line, terminal.columns)).join("\n")}\n`);
+  }
+}
+
+/** A line that is too long for the terminal as several, those after the first two spaces further in. */
+function hanging(line: string, columns: number): readonly string[] {
+  const indent = line.length - line.trimStart().length;
+  if (line.length <= columns) return [line];
+  return wrap(line, Math.max(40, columns) - indent - 2).map(
+    (part, at) => " ".repeat(at === 0 ? indent : indent + 2) + part,
+  );
 }

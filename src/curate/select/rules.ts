@@ -60,6 +60,8 @@ export interface RandomRule {
   readonly share: number;
   readonly seed: number;
   readonly of?: "all" | "kept" | undefined;
+  /** Of pairs, each caption for itself, or of pictures with all their captions. Default `pairs`. */
+  readonly over?: "pairs" | "pictures" | undefined;
 }
 
 export type Rule =
@@ -144,8 +146,9 @@ export async function compileRule(table: Table, rule: Rule, before: string): Pro
       return { rule, name, ...(await bestShare(table, score, rule, before)) };
     }
     case "random": {
-      const score = drawSql(table, "''", rule.seed);
-      const { passes, border } = await bestShare(table, score, rule, before);
+      const { over = "pairs" } = rule;
+      const score = drawSql(table, "''", rule.seed, over);
+      const { passes, border } = await bestShare(table, score, rule, before, over === "pictures");
       return { rule, name, passes, border, notes: [] };
     }
     case "unique": {
@@ -184,16 +187,17 @@ const atLeast = (score: string, border: number): string =>
 /** A double in SQL, to the bit. */
 const sqlNumber = (x: number): string => (Number.isFinite(x) ? `${x}::DOUBLE` : `'${x}'::DOUBLE`);
 
-/** The rows from the value at position ⌊n·share⌋ of the descending order on. */
+/** The rows from the value at position ⌊n·share⌋ of the descending order on; `distinct`: of values that differ. */
 async function bestShare(
   { database, view }: Table,
   score: string,
   { share, of = "all" }: Pick<TopRule, "share" | "of">,
   before: string,
+  distinct = false,
 ): Promise<Pick<CompiledRule, "passes" | "score" | "border" | "notes">> {
   if (!(share > 0)) throw new UsageError(`share: must be above 0; got ${share}.`, { key: "top" });
   const among = of === "all" ? "true" : before;
-  const from = `FROM (SELECT ${score} AS s FROM ${view} WHERE ${among})`;
+  const from = `FROM (SELECT ${distinct ? "DISTINCT " : ""}${score} AS s FROM ${view} WHERE ${among})`;
   const [counted] = await database.rows(`SELECT count(s) AS n, count(*) AS rows ${from}`);
   const n = Number(counted!.n);
   const without = Number(counted!.rows) - n;

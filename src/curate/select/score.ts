@@ -84,9 +84,14 @@ export async function withCombination(table: Table, { columns }: Combination): P
   return { ...table, view: "ranked", columns: [...table.columns, { name: COMBINED, type: "DOUBLE" }] };
 }
 
-/** SQL of a text that names a pair: its uid, or its source, key and caption. */
-export function identitySql({ columns }: Pick<Table, "columns">): string {
+/** SQL of a text that names a pair: its uid, or its source, key and caption; of `pictures` their source and key. */
+export function identitySql(
+  { columns }: Pick<Table, "columns">,
+  over: "pairs" | "pictures" = "pairs",
+): string {
   const has = (name: string): boolean => columns.some((column) => column.name === name);
+  if (over === "pictures" && has("key"))
+    return `concat_ws(chr(31), ${["source", "key"].filter(has).join(", ")})`;
   const named = ["source", "key", "caption_index"].filter(has);
   const name = named.length === 0 ? "row::VARCHAR" : `concat_ws(chr(31), ${named.map(sqlName).join(", ")})`;
   return has("uid") ? `coalesce(uid, ${name})` : name;
@@ -96,9 +101,14 @@ export function identitySql({ columns }: Pick<Table, "columns">): string {
  * SQL that gives [0, 1) of a pair, its `entry` and the seed: the same wherever and in whatever order rows stand.
  * @param entry SQL of a text.
  */
-export const drawSql = (table: Pick<Table, "columns">, entry: string, seed: number): string =>
+export const drawSql = (
+  table: Pick<Table, "columns">,
+  entry: string,
+  seed: number,
+  over: "pairs" | "pictures" = "pairs",
+): string =>
   // The last 53 bits of an MD5 fit a double exactly.
-  `((md5_number_lower(concat_ws(chr(30), ${identitySql(table)}, ${entry}, '${seed}')) >> 11)::DOUBLE / 9007199254740992)`;
+  `((md5_number_lower(concat_ws(chr(30), ${identitySql(table, over)}, ${entry}, '${seed}')) >> 11)::DOUBLE / 9007199254740992)`;
 
 /** SQL of what pairs are grouped by: a column, or an expression. */
 export async function groupSql(table: Table, group: string, label: string): Promise<string> {

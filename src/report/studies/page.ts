@@ -75,7 +75,7 @@ const style = `
 
 const notes = [
   "Scores are compared across studies where they are of a set of the same name, by the same metric, over as many items. That these are the same pictures the studies' files must see to: sets that differ need different names.",
-  "Multiply-adds are those of the forward passes of one run's training, both towers, as the paper counts compute; what a combination takes to be found, by its own study or another, is not in them.",
+  "Multiply-adds are those of the forward passes of one run's training, both towers, as the paper counts compute; what a combination takes to be found, by its own study or another, is not in them. Costs within 5 % of each other count as alike.",
   "Intervals hold the true mean 95 times in a hundred, over other seeds and other test items of the same kind; where a combination has one seed, over other items alone: another seed may move it further.",
   "The frontier asks that intervals do not overlap, which is stricter than a test of the difference. Differences called “not paired” are computed from two intervals as if they were of different items (square and add); both were scored on the same ones, so they are wider than they need be. Verdicts on them are corrected (Holm) over all such comparisons of a study, verdicts of a study itself over all of its own.",
   "Combinations of two studies with the same cost and the same score to the last bit are the same runs, and count once.",

@@ -152,7 +152,7 @@ function whereOf(members: readonly Choice[]): string {
     const words = levelWords({ [factor]: from });
     return from === to ? words : `${words} to ${to}`;
   });
-  return [first.regimes.join(" and "), ...others].filter((text) => text !== "").join("; ") || "all of it";
+  return [first.regimes.join(" and "), ...others].filter((text) => text !== "").join("; ") || "–";
 }
 
 function rangeOf(gmacs: readonly number[], unit: ComputeUnit): string {
@@ -163,11 +163,12 @@ function rangeOf(gmacs: readonly number[], unit: ComputeUnit): string {
 function surenessOf(metric: Metric, members: readonly Choice[]): HtmlChild {
   const { lead, take } = members.at(-1)!;
   if (lead === undefined) return "None can be told from the best mean.";
-  const words = [
-    ...(members.length === 1 ? [] : ["At the most multiply-adds: "]),
-    ...(lead.level === take ? [] : ["The best mean: "]),
-    leadWords(metric, lead),
-  ].join("");
+  const heads = [
+    ...(members.length === 1 ? [] : ["at the most multiply-adds"]),
+    ...(lead.level === take ? [] : ["the best mean"]),
+  ].join(", ");
+  const head = heads === "" ? "" : `${heads[0]!.toUpperCase()}${heads.slice(1)}: `;
+  const words = `${head}${leadWords(metric, lead)}`;
   return `${words}.`;
 }
 

@@ -1,6 +1,6 @@
 /** The figures of a study's page: its own cells in the forms of the paper's figures, and the paper's curves in the same form. */
 
-import type { Findings, FoundCell, FoundCurve } from "../../study/answer/findings.js";
+import type { Findings, FoundBand, FoundCell } from "../../study/answer/findings.js";
 import { frontier } from "../../study/laws/crossing.js";
 import { paperCurves } from "../../study/paper/curves.js";
 import type { PaperCurve, PaperExperiment, PaperMetric, PaperRegime } from "../../study/paper/paper.js";
@@ -10,7 +10,7 @@ import { errorIn, type Measure } from "./measures.js";
 import { type Along, levelsOf, type View } from "./views.js";
 
 const tenth = (value: number): string => value.toFixed(1);
-const slug = (text: string): string =>
+export const slug = (text: string): string =>
   text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
@@ -86,7 +86,7 @@ export function courseOf(
     const points = cells.flatMap((cell) => pointOf(cell, measure, along, name));
     if (points.length === 0) return [];
     const fit = fits.find(({ level, drawn: line }) => level === name && line !== undefined);
-    const curve = fit && scaledCurve(measure, fit);
+    const curve = fit && scaledCurve(measure, fit.drawn!);
     return [{ name, style: looks.of(name), points, joined: curve === undefined, curve }];
   });
   if (drawn.length === 0) return undefined;
@@ -107,29 +107,35 @@ export function courseOf(
     y: { label: measure.label, scale: "linear", bounds: measure.bounds },
     lines: drawn,
     places,
-    table: {
-      columns: ["", along.label, measure.label, "95 % interval", "seeds"],
-      rows: lines.flatMap(({ name, cells }) =>
-        cells.flatMap((cell) => {
-          const error = errorIn(cell, measure);
-          return error === undefined
-            ? []
-            : [
-                [
-                  name,
-                  shortNumber(along.of(cell)),
-                  told(measure, error.value),
-                  `${told(measure, error.low)} – ${told(measure, error.high)}`,
-                  String(cell.seeds.length),
-                ],
-              ];
-        }),
-      ),
-    },
+    table: tableOf(measure, along, lines),
   };
 }
 
-function pointOf(cell: FoundCell, measure: Measure, along: Along, name: string): DrawnPoint[] {
+/** The numbers of a chart of cells. */
+export function tableOf(measure: Measure, along: Along, lines: View["lines"]): Drawing["table"] {
+  return {
+    columns: ["", along.label, measure.label, "95 % interval", "seeds"],
+    rows: lines.flatMap(({ name, cells }) =>
+      cells.flatMap((cell) => {
+        const error = errorIn(cell, measure);
+        return error === undefined
+          ? []
+          : [
+              [
+                name,
+                shortNumber(along.of(cell)),
+                told(measure, error.value),
+                `${told(measure, error.low)} – ${told(measure, error.high)}`,
+                String(cell.seeds.length),
+              ],
+            ];
+      }),
+    ),
+  };
+}
+
+/** A cell as a point of the line called `name`; none where it was not scored so. */
+export function pointOf(cell: FoundCell, measure: Measure, along: Along, name: string): DrawnPoint[] {
   const error = errorIn(cell, measure);
   if (error === undefined) return [];
   const x = along.of(cell);
@@ -139,9 +145,9 @@ function pointOf(cell: FoundCell, measure: Measure, along: Along, name: string):
 }
 
 /** A law's curve in the unit of the chart. Laws of shares are laws of 1 − share, or of the share where lower is better. */
-function scaledCurve({ bounds }: Measure, { drawn }: FoundCurve): DrawnLine["curve"] {
+export function scaledCurve({ bounds }: Measure, drawn: FoundBand): FoundBand {
   const factor = bounds === undefined ? 1 : 100;
-  return drawn!.map(({ x, value, low, high }) => ({
+  return drawn.map(({ x, value, low, high }) => ({
     x,
     value: factor * value,
     low: factor * low,

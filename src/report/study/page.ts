@@ -5,24 +5,19 @@ import { writeFileAtomic } from "../../core/files.js";
 import { comparedNumber } from "../../evaluate/compare.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric } from "../../evaluate/tasks/task.js";
-import {
-  type Findings,
-  type FoundCurve,
-  type FoundPanel,
-  readFindings,
-} from "../../study/answer/findings.js";
+import { type Findings, type FoundPanel, readFindings } from "../../study/answer/findings.js";
 import { paperFacts } from "../../study/paper/facts.js";
 import { type PaperExperiment, paperSource } from "../../study/paper/paper.js";
 import { shortNumber } from "../charts/scale.js";
-import { type Html, type HtmlChild, html } from "../page/html.js";
+import { type Html, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
-import { draw } from "./draw.js";
 import { clock, combination, costsOf, frontierOf, paperFrontier, Styles } from "./figures.js";
+import { curvesSection, repetitionSection } from "./laws.js";
 import { measuresOf } from "./measures.js";
-import { type Beside, beside, comparisonsOf, coursesOf, gridsOf } from "./rows.js";
+import { beside, comparisonsOf, coursesOf, section } from "./rows.js";
 import { studyStyle } from "./style.js";
-import { answered, crossingWords, type Panel, panelsBySize, UNITS } from "./summary.js";
+import { answered, type Panel, panelsBySize } from "./summary.js";
 import { experimentOf, levelsOf } from "./views.js";
 
 /** Panels of levels that are shown; the others are folded. */
@@ -58,6 +53,7 @@ ${measures.map((measure) =>
   section(measure.title, "Errors: the lower, the better.", coursesOf(findings, measure, experiment, styles)),
 )}
 ${curvesSection(findings)}
+${repetitionSection(findings, measures[0]!)}
 ${section(
   "Other scores against this one",
   "Whether what is better by one score is better by the others too.",
@@ -176,54 +172,6 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
     alike.length > 0 &&
     html`<li><b>Cannot be told apart</b>: ${alike.map(({ first, second }) => `${first} and ${second}`).join("; ")}.</li>`
   }</ul><details><summary>By how much</summary>${sentences}</details>`;
-}
-
-/** Charts under a heading; nothing where there is none. */
-function section(title: string, lead: HtmlChild, rows: readonly Beside[]): Html | undefined {
-  if (rows.length === 0) return undefined;
-  return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
-${gridsOf(rows).map((charts) => html`<div class="beside">${charts.map(draw)}</div>`)}</section>`;
-}
-
-function curvesSection(findings: Findings): Html | undefined {
-  const { curves, crossings, question } = findings;
-  const fitted = curves.filter(({ drawn }) => drawn !== undefined);
-  const refused = new Map<string, string[]>();
-  for (const { regime, level, refused: why } of curves)
-    if (why !== undefined) refused.set(why, [...(refused.get(why) ?? []), `${level} (${regime})`]);
-  if (curves.length === 0) return undefined;
-  return html`<section id="curves"><h2>Curves</h2>
-<p class="lead">Error over ${UNITS[question.over ?? "samples"]}, as a share in 0 … 1, fitted to every run. Where the runs do not tell a number, it is said.</p>
-<ul class="plain">${fitted.map((curve) => curveItem(curve))}
-${[...refused].map(([why, which]) => html`<li><b>No curve</b> for ${which.join(", ")}: ${why}</li>`)}
-${crossings.map(
-  ({ first, second, regime, found }) =>
-    html`<li>${"x" in found ? crossingWords(findings, first, second, regime, found) : `${first} and ${second}, ${regime}: ${found.unknown}.`}</li>`,
-)}</ul></section>`;
-}
-
-function curveItem({
-  regime,
-  level,
-  formula,
-  parameters = [],
-  r2,
-  warnings = [],
-  heldOut,
-}: FoundCurve): Html {
-  const three = (x: number): string => String(Number(x.toPrecision(3)));
-  const numbers = parameters.map(
-    ({ name, value, low, high, unknown }) =>
-      `${name} = ${three(value)} (${unknown === undefined ? `${three(low)} to ${three(high)}` : `not known: ${unknown}`})`,
-  );
-  const check =
-    heldOut === undefined
-      ? undefined
-      : `Without its largest runs the curve foretells ${three(heldOut.predicted)} (${three(heldOut.low)} to ${three(heldOut.high)}) for ${shortNumber(heldOut.x)}; it came to ${three(heldOut.y)}${
-          heldOut.y < heldOut.low || heldOut.y > heldOut.high ? ", outside" : ""
-        }.`;
-  return html`<li><b>${level}</b>, ${regime}: ${formula}; ${numbers.join("; ")}; R² ${(r2 ?? 0).toFixed(2)}.
-<br><span class="quiet">${[check, ...warnings.map((one) => `Beware: ${one}.`)].filter((one) => one !== undefined).join(" ")}</span></li>`;
 }
 
 function costsSection(findings: Findings, styles: Styles): Html | undefined {

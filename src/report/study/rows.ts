@@ -2,7 +2,8 @@
 
 import type { Findings } from "../../study/answer/findings.js";
 import type { PaperExperiment } from "../../study/paper/paper.js";
-import type { Drawing } from "./draw.js";
+import { type Html, type HtmlChild, html } from "../page/html.js";
+import { type Drawing, draw } from "./draw.js";
 import { againstOf, courseOf, paperAgainst, paperCourse, type Styles } from "./figures.js";
 import type { Measure } from "./measures.js";
 import { viewsOf } from "./views.js";
@@ -57,4 +58,16 @@ export function comparisonsOf(
       known ? paperAgainst(experiment, other.paper, styles) : undefined,
     );
   });
+}
+
+/** Charts under a heading, and what follows them; nothing where there is neither. */
+export function section(
+  title: string,
+  lead: HtmlChild,
+  rows: readonly Beside[],
+  rest?: Html,
+): Html | undefined {
+  if (rows.length === 0 && rest === undefined) return undefined;
+  return html`<section><h2>${title}</h2><p class="lead">${lead}</p>
+${gridsOf(rows).map((charts) => html`<div class="beside">${charts.map(draw)}</div>`)}${rest}</section>`;
 }

@@ -40,6 +40,9 @@ details .wide{max-height:340px;overflow:auto;margin-top:8px}
 details table{font-size:13.5px;min-width:0}
 details th[scope=row]{color:var(--ink)}
 details th,details td{padding:4px 16px 4px 0}
+.formula{margin:14px 0 0;font-style:italic}
+.laws td,.laws th{white-space:nowrap}.laws td .quiet{font-size:13px}.laws th[scope=row]{color:var(--ink)}
+.wide+.plain{margin-top:12px}
 .rest{margin-top:16px}.rest>summary{font-size:15px}
 .plain{list-style:none;max-width:84ch}.plain li{padding:4px 0}
 .plain .quiet{font-size:14px}

@@ -56,9 +56,7 @@ export function answered(findings: Findings, metric: Metric): Answered {
   const told = pairs.filter(({ verdict }) => verdict !== "cannot be told apart").length;
   return {
     best: largest === undefined ? [] : [bestWords(largest, metric)],
-    crossings: findings.crossings.flatMap(({ first, second, regime, found }) =>
-      "x" in found ? [crossingWords(findings, first, second, regime, found)] : [],
-    ),
+    crossings: crossed(findings),
     told:
       pairs.length === 0
         ? []
@@ -66,6 +64,22 @@ export function answered(findings: Findings, metric: Metric): Answered {
             `${told} of ${pairs.length} ${pairs.length === 1 ? "difference is" : "differences are"} more than chance.`,
           ],
   };
+}
+
+/** Crossings that are told one by one. */
+const FEW_CROSSINGS = 3;
+
+function crossed(findings: Findings): readonly string[] {
+  const known = findings.crossings.flatMap(({ found, ...one }) => ("x" in found ? [{ ...one, found }] : []));
+  if (known.length <= FEW_CROSSINGS)
+    return known.map(({ first, second, regime, found }) =>
+      crossingWords(findings, first, second, regime, found),
+    );
+  const places = known.map(({ found }) => found.x);
+  const [least, most] = [Math.min(...places), Math.max(...places)].map((x) => shortNumber(x));
+  return [
+    `${known.length} pairs of curves cross, between ${least} and ${most} ${UNITS[findings.question.over ?? "samples"]}.`,
+  ];
 }
 
 function bestWords(panel: Panel, metric: Metric): string {

@@ -30,7 +30,7 @@ const SPENT: readonly Along[] = [
 ];
 const pairs: Along = { key: "pairs", label: "different pairs", scale: "log", of: (cell) => cell.pairs };
 /** A run sees whole batches: a few samples more than its passes. */
-const epochs = ({ regimes }: Findings): Along => ({
+export const epochs = ({ regimes }: Findings): Along => ({
   ...{ key: "epochs", label: "passes over the set", scale: "log" },
   ticks: regimes.flatMap(({ length }) => ("epochs" in length ? [length.epochs] : [])),
   of: (cell) => cell.samples / cell.pairs,

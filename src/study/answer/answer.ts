@@ -1,20 +1,14 @@
 /** What a study's runs say to its question: levels against each other, curves over what was spent, and the runs worth their cost. */
 
 import { UsageError } from "../../core/errors.js";
-import {
-  comparedNumber,
-  compareRuns,
-  type PairComparison,
-  type ScoredRun,
-  verdictWords,
-} from "../../evaluate/compare.js";
+import { compareRuns, type PairComparison, type ScoredRun } from "../../evaluate/compare.js";
 import type { Interval } from "../../evaluate/statistics/bootstrap.js";
 import { groupMean } from "../../evaluate/statistics/groups.js";
 import { holm } from "../../evaluate/statistics/many.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric, TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
-import type { Study } from "../design/study.js";
+import type { QuestionInput, Study } from "../design/study.js";
 import type { HalvingReport } from "../halving/brackets.js";
 import { type Crossing, crossingOf, frontier } from "../laws/crossing.js";
 import { powerLaw } from "../laws/law.js";
@@ -68,6 +62,8 @@ export interface CurveCrossing {
 
 export interface Answer {
   readonly metric: Metric;
+  /** What curves are drawn over; undefined where the question draws none. */
+  readonly over: QuestionInput["over"];
   readonly panels: readonly Panel[];
   readonly curves: readonly Curve[];
   readonly crossings: readonly CurveCrossing[];
@@ -107,6 +103,7 @@ export function answerOf(
   const curves = study.question.over === undefined ? [] : curvesOf(study, metric, runs);
   return {
     metric,
+    over: study.question.over,
     panels: corrected(panels, metric),
     curves,
     crossings: crossingsOf(curves),
@@ -290,14 +287,21 @@ function curvesOf(study: Study, metric: Metric, runs: readonly DoneRun[]): reado
   return curves;
 }
 
-/** The points of each level, of all regimes together. */
-const pointsByLevel = (study: Study, metric: Metric, runs: readonly DoneRun[]) =>
-  levelsOf(study).map((level) => ({
-    level,
-    points: runs
-      .filter(({ cell }) => cell.levels[study.question.factor] === level)
-      .map((run) => pointOf(study, metric, run)),
-  }));
+/** The points of each level, of all regimes together; of all levels where these are random parts of one set, for which one law holds. */
+function pointsByLevel(study: Study, metric: Metric, runs: readonly DoneRun[]) {
+  const { factors, question } = study;
+  const { levels } = factors.find(({ name }) => name === question.factor)!;
+  const areParts = levels.every(
+    ({ part, recipe }) => (part === undefined || "random" in part) && Object.keys(recipe).length === 0,
+  );
+  const groups = areParts
+    ? [{ level: `every ${question.factor}`, own: runs }]
+    : levelsOf(study).map((level) => ({
+        level,
+        own: runs.filter(({ cell }) => cell.levels[question.factor] === level),
+      }));
+  return groups.map(({ level, own }) => ({ level, points: own.map((run) => pointOf(study, metric, run)) }));
+}
 
 function crossingsOf(curves: readonly Curve[]): readonly CurveCrossing[] {
   return curves.flatMap((first, at) =>
@@ -307,89 +311,4 @@ function crossingsOf(curves: readonly Curve[]): readonly CurveCrossing[] {
       return [{ regime: first.regime, first: first.level, second: second.level, found }];
     }),
   );
-}
-
-/** The answer in lines for a terminal. */
-export function answerLines({
-  metric,
-  panels,
-  curves,
-  crossings,
-  repetitions,
-  halvings,
-  frontier: best,
-}: Answer): readonly string[] {
-  const number = (x: number): string => comparedNumber(metric, x);
-  const words = ({ value, low, high }: Interval): string =>
-    `${number(value)} (${number(low)} to ${number(high)})`;
-  const lines: string[] = [];
-  for (const { regime, others, rows, pairs } of panels) {
-    const fixed = Object.entries(others).map(([factor, level]) => `${factor} ${level}`);
-    lines.push([regime, ...fixed].join(", "));
-    for (const { level, score, seeds } of rows)
-      lines.push(`  ${level}  ${words(score)}, ${seeds.length === 1 ? "1 seed" : `${seeds.length} seeds`}`);
-    for (const pair of pairs) lines.push(`  ${verdictWords(pair, metric)}`);
-  }
-  for (const halving of halvings) lines.push(...halvingLines(halving, number));
-  for (const { regime, level, fit } of curves)
-    if (!("refused" in fit)) lines.push(`${level}, ${regime}: ${lawWords(fit)}`);
-  lines.push(...refusedLines(curves));
-  for (const { level, fit } of repetitions)
-    lines.push(`${level}, samples seen again and again: ${lawWords(fit)}`);
-  for (const { regime, first, second, found } of crossings)
-    lines.push(
-      "unknown" in found
-        ? `${first} and ${second}, ${regime}: ${found.unknown}`
-        : `${found.overtakes === "second" ? second : first} overtakes ${found.overtakes === "second" ? first : second} at ${found.x.toPrecision(2)} (${found.low.toPrecision(2)} to ${found.high.toPrecision(2)}), ${regime}`,
-    );
-  if (best.length > 0) {
-    lines.push("Worth their compute (no run is as good for as few multiply-adds):");
-    for (const { cell, score, gmacs } of best)
-      lines.push(
-        `  ${Object.values(cell.levels).join(", ")}: ${words(score)} for ${(gmacs / 1000).toPrecision(3)} · 10¹² multiply-adds`,
-      );
-  }
-  return lines;
-}
-
-/** Curves that cannot be drawn, those for the same reason in one line. */
-function refusedLines(curves: readonly Curve[]): readonly string[] {
-  const byReason = new Map<string, Curve[]>();
-  for (const curve of curves)
-    if ("refused" in curve.fit)
-      byReason.set(curve.fit.refused, [...(byReason.get(curve.fit.refused) ?? []), curve]);
-  const distinct = (names: readonly string[]): string => [...new Set(names)].join(", ");
-  return [...byReason].map(
-    ([reason, of]) =>
-      `No curve of ${distinct(of.map(({ level }) => level))} (${distinct(of.map(({ regime }) => regime))}): ${reason}`,
-  );
-}
-
-/** A law with its numbers, or why there is none. */
-function lawWords(fit: Curve["fit"]): string {
-  if ("refused" in fit) return fit.refused;
-  const numbers = fit.parameters.map(
-    ({ name, value, low, high, unknown }) =>
-      `${name} ${value.toPrecision(3)} (${low.toPrecision(2)} to ${high.toPrecision(2)})${unknown === undefined ? "" : `: ${unknown}`}`,
-  );
-  return `${fit.law.formula}; ${numbers.join("; ")}`;
-}
-
-/** Where each arm was stopped, the best first: scores at the rungs are over seeds. */
-function halvingLines(
-  { regime, others, arms, shares, saved }: HalvingReport,
-  number: (x: number) => string,
-): readonly string[] {
-  if (shares.length === 0) return [];
-  const percent = (share: number): string => `${Math.round(100 * share)} %`;
-  const fixed = Object.entries(others).map(([factor, level]) => `${factor} ${level}`);
-  const words = { "goes on": "goes on to", waits: "waits at", stopped: "stopped at" } as const;
-  return [
-    `${[regime, ...fixed].join(", ")}: arms compared at ${shares.map(percent).join(" and ")} of the run, ${percent(saved)} of the training saved`,
-    ...arms.map(({ level, scores, standing: { state, rung } }) => {
-      const there = scores.flatMap((score) => (score === undefined ? [] : [number(score)]));
-      const where = rung === shares.length ? "the end" : percent(shares[rung]!);
-      return `  ${[level, ...there].join("  ")}, ${words[state]} ${where}`;
-    }),
-  ];
 }

@@ -16,9 +16,11 @@ import { findMetric } from "../../evaluate/tasks/index.js";
 import type { TaskScore } from "../../evaluate/tasks/task.js";
 import type { Cell } from "../design/cells.js";
 import type { PartInput, RegimeInput, Study } from "../design/study.js";
-import { holdOutLargest, type Parameter, predict } from "../laws/fit.js";
+import { type FitOptions, holdOutLargest, type LawFit, type Parameter, predict } from "../laws/fit.js";
+import type { LawPoint } from "../laws/law.js";
 import type { Spent } from "../run/costs.js";
 import { type Answer, type Curve, type CurveCrossing, type DoneRun, meanScore } from "./answer.js";
+import { RESAMPLES, type Repetition } from "./repetition.js";
 import type { CurvePoint } from "./telling.js";
 
 /** Level by factor. */
@@ -70,20 +72,14 @@ export interface FoundPanel {
   }[];
 }
 
-export interface FoundCurve {
-  readonly regime: string;
+/** A law through runs, or why there is none. */
+export interface FoundLaw {
   readonly level: string;
-  readonly points: readonly CurvePoint[];
-  /** Why there is no curve. */
   readonly refused?: string | undefined;
   readonly formula?: string | undefined;
   readonly parameters?: readonly Parameter[] | undefined;
   readonly r2?: number | undefined;
   readonly warnings?: readonly string[] | undefined;
-  /** The curve with its band of 95 %, at even ratios of x. */
-  readonly drawn?:
-    | readonly { readonly x: number; readonly value: number; readonly low: number; readonly high: number }[]
-    | undefined;
   /** What the other runs foretell of the one that spent most. */
   readonly heldOut?:
     | {
@@ -94,6 +90,26 @@ export interface FoundCurve {
         readonly high: number;
       }
     | undefined;
+}
+
+/** A curve with its band of 95 %, at even ratios of x. */
+export type FoundBand = readonly {
+  readonly x: number;
+  readonly value: number;
+  readonly low: number;
+  readonly high: number;
+}[];
+
+export interface FoundCurve extends FoundLaw {
+  readonly regime: string;
+  readonly points: readonly CurvePoint[];
+  readonly drawn?: FoundBand | undefined;
+}
+
+/** What samples are worth that are seen again. */
+export interface FoundRepetition extends FoundLaw {
+  /** Error over samples of a set of `unique` pairs, for each set that is seen more than once. */
+  readonly drawn?: readonly { readonly unique: number; readonly curve: FoundBand }[] | undefined;
 }
 
 export interface Findings {
@@ -123,6 +139,8 @@ export interface Findings {
   readonly panels: readonly FoundPanel[];
   readonly curves: readonly FoundCurve[];
   readonly crossings: readonly CurveCrossing[];
+  /** None where the study's question is not over samples, or no set is seen more than once. */
+  readonly repetitions: readonly FoundRepetition[];
   /** Runs that are not done, with the reason where one failed. */
   readonly left: readonly {
     readonly levels: Levels;
@@ -145,8 +163,9 @@ export interface FindingsInput {
 }
 
 const FILE = "findings.json";
-/** Places at which a curve is drawn. */
+/** Places at which a curve is drawn; at fewer, where there is one for each set. */
 const PLACES = 48;
+const PLACES_OF_REPEATED = 20;
 
 export function findingsOf({
   study,
@@ -190,6 +209,7 @@ export function findingsOf({
     })),
     curves: answer.curves.map(curveOf),
     crossings: answer.crossings,
+    repetitions: answer.repetitions.map(repetitionOf),
     left: left.map(({ cell, seed, failed }) => ({
       levels: cell.levels,
       regimes: cell.regimes,
@@ -245,20 +265,43 @@ function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: num
 function curveOf({ regime, level, points, fit }: Curve): FoundCurve {
   if ("refused" in fit) return { regime, level, points, refused: fit.refused };
   const xs = fit.points.map(({ x }) => x);
-  const [least, largest] = [Math.min(...xs), Math.max(...xs)];
-  const drawn = Array.from({ length: PLACES }, (_, i) => {
-    const x = least * (largest / least) ** (i / (PLACES - 1));
-    const { value, low, high } = predict(fit, { x });
-    return { x, value, low, high };
-  });
-  const { law, parameters, r2, warnings } = fit;
-  const heldOut = tryHeldOut(fit.law, fit.points);
-  return { regime, level, points, formula: law.formula, parameters, r2, warnings, drawn, ...heldOut };
+  const drawn = bandOf(fit, [Math.min(...xs), Math.max(...xs)], PLACES);
+  return { regime, points, ...lawOf(level, fit), drawn };
 }
 
-function tryHeldOut(...[law, points]: Parameters<typeof holdOutLargest>): Pick<FoundCurve, "heldOut"> {
+function repetitionOf({ level, fit }: Repetition): FoundRepetition {
+  if ("refused" in fit) return { level, refused: fit.refused };
+  const sets = [...new Set(fit.points.map(({ unique }) => unique!))].sort((a, b) => a - b);
+  const drawn = sets.flatMap((unique) => {
+    const most = Math.max(...fit.points.filter((one) => one.unique === unique).map(({ x }) => x));
+    return most > unique
+      ? [{ unique, curve: bandOf(fit, [unique, most], PLACES_OF_REPEATED, { unique }) }]
+      : [];
+  });
+  return { ...lawOf(level, fit, { resamples: RESAMPLES }), drawn };
+}
+
+function bandOf(
+  fit: LawFit,
+  [least, most]: readonly [number, number],
+  places: number,
+  rest: Partial<LawPoint> = {},
+): FoundBand {
+  return Array.from({ length: places }, (_, i) => {
+    const x = least * (most / least) ** (i / (places - 1));
+    const { value, low, high } = predict(fit, { ...rest, x });
+    return { x, value, low, high };
+  });
+}
+
+function lawOf(level: string, fit: LawFit, options: FitOptions = {}): FoundLaw {
+  const { law, points, parameters, r2, warnings } = fit;
+  return { level, formula: law.formula, parameters, r2, warnings, ...tryHeldOut(law, points, options) };
+}
+
+function tryHeldOut(...[law, points, options]: Parameters<typeof holdOutLargest>): Pick<FoundLaw, "heldOut"> {
   try {
-    const { point, predicted, low, high } = holdOutLargest(law, points);
+    const { point, predicted, low, high } = holdOutLargest(law, points, options);
     return { heldOut: { x: point.x, y: point.y, predicted, low, high } };
   } catch (error) {
     // Without its largest runs the curve has too few.
@@ -293,6 +336,18 @@ const point = z.object({
   unique: z.number().optional(),
   guessing: z.boolean().optional(),
 });
+const band = z.array(z.object({ x: z.number(), ...interval }));
+const law = {
+  level: z.string(),
+  refused: z.string().optional(),
+  formula: z.string().optional(),
+  parameters: z.array(z.object({ name: z.string(), ...interval, unknown: z.string().optional() })).optional(),
+  r2: z.number().optional(),
+  warnings: names.optional(),
+  heldOut: z
+    .object({ x: z.number(), y: z.number(), predicted: z.number(), low: z.number(), high: z.number() })
+    .optional(),
+};
 const schema = z.object({
   format: z.literal(1),
   name: z.string(),
@@ -352,30 +407,7 @@ const schema = z.object({
       ),
     }),
   ),
-  curves: z.array(
-    z.object({
-      regime: z.string(),
-      level: z.string(),
-      points: z.array(point),
-      refused: z.string().optional(),
-      formula: z.string().optional(),
-      parameters: z
-        .array(z.object({ name: z.string(), ...interval, unknown: z.string().optional() }))
-        .optional(),
-      r2: z.number().optional(),
-      warnings: names.optional(),
-      drawn: z.array(z.object({ x: z.number(), ...interval })).optional(),
-      heldOut: z
-        .object({
-          x: z.number(),
-          y: z.number(),
-          predicted: z.number(),
-          low: z.number(),
-          high: z.number(),
-        })
-        .optional(),
-    }),
-  ),
+  curves: z.array(z.object({ ...law, regime: z.string(), points: z.array(point), drawn: band.optional() })),
   crossings: z.array(
     z.object({
       regime: z.string(),
@@ -393,6 +425,9 @@ const schema = z.object({
       ]),
     }),
   ),
+  repetitions: z
+    .array(z.object({ ...law, drawn: z.array(z.object({ unique: z.number(), curve: band })).optional() }))
+    .default([]),
   left: z.array(z.object({ levels, regimes: names, seed: z.number(), failed: z.string().optional() })),
   spent: z
     .object({ runs: z.number(), predictedSeconds: z.number(), seconds: z.number(), load: z.number() })

@@ -10,7 +10,7 @@ export interface Repetition {
 }
 
 /** A grid on two exponents is searched for each: enough for a band to two digits. */
-const RESAMPLES = 200;
+export const RESAMPLES = 200;
 
 /** The fit to each level's points, whose `x` and `unique` count samples; none for a level that sees nothing twice. */
 export function repetitionsOf(

@@ -1,6 +1,7 @@
 /** The runs that a study needs: every combination once, the seeds of one combination together one cell. */
 
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.js";
 import {
   checkRecipe,
@@ -39,22 +40,21 @@ export interface PlannedRun {
 }
 
 export interface CellFacts {
-  /** Pairs that the training data hold. */
-  readonly pairs: number;
+  /** Pairs that the training data hold, pictures with their captions; of a recipe that selects some, those. */
+  readonly pairsOf: (select: string | undefined) => number;
   /** Multiply-adds of a training pair's forward pass, 10⁹. */
   readonly gmacsOf: (recipe: Recipe) => number;
 }
 
 /**
- * The cells of a study. Throws `UsageError` where a combination is no recipe, a part is empty, or two factors set the same setting.
+ * The cells of a study. Throws `UsageError` where a combination is no recipe, a part is empty, two factors set the same setting, or two
+ * combinations are the same run.
  */
-export function cellsOf(study: Study, { pairs, gmacsOf }: CellFacts): readonly Cell[] {
+export function cellsOf(study: Study, { pairsOf, gmacsOf }: CellFacts): readonly Cell[] {
   const cells = new Map<string, Cell>();
   for (const chosen of combinations(study.factors.map(({ levels }) => levels))) {
     const levels = Object.fromEntries(chosen.map((level, at) => [study.factors[at]!.name, level.name]));
-    const what = Object.entries(levels)
-      .map(([factor, level]) => `${factor}=${level}`)
-      .join(", ");
+    const what = wordsOf(levels);
     const settings: Record<string, unknown> = {};
     let part: PartInput | undefined;
     for (const [at, level] of chosen.entries()) {
@@ -62,21 +62,32 @@ export function cellsOf(study: Study, { pairs, gmacsOf }: CellFacts): readonly C
         if (Object.hasOwn(settings, key))
           throw new UsageError(
             `factors.${study.factors[at]!.name}: ${key} is set by another factor too; got both in ${what}. Let one factor set it.`,
+            { key: `factors.${study.factors[at]!.name}` },
           );
         settings[key] = value;
       }
       if (level.part !== undefined && part !== undefined)
-        throw new UsageError(`factors: the part of the data is set twice in ${what}. Let one factor set it.`);
+        throw new UsageError(
+          `factors: the part of the data is set twice; got both in ${what}. Let one factor set it.`,
+          { key: "factors" },
+        );
       part ??= level.part;
     }
+    const base = { ...study.recipe, ...settings };
+    if (part !== undefined && base.select !== undefined)
+      throw new UsageError(
+        `select: a part is of all pairs, and says by itself which; got select=${base.select} and a part in ${what}. Leave one out.`,
+        { key: "select" },
+      );
+    const pairs = pairsOf(base.select);
     const shareOfPairs = part === undefined ? 1 : "random" in part ? part.random : part.top;
     const partPairs = Math.round(shareOfPairs * pairs);
     if (partPairs < 2)
       throw new UsageError(
-        `factors: a part must hold two pairs at least; got ${partPairs} of ${pairs} in ${what}.`,
+        `factors: a part must hold two pairs at least; got ${partPairs} of ${pairs} in ${what}. Give it a larger share.`,
+        { key: "factors" },
       );
     for (const regime of study.regimes) {
-      const base = { ...study.recipe, ...settings };
       const gmacs = gmacsOf(checked({ ...base, steps: 1 }, what));
       const samples = samplesOf(regime.length, partPairs, gmacs);
       const length = samples === undefined ? { time: (regime.length as { time: string }).time } : { samples };
@@ -85,6 +96,11 @@ export function cellsOf(study: Study, { pairs, gmacsOf }: CellFacts): readonly C
       const known = cells.get(id);
       // The same run under two regimes, such as one pass over all data that another regime asks for as equal samples.
       if (known !== undefined) {
+        if (!isDeepStrictEqual(known.levels, levels))
+          throw new UsageError(
+            `factors: levels must differ; got the same run for ${what} and ${wordsOf(known.levels)}. Leave one out.`,
+            { key: "factors" },
+          );
         cells.set(id, { ...known, regimes: [...new Set([...known.regimes, regime.name])] });
         continue;
       }
@@ -102,6 +118,11 @@ export function cellsOf(study: Study, { pairs, gmacsOf }: CellFacts): readonly C
   }
   return [...cells.values()];
 }
+
+const wordsOf = (levels: Readonly<Record<string, string>>): string =>
+  Object.entries(levels)
+    .map(([factor, level]) => `${factor}=${level}`)
+    .join(", ");
 
 /** Runs in the order that tells most first: every cell once, the cheapest first, before any is run with a second seed. */
 export function runsOf(study: Study, cells: readonly Cell[]): readonly PlannedRun[] {

@@ -1,12 +1,14 @@
 /** A study: runs that differ in what a question asks about and are alike in everything else. */
 
-import { dirname, isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { namesIn } from "../../core/disk.js";
 import { didYouMean, UsageError } from "../../core/errors.js";
 import { readJson } from "../../core/files.js";
 import { checkSuite, loadSuite, type Suite, type SuiteInput } from "../../evaluate/suites/suite.js";
+import { findMetric, tasks } from "../../evaluate/tasks/index.js";
+import { parseSeconds } from "../../settings/duration.js";
 import { importProgram } from "../../settings/program.js";
 import { lengthKeys, type RecipeInput, recipeFields } from "../../train/recipe/recipe.js";
 
@@ -47,10 +49,10 @@ export interface QuestionInput {
 }
 
 export interface StudyInput {
-  /** Folder of the study under `studies/`. Default: the file's name. */
+  /** Folder of the study under `studies/`, a single name. Default: the file's name. */
   readonly name?: string;
   readonly question: QuestionInput;
-  /** What all runs have in common; without a length. */
+  /** What all runs have in common; without a length. Its paths and the study's others start where the command runs. */
   readonly recipe: RecipeInput;
   /** By name; every combination of their levels is a run. */
   readonly factors: Readonly<Record<string, FactorInput>>;
@@ -58,7 +60,7 @@ export interface StudyInput {
   readonly regime: RegimeInput | Readonly<Record<string, RegimeInput>>;
   /** How many seeds, or which. Default 3. */
   readonly seeds?: number | readonly number[];
-  /** What the runs are scored on: a suite's file, or the suite. */
+  /** What the runs are scored on: a suite's file, whose paths start from its folder, or the suite. */
   readonly suite: string | SuiteInput;
   /** The score that decides, as `set/metric`, e.g. `concepts/acc1`. */
   readonly score: string;
@@ -115,7 +117,7 @@ export async function loadStudy(nameOrPath: string, size?: string): Promise<Stud
   const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");
   const chosen = ofSize(value, size, path);
   const named = size === undefined ? name : `${name}-${size}`;
-  return checkStudy(chosen, { where: path, base: dirname(path), name: named });
+  return checkStudy(chosen, { where: path, name: named });
 }
 
 /** The study of that size among several by name; the study itself where it is one. */
@@ -144,14 +146,19 @@ const regime = z.union([
   z.strictObject({ epochs: z.number().positive() }),
   z.strictObject({ samples: z.int().positive() }),
   z.strictObject({ gmacs: z.number().positive() }),
-  z.strictObject({ time: z.string().min(1) }),
+  z.strictObject({ time: z.string().refine((time) => (parseSeconds(time) ?? 0) > 0) }),
 ]);
+const regimeKeys = ["epochs", "samples", "gmacs", "time"] as const;
+type RegimeKey = (typeof regimeKeys)[number];
 
 const keys = ["name", "question", "recipe", "factors", "regime", "seeds", "suite", "score"] as const;
 const questionKeys = ["text", "factor", "over", "kind", "reduction"] as const;
 const overs = ["samples", "gmacs", "seconds"] as const;
 const kinds = ["compare", "best"] as const;
 const DEFAULT_REDUCTION = 3;
+const MOST_SEEDS = 1000;
+const metricNames = tasks.flatMap((task) => task.metrics.map(({ name }) => name));
+const scoresAreListed = "clipwright evaluate --list tells what there is.";
 /**
  * What levels may differ in where those that fall behind are stopped: rates and augmentation. The best size, encoder or amount of data
  * early in a run is not the best at its end, and under another batch or schedule the same step is another.
@@ -163,13 +170,25 @@ const comparableOnTheWay: ReadonlySet<string> = new Set<keyof RecipeInput>([
   ...(["colorJitterProb", "grayScaleProb", "inkJitter", "captions", "captionDropout"] as const),
 ]);
 
-/** Checks a study. `where` is named in errors; `base` is the folder that a suite's paths start from. Throws `UsageError`. */
+/** What the study decides of every run: neither its recipe nor a level may. */
+const decided: readonly (readonly [key: keyof RecipeInput, why: string])[] = [
+  ...lengthKeys.map(
+    (key) => [key, "the regime says how long runs are: leave it out; several regimes have names"] as const,
+  ),
+  ...(["seed", "name", "logs"] as const).map(
+    (key) => [key, "the study gives each run its own: leave it out"] as const,
+  ),
+];
+
+/** Checks a study. `where` is named in errors. Throws `UsageError`. */
 export async function checkStudy(
   value: unknown,
-  { where = "study", base = ".", name = "study" } = {},
+  { where = "study", name: fileName = "study" } = {},
 ): Promise<Study> {
-  const refuse = (key: string, rule: string, got: unknown): never => {
-    throw new UsageError(`${where}: ${key}: ${rule}; got ${JSON.stringify(got) ?? "nothing"}.`, { key });
+  const refuse: Refuse = (key, rule, got, remedy = "") => {
+    throw new UsageError(`${where}: ${key}: ${rule}; got ${JSON.stringify(got) ?? "nothing"}.${remedy}`, {
+      key,
+    });
   };
   const input = record(value, keys, "", refuse) as unknown as StudyInput;
   for (const key of ["question", "recipe", "factors", "regime", "suite", "score"] as const)
@@ -187,17 +206,15 @@ export async function checkStudy(
   if (question.reduction !== undefined && kind !== "best")
     refuse("question.reduction", 'levels are only stopped where question.kind is "best"', reduction);
 
-  const length = lengthKeys.find((key) => input.recipe[key] !== undefined);
-  if (length !== undefined)
-    refuse(`recipe.${length}`, "the regime says how long runs are: leave it out", input.recipe[length]);
-  for (const key of ["seed", "name", "logs"] as const)
-    if (input.recipe[key] !== undefined)
-      refuse(`recipe.${key}`, "the study gives each run its own: leave it out", input.recipe[key]);
-
-  if (Object.keys(input.factors).length === 0) refuse("factors", "must hold what is varied", input.factors);
-  const factors = Object.entries(input.factors).map(([factor, levels]) => ({
+  const name = input.name ?? fileName;
+  if (typeof name !== "string" || !/^[^/\\]+$/.test(name) || /^\.+$/.test(name))
+    refuse("name", "must be the name of one folder", name);
+  const recipe = settingsOf(input.recipe, settings, "recipe.", refuse) as RecipeInput;
+  const named = Object.entries(record(input.factors, undefined, "factors.", refuse));
+  if (named.length === 0) refuse("factors", "must hold what is varied", input.factors);
+  const factors = named.map(([factor, levels]) => ({
     name: factor,
-    levels: levelsOf(factor, levels, refuse),
+    levels: levelsOf(factor, levels as FactorInput, refuse),
   }));
   if (!factors.some(({ name: factor }) => factor === question.factor))
     refuse(
@@ -222,26 +239,36 @@ export async function checkStudy(
   }
 
   const { seeds = 3, score } = input;
-  const list = typeof seeds === "number" ? Array.from({ length: seeds }, (_, seed) => seed) : seeds;
+  const list =
+    typeof seeds === "number" && Number.isInteger(seeds) && seeds <= MOST_SEEDS
+      ? Array.from({ length: seeds }, (_, seed) => seed)
+      : seeds;
   if (
+    !Array.isArray(list) ||
     list.length === 0 ||
     !list.every((seed) => Number.isInteger(seed) && seed >= 0) ||
     new Set(list).size < list.length
   )
-    refuse("seeds", "must be how many there are, from 1, or a list of different whole numbers", seeds);
+    return refuse(
+      "seeds",
+      `must be how many there are, 1 to ${MOST_SEEDS}, or a list of different whole numbers`,
+      seeds,
+    );
   const suite =
     typeof input.suite === "string"
-      ? await loadSuite(isAbsolute(input.suite) ? input.suite : join(base, input.suite))
-      : checkSuite(input.suite, { where: `${where}: suite`, base });
+      ? await loadSuite(input.suite)
+      : checkSuite(input.suite, { where: `${where}: suite`, base: "." });
   const [set, metric, ...more] = typeof score === "string" ? score.split("/") : [];
   if (set === undefined || metric === undefined || metric === "" || more.length > 0)
     refuse("score", 'must be "set/metric", e.g. "test/acc1"', score);
   if (!suite.sets.some((one) => one.name === set))
     refuse("score", `must name a set of the suite: ${suite.sets.map((one) => one.name).join(", ")}`, score);
+  if (findMetric(metric!) === undefined)
+    refuse("score", "no task gives it", score, `${didYouMean(metric!, metricNames)} ${scoresAreListed}`);
   return {
-    name: input.name ?? name,
+    name,
     question: { ...question, kind, reduction },
-    recipe: input.recipe,
+    recipe,
     factors,
     regimes,
     seeds: list,
@@ -250,7 +277,8 @@ export async function checkStudy(
   };
 }
 
-type Refuse = (key: string, rule: string, got: unknown) => never;
+/** Says what is wrong with a key; `remedy` is a sentence after a space. */
+type Refuse = (key: string, rule: string, got: unknown, remedy?: string) => never;
 
 function record(
   value: unknown,
@@ -262,16 +290,24 @@ function record(
     return refuse(path === "" ? "study" : path.slice(0, -1), "must be an object", value);
   for (const key of Object.keys(value)) {
     if (known !== undefined && !known.includes(key))
-      refuse(
-        `${path}${key}`,
-        `no such key${didYouMean(key, known)}`,
-        (value as Record<string, unknown>)[key],
-      );
+      refuse(`${path}${key}`, "no such key", (value as Record<string, unknown>)[key], didYouMean(key, known));
   }
   return value as Record<string, unknown>;
 }
 
 const settings = Object.keys(recipeFields);
+
+/** Settings of a recipe, or of a level, without what the study decides. */
+function settingsOf(
+  value: unknown,
+  known: readonly string[],
+  path: string,
+  refuse: Refuse,
+): Readonly<Record<string, unknown>> {
+  const own = record(value, known, path, refuse);
+  for (const [key, why] of decided) if (own[key] !== undefined) refuse(`${path}${key}`, why, own[key]);
+  return own;
+}
 
 function levelsOf(factor: string, input: FactorInput, refuse: Refuse): readonly Level[] {
   const path = `factors.${factor}`;
@@ -287,16 +323,19 @@ function levelsOf(factor: string, input: FactorInput, refuse: Refuse): readonly 
     if (!settings.includes(factor))
       refuse(
         path,
-        `a list has values of a setting that the factor is named after${didYouMean(factor, settings)}`,
+        "a list has values of a setting that the factor is named after",
         factor,
+        didYouMean(factor, settings),
       );
+    const fixed = decided.find(([key]) => key === factor);
+    if (fixed !== undefined) refuse(path, fixed[1], input);
     return values.map((value) => ({ name: String(value), recipe: { [factor]: value }, part: undefined }));
   }
   const levels = Object.entries(record(input, undefined, `${path}.`, refuse));
   if (levels.length < 2) refuse(path, "must have at least two levels", input);
   return levels.map(([name, level]) => {
     const at = `${path}.${name}`;
-    const { part: own, ...recipe } = record(level, [...settings, "part"], `${at}.`, refuse) as LevelInput;
+    const { part: own, ...recipe } = settingsOf(level, [...settings, "part"], `${at}.`, refuse) as LevelInput;
     return { name, recipe, part: own === undefined ? undefined : partOf(own, `${at}.part`, refuse) };
   });
 }
@@ -313,15 +352,22 @@ function partOf(value: unknown, path: string, refuse: Refuse): PartInput {
 }
 
 function regimesOf(input: StudyInput["regime"], refuse: Refuse): Study["regimes"] {
-  const rule = "must be one of {epochs}, {samples}, {gmacs}, {time}, or several by name";
-  const single = regime.safeParse(input);
-  if (single.success) return [{ name: nameOf(single.data), length: single.data }];
-  const several = Object.entries(record(input, undefined, "regime.", refuse));
-  if (several.length === 0) refuse("regime", rule, input);
-  return several.map(([name, value]) => {
+  const lengthOf = (value: unknown, path: string): RegimeInput => {
     const { success, data } = regime.safeParse(value);
-    return success ? { name, length: data } : refuse(`regime.${name}`, rule, value);
-  });
+    if (success) return data;
+    const unknown = Object.keys(Object(value)).find((key) => !regimeKeys.includes(key as RegimeKey));
+    return refuse(
+      path,
+      'must be one of {epochs}, {samples}, {gmacs}, numbers above 0, and {time}, e.g. "30m"; or several by name',
+      value,
+      unknown === undefined ? "" : didYouMean(unknown, regimeKeys),
+    );
+  };
+  const entries = Object.entries(record(input, undefined, "regime.", refuse));
+  const several = entries.length > 0 && entries.every(([, value]) => typeof value === "object");
+  if (several) return entries.map(([name, value]) => ({ name, length: lengthOf(value, `regime.${name}`) }));
+  const length = lengthOf(input, "regime");
+  return [{ name: nameOf(length), length }];
 }
 
 /** A regime in words. */

@@ -3,6 +3,7 @@
 import { UsageError } from "../../core/errors.js";
 import { datasetOptions } from "../../data/fields.js";
 import { type Dataset, openDataset } from "../../data/index.js";
+import { takeSelected } from "../../data/selections/select.js";
 import { completeClipConfig } from "../../models/config/config.js";
 import { readSizedModel } from "../../train/open/model.js";
 import { clipOf } from "../../train/open/step.js";
@@ -41,11 +42,14 @@ export async function factsOf(study: Study): Promise<StudyFacts> {
         );
   const recipe = checkRecipe(Object.assign({ steps: 1 }, study.recipe, ...first), "study");
   const dataset = await openDataset(recipe.trainData, datasetOptions(recipe));
+  const selected = new Map<string | undefined, number>([[undefined, dataset.length]]);
+  for (const { recipe: one } of [study, ...study.factors.flatMap(({ levels }) => levels)])
+    if (!selected.has(one.select)) selected.set(one.select, (await takeSelected(dataset, one.select)).length);
   const known = new Map<string, number>();
   return {
     dataset,
     opened: recipe,
-    pairs: dataset.length,
+    pairsOf: (select) => selected.get(select)!,
     gmacsOf(one) {
       const { seed: _1, steps: _2, samples: _3, epochs: _4, time: _5, ...rest } = recipeToJson(one);
       const key = JSON.stringify(rest);

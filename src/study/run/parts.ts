@@ -33,8 +33,16 @@ export async function selectionFor(folder: string, dataset: Dataset, part: PartI
     return once(path, (to) => makeSelection(part.scores, to, { rules: [rule] }));
   }
   const { pairs, other } = await pairsOf(parts, dataset);
+  // As many pictures as the cells count, each with all its captions; 1 would be a share.
+  const rule: Rule =
+    part.random < 1
+      ? {
+          ...{ kind: "random", seed: SEED, over: "pictures" },
+          share: Math.max(2, Math.round(part.random * dataset.length)),
+        }
+      : { kind: "random", seed: SEED, share: 1 };
   return once(join(parts, `${nameOf(other === undefined ? part : { ...part, other })}.parquet`), (to) =>
-    makeSelection(pairs, to, { rules: [{ kind: "random", share: part.random, seed: SEED }] }),
+    makeSelection(pairs, to, { rules: [rule] }),
   );
 }
 

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { csvLine } from "../../core/csv.js";
+import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { type Batch, parquetBytes, type Cell as Value } from "../../curate/tables/parquet.js";
 import type { TableColumn } from "../../data/selections/form.js";
@@ -11,7 +12,10 @@ import type { Study } from "../design/study.js";
 /** A row by column. */
 export type Row = Readonly<Record<string, Value>>;
 
-/** The rows, with the columns that any of them has; scores are named `set/metric` with `…/low` and `…/high`. */
+/**
+ * The rows, with the columns that any of them has; scores are named `set/metric` with `…/low` and `…/high`. Throws `UsageError` where a factor
+ * is called as a column of every table.
+ */
 export function tableOf(
   study: Study,
   runs: readonly DoneRun[],
@@ -22,16 +26,24 @@ export function tableOf(
   };
   add("run", "text", "Folder of the run.");
   for (const { name } of study.factors) add(name, "text", "Level of this factor.");
-  add("regime", "text", "How long runs are; several where regimes share a run.");
-  add("seed", "count", "Seed of the training.");
-  add("pairs", "count", "Pairs of its part of the data.");
-  add("samples", "number", "Samples seen.");
-  add("gmacs", "number", "Multiply-adds of the forward passes.", "10⁹");
-  add("seconds", "number", "Time of training.", "s");
-  add("whole seconds", "number", "Beginning, training and scoring, of a run in one sitting.", "s");
-  add("predicted seconds", "number", "What these were predicted to be.", "s");
-  add("load", "number", "The machine's load when the run ended, mean over five minutes.");
-  add("memory", "number", "Most main memory of the process while it trained and scored.", "bytes");
+  const own: typeof add = (name, ...about) => {
+    if (columns.has(name))
+      throw new UsageError(
+        `factors.${name}: study.csv has a column of this name by itself; got a factor ${name}. Call it otherwise.`,
+        { key: `factors.${name}` },
+      );
+    add(name, ...about);
+  };
+  own("regime", "text", "How long runs are; several where regimes share a run.");
+  own("seed", "count", "Seed of the training.");
+  own("pairs", "count", "Pairs of its part of the data.");
+  own("samples", "number", "Samples seen.");
+  own("gmacs", "number", "Multiply-adds of the forward passes.", "10⁹");
+  own("seconds", "number", "Time of training.", "s");
+  own("whole seconds", "number", "Beginning, training and scoring, of a run in one sitting.", "s");
+  own("predicted seconds", "number", "What these were predicted to be.", "s");
+  own("load", "number", "The machine's load when the run ended, mean over five minutes.");
+  own("memory", "number", "Most main memory of the process while it trained and scored.", "bytes");
   const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
   for (const setting of settings) add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
   const rows = runs.map(({ cell, seed, result }): Row => {

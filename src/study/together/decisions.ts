@@ -9,7 +9,7 @@ import { holm } from "../../evaluate/statistics/many.js";
 import { findMetric } from "../../evaluate/tasks/index.js";
 import type { Metric } from "../../evaluate/tasks/task.js";
 import type { Findings, FoundCell, FoundPanel, Levels } from "../answer/findings.js";
-import { type Gap, gapOf, levelWords, scoreIn, turned } from "./shared.js";
+import { type Gap, gapOf, LIKE_COST, levelWords, scoreIn, turned } from "./shared.js";
 
 /** The factor that the study asks about; another one at a like cost; passes; the factor and passes together at a like cost. */
 export type ChoiceKind = "asked" | "other" | "passes" | "budget";
@@ -64,8 +64,6 @@ interface Verdict {
   readonly words: string | undefined;
 }
 
-/** Multiply-adds that differ by no more than this ratio are a like cost. */
-const LIKE_COST = 1.05;
 const PASSES = "passes";
 
 /** The choices that a study's findings bear, by what is chosen, by regime, then by ascending multiply-adds. */

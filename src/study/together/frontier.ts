@@ -3,9 +3,9 @@
 import { normalQuantile } from "../../evaluate/statistics/distributions.js";
 import type { Metric } from "../../evaluate/tasks/task.js";
 import { frontier } from "../laws/crossing.js";
-import { type Combination, type Gap, gapOf, type SharedScore, turned } from "./shared.js";
+import { type Combination, type Gap, gapOf, LIKE_COST, type SharedScore, turned } from "./shared.js";
 
-/** A combination that no other beats for as few multiply-adds. */
+/** A combination that no other beats for as few multiply-adds, or at a like cost. */
 export interface FrontierPoint {
   readonly combination: Combination;
   /** Better than guessing, and than the last step before it: their intervals do not overlap. */
@@ -14,7 +14,7 @@ export interface FrontierPoint {
   readonly before: { readonly combination: Combination; readonly gap: Gap } | undefined;
   /** Whether its interval, made wider for as many looks as there are combinations (Bonferroni), reaches down to what guessing gives. */
   readonly guessing: boolean;
-  /** Others that cost no more and whose intervals overlap with its own, the best first. */
+  /** Others that cost no more, or alike, and whose intervals overlap with its own, the best first. */
   readonly rivals: readonly Combination[];
 }
 
@@ -23,7 +23,10 @@ export function frontierPoints({ metric, combinations }: SharedScore): readonly 
   const through = frontier(
     combinations.map((one) => ({ one, cost: one.cell.gmacs, score: turned(metric, one.score).value })),
   ).map(({ one }) => one);
-  const best = through.filter((one, at) => !costsNoMore(through[at + 1], one));
+  // Of two at a like cost the better one, counted from the dearest.
+  const best: Combination[] = [];
+  for (const one of through.toReversed())
+    if (best[0] === undefined || !costsNoMore(best[0], one)) best.unshift(one);
   const points: FrontierPoint[] = [];
   let last: Combination | undefined;
   for (const combination of best) {
@@ -41,11 +44,9 @@ export function frontierPoints({ metric, combinations }: SharedScore): readonly 
   return points;
 }
 
-/** What costs more by no more than this ratio costs the same. */
-const SAME_COST = 1.005;
-
-const costsNoMore = (one: Combination | undefined, other: Combination): boolean =>
-  one !== undefined && one.cell.gmacs <= SAME_COST * other.cell.gmacs;
+/** Whether the one costs less than the other, or alike. */
+const costsNoMore = (one: Combination, other: Combination): boolean =>
+  one.cell.gmacs <= LIKE_COST * other.cell.gmacs;
 
 /** Standard errors in half of an interval of 95 %. */
 const HALF_WIDTH = normalQuantile(0.975);

@@ -71,6 +71,9 @@ function sharedScore(studies: readonly Findings[], set: string, metric: Metric, 
   return { set, metric, items, combinations, studies: studies.filter(({ name }) => names.has(name)) };
 }
 
+/** Multiply-adds that differ by no more than this ratio are a like cost: runs end with whole batches, and encoders are never quite alike. */
+export const LIKE_COST = 1.05;
+
 /** Levels in words, each with its factor: `encoder ViT, part 25 %`. */
 export const levelWords = (levels: Levels): string =>
   Object.entries(levels)
