@@ -163,9 +163,7 @@ for (const [name, part] of Object.entries(parts)) {
     engine,
   });
   const runs = opened.runsOf();
-  const seconds = opened
-    .predictions(runs)
-    .reduce((sum, one) => sum + (one.state === "open" ? one.seconds : 0), 0);
+  const { seconds } = opened.outlook(runs).left;
   process.stdout.write(`${name}: ${runs.length} runs, ${Math.round(seconds)} s left\n`);
   if (!values["dry-run"]) {
     const { failed } = await opened.run(runs, {

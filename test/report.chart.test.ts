@@ -25,6 +25,13 @@ const base: LineChart = {
 };
 
 suite("lineChart", () => {
+  test("counts along its axis in whole numbers, however few", () => {
+    const points = [0, 1, 2].map((x): Point => [x, 1 - x / 4]);
+    const { text } = lineChart({ ...base, lines: [{ name: "loss", points }] });
+    const ticks = [...text.matchAll(/text-anchor="middle">([\d.]+)</g)].map(([, label]) => label);
+    assert.deepEqual(ticks, ["0", "1", "2"]);
+  });
+
   test("draws a smoothed line over a faint one, with a reference line and a legend", () => {
     const points = [5.5, 4.9, 5.2, 4.1, 3.9, 3.6].map((y, i): Point => [i * 100, y]);
     const figure = lineChart({

@@ -244,6 +244,29 @@ describe("results of runs", () => {
     assert.deepEqual(readResult(folder), result);
   });
 
+  it("keep what each item counts, so that means and differences are weighted", async () => {
+    const { study, runs } = await example();
+    const items = {
+      values: Float64Array.of(1, 0, 0, 1),
+      samples: Uint32Array.of(0, 1, 2, 3),
+      weights: Float64Array.of(0.4, 0.4, 0.1, 0.1),
+    };
+    const score = { value: 0.5, low: 0.1, high: 0.9, n: 4 };
+    const [first, second] = runs.filter(({ seed, cell }) => seed === 0 && cell.levels.part === "100 %");
+    const weighted = [first!, second!].map((run, at): DoneRun => {
+      const values = at === 0 ? items.values : Float64Array.of(1, 0, 1, 1);
+      const scores = [{ metric: "acc1", score, items: { ...items, values } }];
+      writeResult(folder, { ...run.result, scored: [{ ...run.result.scored[0]!, scores }] });
+      return { ...run, result: readResult(folder)! };
+    });
+    const { panels } = answerOf(study, weighted);
+    assert.deepEqual(
+      panels[0]!.rows.map((row) => row.score.value),
+      [0.5, 0.6],
+    );
+    assert.ok(Math.abs(panels[0]!.pairs[0]!.value + 0.1) < 1e-12);
+  });
+
   it("are refused when damaged, with the remedy", () => {
     writeFileSync(join(folder, "result.json"), '{"format": 1');
     assert.throws(() => readResult(folder), /result\.json: must hold a run's result.*Remove it/);

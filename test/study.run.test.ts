@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { before, suite, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Answer, Panel } from "../src/study/answer/answer.js";
 import { pickedOf } from "../src/study/halving/simulate.js";
+import { probe } from "../src/study/run/costs.js";
+import type { Outlook } from "../src/study/run/outlook.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
 /** How often a study is killed; `CLIPWRIGHT_KILLS=10 node dist/test/run.js study.run` for more. */
@@ -53,7 +55,7 @@ const tableOf = (name: string): string[] => {
   const [header, ...lines] = readFileSync(join(folder, "studies", name, "study.csv"), "utf8")
     .trim()
     .split("\r\n");
-  const clocks = ["seconds", "whole seconds", "predicted seconds", "load"];
+  const clocks = ["seconds", "whole seconds", "predicted seconds", "load", "memory"];
   const clock = new Set(clocks.map((name) => header!.split(",").indexOf(name)));
   return lines
     .map((line) =>
@@ -115,6 +117,23 @@ suite("clipwright study", () => {
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
     assert.equal(again.out, out);
+  });
+
+  test("times steps at a rate at which no run diverges", async () => {
+    const rates: number[] = [];
+    const recipe = { trainData: "shapes/", model: "clipwright-nano-32", lr: 1e30, samples: 64 };
+    const stop = new Error("seen");
+    await assert.rejects(
+      probe(recipe, folder, {
+        async train({ lr }) {
+          rates.push(lr!);
+          throw stop;
+        },
+        score: async () => [],
+      }),
+      stop,
+    );
+    assert.deepEqual(rates, [1e-6]);
   });
 
   test("refuses before anything is trained a score that its set has not, and scores that are not there", async () => {
@@ -231,6 +250,48 @@ suite("clipwright study", () => {
     const { code, err } = await study(["whole.json", "--seeds", "2", "--dry-run"]);
     assert.equal(code, 0);
     assert.match(err, /4 of 8 runs to do/);
+  });
+
+  test("tells it as data", async () => {
+    const { code, out } = await study(["whole.json", "--seeds", "2", "--dry-run", "--json"]);
+    assert.equal(code, 0);
+    const { cells, left, warnings, stale, power } = JSON.parse(out) as Outlook;
+    assert.deepEqual([cells.length, left.runs, warnings, stale], [4, 4, [], []]);
+    for (const { memoryBytes, diskBytes, seeds } of cells) {
+      assert(memoryBytes! > 50e6 && diskBytes! > 10e3, `${memoryBytes} ${diskBytes}`);
+      assert.deepEqual(seeds, { 0: "done", 1: "open" });
+    }
+    assert.deepEqual([power.comparisons, power.items, power.itemsFrom], [2, 12, "differences"]);
+  });
+
+  test("scores again what was scored on another suite, and leaves out what was trained on other data", async () => {
+    const runs = join(folder, "studies", "changes", "runs");
+    const only = { ...declared, factors: { width: declared.factors.width } };
+    put(folder, "changes.json", JSON.stringify(only));
+    assert.equal((await study(["changes.json"])).code, 0);
+    const checkpointsOf = () =>
+      readdirSync(runs).map((run) => statSync(join(runs, run, "plan.json")).mtimeMs);
+    const trained = checkpointsOf();
+    const more = { ...only.suite.sets, second: only.suite.sets.test };
+    put(folder, "changes.json", JSON.stringify({ ...only, suite: { sets: more } }));
+    const scored = await study(["changes.json"]);
+    assert.equal(scored.code, 0, scored.err);
+    assert.match(scored.err, /2 of 2 runs to do/);
+    assert.deepEqual(checkpointsOf(), trained);
+    assert.match(tableOf("changes")[0]!, /\d/);
+    assert.match(readFileSync(join(folder, "studies", "changes", "study.csv"), "utf8"), /second\/acc1/);
+    put(folder, "train/red fox/new.png", await pngOf(999, 16, 16));
+    const stale = await study(["changes.json"]);
+    assert.equal(stale.code, 1);
+    assert.match(
+      stale.err,
+      /! 2 done runs are left out, made from what has changed since \(trainData: 25 samples, was 24\)\./,
+    );
+    assert.match(stale.err, /No run is done yet\./);
+    const again = await study(["changes.json", "--again"]);
+    assert.equal(again.code, 0, again.err);
+    assert.match(again.out, /^2 runs/);
+    assert.notDeepEqual(checkpointsOf(), trained);
   });
 
   test("refuses what is no recipe before anything is run", async () => {

@@ -25,10 +25,16 @@ let logs = "";
 /** A run's folder as the trainer writes it. */
 function putRun(
   name: string,
-  { step = 4, total = 8, scores = [] as object[], model = "ViT-S-32" } = {},
+  {
+    step = 4,
+    total = 8,
+    scores = [] as object[],
+    model = "ViT-S-32",
+    keepBest = undefined as string | undefined,
+  } = {},
 ): string {
   const path = join(logs, name);
-  put(path, "config.json", JSON.stringify({ name, model, batchSize: 16 }));
+  put(path, "config.json", JSON.stringify({ name, model, batchSize: 16, keepBest }));
   put(
     path,
     "plan.json",
@@ -47,6 +53,15 @@ const score = (metric: string, value: number) => ({
 suite("runs", () => {
   beforeEach(() => {
     logs = join(folder, `runs-${round++}`);
+  });
+
+  test("tell the score that the run keeps the best of, with its split, data set or task before it", () => {
+    const scores = [score("val_loss", 2), score("acc1", 0.5), { ...score("acc1", 0.9), split: "reference" }];
+    putRun("whole", { scores, keepBest: "val/t/val_loss" });
+    putRun("elsewhere", { scores, keepBest: "other/val_loss" });
+    putRun("kept", { scores, keepBest: "reference/acc1" });
+    const values = Object.fromEntries(listRuns(logs).map(({ name, score: told }) => [name, told!.value]));
+    assert.deepEqual(values, { whole: 2, elsewhere: 0.5, kept: 0.9 });
   });
 
   test("are listed with state and the score that tells most, the last written to first", () => {

@@ -18,7 +18,7 @@ import {
   readlinkSync,
   statfsSync,
 } from "node:fs";
-import { basename, dirname } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import {
   type FileContent,
   filePieces,
@@ -104,16 +104,22 @@ export function neighbours(path: string): string {
 export const missingFile = (path: string, action = "read"): unknown =>
   fileError(Object.assign(new Error("no such file"), { code: "ENOENT" }), action, path);
 
-/** `, 12 MB free,` of the file system that holds `path`, if it can be asked. */
-function freeSpace(path: string): string {
-  for (let at = path; ; at = dirname(at)) {
+/** Bytes that are free on the file system that holds `path`, which need not be there; undefined where it cannot be asked. */
+export function freeBytes(path: string): number | undefined {
+  for (let at = resolve(path); ; at = dirname(at)) {
     try {
       const { bavail, bsize } = statfsSync(at);
-      return `, ${Math.floor((bavail * bsize) / 1e6)} MB free`;
+      return bavail * bsize;
     } catch {
-      if (at === dirname(at)) return "";
+      if (at === dirname(at)) return undefined;
     }
   }
+}
+
+/** `, 12 MB free,` of the file system that holds `path`, if it can be asked. */
+function freeSpace(path: string): string {
+  const free = freeBytes(path);
+  return free === undefined ? "" : `, ${Math.floor(free / 1e6)} MB free`;
 }
 
 /** Runs `body`, turning what the file system refuses into a `UsageError`. */

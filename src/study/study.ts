@@ -2,18 +2,23 @@
 
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
+import { cacheFolder } from "../core/cache-folder.js";
 import { makeFolder } from "../core/disk.js";
 import { UsageError } from "../core/errors.js";
 import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
-import { type Answer, answerOf, type DoneRun, scoreIn } from "./answer/answer.js";
+import { formatBytes } from "../train/watch/progress.js";
+import { type Answer, answerOf, type DoneRun, findScore, metricOf, scoreIn } from "./answer/answer.js";
 import { findingsOf, writeFindings } from "./answer/findings.js";
+import { comparedPairs, powerOf } from "./answer/power.js";
 import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
 import type { Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
+import { finalistsOf } from "./halving/rungs.js";
 import {
   type Probe,
   predictedSeconds,
+  predictedSpace,
   predictedTraining,
   probeAll,
   type Spent,
@@ -21,9 +26,12 @@ import {
   spentBy,
 } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
+import { folderBytes } from "./run/footprint.js";
+import { madeFromNow } from "./run/made-from.js";
+import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from "./run/outlook.js";
 import { selectionFor } from "./run/parts.js";
-import { readResult } from "./run/results.js";
-import { type RunnerHooks, runStudy, type Sitting, stateOf } from "./run/runner.js";
+import { earlierScores, readResult } from "./run/results.js";
+import { type RunnerHooks, type RunState, runStudy, type Sitting, stateOf } from "./run/runner.js";
 import { checkScore, scoreRun } from "./run/score.js";
 import { tableOf, writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
@@ -37,18 +45,12 @@ export interface OpenStudyOptions {
   readonly onProbe?: (at: number, total: number) => void;
 }
 
-/** What a run is expected to take. */
-export interface Prediction {
-  readonly run: PlannedRun;
-  /** Training and scoring; with halving the mean over its arms, of which few go to the end. */
-  readonly seconds: number;
-  readonly state: "done" | "failed" | "stopped" | "open";
-}
-
 export interface RunOptions {
   /** Begin no run that would end later than so long from now. */
   readonly budgetSeconds?: number;
   readonly wait?: boolean;
+  /** Train runs anew whose data or files have changed since they were done. */
+  readonly again?: boolean;
   readonly signal?: AbortSignal;
   readonly hooks?: Omit<RunnerHooks, "signal">;
 }
@@ -58,7 +60,8 @@ export interface OpenStudy {
   readonly cells: readonly Cell[];
   /** All runs in order, or those of one shard, `i/n`. */
   runsOf(shard?: string): readonly PlannedRun[];
-  predictions(runs: readonly PlannedRun[]): readonly Prediction[];
+  /** What these runs will come to. */
+  outlook(runs: readonly PlannedRun[]): Outlook;
   run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
   /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
   finish(): Answer | undefined;
@@ -81,12 +84,16 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const { prepare, train } = trainerOf(folder, facts);
   const { imageDisk } = study.recipe;
   const score = (path: string) => scoreRun(engine, { path, imageDisk }, sets);
+  const madeFrom = madeFromNow(facts.dataset, sets);
+  const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => madeFrom(run.cell));
   // Made now, so that what is wrong with a table of scores is told before anything is trained.
   for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
-  const probes = await probeAll(folder, planned, { prepare, train, score }, onProbe);
+  const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
-  const secondsOf = (run: PlannedRun): number =>
-    predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
+  const secondsOf = (run: PlannedRun, state: RunState["kind"] = look(run).kind): number =>
+    state === "unscored"
+      ? probeOf(probes, run).scoringSeconds
+      : predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
   const deciding = sets.filter(({ dataset }) => dataset.name === study.score.set);
   const rungs = halving && {
     ...halving,
@@ -97,12 +104,13 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   };
   /** Others have left it behind. */
   const isStopped = (run: PlannedRun): boolean =>
-    halving?.goalOf(run).kind === "stopped" && stateOf(folderOf(run)).kind === "open";
+    halving?.goalOf(run).kind === "stopped" && look(run).kind === "open";
   const doneRuns = (): readonly DoneRun[] =>
-    planned.flatMap((run): DoneRun[] => {
-      const result = readResult(folderOf(run));
-      return result === undefined ? [] : [{ cell: run.cell, seed: run.seed, result }];
-    });
+    planned.flatMap((run): DoneRun[] =>
+      look(run).kind === "done"
+        ? [{ cell: run.cell, seed: run.seed, result: readResult(folderOf(run))! }]
+        : [],
+    );
   return {
     study,
     cells,
@@ -116,17 +124,49 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       const [i, n, ...more] = shard.split("/").map(Number);
       return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
     },
-    predictions: (some) =>
-      some.map((run) => {
-        const { kind } = stateOf(folderOf(run));
-        return { run, seconds: secondsOf(run), state: isStopped(run) ? "stopped" : kind };
-      }),
-    run(some, { budgetSeconds, wait = true, signal, hooks = {} } = {}) {
+    outlook(some) {
+      const stale: { name: string; why: string }[] = [];
+      const predictions = some.map((run): Prediction => {
+        const state = look(run);
+        const { kind } = state;
+        if (kind === "stale") stale.push({ name: run.name, why: state.why });
+        return {
+          ...{ run, seconds: secondsOf(run, kind), state: isStopped(run) ? "stopped" : kind },
+          space: predictedSpace(run.cell, probeOf(probes, run)),
+          thereBytes: kind === "open" || kind === "unscored" ? folderBytes(folderOf(run)) : 0,
+        };
+      });
+      const left = sumsOf(predictions);
+      return {
+        ...{ name: study.name, runs: some.length, cells: cellsAhead(predictions), left, stale },
+        warnings: warningsOf(left, { folder, cache: cacheFolder() }, formatBytes),
+        power: powerOf({
+          metric: metricOf(study),
+          ...comparedPairs(cells, study, (levels) =>
+            halving === undefined ? levels : finalistsOf(levels, study.question.reduction),
+          ),
+          done: doneRuns().flatMap(({ cell, result }) => {
+            const score = findScore(study, result.scored);
+            return score === undefined ? [] : [{ group: cell.id, score }];
+          }),
+          earlier: () => earlierScores(folder, study),
+          samples: deciding[0]!.dataset.length,
+          seeds: study.seeds.length,
+        }),
+      };
+    },
+    run(some, { budgetSeconds, wait = true, again = false, signal, hooks = {} } = {}) {
+      if (again && halving !== undefined)
+        throw new UsageError(
+          `again: what was compared on the way may be of other data too, in a study that asks which is best; got --again. Remove ${folder}, and all is run anew.`,
+          { key: "again" },
+        );
       const started = performance.now();
       const mayBegin = (run: PlannedRun): boolean =>
         budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
       const context = {
-        ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait },
+        ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait, again },
+        madeFrom: ({ cell }: PlannedRun) => madeFrom(cell),
         ...(rungs && { rungs }),
       };
       const selectionOf = async ({ cell }: PlannedRun) =>
@@ -140,7 +180,7 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       writeTable(folder, study, done);
       const answer = answerOf(study, done, halving?.reports());
       const left = planned.flatMap((run) => {
-        const state = stateOf(folderOf(run));
+        const state = look(run);
         if (state.kind === "done" || isStopped(run)) return [];
         return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
       });

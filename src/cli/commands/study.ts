@@ -4,24 +4,23 @@ import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
 import { openEngine } from "../../engines/registry.js";
 import { defaulted, duration, flag, integer, optional, text } from "../../settings/fields.js";
-import type { Answer } from "../../study/answer/answer.js";
+import { type Answer, metricOf } from "../../study/answer/answer.js";
 import { answerLines } from "../../study/answer/lines.js";
 import type { PlannedRun } from "../../study/design/cells.js";
-import type { Spent } from "../../study/run/costs.js";
+import { probesFile, type Spent } from "../../study/run/costs.js";
 import type { Sitting } from "../../study/run/runner.js";
-import type { Prediction } from "../../study/study.js";
 import { formatClock } from "../../train/watch/progress.js";
-import { alignColumns } from "../columns.js";
 import { defineCommand, notesOn, type Terminal } from "../command.js";
 import { wrap } from "../help.js";
 import { ProgressLine } from "../progress-line.js";
+import { outlookText } from "../study-outlook.js";
 import { engineOptions } from "./engines.js";
 
 export const studyCommand = defineCommand({
   name: "study",
   summary: "Run a study: every combination of what is asked about, scored on a suite, with what it says.",
   description:
-    "FILE exports a study (defineStudy, see docs/studies.md); studies of the paper come along: quantity, quality, vit-sizes, encoder-rates, encoders, augmentation, strategies, each with --size small, medium or paper. Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What a run takes is measured first.",
+    "FILE exports a study (defineStudy, see docs/studies.md); studies of the paper come along: quantity, quality, vit-sizes, encoder-rates, encoders, augmentation, strategies, each with --size small, medium or paper. Runs are kept in studies/NAME/runs; the same command goes on where it was stopped or killed, and several processes, on one machine or on several that share the folder, divide the runs among them. What runs take is measured first, and told with what they will be able to tell apart.",
   positionals: [
     {
       name: "FILE|NAME",
@@ -32,7 +31,11 @@ export const studyCommand = defineCommand({
   options: {
     Study: {
       size: optional(text("NAME"), "Of a study in several sizes: which."),
-      dryRun: defaulted(flag(), false, "Tell the runs with their time and multiply-adds, and stop."),
+      dryRun: defaulted(
+        flag(),
+        false,
+        "Tell the runs with their time, memory, disk and multiply-adds, and what they can tell apart; and stop.",
+      ),
       budget: optional(
         duration("seconds"),
         "Begin no run that would end later than this from now, e.g. 3h; the same command goes on.",
@@ -43,11 +46,16 @@ export const studyCommand = defineCommand({
         true,
         "Wait for runs that another process holds, and take them over where it is gone.",
       ),
+      again: defaulted(
+        flag(),
+        false,
+        "Train runs anew whose training data, selection or other files have changed since they were done.",
+      ),
       folder: defaulted(text("FOLDER"), "studies", "Where studies are kept."),
       seeds: optional(integer(1, 1000), "Another number of seeds than the study says."),
     },
     Machine: engineOptions,
-    Output: { json: defaulted(flag(), false, "Print the table of runs as JSON.") },
+    Output: { json: defaulted(flag(), false, "Print the answer as JSON; with --dry-run what is foretold.") },
   },
   examples: [
     ["clipwright study encoders.ts --dry-run", "What would be run, and how long it takes here."],
@@ -86,13 +94,21 @@ export const studyCommand = defineCommand({
       });
       progress.clear();
       const runs = opened.runsOf(options.shard);
-      terminal.err(`${planTable(opened.predictions(runs))}\n`);
+      const outlook = opened.outlook(runs);
+      if (options.dryRun && options.json) {
+        terminal.out(`${JSON.stringify(outlook, undefined, 1)}\n`);
+        return 0;
+      }
+      const { set, metric } = study.score;
+      const told = { score: `${set}/${metric}`, metric: metricOf(study), probes: probesFile(folder) };
+      terminal.err(`${outlookText(outlook, told)}\n`);
       if (options.dryRun) return 0;
       const said = new Set<string>();
       const budgetSeconds = options.budget?.value;
       const sitting = await opened.run(runs, {
         ...(budgetSeconds !== undefined && { budgetSeconds }),
         wait: options.wait,
+        again: options.again,
         signal: stop.signal,
         hooks: {
           onRun: (run, at, total, untilStep) =>
@@ -124,7 +140,8 @@ export const studyCommand = defineCommand({
         const { writeStudyPage } = await import("../../report/study/page.js");
         terminal.err(`The page: ${writeStudyPage(folder)}\n`);
       }
-      return sitting.left.length > 0 || sitting.failed.length > 0 ? 1 : 0;
+      const { left, failed, stale } = sitting;
+      return left.length + failed.length + stale.length > 0 ? 1 : 0;
     } finally {
       process.off("SIGINT", onSignal);
       process.off("SIGTERM", onSignal);
@@ -136,34 +153,6 @@ const wordsOf = ({ cell, seed }: PlannedRun): string =>
   `${Object.entries(cell.levels)
     .map(([factor, level]) => `${factor} ${level}`)
     .join(", ")}; ${cell.regimes.join(" and ")}; seed ${seed}`;
-
-/** A line a cell, and the sum of what is not done. */
-function planTable(predictions: readonly Prediction[]): string {
-  const byCell = new Map<string, Prediction[]>();
-  for (const one of predictions) byCell.set(one.run.cell.id, [...(byCell.get(one.run.cell.id) ?? []), one]);
-  const number = (x: number | undefined): string =>
-    x === undefined ? "–" : x.toLocaleString("en-US", { maximumSignificantDigits: 3 });
-  const factors = Object.keys(predictions[0]!.run.cell.levels);
-  const rows = [...byCell.values()].map((own) => {
-    const { cell } = own[0]!.run;
-    const done = own.filter(({ state }) => state === "done").length;
-    return [
-      ...factors.map((factor) => cell.levels[factor]!),
-      cell.regimes.join(" and "),
-      number(cell.pairs),
-      number(cell.samples),
-      number(cell.gmacs === undefined ? undefined : cell.gmacs / 1000),
-      formatClock(own[0]!.seconds),
-      `${done}/${own.length}`,
-    ];
-  });
-  const left = predictions.filter(({ state }) => state !== "done" && state !== "stopped");
-  const seconds = left.reduce((sum, one) => sum + one.seconds, 0);
-  return [
-    alignColumns([[...factors, "regime", "pairs", "samples", "10¹² MACs", "each", "done"], ...rows]),
-    `${left.length} of ${predictions.length} runs to do: about ${formatClock(seconds)}.`,
-  ].join("\n");
-}
 
 const spentLine = ({ runs, predictedSeconds, seconds, load }: Spent): string =>
   `Predicted ${formatClock(predictedSeconds)}, took ${formatClock(seconds)}: ${runs === 1 ? "1 run" : `${runs} runs`} in one sitting each, at a load of ${load.toPrecision(2)}.`;

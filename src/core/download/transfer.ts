@@ -1,21 +1,13 @@
 /** One transfer of a file from the web: into a piece beside its place, which a later try goes on with. */
 
 import { createHash } from "node:crypto";
-import {
-  createReadStream,
-  createWriteStream,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import { createReadStream, createWriteStream, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { UsageError } from "../errors.js";
-import { fileError, readJson, writeJsonAtomic } from "../files.js";
+import { fileError, freeBytes, readJson, writeJsonAtomic } from "../files.js";
 
 export interface DownloadLimits {
   /** Bytes of one file; default 1 TiB. */
@@ -326,10 +318,10 @@ function expectedBytes(
   if (stated === null || headers.has("content-encoding")) return undefined;
   const bytes = Number(stated);
   if (bytes > limits.bytes) throw tooLarge(url, bytes, limits);
-  const { bavail, bsize } = statfsSync(dirname(path));
-  if (bytes > bavail * bsize) {
+  const free = freeBytes(dirname(path));
+  if (free !== undefined && bytes > free) {
     throw new UsageError(
-      `download ${url}: needs ${bytes} bytes, and ${dirname(path)} has ${bavail * bsize} free. Free space there, or set CLIPWRIGHT_CACHE to another folder.`,
+      `download ${url}: needs ${bytes} bytes, and ${dirname(path)} has ${free} free. Free space there, or set CLIPWRIGHT_CACHE to another folder.`,
     );
   }
   return bytes;

@@ -86,20 +86,20 @@ export const selectionColumns = [
 /** Where the JSON stands in a file's metadata. */
 export const INFO_KEY = "clipwright";
 
+export const dataFingerprintSchema = z.object({
+  samples: z.number(),
+  captions: z.string(),
+  sizes: z.string(),
+  content: z.string(),
+  times: z.string(),
+  selection: z.string().optional(),
+});
+
 const infoSchema = z.object({
   format: z.literal(1),
   kind: z.enum(["scores", "selection"]),
   sources: z.array(z.object({ name: z.string(), source: z.string(), samples: z.number() })),
-  data: z
-    .object({
-      samples: z.number(),
-      captions: z.string(),
-      sizes: z.string(),
-      content: z.string(),
-      times: z.string(),
-      selection: z.string().optional(),
-    })
-    .optional(),
+  data: dataFingerprintSchema.optional(),
   clipwright: z.string(),
   command: z.string().optional(),
   made: z.string(),

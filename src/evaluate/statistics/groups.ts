@@ -132,7 +132,7 @@ export interface Needed {
 
 /** What it would take to tell a difference as large as the one seen from none, at `level` with the chance `power`. */
 export function needed(c: GroupComparison, { level = 0.95, power = 0.8 } = {}): Needed {
-  const reach = studentQuantile((1 + level) / 2, c.df) + normalQuantile(power);
+  const reach = reachOf(c.df, level, power);
   const allowed = (c.value / reach) ** 2;
   const seeds = c.variance.seeds ?? 0;
   const runs = 2 / (1 / c.runs[0] + 1 / c.runs[1]);
@@ -143,6 +143,36 @@ export function needed(c: GroupComparison, { level = 0.95, power = 0.8 } = {}): 
     items: over(c.variance.items, seeds, c.n),
     runs: c.variance.seeds === undefined ? undefined : Math.max(2, over(seeds, c.variance.items, runs)),
   };
+}
+
+/** How many standard deviations a true difference must be, to be found at `level` in a share `power` of the cases. */
+const reachOf = (df: number, level: number, power: number): number =>
+  studentQuantile((1 + level) / 2, df) + normalQuantile(power);
+
+/** What makes comparisons of two recipes unsure, as far as it is known before their runs are done. */
+export interface Noise {
+  /** Variance of their difference that other test items would make, however many seeds there are. */
+  readonly items: number;
+  /** Variance of a run's score over seeds; undefined where it is not known: then of the items alone. */
+  readonly seeds: number | undefined;
+  /** Items, or clusters of items. */
+  readonly n: number;
+}
+
+/**
+ * The smallest true difference of two recipes that `compareGroups` would find at `level` in a share `power` of the cases, with
+ * `runs` runs of each. With one run each it speaks of the runs, not of the recipes, as `compareGroups` does.
+ */
+export function detectable(
+  { items, seeds = 0, n }: Noise,
+  runs: number,
+  { level = 0.95, power = 0.8 } = {},
+): number {
+  const own = runs === 1 ? 0 : (2 * seeds) / runs;
+  const total = own + items;
+  if (total === 0) return 0;
+  const df = own === 0 ? n - 1 : total ** 2 / (own ** 2 / (2 * (runs - 1)) + items ** 2 / Math.max(1, n - 1));
+  return reachOf(df, level, power) * Math.sqrt(total);
 }
 
 interface Items {

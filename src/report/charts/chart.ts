@@ -47,7 +47,10 @@ export function lineChart(chart: LineChart): Html {
   const lines = chart.lines.map((line) => drawable(line, chart.log === true));
   const y = yScale(chart, lines);
   const xs = lines.flatMap((line) => line.points.map(([x]) => x));
-  const x = linearScale([Math.min(0, least(xs)), greatest(xs)], [PLOT.left, PLOT.right], 5);
+  const across = linearScale([Math.min(0, least(xs)), greatest(xs)], [PLOT.left, PLOT.right], 5);
+  // Steps, samples and checks are counted.
+  const whole = across.ticks.filter(({ value }) => Number.isInteger(value));
+  const x = { ...across, ticks: whole.map(({ value }) => ({ value, label: shortNumber(value) })) };
   const references = (chart.references ?? []).filter(
     ({ value }) => value >= y.domain[0] && value <= y.domain[1],
   );

@@ -18,6 +18,8 @@ export interface MapActions {
 }
 
 export class MapView {
+  /** Labels, of the first, that have a colour. */
+  colours = COLOURS;
   private map: PictureMap | undefined;
   /** What is in the middle, and how many screens wide the map is. */
   private centre = { x: 0.5, y: 0.5 };
@@ -205,7 +207,7 @@ export class MapView {
     const look = getComputedStyle(canvas);
     const colour = (name: string) => look.getPropertyValue(name).trim();
     const quiet = colour("--quiet");
-    const colours = Array.from({ length: COLOURS }, (_, c) => colour(`--k${c}`));
+    const colours = Array.from({ length: this.colours }, (_, c) => colour(`--k${c}`));
     const inSight: number[] = [];
     for (let i = 0; i < map.rows.length; i++) {
       const { x, y } = this.onScreen(i);

@@ -75,9 +75,11 @@ export class Page {
       ...description.labels.map((each) => make("option", { value: each }, each)),
     );
     label.value = description.labels.includes(chosen) ? chosen : "";
-    byId("legend").replaceChildren(
-      ...description.labels.slice(0, COLOURS).map((each, c) => make("li", { class: `k${c}` }, each)),
-    );
+    // Labels that are nearly all different tell no groups: eight of them would be coloured dots among thousands.
+    const { labels, rows } = description;
+    const groups = 2 * labels.length > rows ? [] : labels.slice(0, COLOURS);
+    this.map.colours = groups.length;
+    byId("legend").replaceChildren(...groups.map((each, c) => make("li", { class: `k${c}` }, each)));
     byId("choose").hidden = this.source.embedPicture === undefined;
   }
 

@@ -75,18 +75,23 @@ export interface Answer {
   readonly halvings: readonly HalvingReport[];
 }
 
+/** The metric that decides. Throws `UsageError` where there is no such. */
+export function metricOf({ score: { metric } }: Pick<Study, "score">): Metric {
+  const found = findMetric(metric);
+  if (found !== undefined) return found;
+  throw new UsageError(`score: no task gives ${metric}. clipwright evaluate --list tells what there is.`, {
+    key: "score",
+  });
+}
+
 /** Reads the answer out of the runs that are done. Throws `UsageError` where no run is, or none has the study's score. */
 export function answerOf(
   study: Study,
   runs: readonly DoneRun[],
   halvings: readonly HalvingReport[] = [],
 ): Answer {
-  const { set, metric: name } = study.score;
-  const metric = findMetric(name);
-  if (metric === undefined)
-    throw new UsageError(`score: no task gives ${name}. clipwright evaluate --list tells what there is.`, {
-      key: "score",
-    });
+  const { set } = study.score;
+  const metric = metricOf(study);
   if (runs.length === 0) throw new UsageError("study: no run is done yet. Run the study first.");
   const byCell = new Map<Cell, DoneRun[]>();
   for (const run of runs) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
@@ -117,15 +122,24 @@ export function answerOf(
 /** The score that the study asks for, of one run. Throws `UsageError` naming what there is. */
 const scoreOf = (study: Study, { result }: DoneRun): TaskScore => scoreIn(study, result.scored);
 
-/** The score that the study asks for, among those of a run. Throws `UsageError` naming what there is. */
-export function scoreIn(
+/** The score that the study asks for, among those of a run; undefined where it is not there. */
+export const findScore = (
   { score: { set, metric } }: Pick<Study, "score">,
   scored: readonly Pick<ScoredRun, "dataset" | "scores">[],
-): TaskScore {
-  const all = scored.flatMap(({ dataset, scores }) => scores.map((score) => ({ dataset, score })));
-  const found = all.find(({ dataset, score }) => dataset === set && score.metric === metric);
-  if (found !== undefined) return found.score;
-  const there = new Set(all.map(({ dataset, score }) => `${dataset}/${score.metric}`));
+): TaskScore | undefined =>
+  scored
+    .filter(({ dataset }) => dataset === set)
+    .flatMap(({ scores }) => scores)
+    .find((score) => score.metric === metric);
+
+/** As `findScore`. Throws `UsageError` naming what there is. */
+export function scoreIn(study: Pick<Study, "score">, scored: Parameters<typeof findScore>[1]): TaskScore {
+  const found = findScore(study, scored);
+  if (found !== undefined) return found;
+  const there = new Set(
+    scored.flatMap(({ dataset, scores }) => scores.map(({ metric }) => `${dataset}/${metric}`)),
+  );
+  const { set, metric } = study.score;
   throw new UsageError(
     `score: the runs have no ${set}/${metric}; got ${[...there].join(", ")}. Name one of these.`,
     { key: "score" },

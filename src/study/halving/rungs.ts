@@ -40,6 +40,10 @@ export function rungsOf(arms: number, reduction: number): readonly number[] {
   return shares;
 }
 
+/** How many of `arms` go to the end. */
+export const finalistsOf = (arms: number, reduction: number): number =>
+  rungsOf(arms, reduction).reduce((left) => keptOf(left, reduction), arms);
+
 /** Where each arm stands. All arms reach a rung before any goes on from it. Equal scores go by the arms' order. */
 export function standingsOf(arms: readonly Arm[], rungs: number, reduction: number): readonly Standing[] {
   const standings: Standing[] = arms.map(() => ({ rung: 0, state: "stopped" }));

@@ -4,7 +4,7 @@ import { formatClock } from "../../train/watch/progress.js";
 import type { Predicted } from "../predict/predict.js";
 import { fitPaper } from "../predict/prior.js";
 import { suitableGmacs } from "../predict/terms.js";
-import type { Option } from "./choose.js";
+import type { Change, Option } from "./choose.js";
 import type { Coverage } from "./expected.js";
 import type { PlannedOption, TrainingPlan } from "./plan.js";
 
@@ -36,7 +36,7 @@ export function planLines(plan: TrainingPlan): readonly string[] {
       ? ""
       : `; reading a pair of your data takes ${(1000 * loader.first).toFixed(1)} ms more the first time, then ${(1000 * loader.again).toFixed(1)} ms`;
   return [
-    `Data: ${data.name}, ${count(data.pairs)} pairs, ${about(data.captionsPerImage)} ${data.captionsPerImage === 1 ? "caption" : "captions"} a picture, of ${count(data.captionWords)} words, pictures of ${count(data.side)} pixels (medians of ${count(data.looked)} looked at, ${percent(data.faulty)} of them faulty).`,
+    `Data: ${data.name}, ${count(data.pairs)} pairs, ${about(data.captionsPerImage)} ${data.captionsPerImage === 1 ? "caption" : "captions"} a picture, of ${count(data.captionWords)} ${data.captionWords === 1 ? "word" : "words"}, pictures of ${count(data.side)} pixels (medians of ${count(data.looked)} looked at, ${percent(data.faulty)} of them faulty).`,
     `Budget: ${spent} of training${budget.seconds === undefined || budget.words === "time" ? "" : `, ${budget.words}`}.`,
     `Device: ${device.device}, ${device.engine} ${device.precision}, timed on ${device.measured}${waits}.`,
     "",
@@ -55,7 +55,7 @@ export function planLines(plan: TrainingPlan): readonly string[] {
     "What would change the answer",
     ...(changes.length === 0
       ? ["- Neither a quarter nor sixteen times the budget, nor four times the pairs."]
-      : changes.map(({ when, option }) => `- With ${when}: ${option.model}, ${option.strategy}.`)),
+      : changeLines(changes)),
     ...(evidence.here === 0
       ? ["- Runs of yours that are scored so: three short ones narrow the interval more than anything else."]
       : []),
@@ -65,6 +65,16 @@ export function planLines(plan: TrainingPlan): readonly string[] {
       ...commands.map((c) => `    ${c}`),
     ]),
   ];
+}
+
+/** A line an answer: `With four times the budget or sixteen times the budget: …`. */
+function changeLines(changes: readonly Change[]): readonly string[] {
+  const answers = new Map<string, string[]>();
+  for (const { when, option } of changes) {
+    const answer = `${option.model}, ${option.strategy}`;
+    answers.set(answer, [...(answers.get(answer) ?? []), when]);
+  }
+  return [...answers].map(([answer, whens]) => `- With ${whens.join(" or ")}: ${answer}.`);
 }
 
 function tunedLines({ pretrained, data }: TrainingPlan, { unique }: Option): readonly string[] {

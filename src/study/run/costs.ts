@@ -1,18 +1,32 @@
 /**
  * What a run will take here: a few of its steps are trained for each shape of model, batch and strategy, from its own data through its own
- * loader, and scored once.
+ * loader, and scored once. Seconds are here, memory and disk in `footprint.ts`.
  */
 
 import { createHash } from "node:crypto";
-import { mkdtempSync } from "node:fs";
+import { existsSync, mkdtempSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { makeFolder, textOf } from "../../core/disk.js";
+import { z } from "zod";
+import { makeFolder } from "../../core/disk.js";
 import { writeFileAtomic } from "../../core/files.js";
+import { ResidentPeak } from "../../core/resident.js";
+import type { Dataset } from "../../data/dataset.js";
+import type { ScoredTask } from "../../evaluate/suites/score.js";
+import { readCheckedJson } from "../../settings/json.js";
 import type { StepReport, TrainFunction } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput, recipeToJson } from "../../train/recipe/recipe.js";
 import type { Cell, PlannedRun } from "../design/cells.js";
-import type { RunResult } from "./results.js";
+import {
+  type Footprint,
+  footprintOf,
+  footprintSchema,
+  predictedDisk,
+  predictedMemory,
+  predictedPacked,
+  type Space,
+} from "./footprint.js";
+import { type RunResult, scoresOf, writeResult } from "./results.js";
 
 /** What a few steps took. */
 export interface Probe {
@@ -23,8 +37,23 @@ export interface Probe {
   /** Waiting for the images of a step, the first time that they are read. */
   readonly dataSeconds: number;
   readonly scoringSeconds: number;
+  /** Undefined of probes that were taken before there was one. */
+  readonly footprint?: Footprint | undefined;
 }
 
+const probesSchema: z.ZodType<Readonly<Record<string, Probe>>> = z.record(
+  z.string(),
+  z.object({
+    startSeconds: z.number(),
+    stepSeconds: z.number(),
+    dataSeconds: z.number(),
+    scoringSeconds: z.number(),
+    footprint: footprintSchema.optional(),
+  }),
+);
+
+/** Learning rate of the steps that are timed. */
+const HARMLESS_RATE = 1e-6;
 /** Steps that are trained at most. */
 const STEPS = 30;
 /** Of these, the first: data workers start meanwhile. Not timed. */
@@ -58,19 +87,26 @@ export interface Doing {
   readonly prepare?: (recipe: Recipe) => Promise<unknown>;
   readonly train: TrainFunction;
   /** Scores the run in a folder. */
-  readonly score: (run: string) => Promise<unknown>;
+  readonly score: (run: string) => Promise<readonly ScoredTask[]>;
+  /** What runs are trained on, whole: with it the footprint is measured, too. */
+  readonly dataset?: Dataset;
 }
 
-/** Times the shapes of `runs` that are not in `folder/probes.json` yet. */
+/** Where the probes of the study in `folder` are kept: remove it, and they are taken anew. */
+export const probesFile = (folder: string): string => join(folder, "probes.json");
+
+/** Measures the shapes of `runs` that are not in `folder/probes.json` yet. */
 export async function probeAll(
   folder: string,
   runs: readonly PlannedRun[],
   doing: Doing,
   onProbe: (at: number, total: number) => void = () => {},
 ): Promise<ReadonlyMap<string, Probe>> {
-  const file = join(folder, "probes.json");
+  const file = probesFile(folder);
   const known = new Map<string, Probe>(
-    Object.entries(JSON.parse(textOf(file) ?? "{}") as Record<string, Probe>),
+    existsSync(file)
+      ? Object.entries(readCheckedJson(file, probesSchema, "Remove it: it is measured anew."))
+      : [],
   );
   const shapes = new Map(runs.map(({ cell }) => [shapeOf(cell.recipe), cell.recipe]));
   const missing = [...shapes].filter(([shape]) => !known.has(shape));
@@ -92,16 +128,18 @@ export async function probeAll(
 export async function probe(
   recipe: RecipeInput,
   logs: string,
-  { prepare, train, score }: Doing,
+  { prepare, train, score, dataset }: Doing,
 ): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
-  const whole = checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" });
+  // A rate makes no step longer; one at which a run diverges would end the study here, before the other runs.
+  const whole = checkRecipe({ ...rest, lr: HARMLESS_RATE, steps: STEPS, logs, name: "probe" });
   await prepare?.(whole);
+  using peak = new ResidentPeak();
   const enough = new AbortController();
   const started = performance.now();
   let first: number | undefined;
   const reports: StepReport[] = [];
-  const { folder } = await train(whole, {
+  const { folder, samplesSeen } = await train(whole, {
     signal: enough.signal,
     onStep(report) {
       first ??= performance.now();
@@ -116,12 +154,18 @@ export async function probe(
   };
   const stepSeconds = median((report) => report.stepSeconds - report.dataSeconds);
   const trained = performance.now();
-  await score(folder);
+  const scored = await score(folder);
+  const scoringSeconds = (performance.now() - trained) / 1000;
+  const printOf = (from: Dataset): Promise<Footprint> => {
+    writeResult(folder, { samples: samplesSeen, gmacs: 0, seconds: 0, ...scoresOf(scored) });
+    return footprintOf(folder, whole, { held: peak.bytes, steps: reports.length, dataset: from });
+  };
   return {
     startSeconds: Math.max(0, (first! - started) / 1000 - stepSeconds),
     stepSeconds,
     dataSeconds: timed.reduce((sum, { dataSeconds }) => sum + dataSeconds, 0) / timed.length,
-    scoringSeconds: (performance.now() - trained) / 1000,
+    scoringSeconds,
+    ...(dataset && { footprint: await printOf(dataset) }),
   };
 }
 
@@ -164,4 +208,24 @@ export function predictedTraining(
   // Images that are kept in memory are waited for once.
   const read = Math.min(steps, Math.ceil(cell.pairs / recipe.batchSize));
   return startSeconds + steps * stepSeconds + read * dataSeconds;
+}
+
+/** What a cell's run takes besides time; undefined where its probe was taken before that was measured. */
+export function predictedSpace(cell: Cell, probe: Probe): Space | undefined {
+  const { footprint } = probe;
+  if (footprint === undefined) return undefined;
+  const recipe = checkRecipe(cell.recipe, "study");
+  const seconds = predictedTraining(cell, probe);
+  const steps =
+    cell.samples === undefined
+      ? Math.floor(seconds / probe.stepSeconds)
+      : Math.ceil(cell.samples / recipe.batchSize);
+  const length = { pairs: cell.pairs, steps, seconds };
+  return {
+    memoryBytes: predictedMemory(recipe, length, footprint),
+    diskBytes: predictedDisk(recipe, length, footprint),
+    packedBytes: predictedPacked(recipe, length, footprint),
+    packedAs: JSON.stringify([recipe.keepSize, recipe.imageResizeMode, footprint.imageBytes]),
+    packedLimit: recipe.imageDisk * 2 ** 20,
+  };
 }

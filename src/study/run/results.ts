@@ -3,14 +3,17 @@
  * spent. A run with a result is done; one without is begun or continued.
  */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { textOf } from "../../core/disk.js";
+import { namesIn, textOf } from "../../core/disk.js";
 import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import type { ScoredRun } from "../../evaluate/compare.js";
 import { type EvaluationRecord, parseEvaluation } from "../../evaluate/records.js";
+import type { ScoredTask } from "../../evaluate/suites/score.js";
 import type { TaskScore } from "../../evaluate/tasks/task.js";
+import type { Study } from "../design/study.js";
+import { type MadeFrom, madeFromSchema } from "./made-from.js";
 
 export interface RunResult {
   readonly samples: number;
@@ -24,6 +27,10 @@ export interface RunResult {
   readonly predictedSeconds?: number | undefined;
   /** Processes that wanted a core when it ended: the machine's load, mean over five minutes. */
   readonly load?: number | undefined;
+  /** Most main memory of the process while it trained and scored, in its last sitting. */
+  readonly memoryBytes?: number | undefined;
+  /** Undefined of results that were written before this was told. */
+  readonly madeFrom?: MadeFrom | undefined;
   readonly records: readonly EvaluationRecord[];
   readonly scored: readonly Omit<ScoredRun, "run" | "recipe">[];
 }
@@ -40,6 +47,8 @@ const schema = z.object({
   wholeSeconds: z.number().optional(),
   predictedSeconds: z.number().optional(),
   load: z.number().optional(),
+  memoryBytes: z.number().optional(),
+  madeFrom: madeFromSchema.optional(),
   records: z.array(z.unknown()),
   scored: z.array(
     z.object({
@@ -50,11 +59,17 @@ const schema = z.object({
           metric: z.string(),
           score: z.object({ value: z.number(), low: z.number(), high: z.number(), n: z.number() }),
           chance: z.number().optional(),
-          items: z.object({ values: numbers, samples: numbers }).optional(),
+          items: z.object({ values: numbers, samples: numbers, weights: numbers.optional() }).optional(),
         }),
       ),
     }),
   ),
+});
+
+/** What a result says of a model's scores. */
+export const scoresOf = (scored: readonly ScoredTask[]): Pick<RunResult, "records" | "scored"> => ({
+  records: scored.flatMap(({ records }) => records),
+  scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
 });
 
 /** Typed numbers as text: base64 of their bytes, little-endian. */
@@ -72,7 +87,13 @@ export function writeResult(run: string, { records, scored, ...spent }: RunResul
     metric,
     score,
     ...(chance !== undefined && { chance }),
-    ...(items && { items: { values: written(items.values), samples: written(items.samples) } }),
+    ...(items && {
+      items: {
+        values: written(items.values),
+        samples: written(items.samples),
+        ...(items.weights && { weights: written(items.weights) }),
+      },
+    }),
   });
   const value = {
     format: FORMAT,
@@ -116,9 +137,40 @@ export function readResult(run: string): RunResult | undefined {
           items: {
             values: new Float64Array(bytes(items.values)),
             samples: new Uint32Array(bytes(items.samples)),
+            ...(items.weights !== undefined && { weights: new Float64Array(bytes(items.weights)) }),
           },
         }),
       })),
     })),
   };
+}
+
+/**
+ * The deciding scores of the runs of all studies beside that in `folder`, on a set of the same name. `group`: runs of one study that
+ * differ in their seed alone. Results that cannot be read are passed over.
+ */
+export function earlierScores(
+  folder: string,
+  { score: { set, metric } }: Pick<Study, "score">,
+): { readonly group: string; readonly value: number }[] {
+  const studies = dirname(folder);
+  const others = namesIn(studies).filter((other) => other !== basename(folder));
+  return others.flatMap((other) =>
+    namesIn(join(studies, other, "runs")).flatMap((run) => {
+      if (!/-\d+$/.test(run)) return [];
+      const value = tryRead(join(studies, other, "runs", run))
+        ?.records.filter((record) => record.dataset === set && record.metric === metric)
+        .at(-1)?.value;
+      return value === undefined ? [] : [{ group: `${other}/${run.replace(/-\d+$/, "")}`, value }];
+    }),
+  );
+}
+
+function tryRead(run: string): RunResult | undefined {
+  try {
+    return readResult(run);
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
 }

@@ -4,6 +4,7 @@
  */
 
 import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
@@ -11,13 +12,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
+import { ResidentPeak } from "../../core/resident.js";
 import type { Engine } from "../../engines/engine.js";
 import type { OpenSet } from "../../evaluate/suites/open.js";
 import { RUN_IS_HELD } from "../../storage/lock.js";
 import type { TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.js";
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
 import type { PlannedRun } from "../design/cells.js";
-import { readResult, writeResult } from "./results.js";
+import { changesSince, type MadeFrom } from "./made-from.js";
+import { readResult, scoresOf, writeResult } from "./results.js";
 import { scoreRun } from "./score.js";
 
 /** What is known of a run before it is looked at again. */
@@ -25,6 +28,10 @@ export type RunState =
   | { readonly kind: "done" }
   /** Tried `tries` times; `message` of the last. */
   | { readonly kind: "failed"; readonly tries: number; readonly message: string }
+  /** Done, on a suite that has changed since: it is scored again. */
+  | { readonly kind: "unscored"; readonly why: string }
+  /** Done, from data or files that have changed since: it counts no more. */
+  | { readonly kind: "stale"; readonly why: string }
   | { readonly kind: "open" };
 
 /** A run that failed so often is left alone until its `failed.json` is removed. */
@@ -77,6 +84,10 @@ export interface RunnerOptions {
   readonly selectionOf: (run: PlannedRun) => Promise<string | undefined>;
   /** Seconds that a run is expected to take. */
   readonly predict: (run: PlannedRun) => number;
+  /** What a run is made from now. */
+  readonly madeFrom: (run: PlannedRun) => MadeFrom;
+  /** Train runs anew that were made from something else, their folders removed. Default: they are left as they are. */
+  readonly again?: boolean;
   /** Whether there is time left for a run. Default: always. */
   readonly mayBegin?: (run: PlannedRun) => boolean;
   /** Default: every run goes to its end. */
@@ -91,10 +102,19 @@ export interface Sitting {
   readonly failed: readonly { readonly run: PlannedRun; readonly message: string }[];
   /** Not begun or not finished: no time was left, somebody stopped it, or another process has them. */
   readonly left: readonly PlannedRun[];
+  /** Done from data or files that have changed since. */
+  readonly stale: readonly { readonly run: PlannedRun; readonly why: string }[];
 }
 
-export function stateOf(folder: string): RunState {
-  if (readResult(folder) !== undefined) return { kind: "done" };
+/** The state of the run in a folder; with `now`, what it would be made from, a done one that was made from something else is found. */
+export function stateOf(folder: string, now?: () => MadeFrom): RunState {
+  const result = readResult(folder);
+  if (result !== undefined) {
+    if (now === undefined || result.madeFrom === undefined) return { kind: "done" };
+    const { weights, scores } = changesSince(result.madeFrom, now());
+    if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
+    return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
+  }
   const failed = textOf(join(folder, "failed.json"));
   if (failed === undefined) return { kind: "open" };
   const { tries, message } = JSON.parse(failed) as { tries: number; message: string };
@@ -112,7 +132,8 @@ export async function runStudy(
   const folderOf = (run: PlannedRun): string => join(options.runs, run.name);
   const isStopped = (): boolean => hooks.signal?.aborted ?? false;
   const left = new Set<PlannedRun>();
-  let open = runs.filter((run) => stateOf(folderOf(run)).kind !== "done");
+  const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => options.madeFrom(run));
+  let open = runs.filter((run) => look(run).kind !== "done");
   while (open.length > 0 && !isStopped()) {
     const held: PlannedRun[] = [];
     /** At a rung, or waiting for others to come there: for good, where nobody here takes those. */
@@ -123,8 +144,12 @@ export async function runStudy(
         left.add(run);
         continue;
       }
-      const state = stateOf(folderOf(run));
+      const state = look(run);
       if (state.kind === "done" || (state.kind === "failed" && state.tries >= MOST_TRIES)) continue;
+      if (state.kind === "stale") {
+        if (!options.again) continue;
+        await rm(folderOf(run), { recursive: true, force: true });
+      }
       const goal = goalOf(run);
       if (goal.kind === "stopped") continue;
       if (goal.kind === "waits") {
@@ -163,12 +188,15 @@ export async function runStudy(
     }
   }
   for (const run of open) left.add(run);
-  const failed = runs.flatMap((run) => {
-    const state = stateOf(folderOf(run));
-    return state.kind === "failed" ? [{ run, message: state.message }] : [];
-  });
-  const done = runs.filter((run) => stateOf(folderOf(run)).kind === "done").length;
-  return { done, failed, left: runs.filter((run) => left.has(run)) };
+  const states = runs.map((run) => ({ run, state: look(run) }));
+  return {
+    done: states.filter(({ state }) => state.kind === "done").length,
+    failed: states.flatMap(({ run, state }) =>
+      state.kind === "failed" ? [{ run, message: state.message }] : [],
+    ),
+    left: runs.filter((run) => left.has(run)),
+    stale: states.flatMap(({ run, state }) => (state.kind === "stale" ? [{ run, why: state.why }] : [])),
+  };
 }
 
 /** The recipe of a run as `train` takes it. */
@@ -191,7 +219,11 @@ async function runTo(
 ): Promise<boolean> {
   const select = await options.selectionOf(run);
   const recipe = checkRecipe(recipeOfRun(run, options.runs, select));
+  using peak = new ResidentPeak();
   const started = performance.now();
+  const madeFrom = options.madeFrom(run);
+  const predictedSeconds = options.predict(run);
+  const before = readResult(join(options.runs, run.name));
   const isNew = !existsSync(join(options.runs, run.name));
   const result = await options.train(recipe, {
     ...hooks.train,
@@ -203,16 +235,17 @@ async function runTo(
   const { imageDisk } = recipe;
   const scored = await scoreRun(options.engine, { path: result.folder, imageDisk }, options.sets);
   writeResult(result.folder, {
-    samples: result.samplesSeen,
-    gmacs: result.samplesSeen * options.gmacsOf(recipe),
-    seconds: result.seconds,
-    ...(isNew && {
-      wholeSeconds: (performance.now() - started) / 1000,
-      predictedSeconds: options.predict(run),
+    // One that is only scored again took what it took.
+    ...(before ?? {
+      samples: result.samplesSeen,
+      gmacs: result.samplesSeen * options.gmacsOf(recipe),
+      seconds: result.seconds,
+      ...(isNew && { wholeSeconds: (performance.now() - started) / 1000, predictedSeconds }),
+      load: loadavg()[1]!,
+      memoryBytes: peak.bytes,
     }),
-    load: loadavg()[1]!,
-    records: scored.flatMap(({ records }) => records),
-    scored: scored.map(({ dataset, task, scores }) => ({ dataset, task, scores })),
+    madeFrom,
+    ...scoresOf(scored),
   });
   return true;
 }

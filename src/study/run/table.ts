@@ -43,6 +43,7 @@ export function tableOf(
   own("whole seconds", "number", "Beginning, training and scoring, of a run in one sitting.", "s");
   own("predicted seconds", "number", "What these were predicted to be.", "s");
   own("load", "number", "The machine's load when the run ended, mean over five minutes.");
+  own("memory", "number", "Most main memory of the process while it trained and scored.", "bytes");
   const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
   for (const setting of settings) add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
   const rows = runs.map(({ cell, seed, result }): Row => {
@@ -58,6 +59,7 @@ export function tableOf(
       "whole seconds": result.wholeSeconds,
       "predicted seconds": result.predictedSeconds,
       load: result.load,
+      memory: result.memoryBytes,
     };
     for (const [setting, value] of Object.entries(cell.recipe))
       row[`recipe.${setting}`] = value === undefined ? undefined : JSON.stringify(value);

@@ -22,7 +22,10 @@ export interface Pipelines {
 }
 
 /** What images go through, in training and in evaluation. */
-export function pipelinesOf(recipe: Recipe, { config, preprocess }: RunModel): Pipelines {
+export function pipelinesOf(
+  recipe: Recipe,
+  { config, preprocess }: Pick<RunModel, "config" | "preprocess">,
+): Pipelines {
   const size = completeClipConfig(config).vision_cfg.image_size;
   const { keepSize, colorJitter, inkJitter, cropScale, cropRatio, affine } = recipe;
   const base = evaluationOptions(preprocess);

@@ -290,7 +290,7 @@ export const lengthKeys = ["samples", "epochs", "steps", "time"] as const satisf
 const DEFAULT_COOLDOWN = 0.2;
 
 /** Of `keepBest`: no checkpoint is kept for its score. */
-const NO_BEST = "none";
+export const NO_BEST = "none";
 
 /** Typed help for writing a recipe file: `export default defineRecipe({ … })`. */
 export const defineRecipe = (recipe: RecipeInput): RecipeInput => recipe;

@@ -8,7 +8,7 @@ import { readJsonObject, withFileErrors } from "../../core/files.js";
 import type { EvaluationRecord } from "../../evaluate/records.js";
 import { listCheckpoints } from "../../storage/checkpoint.js";
 import { isHeld, takeLock } from "../../storage/lock.js";
-import { REFERENCE_SPLIT } from "../watch/reference.js";
+import { isNamed } from "../watch/reference.js";
 import { planIn, readLines } from "./folder.js";
 
 /** `running`: a process writes to it; `done`: it has all of its steps; `stopped`: it goes on when it is started again. */
@@ -116,10 +116,9 @@ export function courseOf(path: string): Course {
 /** Scores of what the run itself is measured on come before those of other sets. */
 function tellingScore(path: string, keepBest: unknown): EvaluationRecord | undefined {
   const lines = readLines(join(path, "evaluation.jsonl")) as unknown as EvaluationRecord[];
-  const records = lines.filter(({ split }) => split !== REFERENCE_SPLIT);
-  for (const metric of [...(typeof keepBest === "string" ? [keepBest] : []), ...TELLING]) {
-    const own = records.findLast((each) => each.metric === metric && each.samplesSeen !== undefined);
-    const found = own ?? records.findLast((each) => each.metric === metric);
+  for (const name of [...(typeof keepBest === "string" ? [keepBest] : []), ...TELLING]) {
+    const records = lines.filter(isNamed(name));
+    const found = records.findLast(({ samplesSeen }) => samplesSeen !== undefined) ?? records.at(-1);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -71,3 +71,17 @@ export class Reference {
     };
   }
 }
+
+/**
+ * Whether a record is the score of that name: a metric, alone or after its split, data set or task, as in
+ * `val/zeroshot_retrieval/image_retrieval_recall@1`.
+ */
+export function isNamed(name: string) {
+  const places = name.split("/");
+  const metric = places.pop();
+  return (record: Pick<EvaluationRecord, "metric" | "split" | "dataset" | "task">): boolean =>
+    record.metric === metric &&
+    // What is kept says nothing on what is gained, unless it is asked for.
+    (record.split !== REFERENCE_SPLIT || places.includes(REFERENCE_SPLIT)) &&
+    places.every((place) => [record.split, record.dataset, record.task].includes(place));
+}

@@ -15,7 +15,7 @@ import type { Recipe } from "../recipe/recipe.js";
 import type { StepRunner } from "../step/runner.js";
 import type { TwoPassRunner } from "../step/two-pass-runner.js";
 import type { HeldOutLoss, HeldOutPairs } from "./held-out.js";
-import { REFERENCE_SPLIT, referenceTask } from "./reference.js";
+import { isNamed, REFERENCE_SPLIT, referenceTask } from "./reference.js";
 
 /** Scores of the weights as they are after `step`. */
 export type Scoring = (
@@ -137,21 +137,11 @@ function firstPairs(
   return { images, texts: { data, rows: rows.length, width }, captions, captionImage: rows };
 }
 
-/**
- * The score that `keepBest` names, when these weights have just got it: a metric, alone or after its split, data set or
- * task, as in `val/zeroshot_retrieval/image_retrieval_recall@1`.
- */
-export function scoreOf(recipe: Recipe, records: readonly EvaluationRecord[]): Score | undefined {
-  const wanted = recipe.keepBest;
-  if (wanted === undefined) return undefined;
-  const metric = wanted.split("/").at(-1);
-  const places = wanted.split("/").slice(0, -1);
-  const found = records.find(
-    (record) =>
-      record.metric === metric &&
-      // What is kept says nothing on what is gained, unless it is asked for.
-      (record.split !== REFERENCE_SPLIT || places.includes(REFERENCE_SPLIT)) &&
-      places.every((place) => [record.split, record.dataset, record.task].includes(place)),
-  );
-  return found === undefined ? undefined : { metric: wanted, value: found.value };
+/** The score that `keepBest` names, when these weights have just got it. */
+export function scoreOf(
+  { keepBest: wanted }: Recipe,
+  records: readonly EvaluationRecord[],
+): Score | undefined {
+  const found = wanted === undefined ? undefined : records.find(isNamed(wanted));
+  return found === undefined ? undefined : { metric: wanted!, value: found.value };
 }
