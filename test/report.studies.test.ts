@@ -113,9 +113,19 @@ suite("the page of several studies", () => {
     const { document } = parseHTML(studiesPage([first, other]));
     const figures = [...document.querySelectorAll("figure.chart")].map(({ id }) => id);
     assert.deepEqual(figures, [
-      ...["overlay-concepts-acc1", "overlay-paper"],
-      "overlay-concepts-text-retrieval-recall-1",
+      ...["overlay-concepts-acc1-300", "overlay-paper"],
+      "overlay-concepts-text-retrieval-recall-1-300",
     ]);
+    // A set of the same name with another number of items is another set; the paper's figure stands once.
+    const cells = second.cells.map((cell) => ({
+      ...cell,
+      scores: cell.scores.map((score) => ({ ...score, n: 200 })),
+    }));
+    const apart = parseHTML(studiesPage([first, { ...second, cells }])).document;
+    assert.deepEqual(
+      [...apart.querySelectorAll("figure.chart")].map(({ id }) => id),
+      ["overlay-concepts-acc1-300", "overlay-paper", "overlay-concepts-acc1-200"],
+    );
     const heads = [...document.querySelectorAll("section > h2")].map((one) => one.textContent);
     assert.equal(heads[1], "What to take for how much: image → text R@1 on concepts");
   });

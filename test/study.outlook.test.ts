@@ -265,12 +265,15 @@ suite("what a study can tell apart", () => {
     assert.match(text, /4 of 8 runs to do: about 6m 40s; up to 812 MB of memory, 50 MB of disk\./);
     assert.match(text, /! 1 done run is left out, .*\(select: a file of other content\)\. .*--again/);
     assert.match(text, /! full/);
-    assert.match(text, /levels from \d+\.\d points on with 2 seeds of each, from \d+\.\d points on with 4;/);
+    assert.match(
+      text,
+      /differences from \d+\.\d points on with 2 seeds of each, from \d+\.\d points on with 4;/,
+    );
     assert.match(text, /Noise between seeds: 1\.4 points \(2 runs of earlier studies in the same folder\)\./);
     const unknown = powerLines(power({}), "test/acc1", acc1).join("\n");
     assert.match(
       unknown,
-      /by its 400 test items alone from 9\.9 points on at worst;\n.*not known before two seeds/,
+      /differences from 9\.9 points on at worst, by its 400 test items alone;\n.*not known before two seeds/,
     );
     assert.match(powerLines(power({ seeds: 1 }), "test/acc1", acc1).join("\n"), /it speaks of these runs/);
   });

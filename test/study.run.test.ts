@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Answer, Panel } from "../src/study/answer/answer.js";
 import { pickedOf } from "../src/study/halving/simulate.js";
+import { probe } from "../src/study/run/costs.js";
 import type { Outlook } from "../src/study/run/outlook.js";
 import { pngOf, put, scratchFolder } from "./data.helpers.js";
 
@@ -116,6 +117,23 @@ suite("clipwright study", () => {
     const again = await study(["whole.json"]);
     assert.match(again.err, /0 of 4 runs to do/);
     assert.equal(again.out, out);
+  });
+
+  test("times steps at a rate at which no run diverges", async () => {
+    const rates: number[] = [];
+    const recipe = { trainData: "shapes/", model: "clipwright-nano-32", lr: 1e30, samples: 64 };
+    const stop = new Error("seen");
+    await assert.rejects(
+      probe(recipe, folder, {
+        async train({ lr }) {
+          rates.push(lr!);
+          throw stop;
+        },
+        score: async () => [],
+      }),
+      stop,
+    );
+    assert.deepEqual(rates, [1e-6]);
   });
 
   test("refuses before anything is trained a score that its set has not, and scores that are not there", async () => {

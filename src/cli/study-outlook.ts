@@ -78,20 +78,24 @@ export function powerLines(power: Power, score: string, metric: Metric): readonl
   const seedsOf = (count: number): string => (count === 1 ? "one seed" : `${count} seeds`);
   const corrected = comparisons === 1 ? "one comparison" : `corrected for ${comparisons} comparisons`;
   const worst = power.itemsFrom === "differences" ? "" : " at worst";
-  const byItems = `by its ${items.toLocaleString("en-US")} test items alone from ${difference(byItemsAlone)} on${worst}`;
+  const alone = `its ${items.toLocaleString("en-US")} test items alone`;
+  const least = `from ${difference(byItemsAlone)} on${worst}`;
   const lines = [`What it can tell apart in ${score}, four times in five, ${corrected}:`];
   if (own.seeds === 1)
-    lines.push(`  two runs ${byItems}; with one seed each it speaks of these runs, not of their levels.`);
+    lines.push(
+      `  differences ${least}, by ${alone};`,
+      "  with one seed each it speaks of these runs, not of their levels.",
+    );
   else if (seedNoise.from === "unknown")
     lines.push(
-      `  levels ${byItems};`,
+      `  differences ${least}, by ${alone};`,
       "  how much more the seeds make it is not known before two seeds of a combination are done.",
     );
   else {
     const { from, runs } = seedNoise;
     lines.push(
-      `  levels from ${difference(own.difference)} on with ${seedsOf(own.seeds)} of each${more === undefined ? "" : `, from ${difference(more.difference)} on with ${more.seeds}`};`,
-      `  ${byItems}.`,
+      `  differences from ${difference(own.difference)} on with ${seedsOf(own.seeds)} of each${more === undefined ? "" : `, from ${difference(more.difference)} on with ${more.seeds}`};`,
+      `  by ${alone} ${least}.`,
       `  Noise between seeds: ${difference(seedDeviation!)} (${runs} runs of ${from === "this study" ? "this study" : "earlier studies in the same folder"}).`,
     );
   }

@@ -40,7 +40,7 @@ const seedWords = (count: number): string => (count === 1 ? "1 seed" : `${count}
 
 /** All combinations, a mark a study, with the frontier's line and the intervals of its points. */
 export function overlayOf(
-  { combinations, studies, metric, set }: SharedScore,
+  { combinations, studies, metric, set, items }: SharedScore,
   points: readonly FrontierPoint[],
   { label, bounds }: Measure,
   unit: ComputeUnit,
@@ -61,7 +61,7 @@ export function overlayOf(
   };
   const steps = points.filter(({ isStep }) => isStep).length;
   return {
-    id: `overlay ${set} ${metric.name}`.toLowerCase().replace(/[^a-z0-9]+/g, "-"),
+    id: `overlay ${set} ${metric.name} ${items}`.toLowerCase().replace(/[^a-z0-9]+/g, "-"),
     title: "Here: every combination of every study",
     sentence: `The line joins the ${points.length} of ${combinations.length} that no other beats for as few multiply-adds, with their 95 % intervals; ${steps} of them ${steps === 1 ? "is a step" : "are steps"} beyond noise.`,
     x: { label: `multiply-adds of training, ${unit.name}`, scale: "log" },

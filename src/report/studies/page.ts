@@ -14,9 +14,9 @@ import { shortNumber } from "../charts/scale.js";
 import { groupBy } from "../charts/series.js";
 import { type Html, html } from "../page/html.js";
 import { factsSection, headlineList, notesSection, writePage } from "../page/page.js";
-import { draw } from "../study/draw.js";
+import { type Drawing, draw } from "../study/draw.js";
 import { clock } from "../study/figures.js";
-import { measuresOf } from "../study/measures.js";
+import { type Measure, measuresOf } from "../study/measures.js";
 import { studyStyle } from "../study/style.js";
 import { answered } from "../study/summary.js";
 import { experimentOf } from "../study/views.js";
@@ -49,13 +49,16 @@ export function studiesPage(
   { command, links = {} }: StudiesPageOptions = {},
 ): string {
   const shared = sharedScores(studies);
+  const measures = shared.map(measureOf);
+  // The paper's stands once, beside the first that it is like.
+  const beside = measures.findIndex(({ paper }) => paper === "zero-shot");
   const unit = unitFor(studies.flatMap(({ cells }) => cells.map(({ gmacs }) => gmacs)));
   const title = studies.length === 1 ? "What one study came to" : `What ${studies.length} studies came to`;
   return writePage(
     title,
     html`<header><h1>${title}</h1><p class="summary">${shared.map(summaryOf).join(" ")}</p>
 ${headlineList(headlines(studies))}</header>
-${shared.map((score) => scoreSection(score, unit))}
+${shared.map((score, at) => scoreSection(score, measures[at]!, at === beside ? paperOverlay() : undefined, unit))}
 ${decisionsSection(studies, unit)}
 ${studiesSection(studies, links)}
 ${factsSection("This page", command === undefined ? [] : [{ name: "command", value: command }])}
@@ -119,13 +122,20 @@ function headlines(studies: readonly Findings[]) {
   ];
 }
 
-function scoreSection(shared: SharedScore, unit: ComputeUnit): Html {
+/** The score as a chart's axis, as a study has it that is decided by it. */
+const measureOf = ({ set, metric, studies }: SharedScore): Measure =>
+  measuresOf(studies.find(({ score }) => score.set === set && score.metric === metric.name)!)[0]!;
+
+function scoreSection(
+  shared: SharedScore,
+  measure: Measure,
+  paper: Drawing | undefined,
+  unit: ComputeUnit,
+): Html {
   const { set, metric, items, studies } = shared;
   const points = frontierPoints(shared);
-  const owner = studies.find(({ score }) => score.set === set && score.metric === metric.name)!;
-  const measure = measuresOf(owner)[0]!;
   const overlay = overlayOf(shared, points, measure, unit);
-  const charts = measure.paper === "zero-shot" ? [overlay, paperOverlay()] : [overlay];
+  const charts = paper === undefined ? [overlay] : [overlay, paper];
   return html`<section><h2>What to take for how much: ${metric.words} on ${set}</h2>
 <p class="lead">${metric.doc} ${metric.better === "higher" ? "Higher" : "Lower"} is better. ${items.toLocaleString("en-US")} items; of ${studies.map(({ name }) => name).join(", ")}.</p>
 ${cautions(studies).map((text) => html`<p class="caution">${text}</p>`)}

@@ -52,6 +52,8 @@ const probesSchema: z.ZodType<Readonly<Record<string, Probe>>> = z.record(
   }),
 );
 
+/** Learning rate of the steps that are timed. */
+const HARMLESS_RATE = 1e-6;
 /** Steps that are trained at most. */
 const STEPS = 30;
 /** Of these, the first: data workers start meanwhile. Not timed. */
@@ -129,7 +131,8 @@ export async function probe(
   { prepare, train, score, dataset }: Doing,
 ): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
-  const whole = checkRecipe({ ...rest, steps: STEPS, logs, name: "probe" });
+  // A rate makes no step longer; one at which a run diverges would end the study here, before the other runs.
+  const whole = checkRecipe({ ...rest, lr: HARMLESS_RATE, steps: STEPS, logs, name: "probe" });
   await prepare?.(whole);
   using peak = new ResidentPeak();
   const enough = new AbortController();
