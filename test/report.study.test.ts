@@ -160,7 +160,10 @@ suite("the page of a study", () => {
     assert.match(page, /No curve<\/b> for ViT, equal samples: .*needs at least 5 runs/);
     assert.match(page, /ResNet-50, 30 %; equal samples; seed 1<\/b> failed: train: the loss is not a number/);
     assert.match(page, /2 runs are in no figure of this page\. 1 is not done yet/);
-    assert.match(page, /of training were foretold for these runs; they took/);
+    assert.match(
+      page,
+      /Of \d+ runs in one sitting each, beginning, training and scoring: [\d.]+ \w+ were foretold when they began; they took/,
+    );
     assert.match(page, /What the paper found: encoders/);
     assert.match(page, /default-src 'none'/);
     assert.doesNotMatch(page, /<link|@import|url\(|<script src|NaN|undefined|Infinity|\[object/);

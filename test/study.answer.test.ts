@@ -325,6 +325,17 @@ describe("results of runs", () => {
     const read = await parquetReadObjects({ file });
     assert.equal(read.length, 20);
     assert.equal(read[0]!.encoder, rows[0]!.encoder);
+    // What is a number throughout is one in both; JSON of other settings is text.
+    assert.equal(typeof read[0]!["recipe.batchSize"], "number");
+    assert.equal(read[0]!["recipe.trainData"], '["shapes/"]');
+    const lr = {
+      name: "lr",
+      levels: [0.001, 1e-5].map((x) => ({ name: `${x}`, recipe: {}, part: undefined })),
+    };
+    const rated = runs.map((run) => ({ ...run, cell: { ...run.cell, levels: { lr: "0.00001" } } }));
+    const typed = tableOf({ ...study, factors: [lr] }, rated);
+    assert.equal(typed.columns[1]!.kind, "number");
+    assert.equal(typed.rows[0]!.lr, 1e-5);
     assert.equal(read[7]!["test/acc1"], rows[7]!["test/acc1"]);
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { alignWithin } from "../src/cli/columns.js";
@@ -23,7 +23,8 @@ import {
   sumsOf,
   warningsOf,
 } from "../src/study/run/outlook.js";
-import { checkRecipe, type RecipeInput } from "../src/train/recipe/recipe.js";
+import type { StepReport, TrainHooks, TrainResult } from "../src/train/hooks.js";
+import { checkRecipe, type Recipe, type RecipeInput } from "../src/train/recipe/recipe.js";
 import { formatBytes } from "../src/train/watch/progress.js";
 import { scratchFolder } from "./data.helpers.js";
 
@@ -111,6 +112,12 @@ suite("memory and disk of a run", () => {
     // The images of the small part lie there since the first run, and are part of the whole.
     assert.equal(sums.packedBytes, (10_000 - 1000) * 100);
     assert.deepEqual(cellsAhead(predictions)[0]!.seeds, { 0: "done", 1: "open" });
+    const partly = predictions.map((one, at) =>
+      at === 3 ? { ...one, seconds: undefined, space: undefined } : one,
+    );
+    assert.deepEqual(sumsOf(partly), { ...sums, unknown: 1, seconds: 60, diskBytes: 6 * 20e6 - 5e6 });
+    const none = sumsOf(predictions.map((one) => ({ ...one, seconds: undefined, space: undefined })));
+    assert.deepEqual([none.runs, none.unknown, none.memoryBytes], [7, 7, undefined]);
     const old = predictions.map((one, at) => (at === 3 ? { ...one, space: undefined } : one));
     assert.deepEqual(sumsOf(old), {
       ...sums,
@@ -122,7 +129,7 @@ suite("memory and disk of a run", () => {
 
   test("that do not fit are told", () => {
     const machine: Machine = { memoryBytes: 8e9, freeBytes: () => 1e9, diskOf: () => 1 };
-    const sums = { runs: 1, seconds: 1, memoryBytes: 9e9, diskBytes: 0.6e9, packedBytes: 0.6e9 };
+    const sums = { runs: 1, unknown: 0, seconds: 1, memoryBytes: 9e9, diskBytes: 0.6e9, packedBytes: 0.6e9 };
     const at = { folder: "studies/x", cache: "/cache" };
     const [memory, disk, ...more] = warningsOf(sums, at, formatBytes, machine);
     assert.match(memory!, /needs 9\.0 GB of memory, and this machine has 8\.0 GB\./);
@@ -140,6 +147,34 @@ suite("memory and disk of a run", () => {
     const doing = { train: () => assert.fail("measured"), score: async () => [] };
     writeFileSync(join(folder, "probes.json"), '{"a": {"startSeconds": 1}}');
     await assert.rejects(probeAll(folder, runs, doing), /probes\.json: a\.stepSeconds .*Remove it/);
+  });
+
+  test("are not known of a shape whose few steps fail, and the others are measured", async () => {
+    const { runs } = await planned();
+    const folder = scratchFolder();
+    const seen: string[] = [];
+    const doing = {
+      async prepare({ model }: Recipe) {
+        seen.push(`${model}`);
+        if (model === "clipwright-micro-32") throw new RangeError("Array buffer allocation failed");
+      },
+      async train(_: Recipe, { onStep, signal }: TrainHooks = {}) {
+        for (let step = 1; step <= 30 && !signal?.aborted; step++)
+          onStep?.({ step, stepSeconds: 0.1, dataSeconds: 0.01 } as StepReport);
+        return { folder, samplesSeen: 3000 } as TrainResult;
+      },
+      score: async () => [],
+    };
+    const { measured, failed } = await probeAll(folder, runs, doing);
+    assert.deepEqual([...failed.values()], ["RangeError: Array buffer allocation failed"]);
+    assert.deepEqual(
+      [...measured.values()].map(({ stepSeconds }) => stepSeconds.toFixed(3)),
+      ["0.090"],
+    );
+    assert.deepEqual(readdirSync(folder), ["probes.json"]);
+    // What failed is measured again, what was measured is not.
+    await probeAll(folder, runs, doing);
+    assert.deepEqual(seen, ["clipwright-nano-32", "clipwright-micro-32", "clipwright-micro-32"]);
   });
 });
 
@@ -253,7 +288,8 @@ suite("what a study can tell apart", () => {
         regimes: ["as many samples as the whole has", "one pass over each of the parts of the data"],
         seeds: { 0: "done", 1: "open" },
       })),
-      left: { runs: 4, seconds: 400, memoryBytes: 812e6, diskBytes: 50e6, packedBytes: 0 },
+      unmeasured: [],
+      left: { runs: 4, unknown: 0, seconds: 400, memoryBytes: 812e6, diskBytes: 50e6, packedBytes: 0 },
       power: power({ earlier: () => [0.5, 0.52].map((value) => ({ group: "x", value })) }),
     };
     const text = outlookText(outlook, { score: "test/acc1", metric: acc1, probes: "probes.json" });
@@ -263,6 +299,17 @@ suite("what a study can tell apart", () => {
     );
     assert.match(text, /clipwright-nano-32 .* 1m 40s {2}812 MB {5}– {3}1\/2/);
     assert.match(text, /4 of 8 runs to do: about 6m 40s; up to 812 MB of memory, 50 MB of disk\./);
+    assert.match(text, /samples {2}10⁹ MACs/);
+    const partly = {
+      ...outlook,
+      cells: outlook.cells.map((cell, at) => (at === 0 ? { ...cell, seconds: undefined } : cell)),
+      left: { ...outlook.left, unknown: 2 },
+      unmeasured: [1, 2].map((at) => ({ name: `${at}`, why: "xla: out of memory" })),
+    };
+    const partial = outlookText(partly, { score: "test/acc1", metric: acc1, probes: "probes.json" });
+    assert.match(partial, /4 of 8 runs to do, 2 not known, the others: about 6m 40s; up to 812 MB/);
+    assert.match(partial, /! 2 runs were not measured, since a few steps failed: xla: out of memory/);
+    assert.match(partial, /MACs .*\n(?:.*\n)*?.* {2}– {2}812 MB/);
     assert.match(text, /! 1 done run is left out, .*\(select: a file of other content\)\. .*--again/);
     assert.match(text, /! full/);
     assert.match(

@@ -2,6 +2,7 @@
 
 import { comparedNumber } from "../evaluate/compare.js";
 import type { Metric } from "../evaluate/tasks/task.js";
+import { computeUnit } from "../study/answer/lines.js";
 import type { Power } from "../study/answer/power.js";
 import type { Outlook } from "../study/run/outlook.js";
 import { formatBytes, formatClock } from "../train/watch/progress.js";
@@ -12,14 +13,16 @@ const WIDTH = 100;
 
 const number = (x: number | undefined): string =>
   x === undefined ? "–" : x.toLocaleString("en-US", { maximumSignificantDigits: 3 });
+const clock = (x: number | undefined): string => (x === undefined ? "–" : formatClock(x));
 const bytes = (x: number | undefined): string => (x === undefined ? "–" : formatBytes(x));
 
 /** The whole of it; `score` is the deciding one, `set/metric`, and `probes` the file to remove where memory was not measured. */
 export function outlookText(
-  { cells, runs, left, stale, warnings, power }: Outlook,
+  { cells, runs, left, unmeasured, stale, warnings, power }: Outlook,
   { score, metric, probes }: { readonly score: string; readonly metric: Metric; readonly probes: string },
 ): string {
   const factors = Object.keys(cells[0]!.levels);
+  const unit = computeUnit(Math.max(...cells.map(({ gmacs = 0 }) => gmacs)));
   const rows = cells.map((cell) => {
     const states = Object.values(cell.seeds);
     return [
@@ -27,40 +30,57 @@ export function outlookText(
       cell.regimes.join(" and "),
       number(cell.pairs),
       number(cell.samples),
-      number(cell.gmacs === undefined ? undefined : cell.gmacs / 1000),
-      formatClock(cell.seconds),
+      number(cell.gmacs === undefined ? undefined : cell.gmacs / unit.gmacs),
+      clock(cell.seconds),
       bytes(cell.memoryBytes),
       bytes(cell.diskBytes),
       `${states.filter((state) => state === "done").length}/${states.length}`,
     ];
   });
   const header = [
-    ...[...factors, "regime", "pairs", "samples", "10¹² MACs"],
+    ...[...factors, "regime", "pairs", "samples", `${unit.power} MACs`],
     ...["a run", "memory", "disk", "done"],
   ];
-  const unmeasured = cells.some(({ memoryBytes }) => memoryBytes === undefined);
+  const isOld = cells.some(({ seconds, memoryBytes }) => seconds !== undefined && memoryBytes === undefined);
   const packed = left.packedBytes ? `, ${bytes(left.packedBytes)} for images that are kept` : "";
   const space =
-    left.runs === 0 || left.memoryBytes === undefined
+    left.runs === left.unknown || left.memoryBytes === undefined
       ? ""
       : `; up to ${bytes(left.memoryBytes)} of memory, ${bytes(left.diskBytes)} of disk${packed}`;
   return [
     alignWithin([header, ...rows], factors.length + 1, WIDTH),
-    `${left.runs} of ${runs} runs to do: about ${formatClock(left.seconds)}${space}.`,
-    ...(unmeasured
+    `${left.runs} of ${runs} runs to do${timeWords(left)}${space}.`,
+    ...(isOld
       ? [`–: measured before memory and disk were; remove ${probes}, and all is measured anew.`]
       : []),
+    ...[...byReason(unmeasured)].map(
+      ([why, count]) =>
+        `! ${count === 1 ? "1 run was" : `${count} runs were`} not measured, since a few steps failed: ${why}`,
+    ),
     ...staleLines(stale),
     ...warnings.map((line) => `! ${line}`),
     ...powerLines(power, score, metric),
   ].join("\n");
 }
 
+/** What the runs that are left take, as far as it is known. */
+function timeWords({ runs, unknown, seconds }: Outlook["left"]): string {
+  if (unknown === 0) return `: about ${formatClock(seconds)}`;
+  return unknown === runs
+    ? ", none of them known"
+    : `, ${unknown} not known, the others: about ${formatClock(seconds)}`;
+}
+
+/** How many runs there are for each reason. */
+function byReason(runs: readonly { readonly why: string }[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { why } of runs) counts.set(why, (counts.get(why) ?? 0) + 1);
+  return counts;
+}
+
 /** Runs that count no more, those for the same reason in one line. */
 function staleLines(stale: Outlook["stale"]): readonly string[] {
-  const counts = new Map<string, number>();
-  for (const { why } of stale) counts.set(why, (counts.get(why) ?? 0) + 1);
-  return [...counts].map(
+  return [...byReason(stale)].map(
     ([why, count]) =>
       `! ${count === 1 ? "1 done run is" : `${count} done runs are`} left out, made from what has changed since (${why}). Restore it, or --again trains them anew.`,
   );

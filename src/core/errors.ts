@@ -91,6 +91,12 @@ export function invariant(condition: unknown, message: string): asserts conditio
   if (!condition) throw new InternalError(message);
 }
 
+/** What an error says, on one line; one that the caller cannot mend begins with its name. */
+export function failureWords(error: unknown): string {
+  if (error instanceof UsageError || error instanceof Unsupported) return oneLine(error.message);
+  return oneLine(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+}
+
 /** The candidate closest to `word` by edit distance, or undefined when none is near. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;

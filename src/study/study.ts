@@ -15,16 +15,7 @@ import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/c
 import type { Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
 import { finalistsOf } from "./halving/rungs.js";
-import {
-  type Probe,
-  predictedSeconds,
-  predictedSpace,
-  predictedTraining,
-  probeAll,
-  type Spent,
-  shapeOf,
-  spentBy,
-} from "./run/costs.js";
+import { predictedSeconds, predictedSpace, probeAll, type Spent, shapeOf, spentBy } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { folderBytes } from "./run/footprint.js";
 import { madeFromNow } from "./run/made-from.js";
@@ -90,10 +81,12 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
   const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
-  const secondsOf = (run: PlannedRun, state: RunState["kind"] = look(run).kind): number =>
-    state === "unscored"
-      ? probeOf(probes, run).scoringSeconds
-      : predictedSeconds(run, probeOf(probes, run), halving?.costOf(run));
+  const probeOf = ({ cell }: PlannedRun) => probes.measured.get(shapeOf(cell.recipe));
+  const secondsOf = (run: PlannedRun, state: RunState["kind"] = look(run).kind): number | undefined => {
+    const probe = probeOf(run);
+    if (probe === undefined || state === "unscored") return probe?.scoringSeconds;
+    return predictedSeconds(run, probe, halving?.costOf(run));
+  };
   const deciding = sets.filter(({ dataset }) => dataset.name === study.score.set);
   const rungs = halving && {
     ...halving,
@@ -130,15 +123,20 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         const state = look(run);
         const { kind } = state;
         if (kind === "stale") stale.push({ name: run.name, why: state.why });
+        const probe = probeOf(run);
         return {
           ...{ run, seconds: secondsOf(run, kind), state: isStopped(run) ? "stopped" : kind },
-          space: predictedSpace(run.cell, probeOf(probes, run)),
+          space: probe && predictedSpace(run.cell, probe),
           thereBytes: kind === "open" || kind === "unscored" ? folderBytes(folderOf(run)) : 0,
         };
       });
       const left = sumsOf(predictions);
       return {
         ...{ name: study.name, runs: some.length, cells: cellsAhead(predictions), left, stale },
+        unmeasured: some.flatMap(({ name, cell }) => {
+          const why = probes.failed.get(shapeOf(cell.recipe));
+          return why === undefined ? [] : [{ name, why }];
+        }),
         warnings: warningsOf(left, { folder, cache: cacheFolder() }, formatBytes),
         power: powerOf({
           metric: metricOf(study),
@@ -162,8 +160,10 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
           { key: "again" },
         );
       const started = performance.now();
+      // A run of which nothing is foretold begins where any time is left.
       const mayBegin = (run: PlannedRun): boolean =>
-        budgetSeconds === undefined || (performance.now() - started) / 1000 + secondsOf(run) <= budgetSeconds;
+        budgetSeconds === undefined ||
+        (performance.now() - started) / 1000 + (secondsOf(run) ?? 0) <= budgetSeconds;
       const context = {
         ...{ runs, engine, train, sets, predict: secondsOf, gmacsOf: facts.gmacsOf, mayBegin, wait, again },
         madeFrom: ({ cell }: PlannedRun) => madeFrom(cell),
@@ -184,16 +184,8 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         if (state.kind === "done" || isStopped(run)) return [];
         return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
       });
-      const foretold = (cell: Cell): number => predictedTraining(cell, probes.get(shapeOf(cell.recipe))!);
-      writeFindings(
-        folder,
-        findingsOf({ study, answer, done, left, foretold, spent: spentBy(done.map(({ result }) => result)) }),
-      );
+      writeFindings(folder, findingsOf({ study, answer, done, left }));
       return answer;
     },
   };
-}
-
-function probeOf(probes: ReadonlyMap<string, Probe>, { cell }: PlannedRun): Probe {
-  return probes.get(shapeOf(cell.recipe))!;
 }

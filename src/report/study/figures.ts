@@ -392,24 +392,33 @@ export function paperFrontier(experiment: PaperExperiment, styles: Styles): Draw
 /** Ratios within which a forecast is held to be right. */
 const NEAR = 1.25;
 
-/** Seconds of training: foretold and real. */
+/** Seconds that a run takes, of cells whose runs tell what was predicted for them: means over those. */
+export interface Forecast {
+  readonly cell: FoundCell;
+  readonly foretold: number;
+  readonly real: number;
+}
+
+export const forecastsOf = ({ cells }: Findings): readonly Forecast[] =>
+  cells.flatMap((cell) => {
+    if (cell.spent === undefined) return [];
+    const { runs, predictedSeconds, seconds } = cell.spent;
+    return [{ cell, foretold: predictedSeconds / runs, real: seconds / runs }];
+  });
+
+/** Seconds of runs, beginning and scoring included: foretold and real. */
 export function costsOf(findings: Findings, styles: Styles): Drawing | undefined {
-  const { cells, question } = findings;
-  const { factor } = question;
-  const known = cells.flatMap((cell) =>
-    cell.foretold === undefined ? [] : [{ cell, foretold: cell.foretold }],
-  );
+  const { factor } = findings.question;
+  const known = forecastsOf(findings);
   if (known.length === 0) return undefined;
-  const all = known.flatMap(({ cell, foretold }) => [cell.seconds, foretold]);
+  const all = known.flatMap(({ real, foretold }) => [real, foretold]);
   const ends = [Math.min(...all) / 1.1, Math.max(...all) * 1.1] as const;
   const diagonal = (ratio: number) => ends.map((x) => [x, ratio * x] as const);
-  const near = known.filter(
-    ({ cell, foretold }) => Math.max(cell.seconds / foretold, foretold / cell.seconds) <= NEAR,
-  );
+  const near = known.filter(({ real, foretold }) => Math.max(real / foretold, foretold / real) <= NEAR);
   const names = presentLevels(findings, known);
   return {
     id: "costs",
-    title: "Seconds of training: foretold and real",
+    title: "Seconds of a run: foretold and real",
     sentence: `${near.length} of ${known.length} forecasts are within a quarter (the outer dashed lines); above the middle line a run took longer than was foretold.`,
     x: { label: "foretold, s", scale: "log" },
     y: { label: "real, s", scale: "log" },
@@ -418,10 +427,10 @@ export function costsOf(findings: Findings, styles: Styles): Drawing | undefined
       style: styles.of(name),
       points: known
         .filter(({ cell }) => cell.levels[factor] === name)
-        .map(({ cell, foretold }) => ({
+        .map(({ cell, foretold, real }) => ({
           x: foretold,
-          y: cell.seconds,
-          words: `${combination(cell)}: ${clock(foretold)} foretold, ${clock(cell.seconds)} real`,
+          y: real,
+          words: `${combination(cell)}: ${clock(foretold)} foretold, ${clock(real)} real`,
         })),
     })),
     guides: [1 / NEAR, 1, NEAR].map((ratio) => ({
@@ -430,11 +439,11 @@ export function costsOf(findings: Findings, styles: Styles): Drawing | undefined
     })),
     table: {
       columns: ["", "foretold", "real", "real / foretold"],
-      rows: known.map(({ cell, foretold }) => [
+      rows: known.map(({ cell, foretold, real }) => [
         combination(cell),
         clock(foretold),
-        clock(cell.seconds),
-        (cell.seconds / foretold).toFixed(2),
+        clock(real),
+        (real / foretold).toFixed(2),
       ]),
     },
   };

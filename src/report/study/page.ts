@@ -8,6 +8,7 @@ import type { Metric } from "../../evaluate/tasks/task.js";
 import { type Findings, type FoundPanel, readFindings } from "../../study/answer/findings.js";
 import { paperFacts } from "../../study/paper/facts.js";
 import { type PaperExperiment, paperSource } from "../../study/paper/paper.js";
+import type { Spent } from "../../study/run/costs.js";
 import { shortNumber } from "../charts/scale.js";
 import { type Html, html } from "../page/html.js";
 import { axisAround, intervalChart } from "../page/intervals.js";
@@ -175,14 +176,13 @@ function verdicts({ pairs }: FoundPanel): Html | undefined {
 }
 
 function costsSection(findings: Findings, styles: Styles): Html | undefined {
-  const known = findings.cells.flatMap(({ foretold, seconds, seeds }) =>
-    foretold === undefined ? [] : [{ foretold: foretold * seeds.length, real: seconds * seeds.length }],
-  );
-  const sum = (of: "foretold" | "real"): number => known.reduce((all, one) => all + one[of], 0);
-  const [foretold, real] = [sum("foretold"), sum("real")];
+  const known = findings.cells.flatMap(({ spent }) => spent ?? []);
+  const sum = (of: (spent: Spent) => number): number => known.reduce((all, spent) => all + of(spent), 0);
+  const [foretold, real] = [sum((spent) => spent.predictedSeconds), sum((spent) => spent.seconds)];
+  const runs = sum((spent) => spent.runs);
   return section(
     "What it took",
-    `${clock(foretold)} of training were foretold for these runs; they took ${clock(real)}, ${Math.abs((100 * (real - foretold)) / foretold).toFixed(0)} % ${real < foretold ? "less" : "more"}.`,
+    `Of ${runs} ${runs === 1 ? "run" : "runs"} in one sitting each, beginning, training and scoring: ${clock(foretold)} were foretold when they began; they took ${clock(real)}, ${Math.abs((100 * (real - foretold)) / foretold).toFixed(0)} % ${real < foretold ? "less" : "more"}.`,
     beside(costsOf(findings, styles)),
   );
 }

@@ -18,7 +18,7 @@ import type { Cell } from "../design/cells.js";
 import type { PartInput, RegimeInput, Study } from "../design/study.js";
 import { type FitOptions, holdOutLargest, type LawFit, type Parameter, predict } from "../laws/fit.js";
 import type { LawPoint } from "../laws/law.js";
-import type { Spent } from "../run/costs.js";
+import { type Spent, spentBy } from "../run/costs.js";
 import { type Answer, type Curve, type CurveCrossing, type DoneRun, meanScore } from "./answer.js";
 import { RESAMPLES, type Repetition } from "./repetition.js";
 import type { CurvePoint } from "./telling.js";
@@ -46,8 +46,8 @@ export interface FoundCell {
   readonly samples: number;
   readonly gmacs: number;
   readonly seconds: number;
-  /** Seconds of training that were foretold. */
-  readonly foretold?: number | undefined;
+  /** What its runs took beside what was predicted for them when they began; undefined where none tells. */
+  readonly spent?: Spent | undefined;
   /** Means over seeds; intervals over seeds and test items, over items alone where there is one seed. */
   readonly scores: readonly FoundScore[];
 }
@@ -157,9 +157,6 @@ export interface FindingsInput {
   readonly answer: Answer;
   readonly done: readonly DoneRun[];
   readonly left: readonly { readonly cell: Cell; readonly seed: number; readonly failed?: string }[];
-  /** Seconds of training that were foretold for a run. */
-  readonly foretold?: (cell: Cell) => number | undefined;
-  readonly spent?: Spent | undefined;
 }
 
 const FILE = "findings.json";
@@ -167,18 +164,12 @@ const FILE = "findings.json";
 const PLACES = 48;
 const PLACES_OF_REPEATED = 20;
 
-export function findingsOf({
-  study,
-  answer,
-  done,
-  left,
-  foretold = () => undefined,
-  spent,
-}: FindingsInput): Findings {
+export function findingsOf({ study, answer, done, left }: FindingsInput): Findings {
   const { name, question, recipe, score, regimes, seeds, suite } = study;
   const { text, factor, over } = question;
   const byCell = new Map<Cell, DoneRun[]>();
   for (const run of done) byCell.set(run.cell, [...(byCell.get(run.cell) ?? []), run]);
+  const spent = spentBy(done.map(({ result }) => result));
   return {
     format: 1,
     name,
@@ -196,7 +187,7 @@ export function findingsOf({
     regimes,
     seeds,
     sets: suite.sets.map((set) => ({ name: set.name, role: set.role })),
-    cells: [...byCell].map(([cell, own]) => cellOf(study, cell, own, foretold(cell))),
+    cells: [...byCell].map(([cell, own]) => cellOf(study, cell, own)),
     panels: answer.panels.map(({ regime, others, rows, pairs }) => ({
       regime,
       others,
@@ -220,7 +211,7 @@ export function findingsOf({
   };
 }
 
-function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: number | undefined): FoundCell {
+function cellOf(study: Study, cell: Cell, own: readonly DoneRun[]): FoundCell {
   const mean = (value: (run: DoneRun) => number): number =>
     own.reduce((sum, run) => sum + value(run), 0) / own.length;
   const roles = new Map(study.suite.sets.map(({ name, role }) => [name, role]));
@@ -249,6 +240,7 @@ function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: num
     const found = { dataset, task, metric: first.metric, ...meanScore(metric, same) };
     return [{ ...found, ...(first.chance !== undefined && { chance: first.chance }) }];
   });
+  const spent = spentBy(own.map(({ result }) => result));
   return {
     levels: cell.levels,
     regimes: cell.regimes,
@@ -257,7 +249,7 @@ function cellOf(study: Study, cell: Cell, own: readonly DoneRun[], foretold: num
     samples: mean(({ result }) => result.samples),
     gmacs: mean(({ result }) => result.gmacs),
     seconds: mean(({ result }) => result.seconds),
-    ...(foretold !== undefined && { foretold }),
+    ...(spent && { spent }),
     scores,
   };
 }
@@ -348,6 +340,12 @@ const law = {
     .object({ x: z.number(), y: z.number(), predicted: z.number(), low: z.number(), high: z.number() })
     .optional(),
 };
+const spent = z.object({
+  runs: z.number(),
+  predictedSeconds: z.number(),
+  seconds: z.number(),
+  load: z.number(),
+}) satisfies z.ZodType<Spent>;
 const schema = z.object({
   format: z.literal(1),
   name: z.string(),
@@ -377,7 +375,7 @@ const schema = z.object({
         samples: z.number(),
         gmacs: z.number(),
         seconds: z.number(),
-        foretold: z.number().optional(),
+        spent: spent.optional(),
         scores: z.array(
           z.object({
             dataset: z.string(),
@@ -429,9 +427,7 @@ const schema = z.object({
     .array(z.object({ ...law, drawn: z.array(z.object({ unique: z.number(), curve: band })).optional() }))
     .default([]),
   left: z.array(z.object({ levels, regimes: names, seed: z.number(), failed: z.string().optional() })),
-  spent: z
-    .object({ runs: z.number(), predictedSeconds: z.number(), seconds: z.number(), load: z.number() })
-    .optional(),
+  spent: spent.optional(),
 });
 
 /** What the study in `folder` came to. Throws `UsageError` where it has no `findings.json` or the file is damaged. */

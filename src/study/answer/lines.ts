@@ -78,14 +78,18 @@ function amount(x: number, over: Answer["over"]): string {
   const three = (value: number): string => value.toLocaleString("en-US", { maximumSignificantDigits: 3 });
   if (over === "samples") return `${three(x)} samples`;
   if (over === "seconds") return `${three(x)} s`;
-  const [unit, power] = (
-    [
-      [1e6, "10¹⁵"],
-      [1e3, "10¹²"],
-      [1, "10⁹"],
-    ] as const
-  ).find(([least]) => x >= least) ?? [1e-3, "10⁶"];
-  return `${three(x / unit)} · ${power} multiply-adds`;
+  const { gmacs, power } = computeUnit(x);
+  return `${three(x / gmacs)} · ${power} multiply-adds`;
+}
+
+/** The power of ten in which `x`, 10⁹ multiply-adds, is told, and how many 10⁹ it is. */
+export function computeUnit(x: number): { readonly gmacs: number; readonly power: string } {
+  const units = [
+    { gmacs: 1e6, power: "10¹⁵" },
+    { gmacs: 1e3, power: "10¹²" },
+    { gmacs: 1, power: "10⁹" },
+  ];
+  return units.find(({ gmacs }) => x >= gmacs) ?? { gmacs: 1e-3, power: "10⁶" };
 }
 
 /** Where each arm was stopped, the best first: scores at the rungs are over seeds. */

@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../core/errors.js";
+import { wholeSteps } from "../../settings/duration.js";
 import {
   checkRecipe,
   type Recipe,
@@ -23,7 +24,7 @@ export interface Cell {
   readonly part: PartInput | undefined;
   /** Pairs of the part. */
   readonly pairs: number;
-  /** Samples seen; undefined where time alone ends the run. */
+  /** Samples seen, those of whole batches; undefined where time alone ends the run. */
   readonly samples: number | undefined;
   /** Multiply-adds of the forward passes, 10⁹; undefined likewise. */
   readonly gmacs: number | undefined;
@@ -92,7 +93,9 @@ export function cellsOf(study: Study, { pairsOf, gmacsOf }: CellFacts): readonly
       const samples = samplesOf(regime.length, partPairs, gmacs);
       const length = samples === undefined ? { time: (regime.length as { time: string }).time } : { samples };
       const recipe: RecipeInput = { ...base, ...length };
-      const id = identify(checked(recipe, what), part);
+      const whole = checked(recipe, what);
+      const seen = samples === undefined ? undefined : samplesSeen(samples, whole);
+      const id = identify(whole, part);
       const known = cells.get(id);
       // The same run under two regimes, such as one pass over all data that another regime asks for as equal samples.
       if (known !== undefined) {
@@ -110,8 +113,8 @@ export function cellsOf(study: Study, { pairsOf, gmacsOf }: CellFacts): readonly
         regimes: [regime.name],
         part,
         pairs: partPairs,
-        samples,
-        gmacs: samples === undefined ? undefined : samples * gmacs,
+        samples: seen,
+        gmacs: seen === undefined ? undefined : seen * gmacs,
         recipe,
       });
     }
@@ -133,7 +136,12 @@ export function runsOf(study: Study, cells: readonly Cell[]): readonly PlannedRu
 /** Runs for one of `count` workers that share nothing: of shard 1, 2, … `count`. Each shard meets cheap and dear ones. */
 export function shardOf(runs: readonly PlannedRun[], shard: number, count: number): readonly PlannedRun[] {
   if (!(Number.isInteger(count) && count >= 1 && Number.isInteger(shard) && shard >= 1 && shard <= count))
-    throw new UsageError(`shard: must be i/n with 1 ≤ i ≤ n; got ${shard}/${count}. Write e.g. --shard 1/4.`);
+    throw new UsageError(
+      `shard: must be i/n with 1 ≤ i ≤ n; got ${shard}/${count}. Write e.g. --shard 1/4.`,
+      {
+        key: "shard",
+      },
+    );
   return runs.filter((_, at) => at % count === shard - 1);
 }
 
@@ -143,6 +151,11 @@ function samplesOf(length: RegimeInput, pairs: number, gmacs: number): number | 
   if ("gmacs" in length) return Math.max(1, Math.round(length.gmacs / gmacs));
   return undefined;
 }
+
+/** Samples of the batches that a run of `samples` is trained on. */
+const samplesSeen = (samples: number, { batchSize }: Recipe): number =>
+  batchSize *
+  wholeSteps({ unit: "samples", value: samples }, { batchSize, samplesPerEpoch: undefined }, "samples");
 
 function checked(recipe: RecipeInput, what: string): Recipe {
   try {

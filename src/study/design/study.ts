@@ -111,7 +111,7 @@ export async function loadStudy(nameOrPath: string, size?: string): Promise<Stud
   if (!/\.(?:json|[cm]?[jt]s)$/.test(path))
     throw new UsageError(
       `${path}: a study is a .json, .js, .mjs, .ts or .mts file, or one of ${names.join(", ")}. Give one.${didYouMean(path, names)}`,
-      { file: path },
+      { code: "ERR_SETTING", file: path },
     );
   const value = path.endsWith(".json") ? readJson(path) : await importProgram(path, "study");
   const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");

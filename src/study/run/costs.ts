@@ -9,6 +9,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { makeFolder } from "../../core/disk.js";
+import { failureWords } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { ResidentPeak } from "../../core/resident.js";
 import type { Dataset } from "../../data/dataset.js";
@@ -95,33 +96,48 @@ export interface Doing {
 /** Where the probes of the study in `folder` are kept: remove it, and they are taken anew. */
 export const probesFile = (folder: string): string => join(folder, "probes.json");
 
-/** Measures the shapes of `runs` that are not in `folder/probes.json` yet. */
+/** What shapes of runs take. */
+export interface Probes {
+  /** By shape. */
+  readonly measured: ReadonlyMap<string, Probe>;
+  /** Shapes whose few steps failed, with the reason: nothing is foretold of their runs. */
+  readonly failed: ReadonlyMap<string, string>;
+}
+
+/**
+ * Measures the shapes of `runs` that are not in `folder/probes.json` yet. One that fails is passed over, and is measured when this is called
+ * again.
+ */
 export async function probeAll(
   folder: string,
   runs: readonly PlannedRun[],
   doing: Doing,
   onProbe: (at: number, total: number) => void = () => {},
-): Promise<ReadonlyMap<string, Probe>> {
+): Promise<Probes> {
   const file = probesFile(folder);
-  const known = new Map<string, Probe>(
+  const measured = new Map<string, Probe>(
     existsSync(file)
       ? Object.entries(readCheckedJson(file, probesSchema, "Remove it: it is measured anew."))
       : [],
   );
   const shapes = new Map(runs.map(({ cell }) => [shapeOf(cell.recipe), cell.recipe]));
-  const missing = [...shapes].filter(([shape]) => !known.has(shape));
+  const missing = [...shapes].filter(([shape]) => !measured.has(shape));
+  const failed = new Map<string, string>();
   for (const [at, [shape, recipe]] of missing.entries()) {
     onProbe(at, missing.length);
     makeFolder(folder);
     const logs = mkdtempSync(join(folder, "probe-"));
     try {
-      known.set(shape, await probe(recipe, logs, doing));
+      measured.set(shape, await probe(recipe, logs, doing));
+    } catch (error) {
+      failed.set(shape, failureWords(error));
+      continue;
     } finally {
       await rm(logs, { recursive: true, force: true });
     }
-    writeFileAtomic(file, `${JSON.stringify(Object.fromEntries(known), undefined, 1)}\n`);
+    writeFileAtomic(file, `${JSON.stringify(Object.fromEntries(measured), undefined, 1)}\n`);
   }
-  return known;
+  return { measured, failed };
 }
 
 /** Trains a few steps in `logs`, and scores them. */
@@ -131,7 +147,7 @@ export async function probe(
   { prepare, train, score, dataset }: Doing,
 ): Promise<Probe> {
   const { epochs: _1, samples: _2, time: _3, ...rest } = recipe;
-  // A rate makes no step longer; one at which a run diverges would end the study here, before the other runs.
+  // A rate makes no step longer; at one at which the run diverges there would be nothing to time.
   const whole = checkRecipe({ ...rest, lr: HARMLESS_RATE, steps: STEPS, logs, name: "probe" });
   await prepare?.(whole);
   using peak = new ResidentPeak();
@@ -180,7 +196,9 @@ export interface Spent {
 
 /** Sums over the results that tell; undefined where none does. */
 export function spentBy(results: readonly RunResult[]): Spent | undefined {
-  const told = results.filter(({ wholeSeconds }) => wholeSeconds !== undefined);
+  const told = results.filter(
+    ({ wholeSeconds, predictedSeconds }) => wholeSeconds !== undefined && predictedSeconds !== undefined,
+  );
   if (told.length === 0) return undefined;
   const sum = (value: (result: RunResult) => number | undefined): number =>
     told.reduce((all, result) => all + (value(result) ?? 0), 0);
@@ -197,11 +215,7 @@ export const predictedSeconds = ({ cell }: PlannedRun, probe: Probe, share = 1):
   predictedTraining(cell, probe, share) + probe.scoringSeconds;
 
 /** Seconds of its training alone. */
-export function predictedTraining(
-  cell: Cell,
-  { startSeconds, stepSeconds, dataSeconds }: Probe,
-  share = 1,
-): number {
+function predictedTraining(cell: Cell, { startSeconds, stepSeconds, dataSeconds }: Probe, share = 1): number {
   const recipe = checkRecipe(cell.recipe, "study");
   if (cell.samples === undefined) return startSeconds + recipe.time!.value;
   const steps = Math.ceil((share * cell.samples) / recipe.batchSize);

@@ -11,10 +11,10 @@ import type { RunState } from "./runner.js";
 /** What a run is expected to take. */
 export interface Prediction {
   readonly run: PlannedRun;
-  /** Training and scoring; with halving the mean over its arms, of which few go to the end. */
-  readonly seconds: number;
+  /** Training and scoring; with halving the mean over its arms, of which few go to the end. Undefined where it was not measured. */
+  readonly seconds: number | undefined;
   readonly state: RunState["kind"] | "stopped";
-  /** Undefined where it was not measured. */
+  /** Undefined likewise. */
   readonly space: Space | undefined;
   /** What its folder holds by now, bytes. */
   readonly thereBytes: number;
@@ -23,16 +23,18 @@ export interface Prediction {
 /** A combination with all its seeds. */
 export interface CellOutlook extends Pick<Cell, "id" | "levels" | "regimes" | "pairs" | "samples" | "gmacs"> {
   /** Of one run: time of training and scoring, main memory of the process at its peak, and its folder. */
-  readonly seconds: number;
+  readonly seconds: number | undefined;
   readonly memoryBytes: number | undefined;
   readonly diskBytes: number | undefined;
   /** State by seed. */
   readonly seeds: Readonly<Record<string, Prediction["state"]>>;
 }
 
-/** Of the runs that are left. */
+/** Of the runs that are left: their number, and sums over those that were measured. */
 export interface Sums {
   readonly runs: number;
+  /** How many of them were not measured. */
+  readonly unknown: number;
   readonly seconds: number;
   /** The largest. */
   readonly memoryBytes: number | undefined;
@@ -47,6 +49,8 @@ export interface Outlook {
   readonly runs: number;
   readonly cells: readonly CellOutlook[];
   readonly left: Sums;
+  /** Runs of which a few steps failed, with the reason: nothing is foretold of them. They are tried all the same. */
+  readonly unmeasured: readonly { readonly name: string; readonly why: string }[];
   /** Runs whose data or files have changed since they were done, with what has: they count no more. */
   readonly stale: readonly { readonly name: string; readonly why: string }[];
   /** Where the runs do not fit, a line each. */
@@ -69,12 +73,17 @@ export function cellsAhead(predictions: readonly Prediction[]): readonly CellOut
   }));
 }
 
-/** Sums over what is left; of memory and disk undefined where a shape was not measured. */
+/** Sums over what is left; of memory and disk undefined where the time of a shape was measured alone, or that of none. */
 export function sumsOf(predictions: readonly Prediction[]): Sums {
-  const left = predictions.filter(isLeft);
+  const all = predictions.filter(isLeft);
+  const left = all.filter(({ seconds }) => seconds !== undefined);
   const spaces = left.flatMap(({ space }) => (space === undefined ? [] : [space]));
-  const sums = { runs: left.length, seconds: left.reduce((sum, { seconds }) => sum + seconds, 0) };
-  if (spaces.length < left.length)
+  const sums = {
+    runs: all.length,
+    unknown: all.length - left.length,
+    seconds: left.reduce((sum, { seconds }) => sum + seconds!, 0),
+  };
+  if (spaces.length < left.length || (left.length === 0 && all.length > 0))
     return { ...sums, memoryBytes: undefined, diskBytes: undefined, packedBytes: undefined };
   // Of images of one preparation the larger part holds the smaller; what a done run has kept is there.
   const most = (of: readonly Prediction[], as: string): number =>

@@ -23,7 +23,7 @@ export interface RunResult {
   readonly seconds: number;
   /** Beginning, training and scoring; undefined where the run had several sittings. */
   readonly wholeSeconds?: number | undefined;
-  /** What `wholeSeconds` were predicted to be. */
+  /** What `wholeSeconds` were predicted to be; undefined where that could not be measured. */
   readonly predictedSeconds?: number | undefined;
   /** Processes that wanted a core when it ended: the machine's load, mean over five minutes. */
   readonly load?: number | undefined;

@@ -9,8 +9,8 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { textOf } from "../../core/disk.js";
-import { oneLine, UsageError } from "../../core/errors.js";
+import { makeFolder, textOf } from "../../core/disk.js";
+import { failureWords, Unsupported, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { ResidentPeak } from "../../core/resident.js";
 import type { Engine } from "../../engines/engine.js";
@@ -82,8 +82,8 @@ export interface RunnerOptions {
   readonly gmacsOf: (recipe: Recipe) => number;
   /** The selection of a run's part of the data; undefined where it sees all. */
   readonly selectionOf: (run: PlannedRun) => Promise<string | undefined>;
-  /** Seconds that a run is expected to take. */
-  readonly predict: (run: PlannedRun) => number;
+  /** Seconds that a run is expected to take; undefined where that could not be measured. */
+  readonly predict: (run: PlannedRun) => number | undefined;
   /** What a run is made from now. */
   readonly madeFrom: (run: PlannedRun) => MadeFrom;
   /** Train runs anew that were made from something else, their folders removed. Default: they are left as they are. */
@@ -167,14 +167,13 @@ export async function runStudy(
         else hooks.onDone?.(run);
         moved = true;
       } catch (error) {
-        if (!(error instanceof UsageError)) throw error;
-        if (error.code === RUN_IS_HELD) {
+        if (error instanceof UsageError && error.code === RUN_IS_HELD) {
           held.push(run);
           continue;
         }
         const tries = state.kind === "failed" ? state.tries + 1 : 1;
-        const message = oneLine(error.message);
-        writeFileAtomic(join(folderOf(run), "failed.json"), `${JSON.stringify({ tries, message })}\n`);
+        const message = failureWords(error);
+        keepFailure(folderOf(run), { tries, message, ...stackOf(error) });
         hooks.onFailed?.(run, message);
         moved = true;
       }
@@ -198,6 +197,18 @@ export async function runStudy(
     stale: states.flatMap(({ run, state }) => (state.kind === "stale" ? [{ run, why: state.why }] : [])),
   };
 }
+
+/** Keeps why a run failed in `failed.json` of its folder, which may not be there yet. */
+function keepFailure(folder: string, failure: { tries: number; message: string; stack?: string }): void {
+  makeFolder(folder);
+  writeFileAtomic(join(folder, "failed.json"), `${JSON.stringify(failure)}\n`);
+}
+
+/** Where an error is from that the caller cannot mend. */
+const stackOf = (error: unknown): { readonly stack?: string } =>
+  error instanceof Error && error.stack && !(error instanceof UsageError || error instanceof Unsupported)
+    ? { stack: error.stack }
+    : {};
 
 /** The recipe of a run as `train` takes it. */
 function recipeOfRun(run: PlannedRun, runs: string, select: string | undefined): RecipeInput {
@@ -240,7 +251,8 @@ async function runTo(
       samples: result.samplesSeen,
       gmacs: result.samplesSeen * options.gmacsOf(recipe),
       seconds: result.seconds,
-      ...(isNew && { wholeSeconds: (performance.now() - started) / 1000, predictedSeconds }),
+      ...(isNew && { wholeSeconds: (performance.now() - started) / 1000 }),
+      ...(isNew && predictedSeconds !== undefined && { predictedSeconds }),
       load: loadavg()[1]!,
       memoryBytes: peak.bytes,
     }),

@@ -6,6 +6,7 @@ import { UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { type Batch, parquetBytes, type Cell as Value } from "../../curate/tables/parquet.js";
 import type { TableColumn } from "../../data/selections/form.js";
+import type { RecipeInput } from "../../train/recipe/recipe.js";
 import type { DoneRun } from "../answer/answer.js";
 import type { Study } from "../design/study.js";
 
@@ -25,7 +26,8 @@ export function tableOf(
     if (!columns.has(name)) columns.set(name, { name, kind, about, ...(unit !== undefined && { unit }) });
   };
   add("run", "text", "Folder of the run.");
-  for (const { name } of study.factors) add(name, "text", "Level of this factor.");
+  for (const { name, levels } of study.factors)
+    add(name, levels.every((level) => isNumber(level.name)) ? "number" : "text", "Level of this factor.");
   const own: typeof add = (name, ...about) => {
     if (columns.has(name))
       throw new UsageError(
@@ -45,11 +47,19 @@ export function tableOf(
   own("load", "number", "The machine's load when the run ended, mean over five minutes.");
   own("memory", "number", "Most main memory of the process while it trained and scored.", "bytes");
   const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
-  for (const setting of settings) add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
+  const values = (setting: string): readonly unknown[] =>
+    runs.flatMap(({ cell }) => cell.recipe[setting as keyof RecipeInput] ?? []);
+  for (const setting of settings)
+    if (values(setting).every((value) => typeof value === "number"))
+      add(`recipe.${setting}`, "number", "Setting of the recipe.");
+    else add(`recipe.${setting}`, "text", "Setting of the recipe, as JSON.");
+  const isOfNumbers = (name: string): boolean => columns.get(name)!.kind === "number";
   const rows = runs.map(({ cell, seed, result }): Row => {
     const row: Record<string, Value> = {
       run: `${cell.id}-${seed}`,
-      ...cell.levels,
+      ...Object.fromEntries(
+        Object.entries(cell.levels).map(([name, level]) => [name, isOfNumbers(name) ? Number(level) : level]),
+      ),
       regime: cell.regimes.join("; "),
       seed,
       pairs: cell.pairs,
@@ -62,7 +72,10 @@ export function tableOf(
       memory: result.memoryBytes,
     };
     for (const [setting, value] of Object.entries(cell.recipe))
-      row[`recipe.${setting}`] = value === undefined ? undefined : JSON.stringify(value);
+      row[`recipe.${setting}`] =
+        value === undefined || isOfNumbers(`recipe.${setting}`)
+          ? (value as number | undefined)
+          : JSON.stringify(value);
     for (const { dataset, metric, value, low, high } of result.records) {
       const name = `${dataset}/${metric}`;
       for (const [ending, number] of Object.entries({ "": value, "/low": low, "/high": high })) {
@@ -78,6 +91,9 @@ export function tableOf(
   });
   return { columns: [...columns.values()], rows };
 }
+
+/** Whether a number has this name and no other: `0.001`, but neither `007` nor `10 %`. */
+const isNumber = (name: string): boolean => Number.isFinite(Number(name)) && String(Number(name)) === name;
 
 /** Writes both files into the study's folder. */
 export function writeTable(folder: string, study: Study, runs: readonly DoneRun[]): void {
