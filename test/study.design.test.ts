@@ -27,18 +27,18 @@ describe("a study", () => {
   it("is every combination in every regime, once", async () => {
     const study = await checkStudy(defineStudy(input));
     const cells = cellsOf(study, facts);
-    // 2 models × 3 parts × 2 regimes, of which all data in one pass is equal samples as well.
+    // Samples are those of whole batches. 2 models × 3 parts × 2 regimes, of which all data in one pass is equal samples as well.
     assert.equal(cells.length, 10);
     const whole = cells.filter(({ regimes }) => regimes.length === 2);
     assert.deepEqual(
       whole.map(({ levels, samples }) => [levels.model, levels.part, samples]),
       [
-        ["clipwright-nano-32", "100 %", 1000],
-        ["clipwright-micro-32", "100 %", 1000],
+        ["clipwright-nano-32", "100 %", 1008],
+        ["clipwright-micro-32", "100 %", 1008],
       ],
     );
     const quarter = cells.find(({ levels, regimes }) => levels.part === "25 %" && regimes[0] === "one pass")!;
-    assert.deepEqual([quarter.pairs, quarter.samples, quarter.gmacs], [250, 250, 2.5]);
+    assert.deepEqual([quarter.pairs, quarter.samples, quarter.gmacs], [250, 256, 2.56]);
     assert.equal(new Set(cells.map(({ id }) => id)).size, cells.length);
   });
 
@@ -78,7 +78,7 @@ describe("a study", () => {
       cellsOf(study, facts).map(({ samples, gmacs }) => [samples, gmacs]),
       [
         [2000, 20],
-        [500, 20],
+        [512, 20.48],
       ],
     );
   });
@@ -132,7 +132,26 @@ describe("a study", () => {
     writeFileSync(suite, JSON.stringify(input.suite));
     const { suite: own } = await checkStudy({ ...input, suite });
     assert.deepEqual(own.sets[0]!.data, [join(folder, "test/")], "those of a suite's file in its folder");
-    await assert.rejects(loadStudy(join(folder, "x.yaml")), /a study is a \.json/);
+    await assert.rejects(loadStudy(join(folder, "x.yaml")), {
+      code: "ERR_SETTING",
+      message: /a study is a \.json/,
+    });
+  });
+
+  it("is refused where its file exports none as its default, or is not there", async () => {
+    for (const [name, text, words] of [
+      [
+        "named.ts",
+        "export const study = { question: 1 };",
+        /must export a study as its default; got only study\. Write export/,
+      ],
+      ["named.mjs", "export const study = 1;", /got only study\. Write export default before it\./],
+      ["nothing.ts", "const x = 1;", /got no export/],
+    ] as const) {
+      writeFileSync(join(folder, name), text);
+      await assert.rejects(loadStudy(join(folder, name)), { code: "ERR_SETTING", message: words });
+    }
+    await assert.rejects(loadStudy(join(folder, "gone.ts")), { code: "ENOENT", message: /no such file/ });
   });
 
   const refusals: readonly [string, unknown, RegExp][] = [
@@ -247,10 +266,10 @@ describe("a study", () => {
     assert.deepEqual(
       cellsOf(study, own).map(({ pairs, samples }) => [pairs, samples]),
       [
-        [1000, 1000],
-        [300, 300],
-        [1000, 1000],
-        [300, 300],
+        [1000, 1008],
+        [300, 304],
+        [1000, 1008],
+        [300, 304],
       ],
     );
     const both = await checkStudy({ ...input, factors: { ...factors, part: [0.5, 1] } });
