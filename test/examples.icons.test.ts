@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, describe, it } from "node:test";
+import { prepared } from "../examples/drawings/output.js";
 import { drawingsOf, thingWords } from "../examples/icons/names.js";
 import { prepare } from "../examples/icons/prepare.js";
 import { isUsable, shiftedStyleOf } from "../examples/icons/sets.js";
@@ -220,6 +221,34 @@ describe("the icons study set", () => {
       onProgress: (n) => seen.push(n),
     });
     assert.deepEqual(seen, []);
+  });
+
+  it("goes on from what was drawn before it was interrupted, as long as the input is the same", async () => {
+    const place = path.join(folder, "interrupted");
+    const made: string[] = [];
+    const draw = (input: unknown, stopAt?: string) =>
+      prepared(place, input, async (write, keep) => {
+        let whole = "";
+        for (const name of ["a", "b"]) {
+          if (name === stopAt) throw new Error("killed");
+          const { bytes } = await keep(name, async () => {
+            made.push(`${input}${name}`);
+            return { bytes: Buffer.from(`${input}${name}`) };
+          });
+          whole += Buffer.from(bytes).toString();
+        }
+        await write("whole", whole);
+        return { whole };
+      });
+    await assert.rejects(draw(1, "b"), /killed/);
+    await assert.rejects(draw(2, "b"), /killed/);
+    // Half of a part, as a machine that loses power leaves it beside its place; and one that cannot be read.
+    const [first] = (await readdir(`${place}.kept`)).sort();
+    await writeFile(path.join(`${place}.kept`, first!, "b.tmp"), "half");
+    await writeFile(path.join(`${place}.kept`, first!, "b"), "");
+    assert.deepEqual(await draw(1), { whole: "1a1b" });
+    assert.deepEqual(made, ["1a", "2a", "1b"]);
+    await assert.rejects(readdir(`${place}.kept`), { code: "ENOENT" });
   });
 
   it("names the package that is missing", async () => {

@@ -20,7 +20,8 @@ import { UsageError } from "../../src/core/errors.js";
 import { groupDuplicates } from "../../src/data/look/duplicates.js";
 import { imageSignature, type Signature } from "../../src/data/pixels/read/signature.js";
 import { installPackages } from "../drawings/install.js";
-import { checkSize, type PrepareOptions, prepared } from "../drawings/output.js";
+import { checkSize, type Keep, type PrepareOptions, prepared, type Write } from "../drawings/output.js";
+import { Progress } from "../drawings/progress.js";
 import { renderAll, tar } from "../drawings/render.js";
 import { drawingsOf, type NamedDrawing, type ThemedSet } from "./names.js";
 import { type Collection, isUsable, SHIFTED_STYLES, type ShiftedStyle, shiftedStyleOf } from "./sets.js";
@@ -74,8 +75,8 @@ export async function prepare(options: IconOptions = {}): Promise<Summary> {
   const home = path.join(options.packages ?? EXAMPLE_FOLDER, "node_modules", "@iconify", "json");
   const output = options.output ?? path.join(EXAMPLE_FOLDER, "data");
   const { version } = await readJson<{ version: string }>(path.join(home, "package.json"));
-  return prepared(output, [FORMAT, size, authors, version], (write) =>
-    draw(home, { size, authors, version, onProgress: options.onProgress }, write),
+  return prepared(output, [FORMAT, size, authors, version], (write, keep) =>
+    makeSet(home, { size, authors, version, onProgress: options.onProgress }, write, keep),
   );
 }
 
@@ -86,28 +87,50 @@ interface Settings {
   readonly onProgress: IconOptions["onProgress"];
 }
 
-async function draw(
-  home: string,
-  { size, authors, version, onProgress }: Settings,
-  write: (file: string, content: string | Uint8Array) => Promise<void>,
-): Promise<Summary> {
-  const { sources, drawings } = await readSets(home);
+/** An icon as it is drawn. */
+interface Drawn {
+  readonly png: Uint8Array;
+  readonly signature: Signature;
+}
+
+/** Draws icons, in order; undefined where one is broken or shows nothing. */
+async function drawAll(
+  drawings: readonly Drawing[],
+  size: number,
+  onDone: (count: number) => void,
+): Promise<readonly (Drawn | undefined)[]> {
   const signatures: (Signature | undefined)[] = new Array(drawings.length).fill(undefined);
   const pngs = await renderAll(drawings, size, {
-    onDone: (done) => onProgress?.(done, drawings.length),
+    onDone,
     onPixels: (index, pixels) => {
       // A drawing of one colour shows nothing.
       if (pixels.data.some((value, at) => value !== pixels.data[at % 3]))
         signatures[index] = imageSignature({ ...pixels, channels: 3 });
     },
   });
-  const shown = drawings.flatMap((_, index) => (signatures[index] === undefined ? [] : [index]));
+  return signatures.map((signature, index) => signature && { png: pngs[index]!, signature });
+}
+
+async function makeSet(
+  home: string,
+  { size, authors, version, onProgress }: Settings,
+  write: Write,
+  keep: Keep,
+): Promise<Summary> {
+  const { sources, drawings } = await readSets(home);
+  const drawn: (Drawn | undefined)[] = [];
+  for (let start = 0; start < drawings.length; start += SHARD) {
+    const shard = drawings.slice(start, start + SHARD);
+    const onDone = (done: number) => onProgress?.(start + done, drawings.length);
+    drawn.push(...(await keep(`${start / SHARD}`, () => drawAll(shard, size, onDone))));
+  }
+  const shown = drawings.flatMap((_, index) => (drawn[index] === undefined ? [] : [index]));
   const groups = groupDuplicates(
     shown.map((index) => ({
       index,
-      sizeBytes: pngs[index]!.length,
-      sha256: createHash("sha256").update(pngs[index]!).digest("hex"),
-      picture: { width: size, height: size, format: "png", ...signatures[index]! },
+      sizeBytes: drawn[index]!.png.length,
+      sha256: createHash("sha256").update(drawn[index]!.png).digest("hex"),
+      picture: { width: size, height: size, format: "png", ...drawn[index]!.signature },
     })),
   );
   const candidates = shown.map((index, at): Candidate => {
@@ -129,7 +152,7 @@ async function draw(
         const index = shown[at]!;
         const { key, name, aliases } = drawings[index]!;
         const files: [string, Uint8Array][] = [
-          [`${key}.png`, pngs[index]!],
+          [`${key}.png`, drawn[index]!.png],
           [`${key}.txt`, Buffer.from(`${[name, ...aliases].join("\n")}\n`)],
         ];
         if (labelled) files.push([`${key}.cls`, Buffer.from(String(classOf.get(name)!))]);
@@ -236,17 +259,14 @@ async function main(): Promise<void> {
     process.stderr.write("Fetching the icon sets from npm (about 100 MB) …\n");
     await installPackages(EXAMPLE_FOLDER, "icon sets");
   }
-  const summary = await prepare({
-    size: Number(values.size),
-    onProgress: (done, total) => {
-      if (done % 1000 === 0 || done === total) process.stderr.write(`\rDrawing ${done} of ${total} icons`);
-    },
-  });
+  using progress = new Progress("Drawing icons:");
+  const summary = await prepare({ size: Number(values.size), onProgress: progress.show });
+  progress.clear();
   const styles = SHIFTED_STYLES.map(
     ({ name, about }) => `  ${name}: ${summary.tests[name] ?? 0} (${about})\n`,
   );
   process.stdout.write(
-    `\n${summary.trainingPairs} pairs of ${summary.trainingNames} names to train on, of ${summary.sets - SHIFTED_STYLES.length} sets; ` +
+    `${summary.trainingPairs} pairs of ${summary.trainingNames} names to train on, of ${summary.sets - SHIFTED_STYLES.length} sets; ` +
       `${summary.validationPairs} to watch it by\n${summary.classes} classes, ${summary.tests.concepts} drawings of them held out; in styles never trained on:\n` +
       `${styles.join("")}${summary.copies} drawings of these left out as copies of training drawings; ${summary.broken} that show nothing\n` +
       `${path.relative(process.cwd(), path.join(EXAMPLE_FOLDER, "data"))}, ${((performance.now() - start) / 1000).toFixed(0)} s\n`,
