@@ -12,13 +12,16 @@ export interface Repetition {
 /** A grid on two exponents is searched for each: enough for a band to two digits. */
 export const RESAMPLES = 200;
 
+/** Passes up to which samples count as seen once: a run ends with a whole batch, which may begin the next pass. */
+const ONCE = 1.05;
+
 /** The fit to each level's points, whose `x` and `unique` count samples; none for a level that sees nothing twice. */
 export function repetitionsOf(
   levels: readonly { readonly level: string; readonly points: readonly CurvePoint[] }[],
 ): readonly Repetition[] {
   return levels.flatMap(({ level, points }): Repetition[] => {
     const passes = points.map(({ x, unique }) => x / unique!);
-    if (!passes.some((count) => count > 1)) return [];
+    if (!passes.some((count) => count > ONCE)) return [];
     // One number of passes for all: what they are worth is then part of B.
     if (new Set(passes.map((count) => count.toPrecision(3))).size < 2)
       return [
