@@ -3,7 +3,7 @@
  * what is not done: a run that another process trains is left to it, one whose process is gone goes on from its last checkpoint.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { join } from "node:path";
@@ -36,6 +36,7 @@ export type RunState =
 
 /** A run that failed so often is left alone until its `failed.json` is removed. */
 export const MOST_TRIES = 2;
+const FAILED = "failed.json";
 /** Between two looks at runs that others hold. */
 const WAIT_MS = 5000;
 
@@ -115,7 +116,7 @@ export function stateOf(folder: string, now?: () => MadeFrom): RunState {
     if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
     return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
   }
-  const failed = textOf(join(folder, "failed.json"));
+  const failed = textOf(join(folder, FAILED));
   if (failed === undefined) return { kind: "open" };
   const { tries, message } = JSON.parse(failed) as { tries: number; message: string };
   return { kind: "failed", tries, message };
@@ -150,6 +151,8 @@ export async function runStudy(
         if (!options.again) continue;
         await rm(folderOf(run), { recursive: true, force: true });
       }
+      // A run that failed before its first checkpoint begins anew, which takes an empty folder.
+      if (state.kind === "failed") await rm(join(folderOf(run), FAILED), { force: true });
       const goal = goalOf(run);
       if (goal.kind === "stopped") continue;
       if (goal.kind === "waits") {
@@ -174,7 +177,8 @@ export async function runStudy(
         }
         const tries = state.kind === "failed" ? state.tries + 1 : 1;
         const message = oneLine(error.message);
-        writeFileAtomic(join(folderOf(run), "failed.json"), `${JSON.stringify({ tries, message })}\n`);
+        mkdirSync(folderOf(run), { recursive: true });
+        writeFileAtomic(join(folderOf(run), FAILED), `${JSON.stringify({ tries, message })}\n`);
         hooks.onFailed?.(run, message);
         moved = true;
       }
