@@ -36,6 +36,7 @@ export type RunState =
 
 /** A run that failed so often is left alone until its `failed.json` is removed. */
 export const MOST_TRIES = 2;
+const FAILED = "failed.json";
 /** Between two looks at runs that others hold. */
 const WAIT_MS = 5000;
 
@@ -115,7 +116,7 @@ export function stateOf(folder: string, now?: () => MadeFrom): RunState {
     if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
     return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
   }
-  const failed = textOf(join(folder, "failed.json"));
+  const failed = textOf(join(folder, FAILED));
   if (failed === undefined) return { kind: "open" };
   const { tries, message } = JSON.parse(failed) as { tries: number; message: string };
   return { kind: "failed", tries, message };
@@ -150,6 +151,8 @@ export async function runStudy(
         if (!options.again) continue;
         await rm(folderOf(run), { recursive: true, force: true });
       }
+      // A run that failed before its first checkpoint begins anew, which takes an empty folder.
+      if (state.kind === "failed") await rm(join(folderOf(run), FAILED), { force: true });
       const goal = goalOf(run);
       if (goal.kind === "stopped") continue;
       if (goal.kind === "waits") {
@@ -201,7 +204,7 @@ export async function runStudy(
 /** Keeps why a run failed in `failed.json` of its folder, which may not be there yet. */
 function keepFailure(folder: string, failure: { tries: number; message: string; stack?: string }): void {
   makeFolder(folder);
-  writeFileAtomic(join(folder, "failed.json"), `${JSON.stringify(failure)}\n`);
+  writeFileAtomic(join(folder, FAILED), `${JSON.stringify(failure)}\n`);
 }
 
 /** Where an error is from that the caller cannot mend. */
