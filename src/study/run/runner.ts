@@ -9,7 +9,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { textOf } from "../../core/disk.js";
+import { makeFolder, textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { ResidentPeak } from "../../core/resident.js";
@@ -59,16 +59,19 @@ export interface Rungs {
   score(run: PlannedRun, folder: string, step: number): Promise<void>;
 }
 
+/** Told while a study runs. */
 export interface RunnerHooks {
-  /** `untilStep`: where it is compared with others before it goes on. */
-  onRun?(run: PlannedRun, at: number, total: number, untilStep?: number): void;
-  onDone?(run: PlannedRun): void;
-  onFailed?(run: PlannedRun, message: string): void;
+  /** A run begins: the `at`-th, from 0, of `total`. `untilStep`: where it is compared with others before it goes on. */
+  readonly onRun?: ((run: PlannedRun, at: number, total: number, untilStep?: number) => void) | undefined;
+  /** A run is trained and scored. */
+  readonly onDone?: ((run: PlannedRun) => void) | undefined;
+  readonly onFailed?: ((run: PlannedRun, message: string) => void) | undefined;
   /** Another process has the rest; waiting for it. */
-  onWait?(runs: number): void;
-  readonly train?: Pick<TrainHooks, "onStep" | "onMessage">;
+  readonly onWait?: ((runs: number) => void) | undefined;
+  /** Told while a run trains. */
+  readonly train?: Pick<TrainHooks, "onStep" | "onMessage"> | undefined;
   /** When aborted, the run that is under way is saved and the study stops. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunnerOptions {
@@ -122,7 +125,7 @@ export function stateOf(folder: string, now?: () => MadeFrom): RunState {
 }
 
 /** Runs what is not done, in order. A run that fails is told and passed over; `MOST_TRIES` sittings try it. */
-export async function runStudy(
+export async function runAll(
   runs: readonly PlannedRun[],
   options: RunnerOptions,
   hooks: RunnerHooks = {},
@@ -161,6 +164,8 @@ export async function runStudy(
         continue;
       }
       hooks.onRun?.(run, runs.indexOf(run), runs.length, goal.kind === "rung" ? goal.step : undefined);
+      // A folder with this alone would be a stranger's.
+      if (state.kind === "failed") await rm(join(folderOf(run), "failed.json"), { force: true });
       try {
         if (!(await runTo(goal, run, options, hooks))) left.add(run);
         else if (goal.kind === "rung") later.push(run);
@@ -174,6 +179,8 @@ export async function runStudy(
         }
         const tries = state.kind === "failed" ? state.tries + 1 : 1;
         const message = oneLine(error.message);
+        // One that failed before its first checkpoint has left no folder.
+        makeFolder(folderOf(run));
         writeFileAtomic(join(folderOf(run), "failed.json"), `${JSON.stringify({ tries, message })}\n`);
         hooks.onFailed?.(run, message);
         moved = true;
