@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { figuresOf, withSections } from "../bench/findings.js";
+import { experimentOf } from "../src/report/study/views.js";
 import { readFindings } from "../src/study/answer/findings.js";
 
 const at = (path: string): string => fileURLToPath(new URL(`../../docs/${path}`, import.meta.url));
@@ -31,5 +32,20 @@ suite("docs/findings.md", () => {
       readdirSync(at("figures")).filter((file) => file.startsWith("findings-")),
       figures.sort(),
     );
+  });
+
+  test("stands beside the paper's experiment that each study repeats", () => {
+    const told = readdirSync(at("findings")).map((name) => [
+      name.replace(/-small$/, ""),
+      experimentOf(readFindings(at(`findings/${name}`))),
+    ]);
+    assert.deepEqual(Object.fromEntries(told), {
+      quantity: "data quantity",
+      quality: "data quality",
+      "vit-sizes": "ViT sizes",
+      encoders: "encoders",
+      augmentation: "augmentation",
+      strategies: "strategies",
+    });
   });
 });

@@ -191,7 +191,9 @@ export function experimentOf({ factors, regimes, question }: Findings): PaperExp
   const settings = new Set(asked.levels.flatMap((level) => level.settings));
   if (settings.has("strategy")) return "strategies";
   if (settings.has("model"))
-    return asked.levels.every(({ name }) => /vit/i.test(name)) ? "ViT sizes" : "encoders";
+    return /vit|size|width/i.test(asked.name) || asked.levels.every(({ name }) => /vit/i.test(name))
+      ? "ViT sizes"
+      : "encoders";
   if ([...settings].some((setting) => /^aug/.test(setting))) return "augmentation";
   if (asked.levels.some(({ part }) => part !== undefined && "top" in part)) return "data quality";
   if (
