@@ -6,7 +6,9 @@ import { after, describe, it } from "node:test";
 import { parquetReadObjects } from "hyparquet";
 import { keyFromSeed, Random } from "../src/core/random.js";
 import { recordOf } from "../src/evaluate/records.js";
-import { answerOf, type Curve, type DoneRun } from "../src/study/answer/answer.js";
+import { findMetric } from "../src/evaluate/tasks/index.js";
+import type { TaskScore } from "../src/evaluate/tasks/task.js";
+import { answerOf, type Curve, type DoneRun, meanScore } from "../src/study/answer/answer.js";
 import { answerLines } from "../src/study/answer/lines.js";
 import { cellsOf } from "../src/study/design/cells.js";
 import { checkStudy, type Study, type StudyInput } from "../src/study/design/study.js";
@@ -293,6 +295,16 @@ describe("results of runs", () => {
       [0.5, 0.6],
     );
     assert.ok(Math.abs(panels[0]!.pairs[0]!.value + 0.1) < 1e-12);
+  });
+
+  it("have a median rank that is a median, whose mean over seeds is told, not the mean of all ranks", () => {
+    const ranks = (...values: number[]): TaskScore => ({
+      metric: "image_retrieval_median_rank",
+      score: { value: values.sort((a, b) => a - b)[1]!, low: values[0]!, high: values[2]!, n: 3 },
+      items: { values: Float64Array.from(values), samples: Uint32Array.of(0, 1, 2) },
+    });
+    const found = meanScore(findMetric("image_retrieval_median_rank")!, [ranks(1, 2, 99), ranks(3, 4, 50)]);
+    assert.deepEqual(found, { value: 3, low: 1, high: 99, n: 3 });
   });
 
   it("are refused when damaged, with the remedy", () => {

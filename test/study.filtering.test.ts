@@ -107,7 +107,8 @@ suite("filtering by one's own runs", () => {
 suite("a plan's advice on filtering", () => {
   const facts = {
     ...{ name: "photos", pairs: 1000, captionsPerImage: 1, looked: 1000, captionWords: 8 },
-    ...{ faulty: 0, copies: 0, alike: 0, side: 500 },
+    ...{ faulty: 0, alike: 0, side: 500 },
+    ...{ faults: { "unreadable image": 0, "empty caption": 0, "too small": 0, duplicate: 0 } },
   };
   const option = { samples: 10_000, unique: 1000 } as Parameters<typeof adviceOn>[1];
   const asked = { ...question.asked, n: N, chance: 0.01 };

@@ -11,7 +11,7 @@ import { UsageError } from "../src/core/errors.js";
 import { collectRuns } from "../src/study/past/collect.js";
 import { readRuns, writeRuns } from "../src/study/past/files.js";
 import type { PastRun } from "../src/study/past/past-run.js";
-import { adviceOn } from "../src/study/plan/advice.js";
+import { type Advice, adviceOn } from "../src/study/plan/advice.js";
 import { budgetOf } from "../src/study/plan/budget.js";
 import { type Candidate, candidatesOf } from "../src/study/plan/candidates.js";
 import { batchFor, changesOf, mostPasses, rank, type Situation } from "../src/study/plan/choose.js";
@@ -140,7 +140,8 @@ suite("a plan's choice", () => {
 
 const facts = {
   ...{ name: "photos", pairs: 1000, captionsPerImage: 1, looked: 1000, captionWords: 8 },
-  ...{ faulty: 0, copies: 0, alike: 0, side: 500 },
+  ...{ faulty: 0, alike: 0, side: 500 },
+  faults: { "unreadable image": 0, "empty caption": 0, "too small": 0, duplicate: 0 },
 };
 
 suite("what a plan says", () => {
@@ -149,8 +150,19 @@ suite("what a plan says", () => {
 
   test("takes faulty pairs out first, and the best ones where not all can be seen", () => {
     assert.deepEqual(adviceOn(facts, option!, { asked }), []);
-    const [faulty] = adviceOn({ ...facts, faulty: 0.05, copies: 0.04 }, option!, { asked });
-    assert.match(faulty!.what, /5\.0 % of 1000 pictures.*4\.0 % exact copies/);
+    const faulty = (faults: Partial<typeof facts.faults>) => {
+      const own = { ...facts, faulty: 0.05, faults: { ...facts.faults, ...faults } };
+      const [{ what, commands }] = adviceOn(own, option!, { asked }) as [Advice];
+      return `${what} ${commands[1]}`;
+    };
+    assert.match(
+      faulty({ duplicate: 0.05 }),
+      /5\.0 % of 1000 pictures.*\(5\.0 % are exact copies\).*parquet --unique duplicate_group --out/,
+    );
+    assert.match(
+      faulty({ "unreadable image": 0.03, "empty caption": 0.02 }),
+      /3\.0 % cannot be read; 2\.0 % have no caption.*parquet --where "broken IS NULL AND caption IS NOT NULL" --out/,
+    );
     const [best] = adviceOn(facts, once, { asked });
     assert.match(best!.why, /equal samples.*34\.4 % with the best 40 % against 39\.6 %/);
     const [whole] = adviceOn(

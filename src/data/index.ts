@@ -30,6 +30,7 @@ export {
   type Inspection,
   type InspectOptions,
   inspectDataset,
+  SMALLEST_SIDE,
 } from "./look/inspect.js";
 export { formatInspection } from "./look/inspection-text.js";
 export { type Normalization, type NormalizationName, normalizations } from "./normalizations.js";

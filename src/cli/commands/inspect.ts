@@ -1,7 +1,7 @@
 /** `clipwright inspect SOURCE`: what the data are, before any of it is trained on. */
 
 import { dataFields, datasetOptions, selectField } from "../../data/fields.js";
-import { formatInspection, inspectDataset, openDataset } from "../../data/index.js";
+import { formatInspection, inspectDataset, openDataset, SMALLEST_SIDE } from "../../data/index.js";
 import { takeSelected } from "../../data/selections/select.js";
 import { defaulted, flag, integer, optional } from "../../settings/fields.js";
 import { defineCommand } from "../command.js";
@@ -21,7 +21,11 @@ export const inspectCommand = defineCommand({
   options: {
     Data: { ...dataFields, select: selectField("Look only at what this selection keeps.") },
     Output: {
-      minSize: defaulted(integer(0), 16, "Images with a shorter side, in pixels, count as too small."),
+      minSize: defaulted(
+        integer(0),
+        SMALLEST_SIDE,
+        "Images with a shorter side, in pixels, count as too small.",
+      ),
       workers: optional(integer(1, 256), "Threads that decode images; chosen by cores otherwise."),
       json: defaulted(flag(), false, "Print the findings as JSON."),
     },

@@ -4,6 +4,9 @@ import type { Dataset, SourceDescription } from "../dataset.js";
 import { duplicateGroups } from "./duplicates.js";
 import { type ExamineOptions, examineImages } from "./examine.js";
 
+/** Images with a shorter side of fewer pixels are too small, unless said otherwise. */
+export const SMALLEST_SIDE = 16;
+
 /** Why a sample would be dropped; the first that applies, in this order. */
 export type DropReason = "unreadable image" | "empty caption" | "too small" | "duplicate";
 
@@ -72,7 +75,7 @@ export interface Inspection {
 }
 
 export interface InspectOptions extends Pick<ExamineOptions, "workers" | "onProgress"> {
-  /** Images with a shorter side below this many pixels are too small; default 16. */
+  /** Images with a shorter side below this many pixels are too small; default `SMALLEST_SIDE`. */
   readonly minSize?: number;
 }
 
@@ -82,7 +85,7 @@ const MAX_BINS = 16;
 
 /** Reads every image and caption of `dataset` once. Throws `UsageError` for an option out of range. */
 export async function inspectDataset(dataset: Dataset, options: InspectOptions = {}): Promise<Inspection> {
-  const { minSize = 16 } = options;
+  const { minSize = SMALLEST_SIDE } = options;
   if (!(minSize >= 0))
     throw new UsageError(`inspect: minSize is a number of pixels ≥ 0; got minSize=${minSize}.`);
   const examined = await examineImages(dataset, options);

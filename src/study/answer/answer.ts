@@ -170,7 +170,9 @@ function cellScore(study: Study, metric: Metric, cell: Cell, own: readonly DoneR
 export function meanScore({ kind }: Metric, scores: readonly TaskScore[]): Interval {
   const items = scores.map((score) => score.items);
   const first = items[0];
+  // A rank's score is a median over its items, no mean.
   const alike =
+    kind !== "rank" &&
     first !== undefined &&
     items.every((one) => one !== undefined && one.values.length === first.values.length);
   if (!alike) {

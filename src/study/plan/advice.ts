@@ -1,5 +1,6 @@
 /** What to do with the data before training: faults of their own, and whether to keep the best of them only. */
 
+import { type DropReason, SMALLEST_SIDE } from "../../data/index.js";
 import type { PastRun } from "../past/past-run.js";
 import type { Asked } from "../predict/predict.js";
 import type { Option } from "./choose.js";
@@ -39,23 +40,42 @@ export function adviceOn(
   { asked, past = [], data = "", selected = false }: AdviceContext,
 ): readonly Advice[] {
   const advice: Advice[] = [];
-  const { faulty, copies, alike, looked } = facts;
-  if (faulty >= FAULTY)
-    advice.push({
-      what: `Take faulty pairs out first: ${percent(faulty)} of ${looked} pictures that were looked at, ${percent(copies)} exact copies among them${alike >= FAULTY ? `; ${percent(alike)} look like another` : ""}.`,
-      why: "the data themselves",
-      commands: [
-        "clipwright curate score SOURCE --out scores.parquet",
-        "clipwright curate select scores.parquet --unique duplicate_group --out once.parquet",
-        "and --select once.parquet with the plan",
-      ],
-    });
+  if (facts.faulty >= FAULTY) advice.push(faultAdvice(facts));
   if (selected) return advice;
   const found = filterEvidence(past, { data, asked });
   if (found !== undefined) advice.push(ownAdvice(found));
   const decided = found?.own === true && (found.low > 0 || found.high < 0);
   const passes = option.samples / option.unique;
   return decided || passes > FEW_PASSES ? advice : [...advice, paperAdvice(passes, asked)];
+}
+
+/** Each fault in words, and the rule that takes it out of a table of scores. */
+const faultRules: Readonly<Record<DropReason, { readonly words: string; readonly where?: string }>> = {
+  "unreadable image": { words: "cannot be read", where: "broken IS NULL" },
+  "empty caption": { words: "have no caption", where: "caption IS NOT NULL" },
+  "too small": { words: "are tiny", where: `width >= ${SMALLEST_SIDE} AND height >= ${SMALLEST_SIDE}` },
+  duplicate: { words: "are exact copies" },
+};
+
+/** To take out what is faulty in itself, by the rules for the faults that there are. */
+function faultAdvice({ faulty, faults, alike, looked }: DataFacts): Advice {
+  const reasons = (Object.keys(faultRules) as DropReason[]).filter((reason) => faults[reason] > 0);
+  const kinds = reasons.map((reason) => `${percent(faults[reason])} ${faultRules[reason].words}`);
+  if (alike >= FAULTY) kinds.push(`${percent(alike)} look like another`);
+  const wheres = reasons.flatMap((reason) => faultRules[reason].where ?? []);
+  const rules = [
+    ...(wheres.length > 0 ? [`--where "${wheres.join(" AND ")}"`] : []),
+    ...(faults.duplicate > 0 ? ["--unique duplicate_group"] : []),
+  ];
+  return {
+    what: `Take faulty pairs out first: ${percent(faulty)} of ${looked} pictures that were looked at (${kinds.join("; ")}).`,
+    why: "the data themselves",
+    commands: [
+      "clipwright curate score SOURCE --out scores.parquet",
+      `clipwright curate select scores.parquet ${rules.join(" ")} --out whole.parquet`,
+      "and --select whole.parquet with the plan",
+    ],
+  };
 }
 
 /** What the paper says on a budget of about one pass or less. */

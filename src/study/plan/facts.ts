@@ -1,7 +1,7 @@
 /** What a plan knows of the data: how many pairs, and what some of them, looked at, are. */
 
 import { datasetOptions } from "../../data/fields.js";
-import { type Dataset, inspectDataset, openDataset, subset } from "../../data/index.js";
+import { type Dataset, type DropReason, inspectDataset, openDataset, subset } from "../../data/index.js";
 import { takeSelected } from "../../data/selections/select.js";
 import type { Recipe } from "../../train/recipe/recipe.js";
 
@@ -12,10 +12,10 @@ export interface DataFacts {
   readonly captionsPerImage: number;
   /** Pictures that were looked at, spread over the set; all of a small one. */
   readonly looked: number;
-  /** Shares of those: pictures that cannot be read, lack a caption, are tiny, or are an exact copy of another. */
+  /** Share of those that are not to be trained on, and of each reason. */
   readonly faulty: number;
-  /** Of those the copies, and pictures that look like another. */
-  readonly copies: number;
+  readonly faults: Readonly<Record<DropReason, number>>;
+  /** Share of those that look like another. */
   readonly alike: number;
   /** Medians. */
   readonly captionWords: number;
@@ -52,7 +52,12 @@ export async function dataFacts(
       captionsPerImage: found.captions / Math.max(1, count),
       looked: count,
       faulty: share(found.samples - found.usable),
-      copies: share(dropCounts.duplicate),
+      faults: {
+        "unreadable image": share(dropCounts["unreadable image"]),
+        "empty caption": share(dropCounts["empty caption"]),
+        "too small": share(dropCounts["too small"]),
+        duplicate: share(dropCounts.duplicate),
+      },
       alike: share(nearDuplicates.reduce((sum, { length }) => sum + length - 1, 0)),
       captionWords: captionWords.median,
       side: Math.min(width.median, height.median),

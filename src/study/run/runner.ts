@@ -3,13 +3,13 @@
  * what is not done: a run that another process trains is left to it, one whose process is gone goes on from its last checkpoint.
  */
 
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { loadavg } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { makeFolder, textOf } from "../../core/disk.js";
+import { textOf } from "../../core/disk.js";
 import { oneLine, UsageError } from "../../core/errors.js";
 import { writeFileAtomic } from "../../core/files.js";
 import { ResidentPeak } from "../../core/resident.js";
@@ -36,6 +36,7 @@ export type RunState =
 
 /** A run that failed so often is left alone until its `failed.json` is removed. */
 export const MOST_TRIES = 2;
+const FAILED = "failed.json";
 /** Between two looks at runs that others hold. */
 const WAIT_MS = 5000;
 
@@ -118,7 +119,7 @@ export function stateOf(folder: string, now?: () => MadeFrom): RunState {
     if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
     return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
   }
-  const failed = textOf(join(folder, "failed.json"));
+  const failed = textOf(join(folder, FAILED));
   if (failed === undefined) return { kind: "open" };
   const { tries, message } = JSON.parse(failed) as { tries: number; message: string };
   return { kind: "failed", tries, message };
@@ -153,6 +154,8 @@ export async function runAll(
         if (!options.again) continue;
         await rm(folderOf(run), { recursive: true, force: true });
       }
+      // A run that failed before its first checkpoint begins anew, which takes an empty folder.
+      if (state.kind === "failed") await rm(join(folderOf(run), FAILED), { force: true });
       const goal = goalOf(run);
       if (goal.kind === "stopped") continue;
       if (goal.kind === "waits") {
@@ -164,8 +167,6 @@ export async function runAll(
         continue;
       }
       hooks.onRun?.(run, runs.indexOf(run), runs.length, goal.kind === "rung" ? goal.step : undefined);
-      // A folder with this alone would be a stranger's.
-      if (state.kind === "failed") await rm(join(folderOf(run), "failed.json"), { force: true });
       try {
         if (!(await runTo(goal, run, options, hooks))) left.add(run);
         else if (goal.kind === "rung") later.push(run);
@@ -179,9 +180,8 @@ export async function runAll(
         }
         const tries = state.kind === "failed" ? state.tries + 1 : 1;
         const message = oneLine(error.message);
-        // One that failed before its first checkpoint has left no folder.
-        makeFolder(folderOf(run));
-        writeFileAtomic(join(folderOf(run), "failed.json"), `${JSON.stringify({ tries, message })}\n`);
+        mkdirSync(folderOf(run), { recursive: true });
+        writeFileAtomic(join(folderOf(run), FAILED), `${JSON.stringify({ tries, message })}\n`);
         hooks.onFailed?.(run, message);
         moved = true;
       }
