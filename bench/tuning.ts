@@ -162,18 +162,13 @@ for (const [name, part] of Object.entries(parts)) {
     folder: join(out, part.set),
     engine,
   });
-  const runs = opened.runsOf();
-  const { seconds } = opened.outlook(runs).left;
-  process.stdout.write(`${name}: ${runs.length} runs, ${Math.round(seconds)} s left\n`);
-  if (!values["dry-run"]) {
-    const { failed } = await opened.run(runs, {
-      hooks: {
-        onRun: ({ cell, seed }, at) =>
-          process.stdout.write(`${at + 1} ${Object.values(cell.levels).join(" ")} seed ${seed}\n`),
-      },
-    });
-    for (const { run, message } of failed) process.stdout.write(`${run.name} failed: ${message}\n`);
-  }
-  const answer = opened.finish();
+  const { seconds } = opened.outlook().left;
+  process.stdout.write(`${name}: ${opened.runs.length} runs, ${Math.round(seconds)} s left\n`);
+  if (values["dry-run"]) continue;
+  const { failed, answer } = await opened.run({
+    onRun: ({ cell, seed }, at) =>
+      process.stdout.write(`${at + 1} ${Object.values(cell.levels).join(" ")} seed ${seed}\n`),
+  });
+  for (const { run, message } of failed) process.stdout.write(`${run.name} failed: ${message}\n`);
   if (answer !== undefined) process.stdout.write(`${answerLines(answer).join("\n")}\n`);
 }

@@ -44,6 +44,14 @@ export type { EvaluateOptions, SuiteScore } from "./api/evaluate.js";
 export type { OpenModel, OpenModelOptions } from "./api/open-model.js";
 export { collectRuns, formatPlan, makePlan, planCoverage, writePlan } from "./api/plan.js";
 export { agreementOf, dawidSkene, faultsLeft, openReview, readReviewLog } from "./api/review.js";
+export {
+  formatAnswer,
+  openStudy,
+  type RunStudyOptions,
+  runStudy,
+  type StudyHandle,
+  type StudyOptions,
+} from "./api/study.js";
 export { classify, embedImages, makeIndex, openIndex, search } from "./api/use.js";
 export type { DType, TypedArray } from "./core/dtype.js";
 export { InternalError, Unsupported, UsageError, type UsageErrorDetails } from "./core/errors.js";
@@ -163,6 +171,7 @@ export type { Found, Picture, SearchQuery } from "./serve/index/search.js";
 export type { IndexInfo, PictureName } from "./serve/search/layout.js";
 export type { Hit } from "./serve/search/search.js";
 export type { VectorType } from "./serve/search/vectors.js";
+export type { Answer } from "./study/answer/answer.js";
 export type {
   Findings,
   FoundCell,
@@ -170,6 +179,7 @@ export type {
   FoundPanel,
   FoundScore,
 } from "./study/answer/findings.js";
+export type { PlannedRun } from "./study/design/cells.js";
 export {
   defineStudy,
   type FactorInput,
@@ -178,6 +188,7 @@ export {
   type QuestionInput,
   type RegimeInput,
   type StudyInput,
+  type StudySizes,
 } from "./study/design/study.js";
 export { paperCurves } from "./study/paper/curves.js";
 export { paperFacts } from "./study/paper/facts.js";
@@ -198,5 +209,7 @@ export type { Coverage, Expected } from "./study/plan/expected.js";
 export type { PlannedOption, PlanOptions, TrainingPlan } from "./study/plan/plan.js";
 export type { DeviceProfile } from "./study/plan/profile.js";
 export type { Asked, Evidence, Predicted } from "./study/predict/predict.js";
+export type { Outlook } from "./study/run/outlook.js";
+export type { StudyOutcome } from "./study/study.js";
 export type { RunStart, ScoreLine, StepReport, TrainHooks, TrainResult } from "./train/hooks.js";
 export { defineRecipe, type Recipe, type RecipeInput } from "./train/recipe/recipe.js";

@@ -33,6 +33,30 @@ const cases: readonly (readonly [call: string, mistake: () => unknown, line: str
     "plan",
   ],
   [
+    "runStudy",
+    () => loose.runStudy("encoders.ts", { bugdet: "3h" }),
+    'runStudy: has no option bugdet; got bugdet="3h". Did you mean "budget"?',
+    "bugdet",
+  ],
+  [
+    "runStudy",
+    () => loose.runStudy(),
+    "runStudy: study must be a text that is not empty, or an object; got nothing.",
+    "study",
+  ],
+  [
+    "openStudy",
+    () => loose.openStudy("encoders.ts", { seeds: 0 }),
+    "openStudy: seeds must be an integer from 1, or a list, each an integer from 0; got seeds=0.",
+    "seeds",
+  ],
+  [
+    "formatAnswer",
+    () => loose.formatAnswer({ findings: undefined }),
+    "formatAnswer: answer must be an answer, as runStudy gives; got answer={}.",
+    "answer",
+  ],
+  [
     "openDataset",
     () => loose.openDataset(3),
     "openDataset: source must be a text that is not empty, or a source with its weight, or a list, each a text that is not empty, or a source with its weight; got source=3.",

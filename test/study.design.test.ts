@@ -279,10 +279,10 @@ describe("a study", () => {
   it("comes in sizes, of which one is asked for", async () => {
     const file = join(folder, "sized.json");
     writeFileSync(file, JSON.stringify({ small: input, large: { ...input, seeds: 5 } }));
-    const large = await loadStudy(file, "large");
+    const large = await loadStudy(file, { size: "large" });
     assert.deepEqual([large.name, large.seeds.length], ["sized-large", 5]);
     const refused = (size: string | undefined, words: RegExp, path = file) =>
-      assert.rejects(loadStudy(path, size), { name: "UsageError", key: "size", message: words });
+      assert.rejects(loadStudy(path, { size }), { name: "UsageError", key: "size", message: words });
     await refused(undefined, /sizes small, large; got no size\. Say --size\.$/);
     await refused("lage", /sizes small, large; got lage.*large/);
     const single = join(folder, "single.json");

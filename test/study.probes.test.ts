@@ -36,8 +36,8 @@ test("a study goes on past a shape of which no step can be trained", async () =>
   await using engine = await openEngine("onnxruntime", {});
   const open = async () => openStudy(await checkStudy(input), { folder: join(folder, "study"), engine });
   const opened = await open();
-  const runs = opened.runsOf();
-  const { cells, left, unmeasured } = opened.outlook(runs);
+  const runs = opened.runs;
+  const { cells, left, unmeasured } = opened.outlook();
   assert.deepEqual(
     cells.map(({ seconds, samples }) => [seconds !== undefined, samples]),
     [
@@ -54,10 +54,9 @@ test("a study goes on past a shape of which no step can be trained", async () =>
     unmeasured[0]!.why,
     /batchSize: must not exceed the training set; got batchSize=500, 12 samples/,
   );
-  const { done, failed } = await opened.run(runs, { budgetSeconds: 1000 });
+  const { done, failed } = await opened.run({ budgetSeconds: 1000 });
   assert.equal(done, 1);
   assert.match(failed[0]!.message, /batchSize: must not exceed/);
-  opened.finish();
   const [header, row, ...more] = readFileSync(join(folder, "study", "study.csv"), "utf8")
     .trim()
     .split("\r\n");
@@ -67,9 +66,10 @@ test("a study goes on past a shape of which no step can be trained", async () =>
   // Tried once more, then left alone; what was measured of the done run may be gone.
   rmSync(join(folder, "study", "probes.json"));
   const again = await open();
-  const hooks = { onFailed: () => void tries++ };
+  const onFailed = () => void tries++;
   let tries = 0;
-  for (let sitting = 0; sitting < 2; sitting++) await again.run(again.runsOf(), { hooks });
+  await again.run({ onFailed });
+  const { findings } = await again.run({ onFailed });
   assert.equal(tries, 1);
-  assert.notEqual(again.finish(), undefined);
+  assert.notEqual(findings, undefined);
 });

@@ -24,7 +24,7 @@ const expected: Readonly<Record<string, readonly [number, number, number, number
   strategies: [56, 68, 128, 1_500_000],
 };
 
-const open = (name: string, size: Size): Promise<Study> => loadStudy(`${folder}${name}.js`, size);
+const open = (name: string, size: Size): Promise<Study> => loadStudy(`${folder}${name}.js`, { size });
 
 /** The cells as a dry run counts them, without the data. */
 const planned = (study: Study, size: Size, of = (): number => 0.003): readonly Cell[] =>
@@ -40,8 +40,11 @@ suite("recipes/studies", () => {
   });
 
   test("are found by name; a name that is near is offered", async () => {
-    assert.equal((await loadStudy("quality", "medium")).name, "quality-medium");
-    await assert.rejects(loadStudy("qualty", "small"), /or one of augmentation, .* Did you mean "quality"\?/);
+    assert.equal((await loadStudy("quality", { size: "medium" })).name, "quality-medium");
+    await assert.rejects(
+      loadStudy("qualty", { size: "small" }),
+      /or one of augmentation, .* Did you mean "quality"\?/,
+    );
   });
 
   for (const [name, [...counts]] of Object.entries(expected))

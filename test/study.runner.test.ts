@@ -7,7 +7,7 @@ import { namesIn } from "../src/core/disk.js";
 import { UsageError } from "../src/core/errors.js";
 import type { Engine } from "../src/engines/engine.js";
 import type { PlannedRun } from "../src/study/design/cells.js";
-import { runStudy, stateOf } from "../src/study/run/runner.js";
+import { runAll, stateOf } from "../src/study/run/runner.js";
 
 const run: PlannedRun = {
   cell: {
@@ -23,14 +23,14 @@ const run: PlannedRun = {
   name: "a-0",
 };
 
-describe("runStudy", () => {
+describe("runAll", () => {
   const runs = mkdtempSync(join(tmpdir(), "clipwright-runner-"));
   after(() => rmSync(runs, { recursive: true }));
 
   it("passes over a run that fails before it has a folder, and tries it in one more sitting", async () => {
     let tried = 0;
     const sit = () =>
-      runStudy([run], {
+      runAll([run], {
         runs,
         engine: {} as Engine,
         train: ({ name, logs }) => {

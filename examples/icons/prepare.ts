@@ -1,5 +1,7 @@
+#!/usr/bin/env node
 /**
- * Makes a study set of one npm package of icon sets: `npm run demo:icons`, or `node dist/examples/icons/prepare.js [--size 64]`.
+ * Makes a study set of one npm package of icon sets: `npx clipwright-icons [--size 64]`, in a checkout `npm run demo:icons`. It writes into
+ * `examples/icons` of the folder that it is called in, where the studies that come with Clipwright look for it:
  *
  *     data/train/000000.tar …                       key.png, key.txt (the name, then other names)
  *     data/validation.tar                           the same, never trained on
@@ -11,11 +13,12 @@
  * The folders of classes are as CLIP_benchmark writes them.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { existsSync, realpathSync } from "node:fs";
+import { copyFile, readFile } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { makeFolder } from "../../src/core/disk.js";
 import { UsageError } from "../../src/core/errors.js";
 import { groupDuplicates } from "../../src/data/look/duplicates.js";
 import { imageSignature, type Signature } from "../../src/data/pixels/read/signature.js";
@@ -31,8 +34,10 @@ import { type Candidate, splitDrawings } from "./split.js";
 const FORMAT = 1;
 const SHARD = 10_000;
 
-/** The folder `examples/icons` of this checkout, from `dist/examples/icons`. */
-export const EXAMPLE_FOLDER = fileURLToPath(new URL("../../../examples/icons/", import.meta.url));
+/** Where the set is made, from the folder that the program is called in: that of a checkout, or of a project that has the package. */
+export const EXAMPLE_FOLDER = path.join("examples", "icons");
+/** The folder of the package, or the checkout, that says which icon sets there are, from `dist/examples/icons`. */
+const MANIFEST_FOLDER = fileURLToPath(new URL("../../../examples/icons/", import.meta.url));
 
 export interface IconOptions extends PrepareOptions {
   /** A name is a class when at least so many authors draw it; 10. */
@@ -252,15 +257,26 @@ function licences(sources: readonly Source[], version: string): string {
   ].join("\n");
 }
 
+/** Lays into `folder` what npm needs to fetch the icon sets; in a checkout it lies there. */
+export async function layManifests(folder: string): Promise<void> {
+  makeFolder(folder);
+  for (const name of ["package.json", "package-lock.json"])
+    if (!existsSync(path.join(folder, name)))
+      await copyFile(path.join(MANIFEST_FOLDER, name), path.join(folder, name));
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { size: { type: "string", default: "64" } } });
+  const size = Number(values.size);
+  checkSize(size);
   const start = performance.now();
   if (!existsSync(path.join(EXAMPLE_FOLDER, "node_modules"))) {
     process.stderr.write("Fetching the icon sets from npm (about 100 MB) …\n");
+    await layManifests(EXAMPLE_FOLDER);
     await installPackages(EXAMPLE_FOLDER, "icon sets");
   }
   using progress = new Progress("Drawing icons:");
-  const summary = await prepare({ size: Number(values.size), onProgress: progress.show });
+  const summary = await prepare({ size, onProgress: progress.show });
   progress.clear();
   const styles = SHIFTED_STYLES.map(
     ({ name, about }) => `  ${name}: ${summary.tests[name] ?? 0} (${about})\n`,
@@ -269,8 +285,16 @@ async function main(): Promise<void> {
     `${summary.trainingPairs} pairs of ${summary.trainingNames} names to train on, of ${summary.sets - SHIFTED_STYLES.length} sets; ` +
       `${summary.validationPairs} to watch it by\n${summary.classes} classes, ${summary.tests.concepts} drawings of them held out; in styles never trained on:\n` +
       `${styles.join("")}${summary.copies} drawings of these left out as copies of training drawings; ${summary.broken} that show nothing\n` +
-      `${path.relative(process.cwd(), path.join(EXAMPLE_FOLDER, "data"))}, ${((performance.now() - start) / 1000).toFixed(0)} s\n`,
+      `${path.join(EXAMPLE_FOLDER, "data")}, ${((performance.now() - start) / 1000).toFixed(0)} s\n`,
   );
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) await main();
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`clipwright-icons: ${error.message}\n`);
+    process.exitCode = 1;
+  }
+}

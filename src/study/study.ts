@@ -9,20 +9,20 @@ import type { Engine } from "../engines/engine.js";
 import { openSuite } from "../evaluate/suites/open.js";
 import { formatBytes } from "../train/watch/progress.js";
 import { type Answer, answerOf, type DoneRun, findScore, metricOf, scoreIn } from "./answer/answer.js";
-import { findingsOf, writeFindings } from "./answer/findings.js";
+import { type Findings, findingsOf, writeFindings } from "./answer/findings.js";
 import { comparedPairs, powerOf } from "./answer/power.js";
-import { type Cell, cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
-import type { Study } from "./design/study.js";
+import { cellsOf, type PlannedRun, runsOf, shardOf } from "./design/cells.js";
+import { needingData, type Study } from "./design/study.js";
 import { halvingOf } from "./halving/brackets.js";
 import { finalistsOf } from "./halving/rungs.js";
-import { predictedSeconds, predictedSpace, probeAll, type Spent, shapeOf, spentBy } from "./run/costs.js";
+import { predictedSeconds, predictedSpace, probeAll, shapeOf } from "./run/costs.js";
 import { factsOf } from "./run/facts.js";
 import { folderBytes } from "./run/footprint.js";
 import { madeFromNow } from "./run/made-from.js";
 import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from "./run/outlook.js";
 import { selectionFor } from "./run/parts.js";
 import { earlierScores, readResult } from "./run/results.js";
-import { type RunnerHooks, type RunState, runStudy, type Sitting, stateOf } from "./run/runner.js";
+import { type RunnerHooks, type RunState, runAll, type Sitting, stateOf } from "./run/runner.js";
 import { checkScore, scoreRun } from "./run/score.js";
 import { tableOf, writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
@@ -32,42 +32,56 @@ export interface OpenStudyOptions {
   readonly folder: string;
   /** What scores run on; training opens its own, as the recipe says. */
   readonly engine: Engine;
-  readonly onNote?: (line: string) => void;
-  readonly onProbe?: (at: number, total: number) => void;
+  /** Only every n-th run from the i-th, `i/n`: for workers that share no folder. Default: all runs. */
+  readonly shard?: string | undefined;
+  /** Told what must be known of data and scores, a line each. */
+  readonly onNote?: ((line: string) => void) | undefined;
+  /** Told how many shapes of runs have been timed. */
+  readonly onProbe?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface RunOptions {
+export interface RunOptions extends RunnerHooks {
   /** Begin no run that would end later than so long from now. */
-  readonly budgetSeconds?: number;
-  readonly wait?: boolean;
-  /** Train runs anew whose data or files have changed since they were done. */
-  readonly again?: boolean;
-  readonly signal?: AbortSignal;
-  readonly hooks?: Omit<RunnerHooks, "signal">;
+  readonly budgetSeconds?: number | undefined;
+  /** Wait for runs that other processes hold, and take them over where these are gone. Default true. */
+  readonly wait?: boolean | undefined;
+  /** Train runs anew whose data or files have changed since they were done. Default false: they are left out. */
+  readonly again?: boolean | undefined;
+}
+
+/** What a study has come to after a sitting. */
+export interface StudyOutcome extends Sitting {
+  /** As `findings.json` holds it: scores, comparisons, curves, and what all took. Undefined while no run is done. */
+  readonly findings: Findings | undefined;
+  /** What the study says to its question. Undefined likewise. */
+  readonly answer: Answer | undefined;
 }
 
 export interface OpenStudy {
   readonly study: Study;
-  readonly cells: readonly Cell[];
-  /** All runs in order, or those of one shard, `i/n`. */
-  runsOf(shard?: string): readonly PlannedRun[];
-  /** What these runs will come to. */
-  outlook(runs: readonly PlannedRun[]): Outlook;
-  run(runs: readonly PlannedRun[], options?: RunOptions): Promise<Sitting>;
-  /** Reads the answer of the runs that are done, and writes table and findings; undefined while none is done. */
-  finish(): Answer | undefined;
-  /** What the done runs took beside what was predicted. */
-  spent(): Spent | undefined;
+  readonly folder: string;
+  /** Those of the shard, in the order in which they are run. */
+  readonly runs: readonly PlannedRun[];
+  /** What the runs will come to, as far as they are now. */
+  outlook(): Outlook;
+  /**
+   * Runs what is not done, and writes table and findings. A run that fails is told and passed over. Throws `UsageError` where the
+   * machine cannot go on, as with a full disk.
+   */
+  run(options?: RunOptions): Promise<StudyOutcome>;
 }
 
 /** Opens a study: checks every recipe, opens data and suite, and times what was not timed before. Throws `UsageError`. */
 export async function openStudy(study: Study, options: OpenStudyOptions): Promise<OpenStudy> {
-  const { folder, engine, onNote, onProbe } = options;
-  const facts = await factsOf(study);
+  const { folder, engine, shard, onNote, onProbe } = options;
+  const facts = await needingData(study, () => factsOf(study));
   const cells = cellsOf(study, facts);
   const planned = runsOf(study, cells);
+  const some = shard === undefined ? planned : runsOfShard(study, planned, shard);
   tableOf(study, []);
-  const sets = await openSuite(study.suite, { ...(onNote && { onProgress: onNote }) });
+  const sets = await needingData(study, () =>
+    openSuite(study.suite, { ...(onNote && { onProgress: onNote }) }),
+  );
   checkScore(study, sets);
   const runs = join(folder, "runs");
   makeFolder(runs);
@@ -78,7 +92,8 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const madeFrom = madeFromNow(facts.dataset, sets);
   const look = (run: PlannedRun): RunState => stateOf(folderOf(run), () => madeFrom(run.cell));
   // Made now, so that what is wrong with a table of scores is told before anything is trained.
-  for (const { part } of cells) if (part !== undefined) await selectionFor(folder, facts.dataset, part);
+  for (const { part } of cells)
+    if (part !== undefined) await needingData(study, () => selectionFor(folder, facts.dataset, part));
   const probes = await probeAll(folder, planned, { prepare, train, score, dataset: facts.dataset }, onProbe);
   const halving = study.question.kind === "best" ? halvingOf(study, planned, folder) : undefined;
   const probeOf = ({ cell }: PlannedRun) => probes.measured.get(shapeOf(cell.recipe));
@@ -104,20 +119,25 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         ? [{ cell: run.cell, seed: run.seed, result: readResult(folderOf(run))! }]
         : [],
     );
+  const finish = (): Pick<StudyOutcome, "findings" | "answer"> => {
+    const done = doneRuns();
+    if (done.length === 0) return { findings: undefined, answer: undefined };
+    writeTable(folder, study, done);
+    const answer = answerOf(study, done, halving?.reports());
+    const left = planned.flatMap((run) => {
+      const state = look(run);
+      if (state.kind === "done" || isStopped(run)) return [];
+      return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
+    });
+    const findings = findingsOf({ study, answer, done, left });
+    writeFindings(folder, findings);
+    return { findings, answer };
+  };
   return {
     study,
-    cells,
-    runsOf(shard) {
-      if (shard === undefined) return planned;
-      if (halving !== undefined)
-        throw new UsageError(
-          `shard: arms are compared on the way, so the workers of a study that asks which is best share its folder; got --shard ${shard}. Start them without it.`,
-          { key: "shard" },
-        );
-      const [i, n, ...more] = shard.split("/").map(Number);
-      return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
-    },
-    outlook(some) {
+    folder,
+    runs: some,
+    outlook() {
       const stale: { name: string; why: string }[] = [];
       const predictions = some.map((run): Prediction => {
         const state = look(run);
@@ -153,10 +173,10 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
         }),
       };
     },
-    run(some, { budgetSeconds, wait = true, again = false, signal, hooks = {} } = {}) {
+    async run({ budgetSeconds, wait = true, again = false, ...hooks } = {}) {
       if (again && halving !== undefined)
         throw new UsageError(
-          `again: what was compared on the way may be of other data too, in a study that asks which is best; got --again. Remove ${folder}, and all is run anew.`,
+          `again: what was compared on the way may be of other data too, in a study that asks which is best; got again=true. Remove ${folder}, and all is run anew.`,
           { key: "again" },
         );
       const started = performance.now();
@@ -171,21 +191,23 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
       };
       const selectionOf = async ({ cell }: PlannedRun) =>
         cell.part && selectionFor(folder, facts.dataset, cell.part);
-      return runStudy(some, { ...context, selectionOf }, { ...hooks, ...(signal && { signal }) });
-    },
-    spent: () => spentBy(doneRuns().map(({ result }) => result)),
-    finish() {
-      const done = doneRuns();
-      if (done.length === 0) return undefined;
-      writeTable(folder, study, done);
-      const answer = answerOf(study, done, halving?.reports());
-      const left = planned.flatMap((run) => {
-        const state = look(run);
-        if (state.kind === "done" || isStopped(run)) return [];
-        return [{ ...run, ...(state.kind === "failed" && { failed: state.message }) }];
-      });
-      writeFindings(folder, findingsOf({ study, answer, done, left }));
-      return answer;
+      const sitting = await runAll(some, { ...context, selectionOf }, hooks);
+      return { ...sitting, ...finish() };
     },
   };
+}
+
+/** Every n-th run. Throws `UsageError` for what is no `i/n`, and where runs are compared on the way. */
+function runsOfShard(
+  { question }: Study,
+  planned: readonly PlannedRun[],
+  shard: string,
+): readonly PlannedRun[] {
+  if (question.kind === "best")
+    throw new UsageError(
+      `shard: arms are compared on the way, so the workers of a study that asks which is best share its folder; got shard=${shard}. Start them without it.`,
+      { key: "shard" },
+    );
+  const [i, n, ...more] = shard.split("/").map(Number);
+  return shardOf(planned, i ?? Number.NaN, more.length > 0 ? Number.NaN : (n ?? Number.NaN));
 }

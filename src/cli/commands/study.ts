@@ -1,14 +1,12 @@
 /** `clipwright study FILE`: runs that answer a question, and the answer. */
 
-import { join } from "node:path";
 import { UsageError } from "../../core/errors.js";
-import { openEngine } from "../../engines/registry.js";
 import { defaulted, duration, flag, integer, optional, text } from "../../settings/fields.js";
-import { type Answer, metricOf } from "../../study/answer/answer.js";
+import { metricOf } from "../../study/answer/answer.js";
 import { answerLines } from "../../study/answer/lines.js";
 import type { PlannedRun } from "../../study/design/cells.js";
 import { probesFile, type Spent } from "../../study/run/costs.js";
-import type { Sitting } from "../../study/run/runner.js";
+import type { StudyOutcome } from "../../study/study.js";
 import { formatClock } from "../../train/watch/progress.js";
 import { defineCommand, notesOn, type Terminal } from "../command.js";
 import { wrap } from "../help.js";
@@ -67,80 +65,64 @@ export const studyCommand = defineCommand({
   ],
   async run({ options, positionals, terminal }) {
     const [file] = positionals as [string];
-    const { loadStudy } = await import("../../study/design/study.js");
-    const { openStudy } = await import("../../study/study.js");
-    const declared = await loadStudy(file, options.size);
-    const seeds = options.seeds;
-    const study =
-      seeds === undefined ? declared : { ...declared, seeds: Array.from({ length: seeds }, (_, i) => i) };
+    const { openStudy } = await import("../../api/study.js");
     if (options.budget !== undefined && options.budget.unit !== "seconds")
       throw new UsageError("budget: must be a time, e.g. 3h.", { key: "budget" });
-    const folder = join(options.folder, study.name);
     const stop = new AbortController();
     const onSignal = (): void => stop.abort();
     process.once("SIGINT", onSignal);
     process.once("SIGTERM", onSignal);
     try {
-      await using engine = await openEngine(options.engine, {
-        ...options,
-        onChoice: (line) => terminal.err(`${line}\n`),
-      });
       using progress = new ProgressLine(terminal);
-      const opened = await openStudy(study, {
-        folder,
-        engine,
+      const { folder, size, seeds, engine, plugin, shard } = options;
+      await using opened = await openStudy(file, {
+        ...{ folder, size, seeds, engine, plugin, shard },
         onNote: notesOn(terminal),
         onProbe: (done, total) => progress.show({ what: "measuring shapes of runs", done, total }),
       });
       progress.clear();
-      const runs = opened.runsOf(options.shard);
-      const outlook = opened.outlook(runs);
+      const { study } = opened;
+      const outlook = opened.outlook();
       if (options.dryRun && options.json) {
         terminal.out(`${JSON.stringify(outlook, undefined, 1)}\n`);
         return 0;
       }
       const { set, metric } = study.score;
-      const told = { score: `${set}/${metric}`, metric: metricOf(study), probes: probesFile(folder) };
+      const told = {
+        ...{ score: `${set}/${metric}`, metric: metricOf(study) },
+        probes: probesFile(opened.folder),
+      };
       terminal.err(`${outlookText(outlook, told)}\n`);
       if (options.dryRun) return 0;
       const said = new Set<string>();
-      const budgetSeconds = options.budget?.value;
-      const sitting = await opened.run(runs, {
-        ...(budgetSeconds !== undefined && { budgetSeconds }),
-        wait: options.wait,
-        again: options.again,
-        signal: stop.signal,
-        hooks: {
-          onRun: (run, at, total, untilStep) =>
-            progress.say(
-              `${at + 1} of ${total}: ${wordsOf(run)}${untilStep === undefined ? "" : `; to step ${untilStep}, to be compared`}`,
-            ),
-          onFailed: (run, message) =>
-            progress.say(`  ! ${wordsOf(run)} failed and is passed over: ${message}`),
-          onWait: (count) =>
-            progress.say(`Another process has ${count} ${count === 1 ? "run" : "runs"}; waiting for it.`),
-          train: {
-            onStep: ({ step, totalSteps }) => {
-              if (totalSteps !== undefined) progress.show({ what: "step", done: step, total: totalSteps });
-            },
-            onMessage: (message, kind) => {
-              // What is said of every run, as of captions that are cut, is said of the first.
-              if (kind === "warning" && !said.has(message)) progress.say(`  ! ${message}`);
-              said.add(message);
-            },
+      const outcome = await opened.run({
+        ...{ budget: options.budget?.value, wait: options.wait, again: options.again, signal: stop.signal },
+        onRun: (run, at, total, untilStep) =>
+          progress.say(
+            `${at + 1} of ${total}: ${wordsOf(run)}${untilStep === undefined ? "" : `; to step ${untilStep}, to be compared`}`,
+          ),
+        onFailed: (run, message) => progress.say(`  ! ${wordsOf(run)} failed and is passed over: ${message}`),
+        onWait: (count) =>
+          progress.say(`Another process has ${count} ${count === 1 ? "run" : "runs"}; waiting for it.`),
+        train: {
+          onStep: ({ step, totalSteps }) => {
+            if (totalSteps !== undefined) progress.show({ what: "step", done: step, total: totalSteps });
+          },
+          onMessage: (message, kind) => {
+            // What is said of every run, as of captions that are cut, is said of the first.
+            if (kind === "warning" && !said.has(message)) progress.say(`  ! ${message}`);
+            said.add(message);
           },
         },
       });
       progress.clear();
-      const answer = opened.finish();
-      report(terminal, answer, sitting, options.json);
-      const spent = opened.spent();
-      if (spent !== undefined) terminal.err(`${spentLine(spent)}\n`);
-      if (answer !== undefined) {
+      report(terminal, outcome, options.json);
+      const { findings, left, failed, stale } = outcome;
+      if (findings?.spent !== undefined) terminal.err(`${spentLine(findings.spent)}\n`);
+      if (findings !== undefined) {
         const { writeStudyPage } = await import("../../report/study/page.js");
-        terminal.err(`The page: ${writeStudyPage(folder)}\n`);
+        terminal.err(`The page: ${writeStudyPage(opened.folder)}\n`);
       }
-      const { left, failed, stale } = sitting;
       return left.length + failed.length + stale.length > 0 ? 1 : 0;
     } finally {
       process.off("SIGINT", onSignal);
@@ -157,12 +139,7 @@ const wordsOf = ({ cell, seed }: PlannedRun): string =>
 const spentLine = ({ runs, predictedSeconds, seconds, load }: Spent): string =>
   `Predicted ${formatClock(predictedSeconds)}, took ${formatClock(seconds)}: ${runs === 1 ? "1 run" : `${runs} runs`} in one sitting each, at a load of ${load.toPrecision(2)}.`;
 
-function report(
-  terminal: Terminal,
-  answer: Answer | undefined,
-  { done, failed, left }: Sitting,
-  json: boolean,
-): void {
+function report(terminal: Terminal, { answer, done, failed, left }: StudyOutcome, json: boolean): void {
   for (const { run, message } of failed) terminal.err(`${wordsOf(run)} failed: ${message}\n`);
   if (left.length > 0)
     terminal.err(

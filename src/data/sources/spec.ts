@@ -151,13 +151,20 @@ export function expandSource(source: string): string[] {
   if (existsSync(source)) return [source];
   const paths = expandBraces(source).flatMap((pattern) => {
     const found = expandGlob(pattern);
-    if (found.length === 0) throw new UsageError(`data: no file matches "${pattern}".${neighbours(pattern)}`);
+    if (found.length === 0)
+      throw new UsageError(`data: no file matches "${pattern}".${neighbours(pattern)}`, {
+        code: "ENOENT",
+        file: pattern,
+      });
     return found;
   });
   for (const path of paths) {
     if (isWeb(path) || existsSync(path)) continue;
     if (isLink(path)) throw missingFile(path);
-    throw new UsageError(`data: there is no file or folder "${path}".${neighbours(path)}`, { file: path });
+    throw new UsageError(`data: there is no file or folder "${path}".${neighbours(path)}`, {
+      code: "ENOENT",
+      file: path,
+    });
   }
   return paths;
 }

@@ -136,12 +136,9 @@ export function runsOf(study: Study, cells: readonly Cell[]): readonly PlannedRu
 /** Runs for one of `count` workers that share nothing: of shard 1, 2, … `count`. Each shard meets cheap and dear ones. */
 export function shardOf(runs: readonly PlannedRun[], shard: number, count: number): readonly PlannedRun[] {
   if (!(Number.isInteger(count) && count >= 1 && Number.isInteger(shard) && shard >= 1 && shard <= count))
-    throw new UsageError(
-      `shard: must be i/n with 1 ≤ i ≤ n; got ${shard}/${count}. Write e.g. --shard 1/4.`,
-      {
-        key: "shard",
-      },
-    );
+    throw new UsageError(`shard: must be i/n with 1 ≤ i ≤ n; got ${shard}/${count}. Write e.g. 1/4.`, {
+      key: "shard",
+    });
   return runs.filter((_, at) => at % count === shard - 1);
 }
 

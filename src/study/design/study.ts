@@ -19,8 +19,11 @@ export type PartInput =
   /** The share with the highest scores, of a table that `clipwright curate score` wrote. */
   | { readonly top: number; readonly scores: string; readonly by: string };
 
+/** What the study decides of every run: its length, and what tells runs apart. */
+type DecidedKey = (typeof lengthKeys)[number] | "seed" | "name" | "logs";
+
 /** What a level changes: settings of the recipe, and the part of the data. */
-export type LevelInput = RecipeInput & { readonly part?: PartInput };
+export type LevelInput = Omit<RecipeInput, DecidedKey> & { readonly part?: PartInput };
 
 /**
  * What is varied: levels by name, each with what it changes; or values of the setting that the factor is named after; of a factor named
@@ -53,7 +56,7 @@ export interface StudyInput {
   readonly name?: string;
   readonly question: QuestionInput;
   /** What all runs have in common; without a length. Its paths and the study's others start where the command runs. */
-  readonly recipe: RecipeInput;
+  readonly recipe: Omit<RecipeInput, DecidedKey>;
   /** By name; every combination of their levels is a run. */
   readonly factors: Readonly<Record<string, FactorInput>>;
   /** One, or several by name: then each combination is run in each. */
@@ -64,7 +67,12 @@ export interface StudyInput {
   readonly suite: string | SuiteInput;
   /** The score that decides, as `set/metric`, e.g. `concepts/acc1`. */
   readonly score: string;
+  /** How one gets the data, in a sentence: told where some of them are missing. */
+  readonly dataFrom?: string;
 }
+
+/** Several sizes of one study, by name. */
+export type StudySizes = Readonly<Record<string, StudyInput>>;
 
 export interface Level {
   readonly name: string;
@@ -86,10 +94,19 @@ export interface Study {
   readonly seeds: readonly number[];
   readonly suite: Suite;
   readonly score: { readonly set: string; readonly metric: string };
+  readonly dataFrom?: string | undefined;
 }
 
-/** A study in a program, with its types checked by the editor; `clipwright study` takes the file. */
-export const defineStudy = (study: StudyInput): StudyInput => study;
+/**
+ * A study in a program, with its types checked by the editor, the settings of its levels and the factor that is asked about among them;
+ * `clipwright study` takes the file, `runStudy` takes both.
+ */
+export const defineStudy = <Name extends string>(
+  study: StudyInput & {
+    readonly factors: Readonly<Record<Name, FactorInput>>;
+    readonly question: { readonly factor: NoInfer<Name> };
+  },
+): StudyInput => study;
 
 /** Where the studies that come with the package lie, compiled: `dist/recipes/studies`. */
 const shipped = fileURLToPath(new URL("../../../recipes/studies/", import.meta.url));
@@ -101,11 +118,38 @@ export const studyNames = (): string[] =>
     .map((file) => file.slice(0, -".js".length))
     .sort();
 
+/** Which of a study's sizes, and what is said otherwise than it has it. */
+export interface LoadStudyOptions {
+  /** Of a study in several sizes: which. */
+  readonly size?: string | undefined;
+  /** As a study has it. Default: what it says. */
+  readonly seeds?: StudyInput["seeds"] | undefined;
+}
+
 /**
- * The study in a file: `.json`, or a program that exports it as its default; or one that comes with the package, by its name. Where it
- * has several sizes by name, `size` names one. Throws `UsageError` naming file and key.
+ * The study in a file: `.json`, or a program that exports it as its default; one that comes with the package, by its name; or the object that
+ * such a file has. Where it has several sizes by name, `size` names one. Throws `UsageError` naming file and key.
  */
-export async function loadStudy(nameOrPath: string, size?: string): Promise<Study> {
+export async function loadStudy(
+  source: string | StudyInput | StudySizes,
+  { size, seeds }: LoadStudyOptions = {},
+): Promise<Study> {
+  const { where, name, value } = typeof source === "string" ? await readStudy(source) : inProgram(source);
+  const chosen = ofSize(value, size, where);
+  const changed = seeds === undefined || !isObject(chosen) ? chosen : { ...chosen, seeds };
+  return checkStudy(changed, { where, name: size === undefined ? name : `${name}-${size}` });
+}
+
+/** A study before it is checked. `where`: for errors; `name`: of its folder, where it has none of its own. */
+interface FoundStudy {
+  readonly where: string;
+  readonly name: string;
+  readonly value: unknown;
+}
+
+const inProgram = (value: StudyInput | StudySizes): FoundStudy => ({ where: "study", name: "study", value });
+
+async function readStudy(nameOrPath: string): Promise<FoundStudy> {
   const names = studyNames();
   const path = names.includes(nameOrPath) ? join(shipped, `${nameOrPath}.js`) : nameOrPath;
   if (!/\.(?:json|[cm]?[jt]s)$/.test(path))
@@ -115,14 +159,14 @@ export async function loadStudy(nameOrPath: string, size?: string): Promise<Stud
     );
   const value = path.endsWith(".json") ? readJson(path) : await importProgram(path, "study");
   const name = path.replace(/^.*[/\\]/, "").replace(/\.[cm]?[jt]s(?:on)?$/, "");
-  const chosen = ofSize(value, size, path);
-  const named = size === undefined ? name : `${name}-${size}`;
-  return checkStudy(chosen, { where: path, name: named });
+  return { where: path, name, value };
 }
+
+const isObject = (one: unknown): one is Readonly<Record<string, unknown>> =>
+  typeof one === "object" && one !== null;
 
 /** The study of that size among several by name; the study itself where it is one. */
 function ofSize(value: unknown, size: string | undefined, path: string): unknown {
-  const isObject = (one: unknown): one is Record<string, unknown> => typeof one === "object" && one !== null;
   const isStudy = (one: unknown): boolean => isObject(one) && "question" in one;
   const sizes = isObject(value) && !isStudy(value) && Object.values(value).every(isStudy) ? value : {};
   const names = Object.keys(sizes);
@@ -151,7 +195,17 @@ const regime = z.union([
 const regimeKeys = ["epochs", "samples", "gmacs", "time"] as const;
 type RegimeKey = (typeof regimeKeys)[number];
 
-const keys = ["name", "question", "recipe", "factors", "regime", "seeds", "suite", "score"] as const;
+const keys = [
+  "name",
+  "question",
+  "recipe",
+  "factors",
+  "regime",
+  "seeds",
+  "suite",
+  "score",
+  "dataFrom",
+] as const;
 const questionKeys = ["text", "factor", "over", "kind", "reduction"] as const;
 const overs = ["samples", "gmacs", "seconds"] as const;
 const kinds = ["compare", "best"] as const;
@@ -170,8 +224,8 @@ const comparableOnTheWay: ReadonlySet<string> = new Set<keyof RecipeInput>([
   ...(["colorJitterProb", "grayScaleProb", "inkJitter", "captions", "captionDropout"] as const),
 ]);
 
-/** What the study decides of every run: neither its recipe nor a level may. */
-const decided: readonly (readonly [key: keyof RecipeInput, why: string])[] = [
+/** Neither the recipe nor a level may say it. */
+const decided: readonly (readonly [key: DecidedKey, why: string])[] = [
   ...lengthKeys.map(
     (key) => [key, "the regime says how long runs are: leave it out; several regimes have names"] as const,
   ),
@@ -254,9 +308,12 @@ export async function checkStudy(
       `must be how many there are, 1 to ${MOST_SEEDS}, or a list of different whole numbers`,
       seeds,
     );
+  const { dataFrom } = input;
+  if (dataFrom !== undefined && (typeof dataFrom !== "string" || dataFrom.trim() === ""))
+    refuse("dataFrom", "must be a sentence", dataFrom);
   const suite =
     typeof input.suite === "string"
-      ? await loadSuite(input.suite)
+      ? await needingData({ dataFrom }, () => loadSuite(input.suite as string))
       : checkSuite(input.suite, { where: `${where}: suite`, base: "." });
   const [set, metric, ...more] = typeof score === "string" ? score.split("/") : [];
   if (set === undefined || metric === undefined || metric === "" || more.length > 0)
@@ -274,7 +331,22 @@ export async function checkStudy(
     seeds: list,
     suite,
     score: { set: set!, metric: metric! },
+    dataFrom,
   };
+}
+
+/** What `open` gives. Where it finds no file, the error tells how the study's data are got, if the study does. */
+export async function needingData<T>(
+  { dataFrom }: Pick<Study, "dataFrom">,
+  open: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof UsageError) || error.code !== "ENOENT" || dataFrom === undefined) throw error;
+    const { message, code, key, file, line } = error;
+    throw new UsageError(`${message} ${dataFrom}`, { code, key, file, line, cause: error });
+  }
 }
 
 /** Says what is wrong with a key; `remedy` is a sentence after a space. */

@@ -60,16 +60,19 @@ export interface Rungs {
   score(run: PlannedRun, folder: string, step: number): Promise<void>;
 }
 
+/** Told while a study runs. */
 export interface RunnerHooks {
-  /** `untilStep`: where it is compared with others before it goes on. */
-  onRun?(run: PlannedRun, at: number, total: number, untilStep?: number): void;
-  onDone?(run: PlannedRun): void;
-  onFailed?(run: PlannedRun, message: string): void;
+  /** A run begins: the `at`-th, from 0, of `total`. `untilStep`: where it is compared with others before it goes on. */
+  readonly onRun?: ((run: PlannedRun, at: number, total: number, untilStep?: number) => void) | undefined;
+  /** A run is trained and scored. */
+  readonly onDone?: ((run: PlannedRun) => void) | undefined;
+  readonly onFailed?: ((run: PlannedRun, message: string) => void) | undefined;
   /** Another process has the rest; waiting for it. */
-  onWait?(runs: number): void;
-  readonly train?: Pick<TrainHooks, "onStep" | "onMessage">;
+  readonly onWait?: ((runs: number) => void) | undefined;
+  /** Told while a run trains. */
+  readonly train?: Pick<TrainHooks, "onStep" | "onMessage"> | undefined;
   /** When aborted, the run that is under way is saved and the study stops. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunnerOptions {
@@ -123,7 +126,7 @@ export function stateOf(folder: string, now?: () => MadeFrom): RunState {
 }
 
 /** Runs what is not done, in order. A run that fails is told and passed over; `MOST_TRIES` sittings try it. */
-export async function runStudy(
+export async function runAll(
   runs: readonly PlannedRun[],
   options: RunnerOptions,
   hooks: RunnerHooks = {},
