@@ -26,7 +26,7 @@ const lineBudgets: Readonly<Record<string, number>> = {
   serve: 5000,
   settings: 1200,
   storage: 1800,
-  study: 8000,
+  study: 8200,
   train: 12_000,
   web: 1200,
 };
