@@ -340,6 +340,12 @@ describe("results of runs", () => {
     // What is a number throughout is one in both; JSON of other settings is text.
     assert.equal(typeof read[0]!["recipe.batchSize"], "number");
     assert.equal(read[0]!["recipe.trainData"], '["shapes/"]');
+    const affine = [12, 0.2, 0.07, 0.05];
+    const listed = runs.map((run) => ({
+      ...run,
+      cell: { ...run.cell, recipe: { ...run.cell.recipe, affine } },
+    }));
+    assert.equal(tableOf(study, listed).rows[0]!["recipe.affine"], "[12,0.2,0.07,0.05]");
     const lr = {
       name: "lr",
       levels: [0.001, 1e-5].map((x) => ({ name: `${x}`, recipe: {}, part: undefined })),

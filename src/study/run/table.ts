@@ -48,7 +48,7 @@ export function tableOf(
   own("memory", "number", "Most main memory of the process while it trained and scored.", "bytes");
   const settings = new Set(runs.flatMap(({ cell }) => Object.keys(cell.recipe)));
   const values = (setting: string): readonly unknown[] =>
-    runs.flatMap(({ cell }) => cell.recipe[setting as keyof RecipeInput] ?? []);
+    runs.map(({ cell }) => cell.recipe[setting as keyof RecipeInput]).filter((value) => value !== undefined);
   for (const setting of settings)
     if (values(setting).every((value) => typeof value === "number"))
       add(`recipe.${setting}`, "number", "Setting of the recipe.");
