@@ -66,6 +66,7 @@ export interface RunnerHooks {
   readonly onRun?: ((run: PlannedRun, at: number, total: number, untilStep?: number) => void) | undefined;
   /** A run is trained and scored. */
   readonly onDone?: ((run: PlannedRun) => void) | undefined;
+  /** A run failed and is passed over; `message`: why, in one line. */
   readonly onFailed?: ((run: PlannedRun, message: string) => void) | undefined;
   /** Another process has the rest; waiting for it. */
   readonly onWait?: ((runs: number) => void) | undefined;
