@@ -22,7 +22,14 @@ import { madeFromNow } from "./run/made-from.js";
 import { cellsAhead, type Outlook, type Prediction, sumsOf, warningsOf } from "./run/outlook.js";
 import { selectionFor } from "./run/parts.js";
 import { earlierScores, readResult } from "./run/results.js";
-import { type RunnerHooks, type RunState, runAll, type Sitting, stateOf } from "./run/runner.js";
+import {
+  type RunnerHooks,
+  type RunState,
+  runAll,
+  type Sitting,
+  stateOf,
+  stateOfResult,
+} from "./run/runner.js";
 import { checkScore, scoreRun } from "./run/score.js";
 import { tableOf, writeTable } from "./run/table.js";
 import { trainerOf } from "./run/trainer.js";
@@ -114,11 +121,11 @@ export async function openStudy(study: Study, options: OpenStudyOptions): Promis
   const isStopped = (run: PlannedRun): boolean =>
     halving?.goalOf(run).kind === "stopped" && look(run).kind === "open";
   const doneRuns = (): readonly DoneRun[] =>
-    planned.flatMap((run): DoneRun[] =>
-      look(run).kind === "done"
-        ? [{ cell: run.cell, seed: run.seed, result: readResult(folderOf(run))! }]
-        : [],
-    );
+    planned.flatMap(({ cell, seed, ...run }): DoneRun[] => {
+      const result = readResult(join(runs, run.name));
+      const isDone = result !== undefined && stateOfResult(result, () => madeFrom(cell)).kind === "done";
+      return isDone ? [{ cell, seed, result }] : [];
+    });
   const finish = (): Pick<StudyOutcome, "findings" | "answer"> => {
     const done = doneRuns();
     if (done.length === 0) return { findings: undefined, answer: undefined };

@@ -20,7 +20,7 @@ import type { TrainFunction, TrainHooks, TrainResult } from "../../train/hooks.j
 import { checkRecipe, type Recipe, type RecipeInput } from "../../train/recipe/recipe.js";
 import type { PlannedRun } from "../design/cells.js";
 import { changesSince, type MadeFrom } from "./made-from.js";
-import { readResult, scoresOf, writeResult } from "./results.js";
+import { type RunResult, readResult, scoresOf, writeResult } from "./results.js";
 import { scoreRun } from "./score.js";
 
 /** What is known of a run before it is looked at again. */
@@ -111,15 +111,18 @@ export interface Sitting {
   readonly stale: readonly { readonly run: PlannedRun; readonly why: string }[];
 }
 
+/** The state of a run with this result; `now` as in `stateOf`. */
+export function stateOfResult({ madeFrom }: RunResult, now?: () => MadeFrom): RunState {
+  if (now === undefined || madeFrom === undefined) return { kind: "done" };
+  const { weights, scores } = changesSince(madeFrom, now());
+  if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
+  return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
+}
+
 /** The state of the run in a folder; with `now`, what it would be made from, a done one that was made from something else is found. */
 export function stateOf(folder: string, now?: () => MadeFrom): RunState {
   const result = readResult(folder);
-  if (result !== undefined) {
-    if (now === undefined || result.madeFrom === undefined) return { kind: "done" };
-    const { weights, scores } = changesSince(result.madeFrom, now());
-    if (weights.length > 0) return { kind: "stale", why: weights.join(", ") };
-    return scores.length > 0 ? { kind: "unscored", why: scores.join(", ") } : { kind: "done" };
-  }
+  if (result !== undefined) return stateOfResult(result, now);
   const failed = textOf(join(folder, FAILED));
   if (failed === undefined) return { kind: "open" };
   const { tries, message } = JSON.parse(failed) as { tries: number; message: string };
